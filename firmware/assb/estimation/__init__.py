@@ -1,0 +1,1 @@
+"""State estimation: pure, no clock, no drivers."""
