@@ -1,0 +1,351 @@
+"""The config image: board, pack and cell as one block of bytes that is flashed beside the code.
+
+    header  magic 8s | layout u16 | schema_id u32 | body_length u32 | crc32(body) u32
+    body    sections: tag u8 | length u16 | bytes          each tag once, any order, all little-endian
+      1 names       board, pack, cell: length u8, UTF-8 of at most 15 bytes
+      2 parameters  (id u16, value i32)          every row of schema.PARAMETERS once
+      3 limits      LIMIT_FORMAT                 every row of schema.LIMIT_ROWS once
+      4 devices     DEVICE_FORMAT                what is wired to the board, see DEVICE_KINDS
+      5 estimator   f32 …                        the flat layout of assb.estimation.parameters
+
+The host encodes, the board decodes. Both run the same checks, so an image that a board would refuse can't be built.
+`decode` raises ImageError and leaves nothing half applied.
+"""
+
+import binascii
+import struct
+from array import array
+
+from assb.estimation import parameters as estimator_layout
+from assb.protocol import schema
+
+MAGIC = b"ASSBCFG\0"
+LAYOUT = 1
+HEADER_FORMAT = "<8sHIII"
+HEADER_BYTES = 22
+SECTION_FORMAT = "<BH"
+SECTION_BYTES = 3
+NAMES, PARAMETERS, LIMITS, DEVICES, ESTIMATOR = 1, 2, 3, 4, 5
+SECTION_NAMES = ("names", "parameters", "limits", "devices", "estimator")
+NAME_MAX_BYTES = 15
+
+# A limit row: id, flags, index in schema.RECOVERIES, trips that lead to lockout (0 never),
+# warn, derate, trip, reset level (in the unit of the row's signal; ms of age for a stale row), debounce_ms, recovery_ms
+LIMIT_FORMAT = "<BBBBiiiiII"
+LIMIT_BYTES = 28
+ROW_ENABLED, ROW_WARNS, ROW_DERATES = 1, 2, 4
+# Rows that no configuration may switch off: without one of them a cell can be damaged unseen.
+ALWAYS_ENABLED = (
+    "cell_overvoltage",
+    "cell_undervoltage",
+    "charge_overcurrent",
+    "discharge_overcurrent",
+    "overtemperature",
+    "voltage_stale",
+    "current_stale",
+    "temperature_stale",
+    "hard_short",
+    "contactor_mismatch",
+    "self_test_failed",
+)
+
+# A device: kind, instance, I2C bus, 7-bit address, four pins (-1: not wired), four arguments
+DEVICE_FORMAT = "<BBBBbbbbiiii"
+DEVICE_BYTES = 24
+NO_PIN = -1
+# kind: pins | arguments. Position is the wire value; append only. `instance` counts from 0 within a kind.
+DEVICE_KINDS = (
+    "i2c_bus",  # sda, scl | frequency_hz. instance = number of the bus
+    # alert | adc_range (0: ±163.84 mV, 1: ±40.96 mV), conversion_us, averages. instance = cell; 0 has the shunt
+    "ina228",
+    "nau7802",  # data_ready | gain, rate_hz. Stack force, instance = stack
+    "tmp117",  # alert | averages. instance = place on the stack
+    "mcp4725",  # none | none. 0–10 V set point of the electro-pneumatic regulator
+    "contactor",  # drive, feedback, precharge | drive_active_level, feedback_active_level
+    "enable_lines",  # charge, discharge | active_level. To the cycler or charger
+)
+
+
+class ImageError(Exception):
+    """A config image that can't be used: `what` is wrong, `where` in the image."""
+
+    def __init__(self, what, where):
+        super().__init__("config image, " + where + ": " + what)
+        self.what = what
+        self.where = where
+
+
+class Config:
+    """A decoded image. `limits` come in the order of schema.LIMIT_ROWS, `devices` in the image's."""
+
+    def __init__(self, names, parameters, limits, devices, estimator):
+        self.names = names  # (board, pack, cell)
+        self.parameters = parameters  # {name: int}
+        self.limits = limits  # (flags, recovery, trips_to_lockout, warn, derate, trip, reset, debounce_ms, recovery_ms)
+        self.devices = devices  # (kind name, instance, bus, address, pins, arguments)
+        self.estimator = estimator  # array('f')
+        self.crc = 0  # 30 bits, as HELLO reports it
+        self.layout = LAYOUT
+
+    def parameter(self, name):
+        return self.parameters[name]
+
+    def devices_of(self, kind):
+        """Devices of one kind, by instance."""
+        return sorted([device for device in self.devices if device[0] == kind], key=lambda device: device[1])
+
+
+def encode(config):
+    """Bytes of a Config; raises ImageError where `decode` would."""
+    check(config)
+    body = b""
+    sections = (_names_bytes, _parameters_bytes, _limits_bytes, _devices_bytes, _estimator_bytes)
+    for tag, write in enumerate(sections, 1):
+        data = write(config)
+        body += struct.pack(SECTION_FORMAT, tag, len(data)) + data
+    crc = binascii.crc32(body) & 0xFFFFFFFF
+    return struct.pack(HEADER_FORMAT, MAGIC, LAYOUT, schema.schema_id(), len(body), crc) + body
+
+
+def _names_bytes(config):
+    data = b""
+    for name in config.names:
+        text = name.encode()
+        data += bytes([len(text)]) + text
+    return data
+
+
+def _parameters_bytes(config):
+    return b"".join(struct.pack("<Hi", row[0], config.parameters[row[1]]) for row in schema.PARAMETERS)
+
+
+def _limits_bytes(config):
+    rows = zip(schema.LIMIT_ROWS, config.limits)
+    return b"".join(struct.pack(LIMIT_FORMAT, row[0], *values) for row, values in rows)
+
+
+def _devices_bytes(config):
+    data = b""
+    for kind, instance, bus, address, pins, arguments in config.devices:
+        data += struct.pack(
+            DEVICE_FORMAT, DEVICE_KINDS.index(kind), instance, bus, address, *(tuple(pins) + tuple(arguments))
+        )
+    return data
+
+
+def _estimator_bytes(config):
+    return bytes(config.estimator)
+
+
+def decode(data):
+    """Config of an image; raises ImageError when any byte of it is not as an encoder of this layout writes it."""
+    crc, body = _open(data)
+    sections = _sections(body)
+    config = Config(
+        _read_names(sections[NAMES]),
+        _read_parameters(sections[PARAMETERS]),
+        _read_limits(sections[LIMITS]),
+        _read_devices(sections[DEVICES]),
+        _read_estimator(sections[ESTIMATOR]),
+    )
+    check(config)
+    config.crc = crc & schema.INT30_MAX
+    return config
+
+
+def _open(data):
+    """(crc, body) of an image whose header and checksum are right."""
+    if len(data) < HEADER_BYTES:
+        raise ImageError("%d bytes, a header has %d" % (len(data), HEADER_BYTES), "header")
+    magic, layout, schema_id, length, crc = struct.unpack_from(HEADER_FORMAT, data, 0)
+    if magic != MAGIC:
+        raise ImageError("not a config image", "magic")
+    if layout != LAYOUT:
+        raise ImageError("layout %d, this firmware reads %d" % (layout, LAYOUT), "layout")
+    if schema_id != schema.schema_id():
+        raise ImageError("made for schema %d, this firmware has %d" % (schema_id, schema.schema_id()), "schema_id")
+    if length != len(data) - HEADER_BYTES:
+        raise ImageError("%d bytes of body, the header says %d" % (len(data) - HEADER_BYTES, length), "body_length")
+    body = data[HEADER_BYTES:]
+    if binascii.crc32(body) & 0xFFFFFFFF != crc:
+        raise ImageError("checksum is wrong", "crc32")
+    return crc, body
+
+
+def _sections(body):
+    """{tag: bytes} with every known tag once and no other."""
+    found = {}
+    at = 0
+    while at < len(body):
+        if at + SECTION_BYTES > len(body):
+            raise ImageError("cut at byte %d" % at, "section header")
+        tag, length = struct.unpack_from(SECTION_FORMAT, body, at)
+        at += SECTION_BYTES
+        if not 1 <= tag <= len(SECTION_NAMES):
+            raise ImageError("unknown tag %d" % tag, "section header")
+        where = SECTION_NAMES[tag - 1]
+        if tag in found:
+            raise ImageError("comes twice", where)
+        if at + length > len(body):
+            raise ImageError("%d bytes, %d are left" % (length, len(body) - at), where)
+        found[tag] = body[at : at + length]
+        at += length
+    for tag, where in enumerate(SECTION_NAMES, 1):
+        if tag not in found:
+            raise ImageError("section is missing", where)
+    return found
+
+
+def _read_names(data):
+    names = []
+    at = 0
+    while at < len(data):
+        end = at + 1 + data[at]
+        if end > len(data):
+            raise ImageError("cut at byte %d" % at, "names")
+        try:
+            names.append(bytes(data[at + 1 : end]).decode())
+        except UnicodeError:
+            raise ImageError("not UTF-8 at byte %d" % at, "names") from None
+        at = end
+    return tuple(names)
+
+
+def _records(data, form, size, where):
+    if len(data) % size:
+        raise ImageError("%d bytes are no multiple of %d" % (len(data), size), where)
+    for at in range(0, len(data), size):
+        yield struct.unpack_from(form, data, at)
+
+
+def _read_parameters(data):
+    name_of = {row[0]: row[1] for row in schema.PARAMETERS}
+    values = {}
+    for identity, value in _records(data, "<Hi", 6, "parameters"):
+        name = name_of.get(identity)
+        if name is None or name in values:
+            raise ImageError("id %d is unknown or comes twice" % identity, "parameters")
+        values[name] = value
+    return values
+
+
+def _read_limits(data):
+    by_id = {}
+    for record in _records(data, LIMIT_FORMAT, LIMIT_BYTES, "limits"):
+        if record[0] in by_id:
+            raise ImageError("id %d comes twice" % record[0], "limits")
+        by_id[record[0]] = record[1:]
+    if len(by_id) != len(schema.LIMIT_ROWS):
+        raise ImageError("%d rows, the schema has %d" % (len(by_id), len(schema.LIMIT_ROWS)), "limits")
+    limits = []
+    for row in schema.LIMIT_ROWS:
+        if row[0] not in by_id:
+            raise ImageError("row is missing", "limits." + row[1])
+        limits.append(by_id[row[0]])
+    return limits
+
+
+def _read_devices(data):
+    devices = []
+    for record in _records(data, DEVICE_FORMAT, DEVICE_BYTES, "devices"):
+        if record[0] >= len(DEVICE_KINDS):
+            raise ImageError("unknown kind %d" % record[0], "devices")
+        devices.append((DEVICE_KINDS[record[0]], record[1], record[2], record[3], record[4:8], record[8:12]))
+    return devices
+
+
+def _read_estimator(data):
+    if len(data) % 4:
+        raise ImageError("%d bytes are no 32-bit floats" % len(data), "estimator")
+    return array("f", data)
+
+
+def check(config):
+    """Raise ImageError for the first value that no board may run with."""
+    _check_names(config.names)
+    _check_parameters(config.parameters)
+    if len(config.limits) != len(schema.LIMIT_ROWS):
+        raise ImageError("%d rows, the schema has %d" % (len(config.limits), len(schema.LIMIT_ROWS)), "limits")
+    for row, values in zip(schema.LIMIT_ROWS, config.limits):
+        check_limit(row, values)
+    _check_devices(config.devices)
+    _check_estimator(config.estimator)
+
+
+def _check_names(names):
+    if len(names) != 3:
+        raise ImageError("%d names, board, pack and cell are three" % len(names), "names")
+    for name in names:
+        if not 1 <= len(name.encode()) <= NAME_MAX_BYTES:
+            raise ImageError("%r is not 1..%d bytes" % (name, NAME_MAX_BYTES), "names")
+
+
+def _check_parameters(values):
+    if len(values) != len(schema.PARAMETERS):
+        raise ImageError("%d values, the schema has %d" % (len(values), len(schema.PARAMETERS)), "parameters")
+    for row in schema.PARAMETERS:
+        if row[1] not in values:
+            raise ImageError("is missing", "parameters." + row[1])
+        if not row[3] <= values[row[1]] <= row[4]:
+            raise ImageError("%d is not %d..%d" % (values[row[1]], row[3], row[4]), "parameters." + row[1])
+    if not values["pressure_min_kpa"] <= values["pressure_target_kpa"] <= values["pressure_max_kpa"]:
+        raise ImageError("min <= target <= max does not hold", "parameters.pressure_target_kpa")
+    if values["slow_period_ms"] % values["fast_period_ms"]:
+        raise ImageError("no multiple of fast_period_ms", "parameters.slow_period_ms")
+
+
+def check_limit(row, values):
+    """Raise ImageError unless `values` (a row of Config.limits) may stand for `row` of schema.LIMIT_ROWS."""
+    where = "limits." + row[1]
+    flags, recovery, _trips, warn, derate, trip, reset, debounce_ms, recovery_ms = values
+    if flags > ROW_ENABLED | ROW_WARNS | ROW_DERATES:
+        raise ImageError("flags %d are unknown" % flags, where)
+    if row[1] in ALWAYS_ENABLED and not flags & ROW_ENABLED:
+        raise ImageError("this row can't be switched off", where)
+    if recovery >= len(schema.RECOVERIES):
+        raise ImageError("recovery %d is unknown" % recovery, where)
+    if not row[5] <= trip <= row[6]:
+        raise ImageError("trip %d is not %d..%d" % (trip, row[5], row[6]), where)
+    if not (0 <= debounce_ms <= schema.INT30_MAX and 0 <= recovery_ms <= schema.INT30_MAX):
+        raise ImageError("debounce or recovery is beyond 30 bits", where)
+    for level in (warn, derate, reset):
+        if not schema.INT30_MIN <= level <= schema.INT30_MAX:
+            raise ImageError("level %d is beyond 30 bits" % level, where)
+    sign = -1 if row[4] == schema.KIND_LOW else 1
+    if sign * (trip - reset) <= 0:
+        raise ImageError("reset %d must lie on the safe side of trip %d" % (reset, trip), where)
+    levels = [level for level, flag in ((warn, ROW_WARNS), (derate, ROW_DERATES)) if flags & flag] + [trip]
+    for milder, harder in zip(levels, levels[1:]):
+        if sign * (harder - milder) < 0:
+            raise ImageError("%d must not come after %d: warn, derate, trip" % (milder, harder), where)
+
+
+def _check_devices(devices):
+    seen = set()
+    for kind, instance, _bus, address, pins, arguments in devices:
+        where = "devices.%s[%d]" % (kind, instance)
+        if kind not in DEVICE_KINDS or (kind, instance) in seen:
+            raise ImageError("unknown, or comes twice", where)
+        seen.add((kind, instance))
+        if address > 0x77 or len(pins) != 4 or len(arguments) != 4:
+            raise ImageError("address, pins or arguments out of range", where)
+        for value in arguments:
+            if not schema.INT30_MIN <= value <= schema.INT30_MAX:
+                raise ImageError("argument %d is beyond 30 bits" % value, where)
+
+
+def _check_estimator(values):
+    if len(values) != estimator_layout.SIZE:
+        raise ImageError("%d floats, the layout has %d" % (len(values), estimator_layout.SIZE), "estimator")
+    at = 0
+    for name, count, _default in estimator_layout.ROWS:
+        for position in range(at, at + count):
+            if not -1e9 < values[position] < 1e9:  # NaN and infinities fail as well
+                raise ImageError("%s is %r" % (name, values[position]), "estimator")
+        if name in ("r0_temperature_degc", "r0_pressure_mpa"):
+            for position in range(at + 1, at + count):
+                if values[position] <= values[position - 1]:
+                    raise ImageError(name + " does not increase", "estimator")
+        if name in ("capacity_ah", "tau1_s", "tau2_s") and values[at] <= 0:
+            raise ImageError(name + " is not positive", "estimator")
+        at += count

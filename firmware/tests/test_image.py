@@ -1,0 +1,216 @@
+"""The config image: what was encoded is decoded, and nothing else ever is."""
+
+import os
+import shutil
+import struct
+import subprocess
+import sys
+from array import array
+from pathlib import Path
+
+import pytest
+from assb.estimation import parameters as estimator_layout
+from assb.protocol import image, schema
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+FIRMWARE = Path(__file__).resolve().parents[1]
+
+
+def limit_values(row, **changes):
+    safe_side = 1 if row[4] == schema.KIND_LOW else -1
+    levels = {"warn": row[5], "derate": row[5], "trip": row[5], "reset": row[5] + safe_side}
+    values = {"flags": 7, "recovery": 1, "trips": 0, **levels, "debounce_ms": 30, "recovery_ms": 0} | changes
+    return tuple(values.values())
+
+
+def small_config(**changes):
+    """A Config that passes every check."""
+    even = {name: [k / (count - 1 or 1) for k in range(count)] for name, count, _default in estimator_layout.ROWS}
+    flat = estimator_layout.pack(even | {name: 1.0 for name, count, _ in estimator_layout.ROWS if count == 1})
+    devices = [
+        ("i2c_bus", 0, 0, 0, (4, 5, -1, -1), (400000, 0, 0, 0)),
+        ("ina228", 0, 0, 0x40, (6, -1, -1, -1), (0, 1052, 1, 0)),
+    ]
+    parts = {
+        "names": ("virtual-pico", "li_lpscl_nca", "lpscl_nca_600"),
+        "parameters": {row[1]: row[5] for row in schema.PARAMETERS},
+        "limits": [limit_values(row) for row in schema.LIMIT_ROWS],
+        "devices": devices,
+        "estimator": array("f", flat),
+    } | changes
+    return image.Config(**parts)
+
+
+GOOD = image.encode(small_config())
+
+
+@st.composite
+def configs(draw):
+    names = tuple(draw(st.text("abcdefghijklmnopqrstuvwxyz0123456789_-µ", min_size=1, max_size=7)) for _ in range(3))
+    parameters = {row[1]: draw(st.integers(row[3], row[4])) for row in schema.PARAMETERS}
+    low, mid, high = sorted(draw(st.tuples(*[st.integers(0, 100000)] * 3)))
+    parameters |= {"pressure_min_kpa": low, "pressure_target_kpa": mid, "pressure_max_kpa": high}
+    parameters["fast_period_ms"] = draw(st.sampled_from([5, 10, 25, 50]))
+    parameters["slow_period_ms"] = parameters["fast_period_ms"] * 10
+    limits = [
+        limit_values(row, trips=draw(st.integers(0, 255)), debounce_ms=draw(st.integers(0, schema.INT30_MAX)))
+        for row in schema.LIMIT_ROWS
+    ]
+    return small_config(names=names, parameters=parameters, limits=limits)
+
+
+@given(configs())
+@settings(max_examples=50, deadline=None)
+def test_what_was_encoded_is_decoded(config):
+    decoded = image.decode(image.encode(config))
+    assert decoded.names == config.names
+    assert decoded.parameters == config.parameters
+    assert decoded.limits == config.limits
+    assert decoded.devices == config.devices
+    assert decoded.estimator == config.estimator
+    assert decoded.crc == struct.unpack_from("<I", image.encode(config), 18)[0] & schema.INT30_MAX
+
+
+def test_every_corrupted_byte_is_refused():
+    for position in range(len(GOOD)):
+        for flip in (0x01, 0x80, 0xFF):
+            bad = bytearray(GOOD)
+            bad[position] ^= flip
+            with pytest.raises(image.ImageError):
+                image.decode(bytes(bad))
+
+
+def test_every_truncation_and_every_tail_is_refused():
+    for length in range(len(GOOD)):
+        with pytest.raises(image.ImageError):
+            image.decode(GOOD[:length])
+    with pytest.raises(image.ImageError):
+        image.decode(GOOD + b"\0")
+
+
+def with_body(body):
+    """An image around any body, with a right header and checksum: what an evil or buggy encoder would write."""
+    crc = image.binascii.crc32(body)
+    return struct.pack(image.HEADER_FORMAT, image.MAGIC, image.LAYOUT, schema.schema_id(), len(body), crc) + body
+
+
+@given(st.data())
+@settings(max_examples=300, deadline=None)
+def test_a_damaged_body_with_a_right_checksum_decodes_to_checked_values_or_is_refused(data):
+    body = bytearray(GOOD[image.HEADER_BYTES :])
+    for _ in range(data.draw(st.integers(1, 4))):
+        body[data.draw(st.integers(0, len(body) - 1))] = data.draw(st.integers(0, 255))
+    try:
+        config = image.decode(with_body(bytes(body)))
+    except image.ImageError:
+        return
+    image.check(config)
+
+
+@given(st.binary(max_size=200))
+@settings(deadline=None)
+def test_random_bodies_are_refused(body):
+    with pytest.raises(image.ImageError):
+        image.decode(with_body(body))
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value"),
+    [("fast_period_ms", 4), ("slow_period_ms", 105), ("pressure_target_kpa", 4499), ("watchdog_ms", 8389)],
+)
+def test_a_parameter_outside_its_range_is_refused(parameter, value):
+    values = {row[1]: row[5] for row in schema.PARAMETERS} | {parameter: value}
+    with pytest.raises(image.ImageError, match=parameter):
+        image.encode(small_config(parameters=values))
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "says"),
+    [
+        ("cell_overvoltage", {"trip": 5000001}, "5000001 is not"),
+        ("cell_overvoltage", {"flags": 6}, "can't be switched off"),
+        ("cell_overvoltage", {"reset": 1000000}, "safe side"),
+        ("cell_overvoltage", {"warn": 1000001}, "warn, derate, trip"),
+        ("cell_undervoltage", {"derate": 499999}, "warn, derate, trip"),
+        ("cell_undervoltage", {"reset": 499999}, "safe side"),
+        ("pressure_low", {"recovery": 3}, "recovery 3"),
+        ("pressure_low", {"flags": 8}, "flags 8"),
+    ],
+)
+def test_an_unsafe_limit_row_is_refused(name, changes, says):
+    limits = [limit_values(row, **(changes if row[1] == name else {})) for row in schema.LIMIT_ROWS]
+    with pytest.raises(image.ImageError, match=says) as caught:
+        image.encode(small_config(limits=limits))
+    assert caught.value.where == "limits." + name
+
+
+def test_an_optional_row_may_be_off_and_levels_without_their_flag_are_ignored():
+    limits = [
+        limit_values(row, flags=0, warn=schema.INT30_MAX) if row[1] not in image.ALWAYS_ENABLED else limit_values(row)
+        for row in schema.LIMIT_ROWS
+    ]
+    assert image.decode(image.encode(small_config(limits=limits))).limits == limits
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_an_estimator_value_that_is_not_finite_is_refused(value):
+    flat = array("f", small_config().estimator)
+    flat[estimator_layout.offset("r1_ohm")] = value
+    with pytest.raises(image.ImageError, match="r1_ohm"):
+        image.encode(small_config(estimator=flat))
+
+
+def test_an_axis_that_does_not_increase_is_refused():
+    flat = array("f", small_config().estimator)
+    flat[estimator_layout.offset("r0_pressure_mpa") + 3] = 0.0
+    with pytest.raises(image.ImageError, match="r0_pressure_mpa"):
+        image.encode(small_config(estimator=flat))
+
+
+def test_another_schema_and_another_layout_are_named():
+    other_schema = bytearray(GOOD)
+    other_schema[10] ^= 1
+    with pytest.raises(image.ImageError, match="schema"):
+        image.decode(bytes(other_schema))
+    other_layout = bytearray(GOOD)
+    other_layout[8] = 2
+    with pytest.raises(image.ImageError, match="layout 2"):
+        image.decode(bytes(other_layout))
+
+
+ON_THE_BOARD = """
+import sys
+from assb.protocol import image
+data = open(sys.argv[1], "rb").read()
+config = image.decode(data)
+print(config.names, config.parameter("lease_ms"), len(config.limits), config.devices[1], config.crc)
+refused = 0
+for position in range(len(data)):
+    bad = bytearray(data)
+    bad[position] ^= 0x80
+    try:
+        image.decode(bytes(bad))
+    except image.ImageError:
+        refused += 1
+print(refused)
+print(image.encode(config) == data)
+"""
+
+
+def micropython_executable():
+    beside = Path(sys.executable).parent / "micropython"
+    return os.environ.get("ASSB_MICROPYTHON") or (str(beside) if beside.exists() else shutil.which("micropython"))
+
+
+@pytest.mark.skipif(micropython_executable() is None, reason="no MicroPython found; set ASSB_MICROPYTHON")
+def test_the_board_decodes_the_same_values_and_refuses_every_corruption(tmp_path):
+    image_file, script = tmp_path / "config.bin", tmp_path / "decode.py"
+    image_file.write_bytes(GOOD)
+    script.write_text(ON_THE_BOARD)
+    command = [micropython_executable(), "-X", "heapsize=192K", str(script), str(image_file)]
+    path = {"MICROPYPATH": str(FIRMWARE)}
+    done = subprocess.run(command, env=path, capture_output=True, text=True, timeout=60, check=False)
+    expected = image.decode(GOOD)
+    seen = (expected.names, expected.parameter("lease_ms"), len(expected.limits), expected.devices[1], expected.crc)
+    assert done.stdout.split("\n")[:3] == [" ".join(map(str, seen)), str(len(GOOD)), "True"], done.stderr
