@@ -78,7 +78,7 @@ def pack(values):
             raise KeyError("estimator parameter missing: " + name)
         row = [float(value)] if isinstance(value, (int, float)) else [float(v) for v in value]
         if len(row) != count:
-            raise ValueError("%s has %d values, needs %d" % (name, len(row), count))
+            raise ValueError(f"{name} has {len(row)} values, needs {count}")
         flat.extend(row)
     return flat
 

@@ -81,7 +81,9 @@ class Config:
     def __init__(self, names, parameters, limits, devices, estimator):
         self.names = names  # (board, pack, cell)
         self.parameters = parameters  # {name: int}
-        self.limits = limits  # (flags, recovery, trips_to_lockout, warn, derate, trip, reset, debounce_ms, recovery_ms)
+        self.limits = (
+            limits  # (id, flags, recovery, trips_to_lockout, warn, derate, trip, reset, debounce_ms, recovery_ms)
+        )
         self.devices = devices  # (kind name, instance, bus, address, pins, arguments)
         self.estimator = estimator  # array('f')
         self.crc = 0  # 30 bits, as HELLO reports it
@@ -120,8 +122,7 @@ def _parameters_bytes(config):
 
 
 def _limits_bytes(config):
-    rows = zip(schema.LIMIT_ROWS, config.limits)
-    return b"".join(struct.pack(LIMIT_FORMAT, row[0], *values) for row, values in rows)
+    return b"".join(struct.pack(LIMIT_FORMAT, *values) for values in config.limits)
 
 
 def _devices_bytes(config):
@@ -234,7 +235,7 @@ def _read_limits(data):
     for record in _records(data, LIMIT_FORMAT, LIMIT_BYTES, "limits"):
         if record[0] in by_id:
             raise ImageError("id %d comes twice" % record[0], "limits")
-        by_id[record[0]] = record[1:]
+        by_id[record[0]] = record
     if len(by_id) != len(schema.LIMIT_ROWS):
         raise ImageError("%d rows, the schema has %d" % (len(by_id), len(schema.LIMIT_ROWS)), "limits")
     limits = []
@@ -297,7 +298,9 @@ def _check_parameters(values):
 def check_limit(row, values):
     """Raise ImageError unless `values` (a row of Config.limits) may stand for `row` of schema.LIMIT_ROWS."""
     where = "limits." + row[1]
-    flags, recovery, _trips, warn, derate, trip, reset, debounce_ms, recovery_ms = values
+    identity, flags, recovery, _trips, warn, derate, trip, reset, debounce_ms, recovery_ms = values
+    if identity != row[0]:
+        raise ImageError("id %d, the schema has %d here" % (identity, row[0]), where)
     if flags > ROW_ENABLED | ROW_WARNS | ROW_DERATES:
         raise ImageError("flags %d are unknown" % flags, where)
     if row[1] in ALWAYS_ENABLED and not flags & ROW_ENABLED:

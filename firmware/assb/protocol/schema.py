@@ -184,6 +184,9 @@ PARAMETERS = (
     (46, "load_cell_zero_counts", 0, -8388608, 8388607, 0),
     (47, "regulator_full_scale_kpa", 0, 1, 100000, 10000),  # stack pressure at the DAC's full code
     (48, "soc_initial_sigma_ppm", 0, 1000, 500000, 100000),
+    (49, "pressure_lead_ms", 0, 0, 60000, 2000),  # how far feed-forward looks ahead: the regulator's own lag
+    (50, "self_test_timeout_ms", 0, 100, 60000, 5000),
+    (51, "press_hold_ms", 0, 0, 600000, 2000),  # inside the window this long before the contactor closes
 )
 
 KIND_HIGH, KIND_LOW, KIND_STALE = 1, 2, 3

@@ -1,0 +1,129 @@
+"""Supervisor: states, rows {from, needs, blocked by, to} and one interpreter. Evaluated on every fast tick, allocates nothing.
+
+The first row that matches wins, so the order of the rows is their priority: lock, open, maintenance, stop, then progress.
+What a state allows the outputs is one table; limit rows can only take away from it.
+"""
+
+from ..protocol import schema
+from ..ticks import elapsed_ms
+from .protection import LOCKOUT as ROW_LOCKOUT
+from .protection import NO_CHARGE, NO_DISCHARGE
+from .protection import OPEN as ROW_OPEN
+
+(BOOT, SELFTEST, SAFE, ARMED, PRECHARGE, REST, CHARGE, DISCHARGE, DERATE, FAULT, LOCKOUT, MAINTENANCE) = range(12)
+
+# Conditions, one bit each
+READY = 1  # self-test passed, every channel has fresh valid data
+ARM = 2  # the host asked, with a lease
+STOP = 4  # the host asked, or its lease lapsed
+OPEN = 8  # a tripped row opens
+LOCK = 16  # a tripped row locks out
+PRESSED = 32  # stack pressure inside its window
+CLOSED = 64  # contactor feedback
+CHARGING = 128
+DISCHARGING = 256
+DERATED = 512
+UPDATE = 1024
+CLEARED = 2048  # the host cleared, and no row is left tripped that opens or locks
+TIMEOUT = 4096  # the state's own time is over
+BLOCKED = 8192  # a tripped row forbids charge and discharge
+
+
+def _states(*states):
+    bits = 0
+    for state in states:
+        bits |= 1 << state
+    return bits
+
+
+CLOSED_STATES = (REST, CHARGE, DISCHARGE, DERATE)
+_RUNNING = _states(REST, CHARGE, DISCHARGE, DERATE)
+_ACTIVE = _RUNNING | _states(ARMED, PRECHARGE)
+_IDLE = _states(SAFE, FAULT, LOCKOUT)
+
+# (from states, needs all of, blocked by any of, to)
+ROWS = (
+    (_states(BOOT, SELFTEST, SAFE, FAULT) | _ACTIVE, LOCK, 0, LOCKOUT),
+    (_states(SELFTEST, SAFE) | _ACTIVE, OPEN, 0, FAULT),
+    (_states(BOOT, SELFTEST) | _IDLE | _ACTIVE, UPDATE, 0, MAINTENANCE),
+    (_ACTIVE, STOP, 0, SAFE),
+    (_states(BOOT), 0, 0, SELFTEST),
+    (_states(SELFTEST), READY, 0, SAFE),
+    (_states(SELFTEST), TIMEOUT, READY, LOCKOUT),
+    (_states(SAFE), ARM, OPEN | LOCK | BLOCKED, ARMED),
+    (_states(ARMED), PRESSED, 0, PRECHARGE),
+    (_states(ARMED), TIMEOUT, PRESSED, SAFE),
+    (_states(PRECHARGE), CLOSED, 0, REST),
+    (_states(PRECHARGE), TIMEOUT, CLOSED, FAULT),
+    (_states(REST, CHARGE, DISCHARGE), DERATED, 0, DERATE),
+    (_states(DERATE), 0, DERATED, REST),
+    (_states(REST, DISCHARGE), CHARGING, DERATED, CHARGE),
+    (_states(REST, CHARGE), DISCHARGING, DERATED, DISCHARGE),
+    (_states(CHARGE, DISCHARGE), 0, CHARGING | DISCHARGING, REST),
+    (_states(FAULT), CLEARED, OPEN | LOCK, SAFE),
+)
+
+# What each state allows: (main contactor, precharge path, charge, discharge, pressure regulation)
+OUTPUTS = (
+    (0, 0, 0, 0, 0),  # BOOT
+    (0, 0, 0, 0, 0),  # SELFTEST
+    (0, 0, 0, 0, 0),  # SAFE: the press holds
+    (0, 0, 0, 0, 1),  # ARMED: pressed before it is connected
+    (0, 1, 0, 0, 1),  # PRECHARGE: main follows when the precharge time is over
+    (1, 0, 1, 1, 1),  # REST
+    (1, 0, 1, 1, 1),  # CHARGE
+    (1, 0, 1, 1, 1),  # DISCHARGE
+    (1, 0, 1, 1, 1),  # DERATE
+    (0, 0, 0, 0, 0),  # FAULT: the press goes to its safe state
+    (0, 0, 0, 0, 0),  # LOCKOUT
+    (0, 0, 0, 0, 0),  # MAINTENANCE
+)
+assert len(OUTPUTS) == len(schema.STATES)
+
+
+class Supervisor:
+    """Holds the state; `step` applies the first matching row. `timeouts_ms[state]` is 0 where a state has none."""
+
+    def __init__(self, timeouts_ms, precharge_ms, events, now_ms=0):
+        self._timeouts_ms = timeouts_ms
+        self._precharge_ms = precharge_ms
+        self._events = events
+        self.state = BOOT
+        self.since_ms = now_ms
+        self.main = self.precharge = self.charge = self.discharge = self.regulate = 0
+
+    def step(self, conditions, blocked, now_ms):
+        """One tick: `conditions` are the bits above without TIMEOUT, `blocked` the mask of the tripped limit rows."""
+        timeout = self._timeouts_ms[self.state]
+        if timeout and elapsed_ms(now_ms, self.since_ms) >= timeout:
+            conditions |= TIMEOUT
+        if blocked & ROW_OPEN:
+            conditions |= OPEN
+        if blocked & ROW_LOCKOUT:
+            conditions |= LOCK
+        if blocked & NO_CHARGE and blocked & NO_DISCHARGE:
+            conditions |= BLOCKED
+        to = self.next_state(self.state, conditions)
+        if to != self.state:
+            self._events.push(schema.EV_STATE, self.state, to)
+            self.state = to
+            self.since_ms = now_ms
+        self._allow(blocked, now_ms)
+
+    def next_state(self, state, conditions):
+        """The state that the first matching row names, or `state` itself."""
+        bit = 1 << state
+        for at in range(len(ROWS)):
+            row = ROWS[at]
+            if row[0] & bit and conditions & row[1] == row[1] and not conditions & row[2]:
+                return row[3]
+        return state
+
+    def _allow(self, blocked, now_ms):
+        row = OUTPUTS[self.state]
+        closing = self.state == PRECHARGE and elapsed_ms(now_ms, self.since_ms) >= self._precharge_ms
+        self.main = 1 if (row[0] or closing) and not blocked & ROW_OPEN else 0
+        self.precharge = 1 if row[1] and not blocked & ROW_OPEN else 0
+        self.charge = 1 if row[2] and not blocked & NO_CHARGE else 0
+        self.discharge = 1 if row[3] and not blocked & NO_DISCHARGE else 0
+        self.regulate = row[4]

@@ -1,0 +1,74 @@
+"""Stages of an internal short from its evidences: none, suspect, soft short, hard short.
+
+    suspect     one evidence is active
+    soft short  two kinds (electrical and charge) are active, or the charge evidence alone persists for `leak_alone_ms`
+    hard short  the voltage lies `hard_short_drop_uv` below the model for two samples running: no confirmation is awaited
+
+A stage rises at once and falls only after every evidence was silent for FALL_MS. What a stage does is the limit rows' affair.
+Confidence is the logistic of a log-likelihood ratio: the sum of the evidences' scores above threshold, each bounded.
+"""
+
+from math import exp
+
+from ..ticks import elapsed_ms
+from . import ACTIVE
+
+NONE, SUSPECT, SOFT_SHORT, HARD_SHORT = range(4)
+FALL_MS = 60000  # assumption
+PRIOR = -4.6  # ln odds of a short before any evidence: 1 % (assumption)
+WEIGHT = 4.0  # of one evidence at its threshold (assumption)
+BOUND = 3.0  # no evidence counts for more than this many thresholds
+
+
+class Fusion:
+    """One cell."""
+
+    def __init__(self, parameter):
+        self._drop_uv = parameter("hard_short_drop_uv")
+        self._alone_ms = parameter("leak_alone_ms")
+        self._collapsed = 0
+        self._quiet_since_ms = 0
+        self.stage = NONE
+        self.short_mohm = 0
+        self.confidence_ppm = 0
+
+    def update(self, dips, leak, innovation_uv, voltage_uv, leak_ua, now_ms):
+        """One sample; returns True when the stage changed."""
+        electrical = dips.state == ACTIVE
+        charge = leak.state == ACTIVE
+        self._collapsed = self._collapsed + 1 if innovation_uv < -self._drop_uv else 0
+        stage = self._stage_now(electrical, charge, leak.active_ms)
+        if stage >= self.stage:
+            self._quiet_since_ms = now_ms
+        before = self.stage
+        if stage > before or elapsed_ms(now_ms, self._quiet_since_ms) >= FALL_MS:
+            self.stage = stage
+        self.short_mohm = _resistance_mohm(voltage_uv, leak_ua) if charge else 0
+        self.confidence_ppm = self._confidence_ppm(dips, leak)
+        return self.stage != before
+
+    def _stage_now(self, electrical, charge, charge_ms):
+        if self._collapsed >= 2:
+            return HARD_SHORT
+        if (electrical and charge) or (charge and charge_ms >= self._alone_ms):
+            return SOFT_SHORT
+        return SUSPECT if electrical or charge else NONE
+
+    def _confidence_ppm(self, dips, leak):
+        if self._collapsed >= 2:
+            return 1000000
+        ratio = PRIOR + WEIGHT * _bounded(leak.score_milli)
+        if dips.state == ACTIVE:
+            ratio += WEIGHT
+        return int(1e6 / (1 + exp(-ratio)))
+
+
+def _bounded(score_milli):
+    return min(max(score_milli / 1000, 0.0), BOUND)
+
+
+def _resistance_mohm(voltage_uv, leak_ua):
+    """V / I; 0 where the leak is not positive. Bounded to 30 bits (1 MOhm is no short)."""
+    if leak_ua <= 0 or voltage_uv <= 0:
+        return 0
+    return min(int(1000 * voltage_uv / leak_ua), 1000000000)
