@@ -1,0 +1,97 @@
+"""The `assb` command: a table of commands, each imported only when it is called.
+
+Other packages add commands through the entry point group `assb.commands` (name → a click command).
+"""
+
+import sys
+from importlib import import_module
+
+import click
+
+from assb_host.errors import EXIT_CODES, EXIT_INTERRUPTED, AssbError
+
+# name → (where the click command lives, one line of help), so that `assb --help` imports none of them
+COMMANDS = {
+    "arm": ("assb_host.commands.arm:arm", "Arm a board: regulate pressure, then close the contactor; Ctrl-C stops it."),
+    "config": ("assb_host.commands.config:config", "Check, build and show configurations."),
+    "flash": ("assb_host.commands.flash:flash", "Put firmware and configuration on a board and verify them."),
+    "monitor": ("assb_host.commands.monitor:monitor", "Watch a running board."),
+    "send": ("assb_host.commands.send:send", "Send one command line and print the reply."),
+    "stop": ("assb_host.commands.stop:stop", "Open the contactor, now."),
+}
+ENTRY_POINTS = "assb.commands"
+
+
+def contributed():
+    """Entry points of other packages, name → entry point; our own table wins over a clash."""
+    from importlib.metadata import entry_points
+
+    return {point.name: point for point in entry_points(group=ENTRY_POINTS) if point.name not in COMMANDS}
+
+
+class CommandTable(click.Group):
+    """A click group that looks its commands up in the table above and in entry points."""
+
+    def list_commands(self, ctx):
+        return sorted([*COMMANDS, *contributed()])
+
+    def get_command(self, ctx, cmd_name):
+        if cmd_name in COMMANDS:
+            module_name, _, attribute = COMMANDS[cmd_name][0].partition(":")
+            return getattr(import_module(module_name), attribute)
+        point = contributed().get(cmd_name)
+        return point.load() if point else None
+
+    def format_commands(self, ctx, formatter):
+        rows = [(name, help_line) for name, (_, help_line) in COMMANDS.items()]
+        rows += [(name, point.load().get_short_help_str(limit=90)) for name, point in contributed().items()]
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted(rows))
+
+    def format_epilog(self, ctx, formatter):
+        with formatter.section("Exit codes"):
+            formatter.write_dl([(str(code), meaning) for code, meaning in EXIT_CODES])
+
+
+def show_version(ctx, _option, wanted):
+    if wanted and not ctx.resilient_parsing:
+        from assb import VERSION
+
+        click.echo("assb {}.{}.{}".format(*VERSION))
+        ctx.exit()
+
+
+@click.group(cls=CommandTable, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=show_version, help="Show the version.")
+def cli():
+    """Run, flash, watch and test packs of all-solid-state cells under controlled stack pressure."""
+
+
+def main(arguments=None):
+    """Entry point of the script: runs a command, prints errors the house's way, and exits."""
+    sys.exit(run(arguments))
+
+
+def run(arguments=None) -> int:
+    """Exit code of one command line (the process's own by default)."""
+    try:
+        result = cli.main(args=arguments, prog_name="assb", standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except AssbError as error:
+        click.echo(f"assb: error: {error}", err=True)
+        return error.exit_code
+    except click.ClickException as error:
+        click.echo(f"assb: error: {error.format_message()}; {usage_hint(error)}", err=True)
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("assb: interrupted", err=True)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:  # `assb … | head`: the reader has seen enough
+        sys.stderr.close()
+        return 0
+
+
+def usage_hint(error: click.ClickException) -> str:
+    """Where to read on, as the remedy part of a usage error."""
+    context = getattr(error, "ctx", None)
+    return f"see `{context.command_path} --help`" if context else "see `assb --help`"

@@ -1,0 +1,1 @@
+"""Putting firmware and configuration on a board and proving that they arrived."""

@@ -1,0 +1,1 @@
+"""The serial link: bytes to frames and back, ports and who holds them, commands with their replies."""
