@@ -20,7 +20,15 @@ FIRMWARE = Path(__file__).resolve().parents[1]
 def limit_values(row, **changes):
     safe_side = 1 if row[4] == schema.KIND_LOW else -1
     levels = {"warn": row[5], "derate": row[5], "trip": row[5], "reset": row[5] + safe_side}
-    values = {"flags": 7, "recovery": 1, "trips": 0, **levels, "debounce_ms": 30, "recovery_ms": 0} | changes
+    values = {
+        "id": row[0],
+        "flags": 7,
+        "recovery": 1,
+        "trips": 0,
+        **levels,
+        "debounce_ms": 30,
+        "recovery_ms": 0,
+    } | changes
     return tuple(values.values())
 
 
