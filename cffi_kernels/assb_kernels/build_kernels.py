@@ -1,0 +1,60 @@
+"""cffi, API mode: the declarations are cut from the C headers, so the C compiler checks every layout."""
+
+import re
+from pathlib import Path
+
+from cffi import FFI
+
+KERNELS = Path(__file__).resolve().parent.parent
+HEADERS = ("assb_common.h", "assb_estimator.h", "assb_stack.h", "assb_cell.h")
+SOURCES = ("assb_estimator_f32.c", "assb_estimator_f64.c", "assb_stack.c", "assb_cell.c")
+# No contraction to FMA: results must be the same bytes on every machine. Hidden: a plain symbol in a shared object can
+# be interposed by another library's.
+COMPILE_ARGS = ["-O2", "-std=c99", "-ffp-contract=off", "-fvisibility=hidden", "-Wall", "-Wextra"]
+
+PREAMBLE = """
+#define ASSB_PRECISION 32
+#include "assb_estimator.h"
+#undef ASSB_PRECISION
+#define ASSB_PRECISION 64
+#include "assb_estimator.h"
+#include "assb_cell.h"
+"""
+
+
+def declarations(header: str) -> str:
+    """What stands between the cdef markers of a header, once per precision if it is generic."""
+    text = (KERNELS / "include" / header).read_text(encoding="utf-8")
+    cut = re.findall(r"/\* cdef begin \*/\n(.*?)/\* cdef end \*/", text, re.DOTALL)
+    if len(cut) != 1:
+        raise ValueError(f"{header}: expected one pair of cdef markers, found {len(cut)}")
+    if "ASSB_EST(" not in cut[0]:
+        return cut[0]
+    return "".join(specialised(cut[0], bits, real) for bits, real in ((32, "float"), (64, "double")))
+
+
+def specialised(text: str, bits: int, real: str) -> str:
+    return re.sub(r"ASSB_EST\((\w+)\)", rf"assb_est_f{bits}_\1", text).replace("ASSB_REAL", real)
+
+
+def dimensions(text: str) -> dict[str, str]:
+    return dict(re.findall(r"\b(ASSB_\w+) = (\d+)", text))
+
+
+def cdef() -> str:
+    """All declarations; array bounds as figures, which the compiler compares with the real struct."""
+    text = "\n".join(declarations(header) for header in HEADERS)
+    bounds = dimensions(text)
+    return re.sub(r"\[(ASSB_\w+)\]", lambda match: f"[{bounds[match.group(1)]}]", text)
+
+
+ffibuilder = FFI()
+ffibuilder.cdef(cdef())
+ffibuilder.set_source(
+    "assb_kernels._kernels",
+    PREAMBLE,
+    sources=[f"cffi_kernels/src/{name}" for name in SOURCES],
+    include_dirs=["cffi_kernels/include", "cffi_kernels/src"],
+    depends=[f"cffi_kernels/include/{name}" for name in HEADERS] + ["cffi_kernels/src/assb_estimator.c"],
+    extra_compile_args=COMPILE_ARGS,
+)

@@ -1,0 +1,48 @@
+"""Time series into and out of C, without a copy where the caller's memory already has the right type."""
+
+from array import array
+from collections.abc import Iterable
+from typing import Any
+
+from assb_kernels._kernels import ffi
+
+CTYPE = {"f": "float[]", "d": "double[]", "i": "int[]"}
+
+
+def column(values: float | Iterable[float], code: str, count: int | None = None) -> Any:
+    """A buffer of C type `code` ('f' or 'd'): `values` itself if it is one, else a copy; a number fills `count`.
+
+    Raises ValueError if the length is not `count`.
+    """
+    if isinstance(values, (int, float)):
+        return array(code, [values]) * (count or 1)
+    if not _is_contiguous(values, code):
+        values = array(code, values)
+    length = len(memoryview(values))  # pyright: ignore[reportArgumentType]
+    if count is not None and length != count:
+        raise ValueError(f"column has {length} values, the first one has {count}")
+    return values
+
+
+def pointer(buffer: Any, code: str, *, writable: bool = False) -> Any:
+    """A C pointer to `buffer`, which must stay alive while C uses it; raises for a type, order or mode that C can't use."""
+    if not _is_contiguous(buffer, code):
+        raise ValueError(f"needs a contiguous one-dimensional buffer of C type '{code}', got {type(buffer).__name__}")
+    return ffi.from_buffer(CTYPE[code], buffer, require_writable=writable)
+
+
+def outputs(names: Iterable[str], known: Iterable[str], code: str, count: int) -> dict[str, array[Any]]:
+    """Zeroed result columns; raises ValueError for a name that the kernel does not write."""
+    wanted = list(names)
+    unknown = sorted(set(wanted) - set(known))
+    if unknown:
+        raise ValueError(f"unknown result {', '.join(unknown)}; known: {', '.join(known)}")
+    return {name: array("i" if name == "status" else code, bytes(count * array(code).itemsize)) for name in wanted}
+
+
+def _is_contiguous(values: Any, code: str) -> bool:
+    try:
+        view = memoryview(values)
+    except TypeError:
+        return False
+    return view.format == code and view.ndim == 1 and view.c_contiguous

@@ -1,0 +1,166 @@
+"""The fast estimator of one cell: C kernel in single or double precision, same names as `assb.estimation.ekf.Ekf`."""
+
+import math
+from array import array
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from assb_kernels._kernels import ffi, lib
+from assb_kernels.columns import column, outputs, pointer
+from assb_kernels.status import demand_ok
+
+RESULTS = tuple(name for name, _field in ffi.typeof("assb_est_f64_results").fields)
+
+
+def _layout() -> tuple[tuple[str, int], ...]:
+    """(name, count) of each parameter, in the order of the C struct."""
+    real = ffi.sizeof("double")
+    fields = ffi.typeof("assb_est_f64_params").fields
+    return tuple((name, ffi.sizeof(field.type) // real) for name, field in fields)
+
+
+PARAMETER_LAYOUT = _layout()
+PARAMETER_SIZE = sum(count for _name, count in PARAMETER_LAYOUT)
+
+
+class Estimator:
+    """EKF with the states SOC, V1, V2, hysteresis and leak current; positive current charges, leak_a > 0 is a short.
+
+    parameters: PARAMETER_SIZE floats in the order of PARAMETER_LAYOUT (see assb.estimation.parameters).
+    precision: "f32", the bytes that a board computes, or "f64".
+    Raises ValueError for parameters of the wrong count or that make no sense.
+    """
+
+    def __init__(self, parameters: Sequence[float], precision: str = "f32") -> None:
+        if precision not in ("f32", "f64"):
+            raise ValueError(f"precision is 'f32' or 'f64', not {precision!r}")
+        if len(parameters) != PARAMETER_SIZE:
+            raise ValueError(f"the estimator takes {PARAMETER_SIZE} parameters, got {len(parameters)}")
+        self._code = "f" if precision == "f32" else "d"
+        self._real = "float" if precision == "f32" else "double"
+        self._prefix = f"assb_est_{precision}_"
+        self._params = ffi.new(self._prefix + "params *")
+        ffi.cast(self._real + " *", self._params)[0:PARAMETER_SIZE] = list(parameters)
+        self._state = ffi.new(self._prefix + "state *")
+        self._sample = ffi.new(self._prefix + "sample *")
+        self._step = getattr(lib, self._prefix + "step")
+        demand_ok(getattr(lib, self._prefix + "check")(self._params), "estimator parameters")
+
+    def reset(self, soc: float, soc_sigma: float) -> None:
+        """Start at rest without a leak; raises ValueError for a SOC outside 0..1 or a sigma outside (0, 1]."""
+        demand_ok(getattr(lib, self._prefix + "reset")(self._params, self._state, soc, soc_sigma), "estimator reset")
+
+    def rested_soc(self, voltage_v: float, temperature_degc: float) -> float:
+        """SOC at which the rested cell shows this voltage."""
+        return getattr(lib, self._prefix + "rested_soc")(self._params, voltage_v, temperature_degc)
+
+    def step(
+        self, voltage_v: float, current_a: float, temperature_degc: float, pressure_mpa: float, dt_s: float
+    ) -> int:
+        """Advance by dt_s with the current held, correct with the voltage at its end.
+
+        Returns 0, or a negative status (see STATUS_TEXT) for an input that is not finite or implausible; the state is
+        then untouched.
+        """
+        self._fill(voltage_v, current_a, temperature_degc, pressure_mpa, dt_s)
+        return self._step(self._params, self._state, self._sample)
+
+    def predict(self, current_a: float, temperature_degc: float, pressure_mpa: float, dt_s: float) -> int:
+        """Count charge without a voltage (its sensor is lost); returns a status like `step`."""
+        self._fill(0.0, current_a, temperature_degc, pressure_mpa, dt_s)
+        return getattr(lib, self._prefix + "predict")(self._params, self._state, self._sample)
+
+    def run(
+        self,
+        voltage_v: Iterable[float],
+        current_a: float | Iterable[float],
+        temperature_degc: float | Iterable[float],
+        pressure_mpa: float | Iterable[float],
+        dt_s: float | Iterable[float],
+        results: Iterable[str] = ("soc", "soc_var", "leak_a", "leak_var", "status"),
+    ) -> dict[str, array[Any]]:
+        """Step through time series of n values, in C from end to end; a number stands for n equal values.
+
+        Inputs that are buffers of the estimator's own type (numpy float32/float64, array 'f'/'d') are used in place.
+        Returns the named columns of n values (see RESULTS); a refused sample repeats the state and has its status.
+        Raises ValueError for unequal lengths or an unknown result.
+        """
+        first = column(voltage_v, self._code)
+        count = len(first)
+        rest = [column(v, self._code, count) for v in (current_a, temperature_degc, pressure_mpa, dt_s)]
+        keep = [pointer(buffer, self._code) for buffer in (first, *rest)]
+        columns = ffi.new(self._prefix + "columns *", keep)
+        out = outputs(results, RESULTS, self._code, count)
+        held = {name: pointer(values, values.typecode, writable=True) for name, values in out.items()}
+        sinks = ffi.new(self._prefix + "results *", held)
+        getattr(lib, self._prefix + "run")(self._params, self._state, columns, sinks, count)
+        return out
+
+    def covariance(self) -> list[list[float]]:
+        """5 x 5, order soc, v1_v, v2_v, hysteresis, leak_a."""
+        return [list(row) for row in self._state.covariance]
+
+    def state_bytes(self) -> bytes:
+        """All of the state as it lies in memory, to compare or to keep."""
+        return bytes(ffi.buffer(self._state))
+
+    def restore(self, state: bytes) -> None:
+        """Take up a state from `state_bytes` of the same precision and build; raises ValueError for another size."""
+        if len(state) != ffi.sizeof(self._state[0]):
+            raise ValueError(f"a saved state has {ffi.sizeof(self._state[0])} bytes, got {len(state)}")
+        ffi.buffer(self._state)[:] = state
+
+    def _fill(self, voltage_v: float, current_a: float, temperature_degc: float, pressure_mpa: float, dt_s: float):
+        sample = self._sample
+        sample.voltage_v = voltage_v
+        sample.current_a = current_a
+        sample.temperature_degc = temperature_degc
+        sample.pressure_mpa = pressure_mpa
+        sample.dt_s = dt_s
+
+    @property
+    def soc(self) -> float:
+        return self._state.soc
+
+    @property
+    def soc_sigma(self) -> float:
+        return math.sqrt(self._state.covariance[0][0])
+
+    @property
+    def v1_v(self) -> float:
+        return self._state.v1_v
+
+    @property
+    def v2_v(self) -> float:
+        return self._state.v2_v
+
+    @property
+    def hysteresis(self) -> float:
+        """-1 (discharged) .. +1 (charged)."""
+        return self._state.hysteresis
+
+    @property
+    def hysteresis_v(self) -> float:
+        return self._params.hysteresis_v * self._state.hysteresis
+
+    @property
+    def leak_a(self) -> float:
+        return self._state.leak_a
+
+    @property
+    def leak_sigma_a(self) -> float:
+        return math.sqrt(self._state.covariance[4][4])
+
+    @property
+    def r0_ohm(self) -> float:
+        """At the temperature and pressure of the last step."""
+        return self._state.r0_ohm
+
+    @property
+    def innovation_v(self) -> float:
+        """Measured less expected voltage of the last step."""
+        return self._state.innovation_v
+
+    @property
+    def innovation_sigma_v(self) -> float:
+        return math.sqrt(self._state.innovation_var)
