@@ -133,7 +133,7 @@ class Cell:
         gap_rate_um_s: float | Iterable[float] = 0.0,
         short_s: float | Iterable[float] = 0.0,
         results: Iterable[str] = ("voltage_v", "soc", "core_degc", "pressure_mpa"),
-    ) -> dict[str, array[Any]]:
+    ) -> "dict[str, array[Any]]":
         """n steps of dt_s in C; inputs are columns of n values (float64 buffers are used in place) or one number.
 
         Returns the named columns (see RESULTS), n values each.

@@ -31,7 +31,7 @@ def pointer(buffer: Any, code: str, *, writable: bool = False) -> Any:
     return ffi.from_buffer(CTYPE[code], buffer, require_writable=writable)
 
 
-def outputs(names: Iterable[str], known: Iterable[str], code: str, count: int) -> dict[str, array[Any]]:
+def outputs(names: Iterable[str], known: Iterable[str], code: str, count: int) -> "dict[str, array[Any]]":
     """Zeroed result columns; raises ValueError for a name that the kernel does not write."""
     wanted = list(names)
     unknown = sorted(set(wanted) - set(known))

@@ -78,7 +78,7 @@ class Estimator:
         pressure_mpa: float | Iterable[float],
         dt_s: float | Iterable[float],
         results: Iterable[str] = ("soc", "soc_var", "leak_a", "leak_var", "status"),
-    ) -> dict[str, array[Any]]:
+    ) -> "dict[str, array[Any]]":
         """Step through time series of n values, in C from end to end; a number stands for n equal values.
 
         Inputs that are buffers of the estimator's own type (numpy float32/float64, array 'f'/'d') are used in place.
