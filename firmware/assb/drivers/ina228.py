@@ -4,8 +4,6 @@ The current monitor of one cell or of the pack. The fast tick calls `update()`, 
 ALERT is the trip that is faster than a tick: `set_alert_limits` programs the comparators and reads them back.
 """
 
-import errno
-
 from assb.drivers.fixed_point import Ratio, signed
 from assb.drivers.registers import Registers
 from assb.drivers.status import BUS_ERROR, CHIP_FAULT, CONFIG_LOST, NOT_READY, SATURATED
@@ -39,6 +37,7 @@ BUS_LIMIT_LSB_UV = 3125
 # shunt's value enters once, in the integer scale below.
 SHUNT_CAL_VALUE = 4096
 _CHECKED = (CONFIG, ADC_CONFIG, SHUNT_CAL, SHUNT_TEMPCO, SOVL, SUVL, BOVL, BUVL, TEMP_LIMIT)
+_FIRST_LIMIT = 4
 
 
 def bus_uv(code: int) -> int:
@@ -57,10 +56,12 @@ class INA228:
     `shunt_uohm`: 0.01 mOhm steps are lost in no product; ValueError when full scale exceeds 1073 A (30 bits of uA).
     `adc_range`: 0 for +-163.84 mV, 1 for +-40.96 mV. `pin_alert`: the open-drain ALERT line with its pull-up, if wired.
     Attributes after `update()`: voltage_uv, current_ua, status, alert_asserted. After `update_diagnostics()`:
-    die_cdegc, alert_flags (ALERT_* bits, kept until `clear_alerts()`), status. `error_count`: failed transfers.
+    die_cdegc, alert_flags (ALERT_* bits, kept until `clear_alerts()`), math_overflow (a calculated register overflowed
+    since the last look; V and I are still judged by their own ends of range), status. `error_count`: failed transfers.
     """
 
-    def __init__(self, bus, address: int, shunt_uohm: int, adc_range: int = 0, polarity: int = 1, pin_alert=None):
+    def __init__(self, bus, address: int, shunt_uohm: int, adc_range: int = 0, *, polarity: int = 1,
+                 pin_alert=None):
         self._registers = Registers(bus, address, 2, "INA228")
         self._code = bytearray(3)
         self._word = bytearray(2)
@@ -71,10 +72,11 @@ class INA228:
         self._current_scale = Ratio(SHUNT_LSB_PV[adc_range], shunt_uohm, 20)
         # what the registers of _CHECKED must hold; the limits start out beyond any reading
         self._expected = [adc_range << 4, 0, SHUNT_CAL_VALUE, 0, 0x7FFF, 0x8000, 0x7FFF, 0, 0x7FFF]
-        self._alert_config = ALATCH
         self._check_at = 0
         self._configured = False
         self._missed = 0
+        self._diagnosis = 0
+        self.math_overflow = False
         self.conversion_us = 0
         self.voltage_uv = 0
         self.current_ua = 0
@@ -116,8 +118,8 @@ class INA228:
         self.status = CONFIG_LOST
         for index in range(len(_CHECKED)):
             self._registers.program(_CHECKED[index], self._expected[index], 0xFFFF)
-        self._registers.program(DIAG_ALRT, self._alert_config, ALATCH)
-        self._missed = 0
+        self._registers.program(DIAG_ALRT, ALATCH, ALATCH)
+        self._missed = self._diagnosis = 0
         self._configured = True
         self.status = NOT_READY
 
@@ -128,16 +130,135 @@ class INA228:
         Each limit is rounded to the chip's step on the side that trips earlier. ValueError when a limit lies outside
         what the comparator can hold, OSError when the chip does not take it. Big integers: set-up only.
         """
-        over_shunt = _limit_code(charge_ua, self._shunt_uohm, SHUNT_LIMIT_LSB_PV[self._range], 0x7FFF, "charge_ua")
-        under_shunt = _limit_code(_negated(discharge_ua), self._shunt_uohm, SHUNT_LIMIT_LSB_PV[self._range], 0x8000,
-                                  "-discharge_ua")
+        upper_ua, lower_ua = charge_ua, discharge_ua
         if self._polarity < 0:
-            over_shunt, under_shunt = min(under_shunt, 0x7FFF), over_shunt
-        limits = self._expected
-        limits[4] = over_shunt
-        limits[5] = -under_shunt & 0xFFFF
-        limits[6] = _limit_code(overvoltage_uv, 1, BUS_LIMIT_LSB_UV, 0x7FFF, "overvoltage_uv")
-        limits[7] = 0 if undervoltage_uv is None else -_limit_code(-undervoltage_uv, 1, BUS_LIMIT_LSB_UV, 0, "", 0x7FFF)
-        limits[8] = _limit_code(temperature_cdegc, 32, 25, 0x7FFF, "temperature_cdegc")
-        for index in range(4, 9):
-            self._registers.program(_CHECKED[index], limits[index], 0xFFFF)
+            upper_ua, lower_ua = _negated(discharge_ua), _negated(charge_ua)
+        shunt_lsb_pv = SHUNT_LIMIT_LSB_PV[self._range]
+        limits = [0x7FFF, 0x8000, 0x7FFF, 0, 0x7FFF]
+        if upper_ua is not None:
+            limits[0] = _steps(upper_ua * self._shunt_uohm, shunt_lsb_pv, "current limit")
+        if lower_ua is not None:
+            limits[1] = -_steps(-lower_ua * self._shunt_uohm, shunt_lsb_pv, "current limit") & 0xFFFF
+        if overvoltage_uv is not None:
+            limits[2] = _steps(overvoltage_uv, BUS_LIMIT_LSB_UV, "overvoltage_uv")
+        if undervoltage_uv is not None:
+            limits[3] = _steps(undervoltage_uv + BUS_LIMIT_LSB_UV - 1, BUS_LIMIT_LSB_UV, "undervoltage_uv")
+        if temperature_cdegc is not None:
+            limits[4] = _steps(temperature_cdegc * 32, 25, "temperature_cdegc")
+        for index in range(5):
+            self._expected[_FIRST_LIMIT + index] = limits[index]
+            self._registers.program(SOVL + index, limits[index], 0xFFFF)
+
+    def read_alert_limits(self):
+        """(undervoltage_uv, overvoltage_uv, charge_ua, discharge_ua, temperature_cdegc) as the chip holds them now.
+
+        A disabled comparator shows as the end of its range. Raises OSError. Set-up and self-test only.
+        """
+        shunt_lsb_pv = SHUNT_LIMIT_LSB_PV[self._range]
+        upper_ua = signed(self._registers.read(SOVL), 16) * shunt_lsb_pv // self._shunt_uohm
+        lower_ua = -(-signed(self._registers.read(SUVL), 16) * shunt_lsb_pv // self._shunt_uohm)
+        if self._polarity < 0:
+            upper_ua, lower_ua = -lower_ua, -upper_ua
+        return (self._registers.read(BUVL) * BUS_LIMIT_LSB_UV, self._registers.read(BOVL) * BUS_LIMIT_LSB_UV,
+                upper_ua, lower_ua, self._registers.read(TEMP_LIMIT) * 25 // 32)
+
+    def update(self) -> bool:
+        """Fast tick: voltage, current, one configuration register, the ALERT line. Allocates nothing, raises nothing.
+
+        True when voltage_uv and current_ua are new; else both keep their last values. CONFIG_LOST stays until
+        `configure` or `restore`. The chip converts freely: that it still does is `update_diagnostics`' business.
+        """
+        if self._pin_alert is not None:
+            self.alert_asserted = self._pin_alert.value() == 0
+        if not self._configuration_holds():
+            return False
+        if self._diagnosis:
+            self.status = self._diagnosis
+            return False
+        if not self._registers.read_into(VBUS, self._code):
+            self.status = BUS_ERROR
+            return False
+        bus_code = _result_code(self._code)
+        if not self._registers.read_into(CURRENT, self._code):
+            self.status = BUS_ERROR
+            return False
+        current_code = _result_code(self._code)
+        self.voltage_uv = bus_uv(bus_code)
+        self.current_ua = self._current_scale.apply(current_code) * self._polarity
+        saturated = bus_code > BUS_CODE_MAX or not CODE_MIN < current_code < CODE_MAX
+        self.status = SATURATED if saturated else 0
+        return True
+
+    def update_diagnostics(self) -> bool:
+        """Slow tick: flags, whether conversions go on, die temperature. Reading the flags releases the ALERT latch.
+
+        Two calls without a new conversion mean that the chip has stopped (call it no faster than `conversion_us`), and
+        a cleared MEMSTAT that its trimming is damaged: `update` then fails until a later call finds better.
+        """
+        if not self._registers.read_into(DIAG_ALRT, self._word):
+            self.status = BUS_ERROR
+            return False
+        flags = self._word[0] << 8 | self._word[1]
+        self.alert_flags |= self._named_alerts(flags)
+        self.math_overflow = flags & MATHOF != 0
+        self._diagnosis = self._diagnose(flags)
+        if self._diagnosis:
+            self.status = self._diagnosis
+            return False
+        if not self._registers.read_into(DIETEMP, self._word):
+            self.status = BUS_ERROR
+            return False
+        self.die_cdegc = die_cdegc(signed(self._word[0] << 8 | self._word[1], 16))
+        return True
+
+    def _diagnose(self, flags: int) -> int:
+        """Trimming memory damaged, or two looks in a row without a new conversion between them."""
+        self._missed = 0 if flags & CNVRF else self._missed + 1 if self._missed < 2 else 2
+        if not flags & MEMSTAT:
+            return CHIP_FAULT
+        return NOT_READY if self._missed > 1 else 0
+
+    def clear_alerts(self) -> None:
+        self.alert_flags = 0
+
+    def _configuration_holds(self) -> bool:
+        """Compare one register per call with what was programmed, all of them within nine calls.
+
+        The INA228 has no power-on flag. A brown-out resets ADC_CONFIG and every programmed limit together, so most
+        turns see it; until then VBUS is still right, and CURRENT is in the wide range with the default SHUNT_CAL.
+        """
+        if not self._configured:
+            self.status = CONFIG_LOST
+            return False
+        index = self._check_at
+        if not self._registers.read_into(_CHECKED[index], self._word):
+            self.status = BUS_ERROR
+            return False
+        self._check_at = index + 1 if index + 1 < len(_CHECKED) else 0
+        if self._word[0] << 8 | self._word[1] != self._expected[index]:
+            self._configured = False
+            self.status = CONFIG_LOST
+            return False
+        return True
+
+    def _named_alerts(self, flags: int) -> int:
+        if self._polarity < 0:  # the shunt comparators have changed sides
+            flags = flags & ~0x60 | (flags & 0x40) >> 1 | (flags & 0x20) << 1
+        return flags & ALERT_FLAGS
+
+
+def _result_code(buffer) -> int:
+    """The 20-bit two's complement number in the upper bits of a 24-bit result register (7.6.1.5)."""
+    code = buffer[0] << 12 | buffer[1] << 4 | buffer[2] >> 4
+    return code - 0x100000 if code > CODE_MAX else code
+
+
+def _steps(amount: int, step: int, name: str) -> int:
+    steps = amount // step
+    if not 0 <= steps <= 0x7FFF:
+        raise ValueError(f"INA228 {name}: {steps} steps of the comparator, which has 0 to 32767")
+    return steps
+
+
+def _negated(value):
+    return None if value is None else -value

@@ -1,4 +1,4 @@
-"""Status bits that every driver's `status` attribute is made of. 0 means: the last update stored a new, plausible value.
+"""Status bits, of which every driver's `status` attribute is made. 0: the last update stored a new, plausible value.
 
 `update()` of a driver returns True when it stored a new value in its attributes and False when the last values stay;
 `status` says why. SATURATED is the one bit that comes with True: the value is then the end of the converter's range,

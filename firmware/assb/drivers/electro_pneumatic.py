@@ -1,0 +1,53 @@
+"""Electro-pneumatic regulator on a DAC: 0 to 10 V for no to full stack pressure."""
+
+
+class ElectroPneumatic:
+    """Turns kPa of stack pressure into DAC codes.
+
+    `dac`: MCP4725 or alike (`write(code)`, `read_back()`, `configure()`), amplified so that its full code is the
+    regulator's full input. `full_scale_kpa`: stack pressure at the full code; `maximum_kpa`: never command more.
+    Attributes: commanded_kpa, the last command that the DAC acknowledged.
+    """
+
+    FULL_CODE = 4095
+
+    def __init__(self, dac, full_scale_kpa: int, maximum_kpa=None):
+        if not 0 < full_scale_kpa <= 200000:  # times 4095 must fit 30 bits
+            raise ValueError(f"regulator full_scale_kpa={full_scale_kpa}: 1 to 200000")
+        self._dac = dac
+        self._full_scale_kpa = full_scale_kpa
+        self._maximum_kpa = full_scale_kpa if maximum_kpa is None else min(maximum_kpa, full_scale_kpa)
+        self._stale = True  # the DAC may hold something else
+        self.commanded_kpa = 0
+
+    @property
+    def status(self) -> int:
+        return self._dac.status
+
+    @property
+    def error_count(self) -> int:
+        return self._dac.error_count
+
+    def command_kpa(self, kpa: int) -> bool:
+        """Clamp to 0..maximum_kpa and write when it changes the code. True when the DAC holds it, as far as known.
+
+        The code is rounded down: a step of the DAC too little is safer than one too much.
+        """
+        kpa = 0 if kpa < 0 else self._maximum_kpa if kpa > self._maximum_kpa else kpa
+        code = kpa * self.FULL_CODE // self._full_scale_kpa
+        if self._stale or code != self._dac.code:
+            self._stale = not self._dac.write(code)
+        if not self._stale:
+            self.commanded_kpa = kpa
+        return not self._stale
+
+    def verify(self) -> bool:
+        """Slow tick: read the DAC back; the next command writes again when it has lost its value."""
+        if self._dac.read_back():
+            return True
+        self._stale = True
+        return False
+
+    def vent(self) -> bool:
+        """Command no pressure at all, as for a safe state that bleeds."""
+        return self.command_kpa(0)
