@@ -62,7 +62,9 @@ def show_version(ctx, _option, wanted):
 
 
 @click.group(cls=CommandTable, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=show_version, help="Show the version.")
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=show_version, help="Show the version."
+)
 def cli():
     """Run, flash, watch and test packs of all-solid-state cells under controlled stack pressure."""
 

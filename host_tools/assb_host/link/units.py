@@ -1,0 +1,46 @@
+"""From the wire's integers to physical units: the suffix of a name says both."""
+
+from assb.protocol import schema
+
+# Suffix on the wire → (suffix on the host, factor). The longest match counts.
+CONVERSIONS = {
+    "_uv": ("_v", 1e-6),
+    "_mv": ("_v", 1e-3),
+    "_ua": ("_a", 1e-6),
+    "_ma": ("_a", 1e-3),
+    "_mw": ("_w", 1e-3),
+    "_uohm": ("_ohm", 1e-6),
+    "_mohm": ("_ohm", 1e-3),
+    "_kpa": ("_mpa", 1e-3),
+    "_cdegc": ("_degc", 1e-2),
+    "_ppm": ("_frac", 1e-6),
+    "_ms": ("_s", 1e-3),
+    "_us": ("_s", 1e-6),
+    "_uah": ("_ah", 1e-6),
+    "_milli": ("", 1e-3),
+}
+
+
+def physical_pair(name: str, value):
+    """(`voltage_v`, 3.7) from (`voltage_uv`, 3700000); names without a unit stay as they are."""
+    at = name.rfind("_")
+    conversion = CONVERSIONS.get(name[at:]) if at > 0 else None
+    if conversion is None or not isinstance(value, int):
+        return name, value
+    suffix, factor = conversion
+    return name[:at] + suffix, value * factor
+
+
+def physical(fields: dict) -> dict:
+    """The fields of a frame in volts, amperes, megapascals, degrees C, seconds, fractions."""
+    return dict(physical_pair(name, value) for name, value in fields.items())
+
+
+def word(words: tuple, position: int) -> str:
+    """Entry of one of the schema's word lists (STATES, STAGES, …), or the number when the list is too short."""
+    return words[position] if 0 <= position < len(words) else f"#{position}"
+
+
+def rows_of(bits: int) -> list[str]:
+    """Names of the limit rows whose bit is set."""
+    return [row[1] for position, row in enumerate(schema.LIMIT_ROWS) if bits >> position & 1]
