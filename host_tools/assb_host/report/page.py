@@ -1,0 +1,115 @@
+"""One HTML page that carries everything: verdict, key figures, plots as inline SVG, checks, events, provenance.
+
+It needs no network and no other file, and prints on paper.
+"""
+
+from html import escape
+
+from assb_host.report.page_style import STYLE
+from assb_host.report.plots import draw_panels
+from assb_host.report.recording import Check, Event, Recording
+
+KEY = '<p class="key"><i class="rig"></i> fault applied by the rig <i class="board"></i> decision of the board</p>'
+
+
+def render_page(recording: Recording) -> str:
+    """The page's HTML."""
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(recording.title)}</title><style>{STYLE}</style></head><body><main>"
+        f"{_header(recording)}{_figures(recording)}{_panels(recording)}{_checks(recording.checks)}"
+        f"{_events(recording.events)}{_meta(recording.meta)}</main></body></html>\n"
+    )
+
+
+def _header(recording: Recording) -> str:
+    held = sum(check.passed for check in recording.checks)
+    verdict, kind = ("PASSED", "pass") if recording.passed else ("FAILED", "fail")
+    words = f"{held} of {len(recording.checks)} checks held"
+    if not recording.checks:
+        verdict, kind, words = "RECORDED", "none", "nothing was judged"
+    return (
+        f'<header><h1>{escape(recording.title)}</h1><p class="summary">{escape(recording.summary)}</p>'
+        f'<p class="verdict {kind}"><strong>{verdict}</strong> {words}</p></header>'
+    )
+
+
+def _figures(recording: Recording) -> str:
+    cards = "".join(
+        f'<div class="card"><span class="value">{escape(value)}</span><span class="label">{escape(label)}</span></div>'
+        for label, value in key_figures(recording)
+    )
+    return f'<section class="cards">{cards}</section>' if cards else ""
+
+
+def key_figures(recording: Recording) -> list[tuple[str, str]]:
+    """(label, value) of the handful of numbers a reader looks for first."""
+    figures = []
+    if recording.has("voltage_v"):
+        series = recording.series["voltage_v"]
+        how = "simulated" if recording.has("true_voltage_v") else "recorded"
+        figures.append((how, f"{series.time_s[-1] - series.time_s[0]:.0f} s"))
+    if recording.has("soc_frac", "true_soc_frac"):
+        truth = recording.series["true_soc_frac"]
+        estimate = recording.series["soc_frac"]
+        error = estimate.values[-1] - truth.at(estimate.time_s[-1])
+        figures.append(("SOC error at the end", f"{100 * error:+.2f} %"))
+    if recording.has("pressure_mpa") and "pressure_mpa" in recording.windows:
+        low, high = recording.windows["pressure_mpa"]
+        values = recording.series["pressure_mpa"].values
+        figures.append((f"pressure, window {low:g} to {high:g} MPa", f"{min(values):.2f} … {max(values):.2f} MPa"))
+    if recording.has("temperature_degc"):
+        figures.append(("hottest", f"{max(recording.series['temperature_degc'].values):.1f} °C"))
+    if recording.has("stage") and recording.stage_names:
+        worst = int(max(recording.series["stage"].values))
+        figures.append(("worst stage", recording.stage_names[worst].replace("_", " ")))
+    return figures
+
+
+def _panels(recording: Recording) -> str:
+    parts = []
+    for title, note, svg in draw_panels(recording):
+        caption = f"{escape(title)} <small>{escape(note)}</small>"
+        parts.append(f"<figure><figcaption>{caption}</figcaption>{svg}</figure>")
+    return f'<section class="plots">{KEY if parts else ""}{"".join(parts)}</section>'
+
+
+def _number(value: float | str | None) -> str:
+    if value is None:
+        return "–"
+    return escape(value) if isinstance(value, str) else f"{value:.4g}"
+
+
+def _checks(checks: list[Check]) -> str:
+    if not checks:
+        return ""
+    rows = "".join(
+        f'<tr class="{"ok" if check.passed else "bad"}"><td class="mark">{"held" if check.passed else "broken"}</td>'
+        f'<td>{escape(check.name)}</td><td class="number">{_number(check.value)}</td>'
+        f'<td class="number">{_number(check.limit)}</td><td>{escape(check.unit)}</td></tr>'
+        for check in checks
+    )
+    head = '<tr><th></th><th>check</th><th class="number">value</th><th class="number">limit</th><th>unit</th></tr>'
+    return f"<section><h2>Checks</h2><table>{head}{rows}</table></section>"
+
+
+def _events(events: list[Event]) -> str:
+    if not events:
+        return ""
+    rows = "".join(
+        f'<tr class="{escape(event.source)}"><td class="number">{event.t_s:.3f}</td><td>{escape(event.source)}</td>'
+        f"<td>{escape(event.name.replace('_', ' '))}</td><td>{escape(event.text)}</td></tr>"
+        for event in events
+    )
+    head = '<tr><th class="number">time / s</th><th>seen by</th><th>event</th><th></th></tr>'
+    return f'<section><h2>Events</h2><table class="events">{head}{rows}</table></section>'
+
+
+def _meta(meta: dict[str, str]) -> str:
+    if not meta:
+        return ""
+    rows = "".join(
+        f"<tr><th>{escape(key)}</th><td><code>{escape(str(value))}</code></td></tr>" for key, value in meta.items()
+    )
+    return f'<section><h2>Where it came from</h2><table class="meta">{rows}</table></section>'

@@ -1,0 +1,68 @@
+"""What a report is made of: named series on one time axis, events, checks, and where it all came from."""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Series:
+    """One quantity over time; `time_s` rises, both sequences have one length. The unit is the suffix of its name."""
+
+    time_s: Sequence[float]
+    values: Sequence[float]
+
+    def at(self, time_s: float) -> float:
+        """The newest value at or before `time_s`, NaN before the first."""
+        position = bisect_right(self.time_s, time_s) - 1
+        return self.values[position] if position >= 0 else float("nan")
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened: `source` is "board" (its own report), "rig" (the truth) or "host" (a command)."""
+
+    t_s: float
+    source: str
+    name: str
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Check:
+    """A claim that was judged; `value` and `limit` are in `unit` (None where the claim has no number)."""
+
+    name: str
+    passed: bool
+    value: float | str | None
+    limit: float | str | None
+    unit: str
+
+
+@dataclass
+class Recording:
+    """Series are looked up by name; those a recording does not have are left out of plots and tables.
+
+    Names that the page knows: voltage_v, current_a, soc_frac, soc_sigma_frac, temperature_degc, pressure_mpa,
+    pressure_target_mpa, pressure_command_mpa, charge_limit_a, leak_a, leak_sigma_a, short_ohm, dip_score, leak_score,
+    stage, state, innovation_v; and the same with `true_` before them where a simulation knows the truth.
+    """
+
+    title: str
+    summary: str = ""
+    meta: dict[str, str] = field(default_factory=dict)
+    series: dict[str, Series] = field(default_factory=dict)
+    windows: dict[str, tuple[float, float]] = field(default_factory=dict)
+    state_names: Sequence[str] = ()
+    stage_names: Sequence[str] = ()
+    events: list[Event] = field(default_factory=list)
+    checks: list[Check] = field(default_factory=list)
+
+    @property
+    def passed(self) -> bool:
+        """Every check held, and there was at least one."""
+        return bool(self.checks) and all(check.passed for check in self.checks)
+
+    def has(self, *names: str) -> bool:
+        """Whether every named series is there and not empty."""
+        return all(name in self.series and len(self.series[name].time_s) > 0 for name in names)
