@@ -70,9 +70,9 @@ class StackPressure:
             self.command_kpa = int(_towards(applied_kpa, self.min_kpa, self._rate_kpa_s * dt_ms / 1000))
         return self.command_kpa
 
-    def inside(self, pressure_kpa):
-        """Is the pressure inside its window, and the ramp at its end?"""
-        return self.min_kpa <= pressure_kpa <= self.max_kpa and self._setpoint_kpa == self.target_kpa
+    def inside(self, pressure_kpa, ramped):
+        """Is the pressure inside its window and, where `ramped`, the ramp at its end?"""
+        return self.min_kpa <= pressure_kpa <= self.max_kpa and (not ramped or self._setpoint_kpa == self.target_kpa)
 
 
 def _towards(value, target, step):

@@ -1,0 +1,424 @@
+"""The firmware: the only module that knows everyone. `App.step(now_ms)` is the whole program, called by every main loop.
+
+    fast tick   sample, limit rows, supervisor, outputs                     integers only, allocates nothing
+    slow tick   temperature, estimator and detection of each cell, pressure, telemetry, garbage collection;
+                one slice after each fast tick, so that a fast tick is never more than a slice late
+"""
+
+import gc
+
+from .cells import CellWatch
+from .console_commands import ConsoleCommands
+from .control import supervisor as sv
+from .control.derating import Derating
+from .control.protection import Protection
+from .control.stack_pressure import StackPressure
+from .control.supervisor import Supervisor
+from .port.clock import ESTIMATE, FAST, GC, SLICE, spent_us
+from .protocol import schema
+from .protocol.frame import FrameWriter
+from .settings import Settings
+from .signals import Events, Signals
+from .telemetry import Telemetry
+from .ticks import elapsed_ms, later, until_ms
+
+HEALTHY_MS = 30000  # after this long without a crash, earlier crashes are forgotten
+
+
+class App:
+    """One pack. `config` is None when there is no valid image: then it answers `hello` in LOCKOUT and drives nothing."""
+
+    def __init__(self, board, config, config_status, clock, console, watchdog, record):
+        now_ms = clock.now_ms()
+        self.board = board
+        self.clock = clock
+        self.console = console
+        self.watchdog = watchdog
+        self.record = record
+        self.config = config
+        self.config_status = config_status
+        self.settings = settings = Settings(config)
+        self.cell_count = settings("cells_in_series") if config else 0
+        self.signals = Signals(self.cell_count, now_ms)
+        self.events = Events()
+        self.writer = FrameWriter(schema.schema_id())
+        self.telemetry = Telemetry(self.signals, self.events, self.writer, console, now_ms)
+        self.protection = Protection(self.signals, config.limits if config else (), self.events)
+        self.supervisor = Supervisor(_timeouts_ms(settings), settings("precharge_ms"), self.events, now_ms)
+        self.derating = Derating(
+            settings("charge_current_max_ma"), settings("discharge_current_max_ma"), settings("derate_ppm")
+        )
+        self.pressure = StackPressure(settings)
+        self.cells = [
+            CellWatch(cell, config.estimator, settings, self.signals, self.events) for cell in range(self.cell_count)
+        ]
+        self.commands = ConsoleCommands(self, console, self.writer.crc)
+        self.reset_wanted = False
+        self.ready = False  # every channel gave valid data; part of the self-test
+        self._rest_ua = 1000 * settings("rest_current_ma")
+        self._lapse_stops = settings("lease_lapse_stops")
+        self.requests = 0  # supervisor conditions asked for by commands, taken at the next fast tick
+        self.lease_ms = 0
+        self._lease_since_ms = now_ms
+        self._pressed_since_ms = now_ms
+        self._pressed = False
+        self._regulating = False
+        self._pressure_at_ms = now_ms
+        self._collected_ms = now_ms
+        self._started_ms = now_ms
+        self._healthy = False
+        self._index()
+        self.tune()
+        self._fast_ms = settings("fast_period_ms")
+        self._due_ms = now_ms
+        self._due_us = clock.now_us()
+        self._slots = self._plan(settings("slow_period_ms") // self._fast_ms)
+        self._slot = 0
+        board.attach(self.signals, self.cells, self.events)
+        self.events.push(schema.EV_BOOT, record.reset_cause, record.boot_count)
+        self.send_hello()
+
+    def _index(self):
+        """Blackboard places that the fast tick writes."""
+        pack = self.signals.pack
+        self._s_state = pack("state")
+        self._s_stage = pack("stage")
+        self._s_current = pack("current_ua")
+        self._s_pressure = pack("pressure_kpa")
+        self._s_closed = pack("contactor_closed")
+        self._s_command = pack("contactor_command")
+        self._s_mismatch = pack("contactor_mismatch")
+        self._s_charge = pack("charge_enabled")
+        self._s_discharge = pack("discharge_enabled")
+        self._s_charge_ma = pack("charge_limit_ma")
+        self._s_discharge_ma = pack("discharge_limit_ma")
+        self._s_warn = pack("warn_bits")
+        self._s_derate = pack("derate_bits")
+        self._s_trip = pack("trip_bits")
+        self._s_lease = pack("lease_age_ms")
+        self._s_failed = pack("self_test_failed")
+        self._s_late = pack("late_us")
+        self._s_ticks = pack("fast_tick_count")
+        self._s_fast_worst = pack("fast_worst_us")
+        self._s_slice_worst = pack("slice_worst_us")
+        self._s_late_worst = pack("late_worst_us")
+        self._s_gc_worst = pack("gc_worst_us")
+
+    def _plan(self, slot_count):
+        """Slices of the slow tick, spread over its fast ticks; a slot may hold several when cells are many."""
+        plan = [(self._slice_slow_sensors, SLICE)]
+        plan += [(cell.step, ESTIMATE) for cell in self.cells]
+        plan += [(self._slice_pressure, SLICE), (self._slice_telemetry, SLICE), (self._slice_housekeeping, SLICE)]
+        slots = [[] for _ in range(slot_count)]
+        for at, job in enumerate(plan):
+            slots[at * slot_count // len(plan)].append(job)
+        return slots
+
+    def tune(self):
+        """Parameters changed: everything that copied one takes it again."""
+        self.telemetry.tune(self.settings)
+        self.pressure.tune(self.settings)
+        self.signals.put(self.signals.pack("pressure_target_kpa"), self.pressure.target_kpa, self.clock.now_ms())
+
+    def step(self, now_ms):
+        """Do what is due at `now_ms`; returns when to come again (ms ticks)."""
+        if until_ms(self._due_ms, now_ms) > 0:
+            return self._due_ms
+        clock = self.clock
+        start_us = clock.now_us()
+        late_us = spent_us(start_us, self._due_us)
+        if late_us >= 1 << 29:
+            late_us = 0  # a few us early: the two clocks round differently
+        self.fast(now_ms, late_us)
+        clock.cost(FAST)
+        fast_end_us = clock.now_us()
+        self._worst(self._s_fast_worst, spent_us(fast_end_us, start_us), now_ms)
+        self._slice(now_ms)
+        self._worst(self._s_slice_worst, spent_us(clock.now_us(), fast_end_us), now_ms)
+        self._schedule(clock.now_ms())
+        return self._due_ms
+
+    def _schedule(self, now_ms):
+        """The next fast tick on its grid; ticks that were missed altogether are not made up for."""
+        self._due_ms = later(self._due_ms, self._fast_ms)
+        self._due_us = (self._due_us + 1000 * self._fast_ms) & ((1 << 30) - 1)
+        while until_ms(self._due_ms, now_ms) < -self._fast_ms:
+            self._due_ms = later(self._due_ms, self._fast_ms)
+            self._due_us = (self._due_us + 1000 * self._fast_ms) & ((1 << 30) - 1)
+
+    def _worst(self, index, value_us, now_ms):
+        if value_us > self.signals.value[index]:
+            self.signals.put(index, value_us, now_ms)
+
+    # ---- fast tick: integers only, nothing allocated ----
+
+    def fast(self, now_ms, late_us):
+        signals, supervisor, protection = self.signals, self.supervisor, self.protection
+        self.events.now_ms = now_ms
+        signals.put(self._s_late, late_us, now_ms)
+        self._worst(self._s_late_worst, late_us, now_ms)
+        self.board.sample(now_ms)
+        if supervisor.state > sv.SELFTEST or not self.config:
+            protection.evaluate(now_ms)
+        supervisor.step(self._conditions(now_ms), protection.blocked, now_ms)
+        self.derating.update(supervisor.charge, supervisor.discharge, protection.derate_bits)
+        if supervisor.main != signals.value[self._s_command]:
+            self.events.push(schema.EV_CONTACTOR_COMMAND, supervisor.main, 0)
+        self.board.apply(supervisor.main, supervisor.precharge, supervisor.charge, supervisor.discharge)
+        self._publish(now_ms)
+
+    def _conditions(self, now_ms):
+        value = self.signals.value
+        conditions = self.requests
+        self.requests = 0
+        if self._contactor_closed(now_ms):
+            conditions |= sv.CLOSED
+        rest_ua = self._rest_ua
+        if value[self._s_current] > rest_ua:
+            conditions |= sv.CHARGING
+        elif value[self._s_current] < -rest_ua:
+            conditions |= sv.DISCHARGING
+        if self.protection.derate_bits:
+            conditions |= sv.DERATED
+        if self.ready:
+            conditions |= sv.READY
+        if not self.config:
+            conditions |= sv.LOCK
+        if self._pressed:
+            conditions |= sv.PRESSED
+        return conditions | self._lease_conditions(now_ms)
+
+    def _contactor_closed(self, now_ms):
+        signals = self.signals
+        closed = self.board.contactor_closed()
+        if closed != signals.value[self._s_closed]:
+            self.events.push(schema.EV_CONTACTOR, closed, 0)
+        signals.put(self._s_closed, closed, now_ms)
+        mismatch = 1 if closed != self.supervisor.main else 0
+        signals.put(self._s_mismatch, mismatch, now_ms)
+        return closed
+
+    def _lease_conditions(self, now_ms):
+        if not self.lease_ms:
+            return 0
+        age_ms = elapsed_ms(now_ms, self._lease_since_ms)
+        self.signals.put(self._s_lease, age_ms, now_ms)
+        if age_ms <= self.lease_ms:
+            return 0
+        self.events.push(schema.EV_LEASE, self.lease_ms, 0)
+        self.lease_ms = 0
+        return sv.STOP if self._lapse_stops else 0
+
+    def _publish(self, now_ms):
+        signals, supervisor, protection = self.signals, self.supervisor, self.protection
+        put = signals.put
+        put(self._s_state, supervisor.state, now_ms)
+        put(self._s_command, supervisor.main, now_ms)
+        put(self._s_charge, supervisor.charge, now_ms)
+        put(self._s_discharge, supervisor.discharge, now_ms)
+        put(self._s_charge_ma, self.derating.charge_ma, now_ms)
+        put(self._s_discharge_ma, self.derating.discharge_ma, now_ms)
+        put(self._s_warn, protection.warn_bits, now_ms)
+        put(self._s_derate, protection.derate_bits, now_ms)
+        put(self._s_trip, protection.trip_bits, now_ms)
+        put(self._s_ticks, (signals.value[self._s_ticks] + 1) & schema.INT30_MAX, now_ms)
+
+    # ---- slow tick ----
+
+    def _slice(self, now_ms):
+        self.commands.poll(now_ms)
+        for job, kind in self._slots[self._slot]:
+            job(now_ms)
+            self.clock.cost(kind)
+        self.telemetry.send_events()
+        self._slot = (self._slot + 1) % len(self._slots)
+
+    def _slice_slow_sensors(self, now_ms):
+        self.board.sample_slow(now_ms)
+        if not self.ready and self.supervisor.state == sv.SELFTEST:
+            self.ready = self.board.ready()
+
+    def _slice_pressure(self, now_ms):
+        dt_ms = elapsed_ms(now_ms, self._pressure_at_ms)
+        self._pressure_at_ms = now_ms
+        signals = self.signals
+        measured = signals.valid[self._s_pressure]
+        pressure_kpa = signals.value[self._s_pressure]
+        applied_kpa = self.board.applied_kpa()
+        if self.supervisor.regulate and measured:
+            if not self._regulating:
+                self.pressure.start(pressure_kpa, applied_kpa)
+            current_ma = signals.value[self._s_current] // 1000
+            command_kpa = self.pressure.regulate(pressure_kpa, current_ma, applied_kpa, dt_ms)
+        else:
+            faulted = self.supervisor.state in (sv.FAULT, sv.LOCKOUT) and measured
+            command_kpa = self.pressure.rest(applied_kpa, dt_ms, faulted)
+        self._regulating = self.supervisor.regulate and measured
+        if command_kpa != applied_kpa:
+            self.board.command_kpa(command_kpa)
+        signals.put(signals.pack("pressure_command_kpa"), self.board.applied_kpa(), now_ms)
+        self._hold_window(pressure_kpa, measured, now_ms)
+
+    def _hold_window(self, pressure_kpa, measured, now_ms):
+        """Pressed: inside the window for `press_hold_ms` while regulating; a rig that only monitors need not ramp."""
+        inside = self.pressure.inside(pressure_kpa, self.board.regulates)
+        if not (measured and inside and self.supervisor.regulate) and self.board.measures_pressure:
+            self._pressed_since_ms = now_ms
+            self._pressed = False
+        else:
+            self._pressed = elapsed_ms(now_ms, self._pressed_since_ms) >= self.settings("press_hold_ms")
+
+    def _slice_telemetry(self, now_ms):
+        signals = self.signals
+        stage = 0
+        for cell in self.cells:
+            stage = max(stage, cell.fusion.stage)
+        signals.put(self._s_stage, stage, now_ms)
+        put, pack = signals.put, signals.pack
+        put(pack("bus_error_count"), self.board.bus_error_count(), now_ms)
+        put(pack("frame_drop_count"), (self.telemetry.drop_count + self.events.drop_count) & schema.INT30_MAX, now_ms)
+        put(pack("rx_error_count"), self.commands.error_count + self.console.dropped_line_count, now_ms)
+        put(pack("command_count"), self.commands.command_count, now_ms)
+        self.telemetry.send_due(now_ms)
+
+    def _slice_housekeeping(self, now_ms):
+        """Collect garbage at a chosen moment, note the low water before it, feed the watchdog: the loop has gone round."""
+        clock, signals = self.clock, self.signals
+        free_b = gc.mem_free()
+        low = signals.pack("heap_low_b")
+        if not signals.valid[low] or free_b < signals.value[low]:
+            signals.put(low, free_b, now_ms)
+        start_us = clock.now_us()
+        gc.collect()
+        clock.cost(GC)
+        self._worst(self._s_gc_worst, spent_us(clock.now_us(), start_us), now_ms)
+        signals.put(signals.pack("heap_free_b"), gc.mem_free(), now_ms)
+        self.watchdog.feed()
+        if not self._healthy and elapsed_ms(now_ms, self._started_ms) > HEALTHY_MS:
+            self._healthy = True
+            self.record.healthy()
+
+    # ---- what commands ask for ----
+
+    def arm(self, lease_ms, now_ms):
+        self.lease_ms = lease_ms
+        self._lease_since_ms = now_ms
+        self.requests |= sv.ARM
+        self.events.push(schema.EV_ARMED, lease_ms, 0)
+
+    def renew_lease(self, now_ms):
+        """False when there is no lease to renew: it lapsed, or nobody armed."""
+        if not self.lease_ms:
+            return False
+        self._lease_since_ms = now_ms
+        return True
+
+    def stop(self):
+        self.lease_ms = 0
+        self.requests |= sv.STOP
+        self.events.push(schema.EV_STOPPED, 0, 0)
+
+    def clear(self):
+        """Clear what may be cleared; returns the bits of the rows that stay tripped."""
+        left = self.protection.clear()
+        self.requests |= sv.CLEARED
+        self.events.push(schema.EV_FAULTS_CLEARED, left, 0)
+        return left
+
+    def send_hello(self):
+        writer, config = self.writer, self.config
+        from . import VERSION
+
+        writer.begin(schema.HELLO, self.telemetry.flags, self.clock.now_ms())
+        put = writer.put
+        put(1, schema.PROTOCOL_VERSION)
+        put(4, writer.schema_id)
+        for part in VERSION:
+            put(1, part)
+        put(1, 0)
+        put(1, self.record.reset_cause)
+        put(2, self.record.boot_count)
+        put(4, config.crc if config else 0)
+        put(1, self.config_status)
+        put(1, self.cells[0].kernel_kind if self.cells else 0)
+        put(1, self.supervisor.state)
+        put(1, self.cell_count)
+        for name in config.names if config else ("", "", ""):
+            writer.put_text(name, 16)
+        self.telemetry.send(writer.end())
+
+    def send_schema(self):
+        writer = self.writer
+        for at, message in enumerate(schema.MESSAGES):
+            writer.begin(schema.SCHEMA, self.telemetry.flags, self.clock.now_ms())
+            writer.put(1, at)
+            writer.put(1, len(schema.MESSAGES))
+            text = schema.message_text(message)
+            writer.put_text(text, len(text))
+            self.telemetry.send(writer.end())
+
+    def safe(self):
+        """Outputs off, whatever the state: for exceptions, updates and the way to the REPL."""
+        self.board.apply(0, 0, 0, 0)
+
+
+def _timeouts_ms(settings):
+    timeouts = [0] * len(schema.STATES)
+    timeouts[sv.SELFTEST] = settings("self_test_timeout_ms")
+    timeouts[sv.ARMED] = settings("press_timeout_ms")
+    timeouts[sv.PRECHARGE] = settings("precharge_ms") + settings("contactor_timeout_ms")
+    return timeouts
+
+
+def read_config(path="/config.bin"):
+    """(Config, 0), or (None, status): -1 no file, -2 an image that this firmware does not understand (why is printed)."""
+    from .protocol.image import ImageError, decode
+
+    try:
+        with open(path, "rb") as file:
+            return decode(file.read()), 0
+    except OSError:
+        return None, -1
+    except ImageError as error:
+        print(error)
+        return None, -2
+
+
+def run(app):
+    """The main loop; returns when a reset is wanted."""
+    clock = app.clock
+    while not app.reset_wanted:
+        clock.sleep_until(app.step(clock.now_ms()))
+
+
+def main():
+    """Build everything from /config.bin and run until a reset. Whatever ends the loop, the outputs go off first."""
+    import sys
+
+    import machine
+
+    from .board import Board, NoBoard
+    from .port.boot_record import BootRecord
+    from .port.clock import Clock
+    from .port.console import Console
+    from .port.watchdog import Watchdog
+
+    record = BootRecord()
+    config, status = read_config()
+    gc.collect()
+    board = NoBoard()
+    watchdog = Watchdog(config.parameter("watchdog_ms") if config else 0)
+    try:
+        board = Board(config) if config else board
+        watchdog.feed()
+        run(App(board, config, status, Clock(), Console(), watchdog, record))
+    except KeyboardInterrupt:
+        board.apply(0, 0, 0, 0)
+        watchdog.keep_alive()
+        print("assb: stopped by Ctrl-C, outputs are off")
+        return
+    except Exception as error:
+        board.apply(0, 0, 0, 0)
+        record.crashed()
+        sys.print_exception(error)
+    machine.reset()

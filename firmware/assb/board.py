@@ -1,0 +1,241 @@
+"""The drivers of one configuration, behind the few calls that the app makes. A device that fails is counted, never fatal:
+its channel stays invalid, the self-test does not pass, and the board still answers.
+"""
+
+import machine
+
+from .drivers.contactor import Contactor
+from .drivers.electro_pneumatic import ElectroPneumatic
+from .drivers.enable_lines import EnableLines
+from .drivers.ina228 import INA228
+from .drivers.load_cell import LoadCell
+from .drivers.mcp4725 import MCP4725
+from .drivers.nau7802 import NAU7802
+from .drivers.status import CONFIG_LOST, NOT_READY
+from .drivers.tmp117 import TMP117
+from .protocol import schema
+
+_ROW_AT = schema.index_of(schema.LIMIT_ROWS)
+_TRIP = 6  # column of a limit row
+
+
+class NoBoard:
+    """No valid configuration: nothing is known of the wiring, so nothing is driven and every pin stays an input."""
+
+    regulates = measures_pressure = False
+
+    def attach(self, signals, cells, events):
+        pass
+
+    def sample(self, now_ms):
+        pass
+
+    def sample_slow(self, now_ms):
+        pass
+
+    def ready(self):
+        return False
+
+    def contactor_closed(self):
+        return 0
+
+    def apply(self, main, precharge, charge, discharge):
+        pass
+
+    def applied_kpa(self):
+        return 0
+
+    def command_kpa(self, kpa):
+        pass
+
+    def bus_error_count(self):
+        return 0
+
+
+class Board:
+    def __init__(self, config):
+        self._limits = config.limits
+        self._parameter = config.parameter
+        self._buses = {}
+        self._outputs = [-1, -1, -1, -1]
+        self._failures = []  # (device number, text) of set-up
+        self._contactor = self._enable_lines = None
+        # outputs first: whatever fails later, they are defined and off
+        for device in config.devices_of("contactor"):
+            self._contactor = self._make_contactor(device[4], device[5])
+        for device in config.devices_of("enable_lines"):
+            self._enable_lines = EnableLines(_output(device[4][0]), _output(device[4][1]))
+        for _, instance, _, _, pins, arguments in config.devices_of("i2c_bus"):
+            sda, scl = machine.Pin(pins[0]), machine.Pin(pins[1])
+            self._buses[instance] = machine.I2C(instance, sda=sda, scl=scl, freq=arguments[0])
+        self._monitors = [self._make_monitor(device) for device in config.devices_of("ina228")]
+        self._thermometers = [self._make_thermometer(device) for device in config.devices_of("tmp117")]
+        self._load_cell = self._regulator = None
+        for device in config.devices_of("nau7802"):
+            self._load_cell = self._make_load_cell(device)
+        for device in config.devices_of("mcp4725"):
+            self._regulator = self._make_regulator(device)
+        self.regulates = self._regulator is not None
+        self.measures_pressure = self._load_cell is not None
+
+    def _make_contactor(self, pins, arguments):
+        if not arguments[0]:
+            raise ValueError("contactor: only drives that close at level 1 are supported")
+        feedback = machine.Pin(pins[1], machine.Pin.IN) if pins[1] >= 0 else None
+        timeout_ms = self._parameter("contactor_timeout_ms")
+        return Contactor(_output(pins[0]), feedback, _output(pins[2]), arguments[1], timeout_ms)
+
+    def _make_monitor(self, device):
+        _, instance, bus, address, _, arguments = device
+        monitor = INA228(self._buses[bus], address, self._parameter("shunt_uohm"), arguments[0])
+        self._set_up(instance, monitor.configure, arguments[1], arguments[1], 50, arguments[2])
+        self._set_up(instance, self._program_alerts, monitor, instance)
+        return monitor
+
+    def _program_alerts(self, monitor, instance):
+        """The comparators trip at the same levels as the rows, without waiting for a tick."""
+        trip = {name: self._limits[at][_TRIP] for name, at in _ROW_AT.items()}
+        monitor.set_alert_limits(
+            undervoltage_uv=trip["cell_undervoltage"],
+            overvoltage_uv=trip["cell_overvoltage"],
+            charge_ua=trip["charge_overcurrent"] if instance == 0 else None,
+            discharge_ua=trip["discharge_overcurrent"] if instance == 0 else None,
+        )
+
+    def _make_thermometer(self, device):
+        thermometer = TMP117(self._buses[device[2]], device[3])
+        self._set_up(32 + device[1], thermometer.configure, device[5][0])
+        return thermometer
+
+    def _make_load_cell(self, device):
+        bridge = NAU7802(self._buses[device[2]], device[3])
+        self._set_up(48 + device[1], bridge.configure, device[5][0], device[5][1])
+        return LoadCell(bridge, self._parameter("load_cell_zero_counts"), self._parameter("load_cell_kpa_per_count_ppb"))
+
+    def _make_regulator(self, device):
+        dac = MCP4725(self._buses[device[2]], device[3])
+        self._set_up(64 + device[1], dac.configure)
+        return ElectroPneumatic(
+            dac, self._parameter("regulator_full_scale_kpa"), self._parameter("pressure_command_max_kpa")
+        )
+
+    def _set_up(self, number, configure, *arguments):
+        try:
+            configure(*arguments)
+        except OSError as error:
+            self._failures.append((number, error))
+
+    def attach(self, signals, cells, events):
+        """Where samples go. Failures of set-up become events and console text."""
+        self._signals = signals
+        self._cells = cells
+        self._s_current = signals.pack("current_ua")
+        self._s_pack = signals.pack("pack_voltage_uv")
+        self._s_pressure = signals.pack("pressure_kpa")
+        self._s_temperature = signals.pack("temperature_cdegc")
+        self._s_voltages = [signals.cell(cell, "voltage_uv") for cell in range(len(cells))]
+        self._count = min(len(cells), len(self._monitors))
+        for number, error in self._failures:
+            events.push(schema.EV_BUS, number, 0)
+            print(error)
+
+    def sample(self, now_ms):
+        """Fast tick: cells, current and stack pressure onto the blackboard. Allocates nothing."""
+        signals = self._signals
+        current_ua = 0
+        pack_uv = 0
+        for at in range(self._count):
+            monitor = self._monitors[at]
+            if not monitor.update():
+                signals.lose(self._s_voltages[at])
+                if at == 0:
+                    signals.lose(self._s_current)
+                continue
+            if at == 0:
+                current_ua = monitor.current_ua
+                signals.put(self._s_current, current_ua, now_ms)
+            signals.put(self._s_voltages[at], monitor.voltage_uv, now_ms)
+            pack_uv += monitor.voltage_uv
+            self._cells[at].add_sample(monitor.voltage_uv, current_ua)
+        signals.put(self._s_pack, pack_uv, now_ms)
+        if self.measures_pressure:
+            self._sample_pressure(now_ms)
+
+    def _sample_pressure(self, now_ms):
+        load_cell = self._load_cell
+        if load_cell.update():
+            self._signals.put(self._s_pressure, load_cell.pressure_kpa, now_ms)
+        elif load_cell.status != NOT_READY:
+            self._signals.lose(self._s_pressure)
+
+    def sample_slow(self, now_ms):
+        """Slow tick: the hottest thermometer, the chips' own diagnosis, outputs asserted again."""
+        hottest = None
+        for thermometer in self._thermometers:
+            if thermometer.update():
+                if hottest is None or thermometer.temperature_cdegc > hottest:
+                    hottest = thermometer.temperature_cdegc
+            elif thermometer.status != NOT_READY:
+                self._signals.lose(self._s_temperature)
+        if hottest is not None:
+            self._signals.put(self._s_temperature, hottest, now_ms)
+        for monitor in self._monitors:
+            if not monitor.update_diagnostics() and monitor.status == CONFIG_LOST:
+                self._set_up(0, monitor.restore)
+        if self._regulator:
+            self._regulator.verify()
+        self._assert_outputs()
+
+    def ready(self):
+        """Every fitted channel has given valid data."""
+        valid = self._signals.valid
+        return (
+            self._count == len(self._cells)
+            and all([valid[index] for index in self._s_voltages])
+            and valid[self._s_current] == 1
+            and valid[self._s_temperature] == 1
+            and (not self.measures_pressure or valid[self._s_pressure] == 1)
+        )
+
+    def contactor_closed(self):
+        return 1 if self._contactor and self._contactor.is_closed_feedback() else 0
+
+    def apply(self, main, precharge, charge, discharge):
+        """Outputs, 0 or 1 each; written when they change (and again by the slow tick). Allocates nothing."""
+        outputs = self._outputs
+        if outputs[0] != main or outputs[1] != precharge or outputs[2] != charge or outputs[3] != discharge:
+            outputs[0] = main
+            outputs[1] = precharge
+            outputs[2] = charge
+            outputs[3] = discharge
+            self._assert_outputs()
+
+    def _assert_outputs(self):
+        main, precharge, charge, discharge = self._outputs
+        contactor = self._contactor
+        if self._enable_lines:
+            self._enable_lines.set(charge == 1, discharge == 1)
+        if contactor:
+            if main == 1:
+                contactor.close()
+            else:
+                contactor.open()
+            contactor.precharge(precharge == 1)
+
+    def applied_kpa(self):
+        return self._regulator.commanded_kpa if self._regulator else 0
+
+    def command_kpa(self, kpa):
+        if self._regulator:
+            self._regulator.command_kpa(kpa)
+
+    def bus_error_count(self):
+        count = 0
+        for device in self._monitors + self._thermometers + [self._load_cell, self._regulator]:
+            if device is not None:
+                count += device.error_count
+        return count & schema.INT30_MAX
+
+
+def _output(pin):
+    return machine.Pin(pin, machine.Pin.OUT, value=0) if pin >= 0 else None

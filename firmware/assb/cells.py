@@ -1,0 +1,140 @@
+"""One cell's slow work: means of its fast samples → estimator → evidences → stage, back onto the blackboard."""
+
+from .detection.dips import Dips
+from .detection.fusion import Fusion
+from .detection.leak import Leak
+from .estimation import parameters
+from .estimation.ekf import Ekf
+from .estimation.mean import Means
+from .protocol import schema
+from .ticks import elapsed_ms
+
+TWIN, NATIVE = 0, 1
+STEP_FRACTION = 200  # a current change above 1C/200 (0.5 %) masks the dips
+MOVE_PERMILLE = 10  # a change of pressure command above 1 % of its value masks them too
+NOT_STARTED = -100  # estimator_status until the first valid sample
+
+
+class CellWatch:
+    """Cell number `cell`; `step(now_ms)` is its slice of the slow tick, `add_sample` its part of the fast tick."""
+
+    kernel_kind = TWIN
+
+    def __init__(self, cell, flat, settings, signals, events):
+        self.cell = cell
+        self.ekf = Ekf(flat)
+        self.dips = Dips(settings)
+        self.leak = Leak(settings)
+        self.fusion = Fusion(settings)
+        self._flat = flat
+        self._ocv_at = parameters.offset("ocv_v")
+        self._settings = settings
+        self._signals = signals
+        self._events = events
+        self._means = Means(2)
+        self._started = False
+        self._step_ms = 0
+        self._mean_ua = 0
+        self._current_changed_ms = self._moved_ms = 0
+        self._moved_kpa = 0
+        self._step_ua = settings("capacity_uah") // STEP_FRACTION
+        self._rest_ua = 1000 * settings("rest_current_ma")
+        self._s = {row[1]: signals.cell(cell, row[1]) for row in schema.CELL_SIGNALS}
+        self._s_current = signals.pack("current_ua")
+        self._s_temperature = signals.pack("temperature_cdegc")
+        self._s_pressure = signals.pack("pressure_kpa")
+        self._s_command = signals.pack("pressure_command_kpa")
+        self._put("estimator_status", NOT_STARTED, 0)
+        signals.lose(self._s["estimator_status"])
+
+    def add_sample(self, voltage_uv, current_ua):
+        """From the fast tick; allocates nothing."""
+        self._means.add(0, voltage_uv)
+        self._means.add(1, current_ua)
+
+    def step(self, now_ms):
+        signals = self._signals
+        value = signals.value
+        dt_ms = elapsed_ms(now_ms, self._step_ms)
+        self._step_ms = now_ms
+        if not (signals.valid[self._s["voltage_uv"]] and signals.valid[self._s_current] and signals.valid[self._s_temperature]):
+            return  # the estimator's age grows, its last status stands; stale rows act on the sensors themselves
+        voltage_uv = self._means.take(0, value[self._s["voltage_uv"]])
+        current_ua = self._means.take(1, value[self._s_current])
+        pressure_mpa = value[self._s_pressure] / 1000
+        if not self._started:
+            self._start(voltage_uv)
+        status = self.ekf.step(voltage_uv / 1e6, current_ua / 1e6, value[self._s_temperature] / 100, pressure_mpa, dt_ms / 1000)
+        self._put("estimator_status", status, now_ms)
+        if status == 0:
+            self._publish_estimate(now_ms)
+        self._detect(current_ua, voltage_uv, status == 0, now_ms)
+
+    def _start(self, voltage_uv):
+        """First sample: the cell is taken to be at rest, so its voltage is its OCV, within the configured sigma."""
+        self._started = True
+        soc = soc_of_ocv(self._flat, self._ocv_at, voltage_uv / 1e6)
+        self.ekf.reset(soc, self._settings("soc_initial_sigma_ppm") / 1e6)
+
+    def _publish_estimate(self, now_ms):
+        ekf = self.ekf
+        self._put("soc_ppm", int(ekf.soc * 1e6), now_ms)
+        self._put("soc_sigma_ppm", int(ekf.soc_sigma * 1e6), now_ms)
+        self._put("leak_ua", _int30(ekf.leak_a * 1e6), now_ms)
+        self._put("leak_sigma_ua", _int30(ekf.leak_sigma_a * 1e6), now_ms)
+        self._put("r0_uohm", _int30(ekf.r0_ohm * 1e6), now_ms)
+        self._put("innovation_uv", _int30(ekf.innovation_v * 1e6), now_ms)
+        self._put("innovation_sigma_uv", _int30(ekf.innovation_sigma_v * 1e6), now_ms)
+
+    def _detect(self, current_ua, voltage_uv, valid, now_ms):
+        value = self._signals.value
+        innovation_uv = value[self._s["innovation_uv"]]
+        leak_ua = value[self._s["leak_ua"]]
+        dips, leak, fusion = self.dips, self.leak, self.fusion
+        masked = self._masked(current_ua, now_ms) or not valid
+        if dips.update(innovation_uv, current_ua > self._rest_ua, masked, now_ms):
+            self._events.push(schema.EV_DIP, self.cell, dips.depth_uv)
+        leak.update(leak_ua, value[self._s["leak_sigma_ua"]], current_ua, valid, now_ms)
+        if fusion.update(dips, leak, innovation_uv, voltage_uv, leak_ua, now_ms):
+            self._events.push(schema.EV_STAGE, self.cell, fusion.stage)
+        self._put("cell_stage", fusion.stage, now_ms)
+        self._put("short_mohm", fusion.short_mohm, now_ms)
+        self._put("confidence_ppm", fusion.confidence_ppm, now_ms)
+        self._put("dip_count", dips.count(), now_ms)
+        self._put("dip_state", dips.state, now_ms)
+        self._put("dip_score_milli", dips.score_milli, now_ms)
+        self._put("leak_state", leak.state, now_ms)
+        self._put("leak_score_milli", leak.score_milli, now_ms)
+
+    def _masked(self, current_ua, now_ms):
+        """After a current step or an actuator move the innovation says nothing of filaments for a while."""
+        if abs(current_ua - self._mean_ua) > self._step_ua:
+            self._current_changed_ms = now_ms
+        self._mean_ua = current_ua
+        command_kpa = self._signals.value[self._s_command]
+        if 1000 * abs(command_kpa - self._moved_kpa) > MOVE_PERMILLE * max(command_kpa, 1):
+            self._moved_kpa = command_kpa
+            self._moved_ms = now_ms
+        return (
+            elapsed_ms(now_ms, self._current_changed_ms) < self._settings("dip_mask_ms")
+            or elapsed_ms(now_ms, self._moved_ms) < self._settings("move_mask_ms")
+        )
+
+    def _put(self, name, value, now_ms):
+        self._signals.put(self._s[name], value, now_ms)
+
+
+def soc_of_ocv(flat, at, voltage_v):
+    """SOC at which the OCV table (rising) first reaches the voltage, linear between points; 0 or 1 beyond its ends."""
+    last = parameters.OCV_POINTS - 1
+    if voltage_v <= flat[at]:
+        return 0.0
+    for point in range(last):
+        low, high = flat[at + point], flat[at + point + 1]
+        if voltage_v < high:
+            return (point + (voltage_v - low) / (high - low)) / last
+    return 1.0
+
+
+def _int30(value):
+    return int(min(max(value, schema.INT30_MIN), schema.INT30_MAX))

@@ -1,0 +1,137 @@
+"""Command lines from the host: parsed, checked, answered with one line each. Bad input changes nothing."""
+
+from .control import supervisor as sv
+from .protocol import schema
+from .protocol.commands import LineError, format_line, parse_int, parse_line
+
+LINES_PER_POLL = 2
+
+
+class ConsoleCommands:
+    def __init__(self, app, console, crc16):
+        self._app = app
+        self._console = console
+        self._crc16 = crc16
+        self._rows = {row[0]: row for row in schema.COMMANDS}
+        self.command_count = 0
+        self.error_count = 0
+
+    def poll(self, now_ms):
+        """Take and answer what the host has sent, at most a few lines per slice."""
+        for _ in range(LINES_PER_POLL):
+            line = self._console.read_line()
+            if line is None:
+                return
+            self._answer(line, now_ms)
+
+    def _answer(self, line, now_ms):
+        name, pairs = "?", {}
+        try:
+            name, pairs, checked = parse_line(self._crc16, line)
+            reply = self._run(name, pairs, checked, now_ms)
+            self.command_count = (self.command_count + 1) & schema.INT30_MAX
+            self._reply("ok", name, pairs, reply)
+        except LineError as error:
+            self.error_count = (self.error_count + 1) & schema.INT30_MAX
+            self._reply("err", name, pairs, (("reason", error.reason),) + _detail(error.detail))
+
+    def _reply(self, kind, name, pairs, reply):
+        head = (("id", pairs["id"]),) if "id" in pairs else ()
+        try:
+            text = format_line(self._crc16, kind + " " + name, head + tuple(reply))
+        except LineError:
+            text = format_line(self._crc16, kind + " ?", (("reason", "unwritable"),))
+        self._console.write_text(text)
+
+    def _run(self, name, pairs, checked, now_ms):
+        if name not in self._rows:
+            raise LineError("unknown_command", "help_lists_them")
+        _, needs_crc, keys = self._rows[name]
+        for key in pairs:
+            if key != "id" and key not in keys:
+                raise LineError("unknown_key", key)
+        if needs_crc and not checked:
+            raise LineError("crc_needed", name)
+        return getattr(self, "_" + name)(pairs, now_ms)
+
+    def _help(self, pairs, now_ms):
+        return (("commands", ",".join([row[0] for row in schema.COMMANDS])),)
+
+    def _hello(self, pairs, now_ms):
+        self._app.send_hello()
+        return ()
+
+    def _schema(self, pairs, now_ms):
+        self._app.send_schema()
+        return ()
+
+    def _get(self, pairs, now_ms):
+        name = _needed(pairs, "name")
+        try:
+            return (("name", name), ("value", self._app.settings(name)))
+        except KeyError:
+            raise LineError("unknown_parameter", name) from None
+
+    def _set(self, pairs, now_ms):
+        app = self._app
+        name, value = _needed(pairs, "name"), parse_int(_needed(pairs, "value"))
+        refusal = app.settings.refusal(name, value)
+        if refusal:
+            raise LineError(refusal, name)
+        parameter = app.settings.set(name, value)
+        app.tune()
+        app.events.push(schema.EV_PARAMETER, parameter, value)
+        return (("name", name), ("value", app.settings(name)))
+
+    def _arm(self, pairs, now_ms):
+        app = self._app
+        lease_ms = parse_int(pairs["lease_ms"]) if "lease_ms" in pairs else app.settings("lease_ms")
+        if not 1000 <= lease_ms <= app.settings("lease_ms"):
+            raise LineError("out_of_range", "lease_ms_1000_to_%d" % app.settings("lease_ms"))
+        if app.supervisor.state != sv.SAFE:
+            raise LineError("not_safe", "state_" + schema.STATES[app.supervisor.state])
+        if app.protection.blocked:
+            raise LineError("tripped", "rows_%d" % app.protection.trip_bits)
+        app.arm(lease_ms, now_ms)
+        return (("lease_ms", lease_ms),)
+
+    def _lease(self, pairs, now_ms):
+        if not self._app.renew_lease(now_ms):
+            raise LineError("no_lease", "arm_first")
+        return ()
+
+    def _stop(self, pairs, now_ms):
+        self._app.stop()
+        return ()
+
+    def _clear(self, pairs, now_ms):
+        return (("left", self._app.clear()),)
+
+    def _mark(self, pairs, now_ms):
+        number = parse_int(pairs.get("number", "0"))
+        self._app.events.push(schema.EV_MARK, number, 0)
+        return (("number", number),)
+
+    def _update(self, pairs, now_ms):
+        self._app.safe()
+        self._app.requests |= sv.UPDATE
+        self._app.record.request_update()
+        self._app.reset_wanted = True
+        return ()
+
+    def _reset(self, pairs, now_ms):
+        self._app.safe()
+        self._app.reset_wanted = True
+        return ()
+
+
+def _needed(pairs, key):
+    if key not in pairs:
+        raise LineError("missing_key", key)
+    return pairs[key]
+
+
+def _detail(detail):
+    """A hint as a key; what a line can't carry is left out rather than refused."""
+    word = detail.replace(" ", "_").replace("*", "").replace("=", "_")[:40]
+    return (("detail", word),) if word else ()

@@ -1,0 +1,362 @@
+"""Extended Kalman filter of one cell, in plain Python: the board's fallback and the readable twin of the C kernel.
+
+Positive current charges; leak_a > 0 is charge lost inside the cell. With the inner current i = current_a - leak_a:
+
+    dSOC/dt = eta i / (3600 Q)              eta: coulombic efficiency, on charge only
+    dV1/dt  = (R1 i - V1) / tau1            V2 alike; both exact over a step with the current held
+    dh/dt   = rate |i| / (3600 Q) (sign(i) - h)
+    V       = OCV(SOC) + dOCV/dT (T - Tref) + M h + V1 + V2 + R0(T, P) i
+
+after Plett, J. Power Sources 134 (2004) 277, doi:10.1016/j.jpowsour.2004.02.033, with the leak as fifth state and stack
+pressure as an input: pressing harder lowers R0, and must not look like ageing. The leak acts on everything inside the
+terminals, so its onset shows as a dip V R0 / (Rs + R0) and its age as missing charge.
+
+Noise. SOC is a random walk. V1, V2, h and leak are drifts of given standard deviation and correlation time, so that
+without evidence their variances stay bounded. The drift of V2 stands for resistances that are wrong by
+overvoltage_sigma_frac: white noise alone would let a steady current teach the filter a false leak. A fading mean of
+the normalised innovation squared raises the drifts, within adapt_max, while the model does not explain the voltage.
+An innovation beyond gate_sigmas counts as if its noise were large enough to explain it: never lost, never believed at once.
+
+The C kernel, cffi_kernels/src/assb_estimator.c, does the same operations in the same order; a test holds them equal.
+"""
+
+from assb.estimation import parameters
+
+OK = 0
+BAD_VOLTAGE = -1
+BAD_CURRENT = -2
+BAD_TEMPERATURE = -3
+BAD_PRESSURE = -4
+BAD_DT = -5
+BAD_PARAMETER = -6
+BAD_SOC = -8
+
+SOC, V1, V2, HYS, LEAK = 0, 1, 2, 3, 4
+STATES = (0, 1, 2, 3, 4)
+DRIVEN = (0, 1, 2, 3)  # the states that the leak drives
+
+PRESSURE_ZERO_MPA = -1.0  # a load cell's zero may be off
+VARIANCE_FLOOR = 1e-14  # rounding must not make a variance negative
+HYSTERESIS_UNKNOWN = 0.333  # variance of a uniform -1..1
+LAST_KNOT = parameters.OCV_POINTS - 1
+MUST_BE_POSITIVE = (
+    "capacity_ah",
+    "coulombic_efficiency_frac",
+    "tau1_s",
+    "tau2_s",
+    "voltage_sigma_v",
+    "leak_sigma_a",
+    "leak_tau_s",
+    "gate_sigmas",
+    "adapt_tau_s",
+    "adapt_max",
+    "current_max_a",
+    "dt_max_s",
+    "hysteresis_rate",
+    "pressure_max_mpa",
+    "rc_sigma_v",
+)
+
+
+def one_minus_exp(x):
+    """1 - exp(-x), x >= 0: the [3/3] Pade form on x / 2^k, then k times d = d (2 - d). Absolute error below 1e-9.
+
+    No libm, so that a board, its C kernel and the host agree; the difference keeps its digits in single precision.
+    """
+    halvings = 0
+    if x > 64.0:
+        return 1.0
+    while x > 0.25:
+        x = x * 0.5
+        halvings += 1
+    square = x * x
+    d = x * (120.0 + 2.0 * square) / (120.0 + 12.0 * square + x * (60.0 + square))
+    while halvings > 0:
+        d = d * (2.0 - d)
+        halvings -= 1
+    return d
+
+
+def lerp(a, b, fraction):
+    return a + fraction * (b - a)
+
+
+def clamp(x, low, high):
+    return low if x < low else high if x > high else x
+
+
+class Ekf:
+    """State and covariance of one cell; several may share one `params`.
+
+    params: parameters.SIZE floats in the flat layout, any indexable (array 'f' on a board).
+    Raises ValueError for a wrong count, a number that is not finite, an axis that does not rise, or a figure that
+    must be positive and is not.
+    """
+
+    def __init__(self, params):
+        if len(params) != parameters.SIZE:
+            raise ValueError(f"the estimator takes {parameters.SIZE} parameters, got {len(params)}")
+        self._p = params
+        at = 0
+        for name, count, _default in parameters.ROWS:
+            setattr(self, "_" + name, params[at] if count == 1 else at)
+            at += count
+        self._check()
+        self._covariance = [[0.0] * 5 for _ in STATES]
+        self._next = [[0.0] * 5 for _ in STATES]
+        self._h = [0.0, 1.0, 1.0, self._hysteresis_v, 0.0]
+        self._c = [0.0] * 5
+        self._gain = [0.0] * 5
+        self._row = [0.0] * 5
+        self._f = [1.0, 0.0, 0.0, 0.0]
+        self._g = [0.0] * 4
+        self._cross = [0.0] * 4
+        self._moved = [0.0] * 4
+        self.reset(0.5, 1.0)
+
+    def _check(self):
+        for value in self._p:
+            if not value - value == 0:
+                raise ValueError("an estimator parameter is not finite")
+        for name in MUST_BE_POSITIVE:
+            if not self._p[parameters.offset(name)] > 0:
+                raise ValueError(name + " must be positive")
+        for at, count, name in (
+            (self._r0_temperature_degc, parameters.TEMPERATURE_POINTS, "r0_temperature_degc"),
+            (self._r0_pressure_mpa, parameters.PRESSURE_POINTS, "r0_pressure_mpa"),
+        ):
+            for k in range(at + 1, at + count):
+                if not self._p[k] > self._p[k - 1]:
+                    raise ValueError(name + " must rise")
+
+    def reset(self, soc, soc_sigma):
+        """At rest, without leak, the hysteresis state unknown. Returns BAD_SOC outside 0..1 or for sigma not in (0, 1]."""
+        if not (0 <= soc <= 1 and 0 < soc_sigma <= 1):
+            return BAD_SOC
+        self.soc = soc
+        self.soc_residual = 0.0
+        self.v1_v = 0.0
+        self.v2_v = 0.0
+        self.hysteresis = 0.0
+        self.leak_a = 0.0
+        self.nis_mean = 1.0
+        self.r0_ohm = 0.0
+        self.innovation_v = 0.0
+        self.innovation_var = 0.0
+        rc_var = self._rc_sigma_v * self._rc_sigma_v
+        diagonal = (soc_sigma * soc_sigma, rc_var, rc_var, HYSTERESIS_UNKNOWN, self._leak_sigma_a * self._leak_sigma_a)
+        for i in STATES:
+            for j in STATES:
+                self._covariance[i][j] = diagonal[i] if i == j else 0.0
+        return OK
+
+    def rested_soc(self, voltage_v, temperature_degc):
+        """SOC at which the rested cell shows this voltage; the OCV table must rise."""
+        at_reference_v = voltage_v - self._entropy_v_per_k * (temperature_degc - self._ocv_temperature_degc)
+        knot, fraction = self._locate(self._ocv_v, parameters.OCV_POINTS, at_reference_v)
+        return (knot + fraction) / LAST_KNOT
+
+    def step(self, voltage_v, current_a, temperature_degc, pressure_mpa, dt_s):
+        """Predict over dt_s with current_a held, then correct with voltage_v, measured at the end of dt_s.
+
+        Returns OK, or a negative status for an input that is not finite or implausible; the state is then untouched.
+        """
+        if not self._voltage_min_v <= voltage_v <= self._voltage_max_v:
+            return BAD_VOLTAGE
+        status = self.predict(current_a, temperature_degc, pressure_mpa, dt_s)
+        if status == OK:
+            self._measurement_update(voltage_v, current_a, temperature_degc, dt_s)
+        return status
+
+    def predict(self, current_a, temperature_degc, pressure_mpa, dt_s):
+        """Count charge over dt_s without looking at the voltage (a lost voltage sensor): the covariance grows."""
+        if not 0 < dt_s <= self._dt_max_s:
+            return BAD_DT
+        if not -self._current_max_a <= current_a <= self._current_max_a:
+            return BAD_CURRENT
+        if not self._temperature_min_degc <= temperature_degc <= self._temperature_max_degc:
+            return BAD_TEMPERATURE
+        if not PRESSURE_ZERO_MPA <= pressure_mpa <= self._pressure_max_mpa:
+            return BAD_PRESSURE
+        p = self._p
+        t, ft = self._locate(self._r0_temperature_degc, parameters.TEMPERATURE_POINTS, temperature_degc)
+        j, fp = self._locate(self._r0_pressure_mpa, parameters.PRESSURE_POINTS, pressure_mpa)
+        cold = self._r0_ohm + t * parameters.PRESSURE_POINTS + j
+        warm = cold + parameters.PRESSURE_POINTS
+        self.r0_ohm = lerp(lerp(p[cold], p[cold + 1], fp), lerp(p[warm], p[warm + 1], fp), ft)
+        r1_ohm = lerp(p[self._r1_ohm + t], p[self._r1_ohm + t + 1], ft)
+        r2_ohm = lerp(p[self._r2_ohm + t], p[self._r2_ohm + t + 1], ft)
+        self._time_update(current_a, dt_s, r1_ohm, r2_ohm)
+        return OK
+
+    def _locate(self, at, count, x):
+        """Cell of x on the rising axis that starts at p[at], and its place inside; held at the ends."""
+        p = self._p
+        if x <= p[at]:
+            return 0, 0.0
+        if x >= p[at + count - 1]:
+            return count - 2, 1.0
+        k = at
+        while x >= p[k + 1]:
+            k += 1
+        return k - at, (x - p[k]) / (p[k + 1] - p[k])
+
+    def _add_soc(self, increment):
+        """Compensated sum, so that single precision keeps increments below half an ulp of SOC."""
+        y = increment + self.soc_residual
+        total = self.soc + y
+        self.soc_residual = y - (total - self.soc)
+        self.soc = total
+        if total < 0 or total > 1:
+            self.soc = clamp(total, 0.0, 1.0)
+            self.soc_residual = 0.0
+
+    def _time_update(self, current_a, dt_s, r1_ohm, r2_ohm):
+        inner_a = current_a - self.leak_a
+        sign = 1.0 if inner_a > 0 else -1.0 if inner_a < 0 else 0.0
+        per_a = dt_s / (3600.0 * self._capacity_ah)
+        counted = per_a * self._coulombic_efficiency_frac if inner_a > 0 else per_a
+        turn = per_a * self._hysteresis_rate
+        d1 = one_minus_exp(dt_s / self._tau1_s)
+        d2 = one_minus_exp(dt_s / self._tau2_s)
+        dh = one_minus_exp(turn * (inner_a * sign))
+        dl = one_minus_exp(dt_s / self._leak_tau_s)
+
+        # x' = f x + g leak, for the four states that the leak drives; leak' = keep leak
+        keep = 1.0 - dl
+        f, g = self._f, self._g
+        f[V1] = 1.0 - d1
+        f[V2] = 1.0 - d2
+        f[HYS] = 1.0 - dh
+        g[SOC] = -counted
+        g[V1] = -d1 * r1_ohm
+        g[V2] = -d2 * r2_ohm
+        g[HYS] = -(sign - self.hysteresis) * f[HYS] * turn * sign
+
+        self._add_soc(counted * inner_a)
+        self.v1_v = self.v1_v + d1 * (r1_ohm * inner_a - self.v1_v)
+        self.v2_v = self.v2_v + d2 * (r2_ohm * inner_a - self.v2_v)
+        self.hysteresis = self.hysteresis + dh * (sign - self.hysteresis)
+        self.leak_a = self.leak_a - dl * self.leak_a
+
+        leak_var = self._move_covariance(keep)
+        cov = self._covariance
+        boost = clamp(self.nis_mean, 1.0, self._adapt_max)
+        floor_var = self._rc_sigma_v * self._rc_sigma_v
+        drift1_v = self._overvoltage_sigma_frac * r1_ohm * inner_a
+        drift2_v = self._overvoltage_sigma_frac * (self.r0_ohm + r2_ohm) * inner_a
+        hys_sigma = self._hysteresis_sigma_frac
+        cov[SOC][SOC] = cov[SOC][SOC] + self._soc_noise_frac_per_rts * self._soc_noise_frac_per_rts * dt_s
+        cov[V1][V1] = cov[V1][V1] + boost * (floor_var + drift1_v * drift1_v) * (d1 * (2.0 - d1))
+        cov[V2][V2] = cov[V2][V2] + boost * (floor_var + drift2_v * drift2_v) * (d2 * (2.0 - d2))
+        cov[HYS][HYS] = cov[HYS][HYS] + hys_sigma * hys_sigma * (dh * (2.0 - dh))
+        cov[LEAK][LEAK] = keep * keep * leak_var + boost * self._leak_sigma_a * self._leak_sigma_a * (dl * (2.0 - dl))
+
+    def _move_covariance(self, keep):
+        """F P F' without the last diagonal element, whose old value it returns."""
+        cov, f, g, cross, moved = self._covariance, self._f, self._g, self._cross, self._moved
+        leak_var = cov[LEAK][LEAK]
+        for a in DRIVEN:
+            cross[a] = cov[a][LEAK]
+            moved[a] = f[a] * cross[a] + g[a] * leak_var
+        for a in DRIVEN:
+            fa = f[a]
+            ga = g[a]
+            cross_a = cross[a]
+            row = cov[a]
+            for b in range(a, 4):
+                value = fa * (f[b] * row[b] + g[b] * cross_a) + ga * moved[b]
+                row[b] = value
+                cov[b][a] = value
+        for a in DRIVEN:
+            value = keep * moved[a]
+            cov[a][LEAK] = value
+            cov[LEAK][a] = value
+        return leak_var
+
+    def _measurement_update(self, voltage_v, current_a, temperature_degc, dt_s):
+        p = self._p
+        h, c, gain = self._h, self._c, self._gain
+        inner_a = current_a - self.leak_a
+        place = self.soc * LAST_KNOT
+        knot = int(place)
+        if knot > LAST_KNOT - 1:
+            knot = LAST_KNOT - 1
+        fraction = place - knot
+        at = self._ocv_v + knot
+        ocv_v = lerp(p[at], p[at + 1], fraction) + self._entropy_v_per_k * (
+            temperature_degc - self._ocv_temperature_degc
+        )
+        at = self._docv_v + knot
+        h[SOC] = lerp(p[at], p[at + 1], fraction)
+        h[LEAK] = -self.r0_ohm
+        for i in STATES:
+            row = self._covariance[i]
+            c[i] = row[0] * h[0] + row[1] + row[2] + row[3] * h[3] + row[4] * h[4]
+        drop_v = self.r0_ohm * inner_a
+        innovation_v = voltage_v - (ocv_v + h[HYS] * self.hysteresis + self.v1_v + self.v2_v + drop_v)
+        drift_v = self._overvoltage_sigma_frac * drop_v
+        r = self._voltage_sigma_v * self._voltage_sigma_v + drift_v * drift_v
+        var = c[0] * h[0] + c[1] + c[2] + c[3] * h[3] + c[4] * h[4] + r
+        self.innovation_v = innovation_v
+        self.innovation_var = var
+
+        nis = innovation_v * innovation_v / var
+        limit = self._gate_sigmas * self._gate_sigmas
+        if nis > limit:
+            widened = var * (nis / limit)
+            r = r + (widened - var)
+            var = widened
+            nis = limit
+        self.nis_mean = self.nis_mean + one_minus_exp(dt_s / self._adapt_tau_s) * (nis - self.nis_mean)
+
+        for i in STATES:
+            gain[i] = c[i] / var
+        self._add_soc(gain[SOC] * innovation_v)
+        self.v1_v = self.v1_v + gain[V1] * innovation_v
+        self.v2_v = self.v2_v + gain[V2] * innovation_v
+        self.hysteresis = clamp(self.hysteresis + gain[HYS] * innovation_v, -1.0, 1.0)
+        self.leak_a = clamp(self.leak_a + gain[LEAK] * innovation_v, -self._current_max_a, self._current_max_a)
+        self._covariance_update(r)
+
+    def _covariance_update(self, r):
+        """Joseph form, (1 - K H) P (1 - K H)' + K r K', which keeps the covariance positive for any gain."""
+        h, c, gain, row, cov = self._h, self._c, self._gain, self._row, self._covariance
+        h0, h3, h4 = h[0], h[3], h[4]
+        for i in STATES:
+            k = gain[i]
+            old = cov[i]
+            new = self._next[i]
+            for j in STATES:
+                row[j] = old[j] - k * c[j]
+            e = row[0] * h0 + row[1] + row[2] + row[3] * h3 + row[4] * h4
+            spread = r * k - e
+            for j in range(i, 5):
+                new[j] = row[j] + spread * gain[j]
+        for i in STATES:
+            new = self._next[i]
+            for j in range(i, 5):
+                cov[i][j] = new[j]
+                cov[j][i] = new[j]
+            if cov[i][i] < VARIANCE_FLOOR:
+                cov[i][i] = VARIANCE_FLOOR
+
+    def covariance(self):
+        """5 x 5, order soc, v1_v, v2_v, hysteresis, leak_a."""
+        return [list(row) for row in self._covariance]
+
+    @property
+    def soc_sigma(self):
+        return self._covariance[SOC][SOC] ** 0.5
+
+    @property
+    def hysteresis_v(self):
+        return self._hysteresis_v * self.hysteresis
+
+    @property
+    def leak_sigma_a(self):
+        return self._covariance[LEAK][LEAK] ** 0.5
+
+    @property
+    def innovation_sigma_v(self):
+        return self.innovation_var**0.5

@@ -1,0 +1,56 @@
+"""What must survive a reset of this board: how often it booted, how often it crashed in a row, and the way it stopped.
+
+Small files on littlefs, replaced by rename, so that a power cut leaves the old or the new one.
+"""
+
+import machine
+import os
+
+BOOTS, CRASHES, UPDATE = "/boots", "/crashes", "/update"
+
+
+
+
+class BootRecord:
+    """Counts this boot when it is made. `boot_count`, `reset_cause` (index into schema.RESET_CAUSES)."""
+
+    def __init__(self):
+        self.boot_count = (_read_count(BOOTS) + 1) & 0xFFFF
+        _write_count(BOOTS, self.boot_count)
+        self.reset_cause = _reset_cause()
+
+    def crashed(self):
+        _write_count(CRASHES, _read_count(CRASHES) + 1)
+
+    def healthy(self):
+        """The app ran long enough: forget earlier crashes (one write, and only when there is something to forget)."""
+        if _read_count(CRASHES):
+            _write_count(CRASHES, 0)
+
+    def request_update(self):
+        """The next boot stays at the REPL, before the watchdog is started."""
+        _write_count(UPDATE, 1)
+
+
+def _read_count(path):
+    try:
+        with open(path) as file:
+            return int(file.read())
+    except (OSError, ValueError):
+        return 0
+
+
+def _write_count(path, count):
+    with open(path + ".new", "w") as file:
+        file.write(str(count))
+    os.rename(path + ".new", path)
+
+
+def _reset_cause():
+    """Ports number their causes differently, and not every port has all."""
+    cause = machine.reset_cause()
+    names = ("PWRON_RESET", "HARD_RESET", "WDT_RESET", "DEEPSLEEP_RESET", "SOFT_RESET")
+    for index, name in enumerate(names, 1):
+        if getattr(machine, name, None) == cause:
+            return index
+    return 0

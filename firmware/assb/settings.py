@@ -1,0 +1,38 @@
+"""The parameters in force: the config image's values, some of which may be set while running (within the schema's range)."""
+
+from array import array
+
+from .protocol import schema
+
+_AT = schema.index_of(schema.PARAMETERS)
+
+
+class Settings:
+    """`settings(name)` is the integer in force."""
+
+    def __init__(self, config):
+        """`config.parameter(name)` gives the image's value; None stands for a board without a valid image: defaults."""
+        self._value = array("i", bytes(4 * len(schema.PARAMETERS)))
+        for at, row in enumerate(schema.PARAMETERS):
+            self._value[at] = config.parameter(row[1]) if config else row[5]
+
+    def __call__(self, name):
+        return self._value[_AT[name]]
+
+    def refusal(self, name, value):
+        """Why this value may not be set now, as one word for the reply; empty when it may."""
+        if name not in _AT:
+            return "unknown_parameter"
+        _, _, settable, lowest, highest, _ = schema.PARAMETERS[_AT[name]]
+        if not settable:
+            return "config_image_only"
+        if not lowest <= value <= highest:
+            return "out_of_range_%d_to_%d" % (lowest, highest)
+        if name == "pressure_target_kpa" and not self("pressure_min_kpa") <= value <= self("pressure_max_kpa"):
+            return "outside_window_%d_to_%d" % (self("pressure_min_kpa"), self("pressure_max_kpa"))
+        return ""
+
+    def set(self, name, value):
+        """Take a value that `refusal` let pass; returns the parameter's id."""
+        self._value[_AT[name]] = value
+        return schema.PARAMETERS[_AT[name]][0]
