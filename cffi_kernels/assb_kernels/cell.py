@@ -150,7 +150,9 @@ class Cell:
         taken = lib.assb_cell_run(self._params, self._state, columns, sinks, dt_s, count)
         if taken != count:
             at = [buffer[taken] for buffer in (first, *rest)]
-            raise ValueError(f"cell run: input {taken} refused (current, ambient, drive, gap rate, short: {at}, dt {dt_s})")
+            raise ValueError(
+                f"cell run: input {taken} refused (current, ambient, drive, gap rate, short: {at}, dt {dt_s})"
+            )
         return out
 
     def r0_at_ohm(self, temperature_degc: float, pressure_mpa: float) -> float:

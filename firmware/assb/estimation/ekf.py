@@ -93,6 +93,40 @@ class Ekf:
     must be positive and is not.
     """
 
+    # one number each, or the index in params where the row starts; set from parameters.ROWS
+    _capacity_ah: float
+    _coulombic_efficiency_frac: float
+    _ocv_v: int
+    _docv_v: int
+    _ocv_temperature_degc: float
+    _entropy_v_per_k: float
+    _r0_temperature_degc: int
+    _r0_pressure_mpa: int
+    _r0_ohm: int
+    _r1_ohm: int
+    _r2_ohm: int
+    _tau1_s: float
+    _tau2_s: float
+    _hysteresis_v: float
+    _hysteresis_rate: float
+    _voltage_sigma_v: float
+    _overvoltage_sigma_frac: float
+    _rc_sigma_v: float
+    _hysteresis_sigma_frac: float
+    _soc_noise_frac_per_rts: float
+    _leak_sigma_a: float
+    _leak_tau_s: float
+    _gate_sigmas: float
+    _adapt_tau_s: float
+    _adapt_max: float
+    _voltage_min_v: float
+    _voltage_max_v: float
+    _current_max_a: float
+    _temperature_min_degc: float
+    _temperature_max_degc: float
+    _pressure_max_mpa: float
+    _dt_max_s: float
+
     def __init__(self, params):
         if len(params) != parameters.SIZE:
             raise ValueError(f"the estimator takes {parameters.SIZE} parameters, got {len(params)}")
