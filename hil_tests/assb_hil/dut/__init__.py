@@ -1,0 +1,1 @@
+"""Devices under test: one interface, and the virtual board behind it."""

@@ -1,0 +1,82 @@
+"""What a device under test offers and what it expects of the world around it."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Protocol
+
+# Features that a scenario can ask for; a DUT that lacks one makes it an error, never a silent skip
+LOCKSTEP = "lockstep"  # time advances only as far as run_until says
+POWER = "power"  # power_on, power_off
+POWER_CUT = "power_cut"  # power can fail at a chosen flash operation
+WATCHDOG = "watchdog"
+CHIP_MODELS = "chip_models"  # the drivers talk to models of their chips
+
+# Kinds of reset(), with the numbers that machine.reset_cause() gives
+RESET_CAUSES = {"power_on": 1, "hard": 2, "watchdog": 3, "soft": 5}
+
+
+class World(Protocol):
+    """What is wired to the board. Times are µs since the first power-on; the caller never goes back in time."""
+
+    def advance(self, now_us: int) -> None:
+        """Everything steps to now."""
+
+    def i2c(self, bus: int, address: int, write: bytes, read_n: int) -> bytes | None:
+        """One transaction at the time of the last advance; None when it is not acknowledged."""
+
+    def peek(self, bus: int, address: int, write: bytes, read_n: int) -> tuple[bytes, int] | None:
+        """What i2c would read, and the time until which it would; None when reading has a side effect."""
+
+    def acks(self) -> frozenset[tuple[int, int]]:
+        """(bus, address) of the devices that acknowledge; changes inside advance only."""
+
+    def pin_read(self, pin: int) -> int: ...
+
+    def pin_peek(self, pin: int) -> tuple[int, int] | None: ...
+
+    def pin_write(self, pin: int, level: int) -> None: ...
+
+    def adc_read_u16(self, pin: int) -> int: ...
+
+    def pwm_write(self, pin: int, duty_u16: int, frequency_hz: int) -> None: ...
+
+    def on_reset(self) -> None:
+        """The board's pins have become inputs: its outputs are off."""
+
+
+class Dut(Protocol):
+    """A device under test, driven by one thread, or by its own between the ends of background()."""
+
+    name: str
+    features: frozenset[str]
+    flash: Path | None
+
+    @property
+    def now_us(self) -> int: ...
+
+    @property
+    def console_port(self) -> str:
+        """Path of the serial port (a pseudo-terminal on a virtual board)."""
+        ...
+
+    def power_on(self) -> None: ...
+
+    def power_off(self) -> None: ...
+
+    def reset(self, kind: str = "hard") -> None: ...
+
+    def write_console(self, data: bytes) -> None: ...
+
+    def read_console(self) -> bytes:
+        """What the board has sent since the last call."""
+        ...
+
+    def add_tap(self, tap: Callable[[int, bytes], None]) -> None:
+        """tap(now_us, data) is called for everything the board sends."""
+
+    def run_until(self, now_us: int) -> None: ...
+
+    def background(self) -> AbstractContextManager[None]: ...
+
+    def close(self) -> None: ...
