@@ -29,6 +29,23 @@ def contributed():
     return {point.name: point for point in entry_points(group=ENTRY_POINTS) if point.name not in COMMANDS}
 
 
+def load_contributed(point) -> click.Command:
+    """The command of an entry point; AssbError when its package is broken or half installed."""
+    try:
+        return point.load()
+    except (ImportError, AttributeError) as error:
+        remedy = "install assb-bms again (`pip install -e .` in a clone)"
+        raise AssbError(f"the command `{point.name}` can't be loaded: {error}", point.value, remedy) from error
+
+
+def contributed_help(point) -> str:
+    """One line of help; a broken package must not take `assb --help` with it."""
+    try:
+        return load_contributed(point).get_short_help_str(limit=90)
+    except AssbError as error:
+        return f"(not available: {error.seen})"
+
+
 class CommandTable(click.Group):
     """A click group that looks its commands up in the table above and in entry points."""
 
@@ -40,11 +57,11 @@ class CommandTable(click.Group):
             module_name, _, attribute = COMMANDS[cmd_name][0].partition(":")
             return getattr(import_module(module_name), attribute)
         point = contributed().get(cmd_name)
-        return point.load() if point else None
+        return load_contributed(point) if point else None
 
     def format_commands(self, ctx, formatter):
         rows = [(name, help_line) for name, (_, help_line) in COMMANDS.items()]
-        rows += [(name, point.load().get_short_help_str(limit=90)) for name, point in contributed().items()]
+        rows += [(name, contributed_help(point)) for name, point in contributed().items()]
         with formatter.section("Commands"):
             formatter.write_dl(sorted(rows))
 

@@ -1,0 +1,154 @@
+"""A conversation with a running board: its frames and lines, commands with their replies, the lease."""
+
+from collections import deque
+from collections.abc import Callable
+
+from assb.protocol import schema
+from assb.protocol.commands import LineError, format_line, parse_reply
+from assb.protocol.frame import Crc16
+
+from assb_host.errors import LinkError, RefusedError
+from assb_host.link.console import Console
+from assb_host.link.decoder import Decoder, Frame, Line
+
+REPLY_DEADLINE_S = 2.0
+POLL_S = 0.05
+ID_MAX = 9999
+
+REMEDIES = {
+    "bad_crc": "the line was damaged on the way; send it again",
+    "crc_needed": "send it with `assb send`, which adds the checksum",
+    "no_lease": "arm the board first",
+    "not_safe": "the board arms from SAFE only; see its state with `assb monitor`",
+    "tripped": "see the tripped limits with `assb monitor`, then `assb send clear`",
+    "unknown_command": "`assb send help` lists the commands",
+}
+
+
+class Link:
+    """Everything that is said over one console. Not for two threads at once."""
+
+    def __init__(self, console: Console, decoder: Decoder | None = None):
+        self.console = console
+        self.decoder = decoder or Decoder(mid_stream=True)
+        self.damaged_reply_count = 0
+        self._crc16 = Crc16()
+        self._inbox: deque[Frame | Line] = deque()
+        self._last_id = 0
+        self._lease_every_s = 0.0
+        self._lease_due_s = 0.0
+        self._lease_ids: set[str] = set()
+
+    def poll(self, wait_s: float = 0.0) -> list[Frame | Line]:
+        """Everything that has come since the last poll; waits up to wait_s when there is nothing."""
+        self._renew_lease()
+        self._take(0.0 if self._inbox else wait_s)
+        items = list(self._inbox)
+        self._inbox.clear()
+        return items
+
+    def request(self, command: str, /, *, reply_deadline_s: float = REPLY_DEADLINE_S, **pairs) -> dict[str, str]:
+        """Send a command and return what its reply says: RefusedError when the board says no, LinkError when nothing.
+
+        Frames and other lines that come meanwhile stay for the next poll.
+        """
+        line_id = self._send(command, pairs)
+        end_s = self.console.now_s() + reply_deadline_s
+        seen: deque[Frame | Line] = deque()
+        unread = None  # a refusal without id: of our line, if it came damaged, or of a half line before it
+        try:
+            while self.console.now_s() < end_s:
+                self._take(0.0 if self._inbox else POLL_S)
+                while self._inbox:
+                    item = self._inbox.popleft()
+                    reply = self._reply(item)
+                    if reply and reply[2].get("id") == line_id:
+                        return _answered(command, reply)
+                    if reply and not reply[0] and "id" not in reply[2]:
+                        unread = reply
+                    seen.append(item)
+        finally:
+            self._inbox.extendleft(reversed(seen))
+        if unread:
+            return _answered(command, unread)
+        remedy = "is firmware running? flash it with `assb flash`"
+        raise LinkError(f"no reply to `{command}` in {reply_deadline_s:g} s", self.console.name, remedy)
+
+    def wait_for(self, wanted: Callable[[Frame | Line], bool], deadline_s: float, what: str = "") -> Frame | Line:
+        """The first item that is wanted; what came before it is dropped. LinkError when none comes in time."""
+        end_s = self.console.now_s() + deadline_s
+        while self.console.now_s() < end_s:
+            self._renew_lease()
+            self._take(POLL_S)
+            while self._inbox:
+                item = self._inbox.popleft()
+                if wanted(item):
+                    return item
+        raise LinkError(
+            f"no {what or 'sign of the board'} in {deadline_s:g} s", self.console.name, "is the board running?"
+        )
+
+    def hello(self, deadline_s: float = REPLY_DEADLINE_S) -> Frame:
+        """Who is there. A board with a schema that is not ours is asked for it, so that its frames can be read."""
+        self._send("hello", {})
+        frame = self.wait_for(lambda item: isinstance(item, Frame) and item.type == schema.HELLO, deadline_s, "HELLO")
+        assert isinstance(frame, Frame)
+        if not self.decoder.schema_known:
+            self._send("schema", {})
+            self.wait_for(lambda _: self.decoder.schema_known, deadline_s, "schema (the board speaks another version)")
+        return frame
+
+    def keep_lease(self, every_s: float) -> None:
+        """Renew the lease from poll() and wait_for(), at this period, until drop_lease()."""
+        self._lease_every_s = every_s
+        self._lease_due_s = self.console.now_s() + every_s
+
+    def drop_lease(self) -> None:
+        self._lease_every_s = 0.0
+
+    def _renew_lease(self):
+        if self._lease_every_s and self.console.now_s() >= self._lease_due_s:
+            self._lease_due_s = self.console.now_s() + self._lease_every_s
+            self._lease_ids = {self._send("lease", {})}
+
+    def _take(self, wait_s):
+        for item in self.decoder.feed(self.console.read(wait_s)):
+            reply = self._reply(item)
+            if reply is None or reply[2].get("id") not in self._lease_ids or not reply[0]:
+                self._inbox.append(item)  # a refused renewal is shown: the lease has lapsed
+
+    def _send(self, name, pairs) -> str:
+        self._last_id = self._last_id % ID_MAX + 1
+        self.console.write(command_line(name, [*pairs.items(), ("id", self._last_id)], self._crc16))
+        return str(self._last_id)
+
+    def _reply(self, item):
+        if not isinstance(item, Line) or not item.text.startswith(("!ok", "!err")):
+            return None
+        try:
+            return parse_reply(self._crc16, item.text)
+        except LineError:
+            self.damaged_reply_count += 1
+            return None
+
+
+def command_line(name: str, pairs, crc16: Crc16 | None = None) -> bytes:
+    """The bytes of one command with its checksum, led by a newline that ends whatever half line the board has."""
+    try:
+        return f"\n{format_line(crc16 or Crc16(), name, pairs)}\n".encode()
+    except LineError as error:
+        raise LinkError(
+            f"this can't be sent as a command: {error}", name, "printable ASCII without spaces or `*`"
+        ) from error
+
+
+def _answered(name, reply) -> dict[str, str]:
+    accepted, _, pairs = reply
+    values = {key: value for key, value in pairs.items() if key != "id"}
+    if accepted:
+        return values
+    reason = values.get("reason", "no reason given")
+    detail = f" ({values['detail']})" if "detail" in values else ""
+    raise RefusedError(
+        reason + detail, f"command `{name}`", REMEDIES.get(reason, "`assb send help` lists the commands")
+    )

@@ -1,0 +1,77 @@
+"""The command line: quick to start, errors that say what to do, exit codes that mean something."""
+
+import subprocess
+import sys
+import time
+
+import click
+import pytest
+from assb import VERSION
+from assb_host import cli, errors
+
+STARTUP_BUDGET_S = 0.150
+
+
+def assb(*arguments):
+    return subprocess.run([sys.executable, "-m", "assb_host", *arguments], capture_output=True, text=True, check=False)
+
+
+def test_version_is_the_firmware_version():
+    done = assb("--version")
+    assert (done.returncode, done.stdout) == (0, "assb {}.{}.{}\n".format(*VERSION))
+
+
+def test_starting_takes_less_than_its_budget():
+    """Beyond what the interpreter itself takes; the best of five, as other work may share the machine."""
+
+    def best_s(*command):
+        times_s = []
+        for _ in range(5):
+            start_s = time.perf_counter()
+            subprocess.run([sys.executable, *command], capture_output=True, check=True)
+            times_s.append(time.perf_counter() - start_s)
+        return min(times_s)
+
+    assert best_s("-m", "assb_host", "--version") - best_s("-c", "") < STARTUP_BUDGET_S
+
+
+def test_starting_imports_no_command():
+    code = "import sys, assb_host.cli; print(*[name for name in sys.modules if name.startswith('assb_host.')])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert sorted(done.stdout.split()) == ["assb_host.cli", "assb_host.errors"]
+
+
+@pytest.mark.parametrize("name", sorted(cli.COMMANDS))
+def test_every_command_of_the_table_exists_and_is_explained(name):
+    command = cli.cli.get_command(None, name)
+    assert isinstance(command, click.Command)
+    assert command.name == name
+    assert command.help
+
+
+def test_an_unknown_command_is_a_usage_error():
+    done = assb("frobnicate")
+    assert done.returncode == errors.EXIT_USAGE
+    assert done.stderr.startswith("assb: error: No such command 'frobnicate'")
+    assert "assb --help" in done.stderr
+
+
+def test_an_error_says_what_where_and_what_to_do():
+    done = assb("send", "--port", "/dev/ttyABSENT7", "hello")
+    assert done.returncode == errors.EXIT_PORT
+    assert done.stderr.startswith("assb: error: no such port; /dev/ttyABSENT7; plug the board in")
+    assert "Traceback" not in done.stderr
+
+
+def test_exit_codes_are_distinct_and_listed_in_the_help():
+    codes = [code for code, _ in errors.EXIT_CODES]
+    assert len(set(codes)) == len(codes)
+    kinds = [
+        value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, errors.AssbError)
+    ]
+    assert {kind.exit_code for kind in kinds} <= set(codes)
+    done = assb("--help")
+    assert done.returncode == 0
+    for code, meaning in errors.EXIT_CODES:
+        assert str(code) in done.stdout
+        assert meaning.split(";")[0].split(":")[0] in done.stdout
