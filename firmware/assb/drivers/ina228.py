@@ -25,6 +25,7 @@ CNVRF, MEMSTAT = 0x02, 0x01
 CONVERSION_US = (50, 84, 150, 280, 540, 1052, 2074, 4120)  # ADC_CONFIG VBUSCT, VSHCT, VTCT
 AVERAGES = (1, 4, 16, 64, 128, 256, 512, 1024)  # ADC_CONFIG AVG
 MODE_CONTINUOUS_ALL = 0xF
+ADC_CONFIG_POWER_ON = 0xFB68
 
 CODE_MAX, CODE_MIN = 0x7FFFF, -0x80000  # 20-bit results
 BUS_CODE_MAX = 435200  # 85 V, the rated bus range (8.1.1), in 195.3125 uV
@@ -36,7 +37,7 @@ BUS_LIMIT_LSB_UV = 3125
 # = (VSHUNT's LSB) / R_SHUNT it is 4096 for every shunt and both ranges: CURRENT then has the full resolution, and the
 # shunt's value enters once, in the integer scale below.
 SHUNT_CAL_VALUE = 4096
-_CHECKED = (CONFIG, ADC_CONFIG, SHUNT_CAL, SHUNT_TEMPCO, SOVL, SUVL, BOVL, BUVL, TEMP_LIMIT)
+_CHECKED = (ADC_CONFIG, CONFIG, SHUNT_CAL, SHUNT_TEMPCO, SOVL, SUVL, BOVL, BUVL, TEMP_LIMIT)
 _FIRST_LIMIT = 4
 
 
@@ -71,8 +72,9 @@ class INA228:
         self._pin_alert = pin_alert
         self._current_scale = Ratio(SHUNT_LSB_PV[adc_range], shunt_uohm, 20)
         # what the registers of _CHECKED must hold; the limits start out beyond any reading
-        self._expected = [adc_range << 4, 0, SHUNT_CAL_VALUE, 0, 0x7FFF, 0x8000, 0x7FFF, 0, 0x7FFF]
-        self._check_at = 0
+        self._expected = [0, adc_range << 4, SHUNT_CAL_VALUE, 0, 0x7FFF, 0x8000, 0x7FFF, 0, 0x7FFF]
+        self._check_at = 1
+        self._awaiting = True
         self._configured = False
         self._missed = 0
         self._diagnosis = 0
@@ -99,27 +101,31 @@ class INA228:
 
         Times as in CONVERSION_US, averages as in AVERAGES; `conversion_us` becomes the time between new results.
         The comparators see every single conversion (SLOWALERT = 0), so ALERT is `average` times faster than that.
-        Raises ValueError for a time that the chip does not have, OSError when the chip is not there or not obeying.
+        Raises ValueError for a time that the chip does not have and for the very set that it powers on with, in which
+        a brown-out would not show; OSError when the chip is not there or not obeying.
         """
         for name, value, allowed in (("bus_us", bus_us, CONVERSION_US), ("shunt_us", shunt_us, CONVERSION_US),
                                      ("temperature_us", temperature_us, CONVERSION_US), ("average", average, AVERAGES)):
             if value not in allowed:
                 raise ValueError(f"INA228 {name}={value}: the chip has {allowed}")
-        self._expected[1] = (MODE_CONTINUOUS_ALL << 12 | CONVERSION_US.index(bus_us) << 9
-                             | CONVERSION_US.index(shunt_us) << 6 | CONVERSION_US.index(temperature_us) << 3
-                             | AVERAGES.index(average))
+        word = (MODE_CONTINUOUS_ALL << 12 | CONVERSION_US.index(bus_us) << 9 | CONVERSION_US.index(shunt_us) << 6
+                | CONVERSION_US.index(temperature_us) << 3 | AVERAGES.index(average))
+        if word == ADC_CONFIG_POWER_ON:
+            raise ValueError("INA228: these conversion times are the power-on ones; change one, temperature_us say")
+        self._expected[0] = word
         self.conversion_us = (bus_us + shunt_us + temperature_us) * average
         self.check_id()
         self.restore()
 
     def restore(self) -> None:
-        """Program every register again, as after a brown-out. Raises OSError. Limits are in place before ALERT is."""
+        """Program every register again, as after a brown-out. Raises OSError. `update` then waits for a conversion."""
         self._configured = False
         self.status = CONFIG_LOST
         for index in range(len(_CHECKED)):
             self._registers.program(_CHECKED[index], self._expected[index], 0xFFFF)
         self._registers.program(DIAG_ALRT, ALATCH, ALATCH)
         self._missed = self._diagnosis = 0
+        self._awaiting = True  # the result registers still hold the past, or zero; DIAG_ALRT was just read, so is clear
         self._configured = True
         self.status = NOT_READY
 
@@ -163,17 +169,20 @@ class INA228:
                 upper_ua, lower_ua, self._registers.read(TEMP_LIMIT) * 25 // 32)
 
     def update(self) -> bool:
-        """Fast tick: voltage, current, one configuration register, the ALERT line. Allocates nothing, raises nothing.
+        """Fast tick: ADC_CONFIG, voltage, current, the ALERT line. Allocates nothing, raises nothing.
 
-        True when voltage_uv and current_ua are new; else both keep their last values. CONFIG_LOST stays until
+        True when voltage_uv and current_ua are new; else both keep their last values. The INA228 has no power-on
+        flag, so that ADC_CONFIG still holds its word is the proof against a brown-out; CONFIG_LOST stays until
         `configure` or `restore`. The chip converts freely: that it still does is `update_diagnostics`' business.
         """
         if self._pin_alert is not None:
             self.alert_asserted = self._pin_alert.value() == 0
-        if not self._configuration_holds():
+        if not self._holds(0):
             return False
-        if self._diagnosis:
-            self.status = self._diagnosis
+        if self._awaiting and not self._read_flags():
+            return False
+        if self._awaiting or self._diagnosis:
+            self.status = self._diagnosis or NOT_READY
             return False
         if not self._registers.read_into(VBUS, self._code):
             self.status = BUS_ERROR
@@ -190,18 +199,16 @@ class INA228:
         return True
 
     def update_diagnostics(self) -> bool:
-        """Slow tick: flags, whether conversions go on, die temperature. Reading the flags releases the ALERT latch.
+        """Slow tick: flags, whether conversions go on, one register of the set-up in turn, die temperature.
 
-        Two calls without a new conversion mean that the chip has stopped (call it no faster than `conversion_us`), and
-        a cleared MEMSTAT that its trimming is damaged: `update` then fails until a later call finds better.
+        Reading the flags releases the ALERT latch; `alert_flags` keeps them. Two calls without a new
+        conversion mean that the chip has stopped (call it no faster than `conversion_us`), and a cleared MEMSTAT that
+        its trimming is damaged: `update` then fails until a later call finds better.
         """
-        if not self._registers.read_into(DIAG_ALRT, self._word):
-            self.status = BUS_ERROR
+        index = self._check_at
+        if not self._read_flags() or not self._holds(index):
             return False
-        flags = self._word[0] << 8 | self._word[1]
-        self.alert_flags |= self._named_alerts(flags)
-        self.math_overflow = flags & MATHOF != 0
-        self._diagnosis = self._diagnose(flags)
+        self._check_at = index + 1 if index + 1 < len(_CHECKED) else 1
         if self._diagnosis:
             self.status = self._diagnosis
             return False
@@ -211,30 +218,34 @@ class INA228:
         self.die_cdegc = die_cdegc(signed(self._word[0] << 8 | self._word[1], 16))
         return True
 
-    def _diagnose(self, flags: int) -> int:
-        """Trimming memory damaged, or two looks in a row without a new conversion between them."""
-        self._missed = 0 if flags & CNVRF else self._missed + 1 if self._missed < 2 else 2
-        if not flags & MEMSTAT:
-            return CHIP_FAULT
-        return NOT_READY if self._missed > 1 else 0
+    def _read_flags(self) -> bool:
+        if not self._registers.read_into(DIAG_ALRT, self._word):
+            self.status = BUS_ERROR
+            return False
+        flags = self._word[0] << 8 | self._word[1]
+        self.alert_flags |= self._named_alerts(flags)
+        self.math_overflow = flags & MATHOF != 0
+        if flags & CNVRF:
+            self._awaiting = False
+            self._missed = 0
+        elif self._missed < 2:
+            self._missed += 1
+        self._diagnosis = 0 if flags & MEMSTAT else CHIP_FAULT
+        if not self._awaiting and self._missed > 1:
+            self._diagnosis = NOT_READY
+        return True
 
     def clear_alerts(self) -> None:
         self.alert_flags = 0
 
-    def _configuration_holds(self) -> bool:
-        """Compare one register per call with what was programmed, all of them within nine calls.
-
-        The INA228 has no power-on flag. A brown-out resets ADC_CONFIG and every programmed limit together, so most
-        turns see it; until then VBUS is still right, and CURRENT is in the wide range with the default SHUNT_CAL.
-        """
+    def _holds(self, index: int) -> bool:
+        """Whether register number `index` of _CHECKED holds what was programmed."""
         if not self._configured:
             self.status = CONFIG_LOST
             return False
-        index = self._check_at
         if not self._registers.read_into(_CHECKED[index], self._word):
             self.status = BUS_ERROR
             return False
-        self._check_at = index + 1 if index + 1 < len(_CHECKED) else 0
         if self._word[0] << 8 | self._word[1] != self._expected[index]:
             self._configured = False
             self.status = CONFIG_LOST
