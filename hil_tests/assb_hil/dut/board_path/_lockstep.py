@@ -6,6 +6,7 @@ holds; otherwise it is a round trip. Both give the value that the chip has at th
 on which way was taken.
 """
 
+import os
 from array import array
 
 import wire
@@ -50,12 +51,16 @@ def call(operation, argument):
     tx[3] = state[_WATCHDOG]
     tx[4] = state[_USED]
     port = _port[0]
-    port.write(tx, state[_LENGTH] * 8)
-    state[_LENGTH] = 5  # straight after the write: an interrupt can only strike at a jump
-    state[_USED] = 0
-    port.readinto(rx)
-    while rx[0] >> 8 != sequence:
-        port.readinto(rx)
+    try:
+        port.write(tx, state[_LENGTH] * 8)
+        state[_LENGTH] = 5  # straight after the write: an interrupt can only strike at a jump
+        state[_USED] = 0
+        while port.readinto(rx) and rx[0] >> 8 != sequence:
+            pass
+    except OSError:
+        rx[0] = -1
+    if rx[0] >> 8 != sequence:
+        os.system("kill -9 $PPID")  # the host is gone; nothing else may catch this and go on for ever
     state[_NOW] = rx[1]
     state[_SYNCED] = rx[1]
     if rx[0] & wire.INTERRUPT:

@@ -1,0 +1,107 @@
+"""The process that runs the MicroPython VM, and what can be learnt about it from outside."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+BOOT_SCRIPT = Path(__file__).parent / "board_path" / "vboot.py"
+# Variables that would change what the VM does: history, module path, inspection
+STRIPPED = ("HOME", "MICROPYPATH", "MICROPYINSPECT")
+# A datagram is whole or absent, so an interrupted request can't leave half a message; macOS has only DGRAM
+DATAGRAM = socket.SOCK_SEQPACKET if sys.platform == "linux" else socket.SOCK_DGRAM
+STOP_DEADLINE_S = 2
+
+
+class VmProcess:
+    """A running VM: `console` (its stdin, stdout and stderr) and `port` (the lockstep) are sockets."""
+
+    def __init__(self, micropython: Path, heap: str, flash_fd: int):
+        self.console, console_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.port, port_end = socket.socketpair(socket.AF_UNIX, DATAGRAM)
+        self.console.setblocking(False)
+        environment = {name: value for name, value in os.environ.items() if name not in STRIPPED}
+        with console_end, port_end:
+            self._process = subprocess.Popen(
+                [micropython, "-X", f"heapsize={heap}", "-i", BOOT_SCRIPT, str(port_end.fileno()), str(flash_fd)],
+                stdin=console_end, stdout=console_end, stderr=console_end,
+                pass_fds=(port_end.fileno(), flash_fd), env=environment, cwd="/", start_new_session=True,
+            )  # fmt: skip
+        self.pid = self._process.pid
+        self._stat = self._open_proc("stat")
+
+    def _open_proc(self, name: str) -> int:
+        try:
+            return os.open(f"/proc/{self.pid}/{name}", os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return -1
+
+    def _state(self) -> str:
+        """R running, S sleeping, T stopped, Z ended."""
+        if self._stat >= 0:
+            try:
+                return os.pread(self._stat, 512, 0).rpartition(b")")[2].split()[0].decode()
+            except ProcessLookupError:
+                return "Z"
+        seen = subprocess.run(["ps", "-o", "state=", "-p", str(self.pid)], capture_output=True, text=True, check=False)
+        return seen.stdout.strip()[:1] or "Z"
+
+    def sleeps(self) -> bool:
+        """Whether the VM waits for something. Nothing unread in either socket afterwards means: for its standard input."""
+        return self._state() in ("S", "I")
+
+    def interrupt(self) -> bool:
+        """Raises KeyboardInterrupt in the VM when it runs code; False at a prompt, where SIGINT would end the process.
+
+        The VM is stopped for the question, so that the answer still holds when the signal is sent.
+        """
+        if self._stat < 0:
+            return self._interrupt_blindly()
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            deadline = time.monotonic() + STOP_DEADLINE_S
+            while self._state() not in ("T", "Z"):
+                if time.monotonic() > deadline:
+                    return False
+                os.sched_yield()
+            if not self._catches_interrupt():
+                return False
+            self._process.send_signal(signal.SIGINT)
+            return True
+        finally:
+            self._process.send_signal(signal.SIGCONT)
+
+    def _interrupt_blindly(self) -> bool:
+        if self.sleeps():
+            return False
+        self._process.send_signal(signal.SIGINT)
+        return True
+
+    def catches_interrupt(self) -> bool:
+        """Whether code runs that has not switched KeyboardInterrupt off with micropython.kbd_intr(-1)."""
+        return self._stat < 0 or self._catches_interrupt()
+
+    def _catches_interrupt(self) -> bool:
+        try:
+            status = Path(f"/proc/{self.pid}/status").read_text()
+        except (FileNotFoundError, ProcessLookupError):
+            return False
+        caught = int(status.partition("SigCgt:")[2].split()[0], 16)
+        return bool(caught >> (signal.SIGINT - 1) & 1)
+
+    def wait(self) -> int:
+        """Exit status of a VM whose console has ended; negative for a signal."""
+        return self._process.wait(STOP_DEADLINE_S)
+
+    def kill(self) -> None:
+        """Power gone: nothing is flushed, nothing is said."""
+        self._process.kill()
+        self._process.wait()
+        self.console.close()
+        self.port.close()
+        if self._stat >= 0:
+            os.close(self._stat)
+            self._stat = -1

@@ -1,0 +1,482 @@
+"""The virtual board: a MicroPython VM in lockstep with a world, behind a pseudo-terminal, on a flash image."""
+
+import contextlib
+import os
+import select
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from time import perf_counter_ns
+
+from assb_hil.dut.base import CHIP_MODELS, LOCKSTEP, POWER, POWER_CUT, RESET_CAUSES, WATCHDOG, World
+from assb_hil.dut.board_path import wire
+from assb_hil.dut.console import PtyPort
+from assb_hil.dut.cost import CostModel
+from assb_hil.dut.find_micropython import find_micropython
+from assb_hil.dut.flash_image import PICO_BLOCKS, block_count, create_blank
+from assb_hil.dut.lockstep import Lockstep
+from assb_hil.dut.process import VmProcess
+from assb_hil.dut.repl import CTRL_C, SOFT_REBOOT, ReplWatch
+
+PICO_HEAP = "192K"
+INPUT_BYTES = 64 * 1024  # waiting for the board; beyond that the port's peer is held up
+QUIET_MS = 1  # no word from the VM for so long: look whether it waits for its console
+SPIN_INTERRUPT_S = 0.05  # computing without a wait for so long, Ctrl-C becomes a signal
+HANG_S = 20.0  # …and for so long it counts as hung
+SLICE_US = 50_000  # background: how much virtual time passes between looks at the clock
+TURN_S = 0.005
+
+
+class BoardHangs(Exception):
+    """The VM computes without ever waiting, no watchdog is armed, and virtual time stands still."""
+
+
+class VirtualBoard:
+    """A `Dut`. One thread drives it (run_until), or its own between the ends of background(); other calls are safe from any."""
+
+    features = frozenset({LOCKSTEP, POWER, POWER_CUT, WATCHDOG, CHIP_MODELS})
+
+    def __init__(
+        self, world: World, *, name: str = "virtual", flash: str | Path | None = None, cost: CostModel | None = None, seed: int = 0,
+        micropython: str | Path | None = None, heap: str = PICO_HEAP, flash_blocks: int = PICO_BLOCKS,
+    ):  # fmt: skip
+        self.name = name
+        self.world = world
+        self.seed = seed
+        self.heap = heap
+        self.micropython = find_micropython(micropython)
+        self._scratch = None if flash else tempfile.TemporaryDirectory(prefix="assb-board-")
+        self.flash = Path(flash) if flash else Path(self._scratch.name) / "flash.bin"
+        if not self.flash.exists():
+            create_blank(self.flash, flash_blocks)
+        blocks = block_count(self.flash)
+        self._flash_fd = os.open(self.flash, os.O_RDWR | os.O_CLOEXEC)
+        self.lockstep = Lockstep(world, cost or CostModel(), blocks, unique_id=0xA55B << 32 | seed & 0xFFFFFFFF)
+        self.port = PtyPort()
+        self.resets = Counter()
+        self.crashes = 0
+        self.firmware_ns = 0
+        self.serve_ns = 0
+        self._vm: VmProcess | None = None
+        self._starts = 0
+        self._repl = ReplWatch()
+        self._taps: list[Callable[[int, bytes], None]] = []
+        self._unstamped = bytearray()  # sent by the VM since its last request
+        self._unread = bytearray()
+        self._input = bytearray()
+        self._lock = threading.RLock()
+        self._guests = 0  # threads that want the lock
+        self._guests_lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._wake, self._waker = os.pipe()
+        os.set_blocking(self._wake, False)
+        os.set_blocking(self._waker, False)
+        self._poll = select.poll()
+        self._poll.register(self._wake, select.POLLIN)
+        self._pty_polled = False
+
+    # What a user of the board calls
+
+    @property
+    def now_us(self) -> int:
+        """Virtual time since the first power-on."""
+        return self.lockstep.now_us
+
+    @property
+    def console_port(self) -> str:
+        return self.port.path
+
+    @property
+    def powered(self) -> bool:
+        return self._vm is not None
+
+    def power_on(self) -> None:
+        with self._turn():
+            if self._vm is None:
+                self._start("power_on")
+
+    def power_off(self) -> None:
+        """At any moment, in the middle of a flash operation as well."""
+        with self._turn():
+            self._stop()
+            self.world.on_reset()
+
+    def reset(self, kind: str = "hard") -> None:
+        with self._turn():
+            self._restart(kind)
+
+    def power_cut_at(self, operation: int | None) -> None:
+        """Power fails at the flash operation (erase or program) of that number, counted from now, 1 = the next; None: never."""
+        with self._turn():
+            self.lockstep.power_cut_at = None if operation is None else self.lockstep.flash_operations + operation
+
+    def write_console(self, data: bytes) -> None:
+        with self._turn():
+            self._input += data
+
+    def read_console(self) -> bytes:
+        with self._turn():
+            data = bytes(self._unread)
+            self._unread.clear()
+            return data
+
+    def add_tap(self, tap: Callable[[int, bytes], None]) -> None:
+        self._taps.append(tap)
+
+    def run_until(self, now_us: int) -> None:
+        """Runs board and world up to a virtual time; the board then stands still until the next call."""
+        with self._turn():
+            self._serve(now_us, None)
+
+    def counters(self) -> dict[str, int | float]:
+        """What a test checks after a run, and where the wall time went."""
+        lockstep = self.lockstep
+        return {
+            "watchdog_resets": self.resets["watchdog"],
+            "soft_resets": self.resets["soft"],
+            "hard_resets": self.resets["hard"],
+            "crashes": self.crashes,
+            "requests": lockstep.requests,
+            "predicted_reads": lockstep.predicted,
+            "posted_nacks": lockstep.posted_nacks,
+            "flash_operations": lockstep.flash_operations,
+            "console_dropped_bytes": self.port.dropped_bytes,
+            "wall_firmware_s": self.firmware_ns / 1e9,
+            "wall_world_s": lockstep.world_ns / 1e9,
+            "wall_link_s": (self.serve_ns - self.firmware_ns - lockstep.world_ns) / 1e9,
+        }
+
+    @contextlib.contextmanager
+    def background(self, pace: float = 1.0) -> Iterator[None]:
+        """A thread drives the board, `pace` virtual seconds per second (inf: as fast as it goes) as long as the context lasts."""
+        self._stopping.clear()
+        failures: list[BaseException] = []
+        thread = threading.Thread(target=self._pump, args=(pace, failures), name=f"board-{self.name}", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._stopping.set()
+            self._wake_up()
+            thread.join()
+        if failures:
+            raise failures[0]
+
+    def run_paced(self, pace: float, stop: Callable[[], bool]) -> None:
+        """Drives the board from this thread, along the wall clock, until stop() says so."""
+        wall_s, due_us = time.monotonic(), float(self.now_us)
+        while not stop():
+            while self._guests:
+                time.sleep(0)
+            with self._lock:
+                before_s, wall_s = wall_s, time.monotonic()
+                # A board that waits for its user has nothing to hurry for
+                rate = pace if pace != float("inf") else 1.0
+                due_us = max(due_us, float(self.now_us)) + (wall_s - before_s) * 1e6 * rate
+                running = self.powered and not self.lockstep.interactive
+                limit_us = self.now_us + SLICE_US if pace == float("inf") and running else int(due_us)
+                self._serve(limit_us, time.monotonic() + TURN_S)
+                if self.now_us >= limit_us and limit_us == int(due_us):
+                    self._await_events(TURN_S)
+
+    def close(self) -> None:
+        with self._turn():
+            self._stop()
+            self.port.close()
+            for fd in (self._flash_fd, self._wake, self._waker):
+                os.close(fd)
+            if self._scratch:
+                self._scratch.cleanup()
+
+    def __enter__(self) -> "VirtualBoard":
+        return self
+
+    def __exit__(self, *_error) -> None:
+        self.close()
+
+    # Threads
+
+    @contextlib.contextmanager
+    def _turn(self) -> Iterator[None]:
+        with self._guests_lock:
+            self._guests += 1
+        self._wake_up()
+        with self._lock:
+            with self._guests_lock:
+                self._guests -= 1
+            yield
+
+    def _wake_up(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.write(self._waker, b"w")
+
+    def _pump(self, pace: float, failures: list[BaseException]) -> None:
+        try:
+            self.run_paced(pace, self._stopping.is_set)
+        except BaseException as error:
+            failures.append(error)
+
+    # Power and resets
+
+    def _start(self, kind: str, run_main: bool = True) -> None:
+        self._starts += 1
+        self.lockstep.begin(RESET_CAUSES[kind], run_main, self.seed * 1_000_003 + self._starts * 7919)
+        self.world.on_reset()
+        vm = self._vm = VmProcess(self.micropython, self.heap, self._flash_fd)
+        self._poll.register(vm.console, select.POLLIN)
+        self._poll.register(vm.port, select.POLLIN)
+        self._heard_s = self._computing_s = time.monotonic()
+        self._booting = True
+        self._interrupting = False
+
+    def _stop(self) -> None:
+        if self._vm is None:
+            return
+        self._drain()
+        self._stamp()
+        self._poll.unregister(self._vm.console)
+        self._poll.unregister(self._vm.port)
+        self._vm.kill()
+        self._vm = None
+        self.lockstep.operation = 0
+
+    def _restart(self, kind: str) -> None:
+        raw = kind == "soft" and self._repl.raw
+        self._stop()
+        self.resets[kind] += 1
+        self._repl = ReplWatch()
+        self._repl.raw = raw
+        if kind == "soft":
+            self._send_out(SOFT_REBOOT)
+            self._stamp()
+        # As on a board, a soft reset from the raw REPL runs boot.py alone
+        self._start(kind, run_main=not raw)
+
+    def _power_fails(self) -> None:
+        self._stop()
+        self.lockstep.power_cut_at = None
+        self.world.on_reset()
+
+    def _process_ended(self) -> None:
+        """Ctrl-D and SystemExit end the process: that is this port's soft reset. A signal is a crash, as a hard fault."""
+        status = self._vm.wait()
+        if self._booting:
+            raise BoardHangs(f"{self.name}: {self.micropython} ended with {status}: {bytes(self._unstamped[-500:])!r}")
+        crashed = status < 0
+        self.crashes += crashed
+        self._restart("hard" if crashed else "soft")
+
+    # Serving the VM
+
+    def _serve(self, limit_us: int, until_s: float | None) -> None:
+        """Runs the board up to limit_us, or until the wall clock says until_s."""
+        started = perf_counter_ns()
+        try:
+            while self._vm is not None:
+                if self.lockstep.operation:
+                    if not self._answer(limit_us):
+                        return
+                elif not self._listen(limit_us):
+                    return
+                if until_s is not None and time.monotonic() > until_s:
+                    return
+            self.lockstep.advance(limit_us)
+        finally:
+            self.serve_ns += perf_counter_ns() - started
+
+    def _answer(self, limit_us: int) -> bool:
+        """Works on the request under way; False when it has to wait for more time than the limit allows."""
+        lockstep = self.lockstep
+        waits = lockstep.operation in (wire.WAIT, wire.SYNC)
+        if waits and self._input and self._deliver_to_waiting():
+            lockstep.interrupt()
+        if not lockstep.progress(limit_us):
+            return False
+        if lockstep.bitten():
+            self._restart("watchdog")
+        elif lockstep.operation in (wire.RESET, wire.SOFT_RESET):
+            self._restart("hard" if lockstep.operation == wire.RESET else "soft")
+        elif lockstep.operation == wire.HALT:
+            self._power_fails()
+        else:
+            operation = lockstep.operation
+            self._vm.port.send(lockstep.answer())
+            self._heard_s = self._computing_s = time.monotonic()
+            if operation == wire.INTERACTIVE and self._repl.raw:
+                self._feed(self._repl.return_to_raw())
+        return True
+
+    def _listen(self, limit_us: int) -> bool:
+        """Waits for the VM's next word; False when it waits for its console and time has reached the limit."""
+        if self._input and not self._booting:
+            self._deliver(idle=False)
+        started = perf_counter_ns()
+        events = self._poll.poll(QUIET_MS)
+        self.firmware_ns += perf_counter_ns() - started
+        if not events:
+            return self._quiet(limit_us)
+        self._handle(events)
+        return True
+
+    def _handle(self, events: list[tuple[int, int]]) -> None:
+        vm = self._vm
+        readable = dict(events)
+        if self.port.fd in readable:
+            self._take_input()
+        if self._wake in readable:
+            with contextlib.suppress(BlockingIOError):
+                os.read(self._wake, 4096)
+        if vm is None:
+            return
+        # The console first: what was printed before a request belongs to its time. Both are local sockets, so all of it is there
+        console_open = self._drain() if vm.console.fileno() in readable or vm.port.fileno() in readable else True
+        if vm.port.fileno() in readable and readable[vm.port.fileno()] & select.POLLIN and not self.lockstep.operation:
+            message = vm.port.recv(8 * wire.REQUEST_WORDS)
+            if message:
+                self._booting = False
+                self._interrupting = False
+                self._drain()
+                self._stamp()
+                self.lockstep.take(message)
+                return
+        if not console_open:
+            self._process_ended()
+
+    def _quiet(self, limit_us: int) -> bool:
+        """The VM has said nothing for a while: it waits for input, or it computes."""
+        self._look_at_port()
+        self.port.flush()
+        idle = not self._booting and self._vm.sleeps() and not self._vm_spoke()
+        if idle:
+            self._heard_s = self._computing_s = time.monotonic()
+            self._interrupting = False
+            self._stamp()
+            if not self._input:
+                return self._idle(limit_us)
+            self._deliver(idle)
+        if time.monotonic() - self._heard_s > HANG_S:
+            self._hangs()
+        return True
+
+    def _vm_spoke(self) -> bool:
+        sockets = (self._vm.console.fileno(), self._vm.port.fileno())
+        return any(fd in sockets for fd, _ in self._poll.poll(0))
+
+    def _idle(self, limit_us: int) -> bool:
+        """At the prompt: time passes for the world alone, and a watchdog that was started bites."""
+        lockstep = self.lockstep
+        if lockstep.watchdog_us and lockstep.watchdog_us <= limit_us:
+            lockstep.advance(lockstep.watchdog_us)
+            self._restart("watchdog")
+            return True
+        lockstep.advance(limit_us)
+        return False
+
+    def _hangs(self) -> None:
+        """Virtual time stands still, so the watchdog's deadline is the next thing that happens."""
+        if self._booting:
+            raise BoardHangs(f"{self.name}: {self.micropython} does not start the board: {bytes(self._unstamped[-500:])!r}")
+        if not self.lockstep.watchdog_us:
+            raise BoardHangs(f"{self.name}: the firmware has computed for {HANG_S:.0f} s without a wait, and no watchdog is armed")
+        self.lockstep.advance(self.lockstep.watchdog_us)
+        self._restart("watchdog")
+
+    # Console
+
+    def _drain(self) -> bool:
+        """Takes all that the VM has sent; False when its end is closed."""
+        while True:
+            try:
+                data = self._vm.console.recv(65536)
+            except BlockingIOError:
+                return True
+            except ConnectionResetError:
+                return False
+            if not data:
+                return False
+            self._send_out(data)
+
+    def _send_out(self, data: bytes) -> None:
+        if self.lockstep.interactive:
+            self._heard_s = time.monotonic()
+            data = self._repl.see(data)
+        self._unstamped += data
+        self._look_at_port()
+        self.port.write(data)
+
+    def _stamp(self) -> None:
+        """What was sent up to here was sent at the time of the request that has come, as the taps see it."""
+        if self._unstamped:
+            data = bytes(self._unstamped)
+            self._unstamped.clear()
+            self._unread += data
+            for tap in self._taps:
+                tap(self.now_us, data)
+
+    def _look_at_port(self) -> None:
+        """A pseudo-terminal without a peer is always ready to say so, so it is polled only while it has one, and room is left."""
+        wanted = self.port.connected() and len(self._input) < INPUT_BYTES
+        if wanted != self._pty_polled:
+            if wanted:
+                self._poll.register(self.port.fd, select.POLLIN)
+            else:
+                self._poll.unregister(self.port.fd)
+            self._pty_polled = wanted
+
+    def _take_input(self) -> None:
+        self._input += self.port.read()
+        self._look_at_port()
+
+    def _await_events(self, seconds: float) -> None:
+        """Nothing may happen on the board before the wall clock has caught up; the port's peer may still speak."""
+        self._look_at_port()
+        self._handle(self._poll.poll(seconds * 1000))
+
+    def _feed(self, data: bytes) -> int:
+        try:
+            return self._vm.console.send(data)
+        except (BlockingIOError, BrokenPipeError):
+            return 0
+
+    def _feed_before_interrupt(self) -> None:
+        """Passes on what comes before a Ctrl-C."""
+        ahead = self._input.find(CTRL_C)
+        ahead = len(self._input) if ahead < 0 else ahead
+        if ahead:
+            del self._input[: self._feed(bytes(self._input[:ahead]))]
+
+    def _deliver_to_waiting(self) -> bool:
+        """Console input for a VM that is held in a wait; True when it is a Ctrl-C, which ends the wait."""
+        while self._input:
+            self._feed_before_interrupt()
+            if not self._input.startswith(CTRL_C):
+                return False
+            if self._vm.catches_interrupt():
+                del self._input[:1]
+                return True
+            if not self._feed(CTRL_C):
+                return False
+            del self._input[:1]
+        return False
+
+    def _deliver(self, idle: bool) -> None:
+        """Console input for a VM that is not in a request: at its prompt or reading, at once; for code that computes, a Ctrl-C."""
+        if self._repl.busy:
+            return
+        spins = time.monotonic() - self._computing_s > SPIN_INTERRUPT_S * (10 if self._interrupting else 1)
+        if idle or spins or self.lockstep.interactive:
+            self._feed_before_interrupt()
+            if self._input.startswith(CTRL_C) and (idle or spins):
+                self._press_ctrl_c(idle)
+
+    def _press_ctrl_c(self, idle: bool) -> None:
+        """A signal for code that runs, a byte for a prompt. A second signal while one is pending would end the VM."""
+        if self._vm.interrupt():
+            self._interrupting = True
+            self._computing_s = time.monotonic()
+        elif not idle or not self._feed(CTRL_C):
+            return
+        del self._input[:1]
