@@ -5,8 +5,6 @@
                 one slice after each fast tick, so that a fast tick is never more than a slice late
 """
 
-import gc
-
 from .cells import CellWatch
 from .console_commands import ConsoleCommands
 from .control import supervisor as sv
@@ -15,6 +13,7 @@ from .control.protection import Protection
 from .control.stack_pressure import StackPressure
 from .control.supervisor import Supervisor
 from .port.clock import ESTIMATE, FAST, GC, SLICE, spent_us
+from .port.heap import collect, free_b
 from .protocol import schema
 from .protocol.frame import FrameWriter
 from .settings import Settings
@@ -159,7 +158,7 @@ class App:
         self._worst(self._s_late_worst, late_us, now_ms)
         self.board.sample(now_ms)
         if supervisor.state > sv.SELFTEST or not self.config:
-            protection.evaluate(now_ms)
+            protection.evaluate(now_ms, supervisor.main)
         supervisor.step(self._conditions(now_ms), protection.blocked, now_ms)
         self.derating.update(supervisor.charge, supervisor.discharge, protection.derate_bits)
         if supervisor.main != signals.value[self._s_command]:
@@ -284,15 +283,15 @@ class App:
     def _slice_housekeeping(self, now_ms):
         """Collect garbage at a chosen moment, note the low water before it, feed the watchdog: the loop has gone round."""
         clock, signals = self.clock, self.signals
-        free_b = gc.mem_free()
+        left_b = free_b()
         low = signals.pack("heap_low_b")
-        if not signals.valid[low] or free_b < signals.value[low]:
-            signals.put(low, free_b, now_ms)
+        if not signals.valid[low] or left_b < signals.value[low]:
+            signals.put(low, left_b, now_ms)
         start_us = clock.now_us()
-        gc.collect()
+        collect()
         clock.cost(GC)
         self._worst(self._s_gc_worst, spent_us(clock.now_us(), start_us), now_ms)
-        signals.put(signals.pack("heap_free_b"), gc.mem_free(), now_ms)
+        signals.put(signals.pack("heap_free_b"), free_b(), now_ms)
         self.watchdog.feed()
         if not self._healthy and elapsed_ms(now_ms, self._started_ms) > HEALTHY_MS:
             self._healthy = True
@@ -405,7 +404,7 @@ def main():
 
     record = BootRecord()
     config, status = read_config()
-    gc.collect()
+    collect()
     board = NoBoard()
     watchdog = Watchdog(config.parameter("watchdog_ms") if config else 0)
     try:

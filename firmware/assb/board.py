@@ -215,12 +215,15 @@ class Board:
         contactor = self._contactor
         if self._enable_lines:
             self._enable_lines.set(charge == 1, discharge == 1)
-        if contactor:
-            if main == 1:
-                contactor.close()
-            else:
-                contactor.open()
+        if not contactor:
+            return
+        if main == 1:
+            contactor.close()
             contactor.precharge(precharge == 1)
+        elif precharge == 1:
+            contactor.precharge(True)
+        else:
+            contactor.open()
 
     def applied_kpa(self):
         return self._regulator.commanded_kpa if self._regulator else 0

@@ -3,7 +3,6 @@
 from .detection.dips import Dips
 from .detection.fusion import Fusion
 from .detection.leak import Leak
-from .estimation import parameters
 from .estimation.ekf import Ekf
 from .estimation.mean import Means
 from .protocol import schema
@@ -26,8 +25,6 @@ class CellWatch:
         self.dips = Dips(settings)
         self.leak = Leak(settings)
         self.fusion = Fusion(settings)
-        self._flat = flat
-        self._ocv_at = parameters.offset("ocv_v")
         self._settings = settings
         self._signals = signals
         self._events = events
@@ -63,18 +60,17 @@ class CellWatch:
         current_ua = self._means.take(1, value[self._s_current])
         pressure_mpa = value[self._s_pressure] / 1000
         if not self._started:
-            self._start(voltage_uv)
+            self._start(voltage_uv / 1e6, value[self._s_temperature] / 100)
         status = self.ekf.step(voltage_uv / 1e6, current_ua / 1e6, value[self._s_temperature] / 100, pressure_mpa, dt_ms / 1000)
         self._put("estimator_status", status, now_ms)
         if status == 0:
             self._publish_estimate(now_ms)
         self._detect(current_ua, voltage_uv, status == 0, now_ms)
 
-    def _start(self, voltage_uv):
+    def _start(self, voltage_v, temperature_degc):
         """First sample: the cell is taken to be at rest, so its voltage is its OCV, within the configured sigma."""
         self._started = True
-        soc = soc_of_ocv(self._flat, self._ocv_at, voltage_uv / 1e6)
-        self.ekf.reset(soc, self._settings("soc_initial_sigma_ppm") / 1e6)
+        self.ekf.reset(self.ekf.rested_soc(voltage_v, temperature_degc), self._settings("soc_initial_sigma_ppm") / 1e6)
 
     def _publish_estimate(self, now_ms):
         ekf = self.ekf
@@ -122,18 +118,6 @@ class CellWatch:
 
     def _put(self, name, value, now_ms):
         self._signals.put(self._s[name], value, now_ms)
-
-
-def soc_of_ocv(flat, at, voltage_v):
-    """SOC at which the OCV table (rising) first reaches the voltage, linear between points; 0 or 1 beyond its ends."""
-    last = parameters.OCV_POINTS - 1
-    if voltage_v <= flat[at]:
-        return 0.0
-    for point in range(last):
-        low, high = flat[at + point], flat[at + point + 1]
-        if voltage_v < high:
-            return (point + (voltage_v - low) / (high - low)) / last
-    return 1.0
 
 
 def _int30(value):

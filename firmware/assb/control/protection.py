@@ -30,13 +30,14 @@ class Watch:
     """One row on one signal: its levels (sign turned so that higher is worse) and its state."""
 
     def __init__(self, row_at, limit, index):
-        _, _, scope, _, kind, _, _, action = schema.LIMIT_ROWS[row_at]
+        _, name, _, _, kind, _, _, action = schema.LIMIT_ROWS[row_at]
         _, flags, recovery, trips_to_lockout, warn, derate, trip, reset, debounce_ms, recovery_ms = limit
         sign = -1 if kind == schema.KIND_LOW else 1
         self.row_at = row_at
         self.bit = 1 << row_at
         self.index = index
         self.stale = kind == schema.KIND_STALE
+        self.connected_only = name in schema.ROWS_WHILE_CONNECTED
         self.sign = sign
         self.trip = sign * trip
         # a level that is not used stands above the trip level, where it is never reached first
@@ -78,13 +79,16 @@ class Protection:
         self.trip_bits = 0
         self.blocked = 0  # union of the tripped rows' masks
 
-    def evaluate(self, now_ms):
-        """Every row once. Results in warn_bits, derate_bits, trip_bits and blocked."""
+    def evaluate(self, now_ms, connected=1):
+        """Every row once. Results in warn_bits, derate_bits, trip_bits and blocked. `connected`: contactor commanded closed."""
         warn = derate = trip = blocked = 0
         watches = self.watches
         for at in range(self._count):
             watch = watches[at]
-            self._step(watch, now_ms)
+            if connected or not watch.connected_only:
+                self._step(watch, now_ms)
+            else:
+                self._suspend(watch)
             if watch.level == TRIPPED:
                 trip |= watch.bit
                 blocked |= watch.mask
@@ -96,6 +100,13 @@ class Protection:
         self.derate_bits = derate
         self.trip_bits = trip
         self.blocked = blocked
+
+    def _suspend(self, watch):
+        """Not judged now: a trip stays for its recovery, milder levels end."""
+        watch.within_reset = 1
+        watch.timing = 0
+        if watch.level != TRIPPED:
+            watch.level = CLEAR
 
     def _step(self, watch, now_ms):
         signals = self._signals

@@ -49,7 +49,7 @@ def parse_line(crc16, text):
     """
     text = text.strip()
     if not text.startswith("!"):
-        raise LineError("not_a_command", "a line starts with !")
+        raise LineError("not_a_command", "no exclamation mark at its start")
     if len(text) > LINE_MAX:
         raise LineError("too_long", "%d characters, at most %d" % (len(text), LINE_MAX))
     body, checked = _checked_body(crc16, text)
@@ -63,6 +63,21 @@ def parse_line(crc16, text):
             raise LineError("repeated_key", key)
         pairs[key] = value
     return words[0], pairs, checked
+
+
+def parse_reply(crc16, text):
+    """(True for ok, command name, {key: value}) of one reply line; raises LineError as `parse_line`, or no_crc."""
+    body, checked = _checked_body(crc16, text.strip())
+    if not checked:
+        raise LineError("no_crc", text)
+    words = body.split(" ")
+    if words[0] not in ("!ok", "!err") or len(words) < 2:
+        raise LineError("not_a_reply", text)
+    pairs = {}
+    for word in words[2:]:
+        key, _, value = word.partition("=")
+        pairs[key] = value
+    return words[0] == "!ok", words[1], pairs
 
 
 def _checked_body(crc16, text):

@@ -216,6 +216,9 @@ LIMIT_ROWS = (
     (19, "self_test_failed", SCOPE_PACK, "self_test_failed", KIND_HIGH, 1, 1, "lockout"),
 )
 
+# Rows that are judged only while the contactor is commanded closed: a stack that is not pressed yet has no pressure
+ROWS_WHILE_CONNECTED = ("pressure_low",)
+
 # Recovery of a tripped row: by itself after recovery_ms within the reset level; by `clear`; or never before a reset
 RECOVERIES = ("auto", "manual", "reset")
 
@@ -238,7 +241,7 @@ COMMANDS = (
 
 def canonical_rows():
     """Every row of the tables that the two ends must share, as text, in order: the input of `schema_id`."""
-    for table in (PACK_SIGNALS, CELL_SIGNALS, MESSAGES, EVENTS, PARAMETERS, LIMIT_ROWS, COMMANDS, STATES, STAGES):
+    for table in (PACK_SIGNALS, CELL_SIGNALS, MESSAGES, EVENTS, PARAMETERS, LIMIT_ROWS, ROWS_WHILE_CONNECTED, COMMANDS, STATES, STAGES):
         for row in table:
             yield repr(row)
 

@@ -1,0 +1,247 @@
+"""A bench for the firmware's pure parts: configuration as an object, a board of attributes, a console that records."""
+
+from array import array
+
+from assb.estimation import parameters as layout
+from assb.protocol import image, schema
+
+CELL_FULL_V, CELL_EMPTY_V = 4.2, 3.0
+OCV_V = [CELL_EMPTY_V + (CELL_FULL_V - CELL_EMPTY_V) * k / (layout.OCV_POINTS - 1) for k in range(layout.OCV_POINTS)]
+TEMPERATURES_DEGC = [7.0 * k for k in range(layout.TEMPERATURE_POINTS)]
+PRESSURES_MPA = [1.0 + k for k in range(layout.PRESSURE_POINTS)]
+
+
+def estimator_floats(**changes):
+    """A plain cell: straight OCV, constant 50 mOhm, 0.6 Ah."""
+    values = {
+        "capacity_ah": 0.6,
+        "ocv_v": OCV_V,
+        "r0_temperature_degc": TEMPERATURES_DEGC,
+        "r0_pressure_mpa": PRESSURES_MPA,
+        "r0_ohm": [0.05] * (layout.TEMPERATURE_POINTS * layout.PRESSURE_POINTS),
+        "r1_ohm": [0.01] * layout.TEMPERATURE_POINTS,
+        "r2_ohm": [0.01] * layout.TEMPERATURE_POINTS,
+        "tau1_s": 5.0,
+        "tau2_s": 60.0,
+        "leak_sigma_a": 0.06,
+        "current_max_a": 10.0,
+    }
+    values.update(changes)
+    return array("f", layout.pack(values))
+
+
+LEVELS = {  # warn, derate, trip, reset, debounce_ms; None: the level is not used
+    "cell_overvoltage": (4150000, 4200000, 4300000, 4200000, 20),
+    "cell_undervoltage": (2700000, None, 2500000, 2800000, 20),
+    "charge_overcurrent": (None, None, 900000, 700000, 20),
+    "discharge_overcurrent": (None, None, -900000, -700000, 20),
+    "overtemperature": (5500, 6000, 7000, 5000, 100),
+    "charge_undertemperature": (None, None, 0, 500, 100),
+    "pressure_high": (5400, 5500, 6000, 5500, 50),
+    "pressure_low": (4600, None, 4000, 4500, 50),
+    "voltage_stale": (None, None, 30, 10, 0),
+    "current_stale": (None, None, 30, 10, 0),
+    "pressure_stale": (None, None, 60, 20, 0),
+    "temperature_stale": (None, None, 500, 200, 0),
+    "short_suspected": (None, 1, 3, 0, 0),
+    "soft_short": (None, None, 2, 1, 0),
+    "hard_short": (None, None, 3, 2, 0),
+    "contactor_mismatch": (None, None, 1, 0, 200),
+    "estimator_invalid": (None, None, -1, 0, 500),
+    "deadline_overrun": (None, None, 50000, 20000, 0),
+    "self_test_failed": (None, None, 1, 0, 0),
+}
+RECOVERY = {"charge_undertemperature": (0, 1000), "hard_short": (2, 0), "self_test_failed": (2, 0)}
+
+
+def limit(name, **changes):
+    """One limit row of the bench as the config image carries it."""
+    warn, derate, trip, reset, debounce_ms = LEVELS[name]
+    flags = image.ROW_ENABLED | (image.ROW_WARNS if warn is not None else 0) | (image.ROW_DERATES if derate is not None else 0)
+    recovery, recovery_ms = RECOVERY.get(name, (1, 0))
+    row = {
+        "id": next(row[0] for row in schema.LIMIT_ROWS if row[1] == name),
+        "flags": flags,
+        "recovery": recovery,
+        "trips_to_lockout": 0,
+        "warn": trip if warn is None else warn,
+        "derate": trip if derate is None else derate,
+        "trip": trip,
+        "reset": reset,
+        "debounce_ms": debounce_ms,
+        "recovery_ms": recovery_ms,
+    }
+    row.update(changes)
+    return tuple(row.values())
+
+
+def config(cell_count=1, **parameters):
+    values = {row[1]: row[5] for row in schema.PARAMETERS}
+    values["cells_in_series"] = cell_count
+    values.update(parameters)
+    limits = [limit(row[1]) for row in schema.LIMIT_ROWS]
+    return image.Config(("bench", "bench", "bench"), values, limits, [], estimator_floats())
+
+
+class BenchBoard:
+    """What a board shows the app: set the attributes, step the app, look at `outputs`."""
+
+    regulates = measures_pressure = True
+
+    def __init__(self, cell_count=1):
+        self.voltages_uv = [3600000] * cell_count
+        self.current_ua = 0
+        self.pressure_kpa = 5000
+        self.temperature_cdegc = 2500
+        self.dead = set()  # names of channels that give no data
+        self.welded = False
+        self.outputs = (0, 0, 0, 0)
+        self.held_kpa = 5000
+        self.history = []
+
+    def attach(self, signals, cells, events):
+        self.signals, self.cells = signals, cells
+
+    def sample(self, now_ms):
+        signals = self.signals
+        for cell, voltage_uv in enumerate(self.voltages_uv):
+            self._put(signals.cell(cell, "voltage_uv"), "voltage", voltage_uv, now_ms)
+            if "voltage" not in self.dead:
+                self.cells[cell].add_sample(voltage_uv, self.current_ua)
+        self._put(signals.pack("current_ua"), "current", self.current_ua, now_ms)
+        self._put(signals.pack("pressure_kpa"), "pressure", self.pressure_kpa, now_ms)
+
+    def sample_slow(self, now_ms):
+        self._put(self.signals.pack("temperature_cdegc"), "temperature", self.temperature_cdegc, now_ms)
+
+    def _put(self, index, name, value, now_ms):
+        if name in self.dead:
+            self.signals.lose(index)
+        else:
+            self.signals.put(index, value, now_ms)
+
+    def ready(self):
+        return not self.dead
+
+    def contactor_closed(self):
+        return 1 if self.outputs[0] or self.welded else 0
+
+    def apply(self, main, precharge, charge, discharge):
+        self.outputs = (main, precharge, charge, discharge)
+        self.history.append(self.outputs)
+
+    def applied_kpa(self):
+        return self.held_kpa
+
+    def command_kpa(self, kpa):
+        self.held_kpa = kpa
+
+    def bus_error_count(self):
+        return 0
+
+
+class BenchClock:
+    """Time that the test moves."""
+
+    def __init__(self, now_ms=0):
+        self.ms = now_ms
+
+    def now_ms(self):
+        return self.ms & ((1 << 30) - 1)
+
+    def now_us(self):
+        return (self.ms * 1000) & ((1 << 30) - 1)
+
+    def cost(self, kind):
+        pass
+
+
+class BenchConsole:
+    def __init__(self):
+        self.wire = bytearray()
+        self.lines = []
+        self.dropped_line_count = 0
+        self.blocked = False
+
+    def writable(self):
+        return not self.blocked
+
+    def write(self, buffer, length):
+        if self.blocked:
+            return False
+        self.wire += buffer[:length]
+        return True
+
+    def write_text(self, text):
+        self.wire += text.encode() + b"\r\n"
+
+    def read_line(self):
+        return self.lines.pop(0) if self.lines else None
+
+
+class BenchWatchdog:
+    def __init__(self):
+        self.feeds = 0
+
+    def feed(self):
+        self.feeds += 1
+
+
+class BenchRecord:
+    boot_count = 7
+    reset_cause = 1
+
+    def __init__(self):
+        self.updates = 0
+
+    def healthy(self):
+        pass
+
+    def request_update(self):
+        self.updates += 1
+
+
+class Bench:
+    """An App on the bench. `run(ms)` moves time tick by tick; `send(name, key=value)` is a command line with its CRC."""
+
+    def __init__(self, cell_count=1, now_ms=0, **parameters):
+        from assb.app import App
+
+        self.board = BenchBoard(cell_count)
+        self.clock = BenchClock(now_ms)
+        self.console = BenchConsole()
+        self.watchdog = BenchWatchdog()
+        self.config = config(cell_count, **parameters)
+        self.app = App(self.board, self.config, 0, self.clock, self.console, self.watchdog, BenchRecord())
+
+    def run(self, duration_ms):
+        end_ms = self.clock.ms + duration_ms
+        while self.clock.ms < end_ms:
+            due_ms = self.app.step(self.clock.now_ms())
+            self.clock.ms += max(1, (due_ms - self.clock.now_ms()) & ((1 << 30) - 1))
+        return self
+
+    def run_leased(self, duration_ms):
+        for _ in range(0, duration_ms, 1000):
+            self.send("lease")
+            self.run(min(1000, duration_ms))
+        return self
+
+    def send(self, command, **pairs):
+        from assb.protocol.commands import format_line
+
+        self.console.lines.append(format_line(self.app.writer.crc, command, pairs.items()))
+
+    @property
+    def state(self):
+        return schema.STATES[self.app.supervisor.state]
+
+    def tripped(self):
+        return {row[1] for at, row in enumerate(schema.LIMIT_ROWS) if self.app.protection.trip_bits >> at & 1}
+
+    def to_rest(self):
+        self.run(500)
+        self.send("arm")
+        self.run(3500)
+        assert self.state == "REST", self.state
+        return self

@@ -1,0 +1,243 @@
+"""The whole firmware on the bench: boot, arming, lease, faults, commands. The same App runs on every device."""
+
+import pytest
+from bench import Bench, limit
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from assb.protocol import schema
+
+
+def test_it_boots_safe_and_does_nothing_by_itself():
+    bench = Bench().run(20000)
+    assert bench.state == "SAFE"
+    assert {outputs for outputs in bench.board.history} == {(0, 0, 0, 0)}
+
+
+@pytest.mark.parametrize("channel", ["voltage", "current", "pressure", "temperature"])
+def test_a_channel_that_never_answers_ends_in_lockout_not_in_safe(channel):
+    bench = Bench()
+    bench.board.dead.add(channel)
+    bench.run(8000)
+    assert bench.state == "LOCKOUT"
+
+
+def test_arming_presses_first_and_connects_after_the_window_is_held():
+    bench = Bench()
+    bench.board.pressure_kpa = 0
+    bench.run(500)
+    bench.send("arm")
+    bench.run(1000)
+    assert bench.state == "ARMED"
+    assert bench.board.held_kpa > 0
+    bench.board.pressure_kpa = 5000
+    bench.run_leased(40000)
+    assert bench.state == "REST"
+    assert bench.board.outputs == (1, 0, 1, 1)
+
+
+def test_a_lease_that_lapses_stops():
+    bench = Bench().to_rest()
+    bench.run(6000)
+    assert bench.state == "SAFE"
+    assert bench.board.outputs == (0, 0, 0, 0)
+
+
+def test_a_renewed_lease_holds():
+    assert Bench().to_rest().run_leased(30000).state == "REST"
+
+
+@pytest.mark.parametrize(("current_ua", "state"), [(300000, "CHARGE"), (-300000, "DISCHARGE"), (1000, "REST")])
+def test_the_state_follows_the_current(current_ua, state):
+    bench = Bench().to_rest()
+    bench.board.current_ua = current_ua
+    assert bench.run(100).state == state
+
+
+FAULTS = {
+    "cell_overvoltage": lambda board: setattr(board, "voltages_uv", [4310000]),
+    "cell_undervoltage": lambda board: setattr(board, "voltages_uv", [2400000]),
+    "charge_overcurrent": lambda board: setattr(board, "current_ua", 950000),
+    "discharge_overcurrent": lambda board: setattr(board, "current_ua", -950000),
+    "overtemperature": lambda board: setattr(board, "temperature_cdegc", 7100),
+    "pressure_high": lambda board: setattr(board, "pressure_kpa", 6100),
+    "voltage_stale": lambda board: board.dead.add("voltage"),
+    "current_stale": lambda board: board.dead.add("current"),
+    "pressure_stale": lambda board: board.dead.add("pressure"),
+    "temperature_stale": lambda board: board.dead.add("temperature"),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_each_fault_opens_and_stays_open(name):
+    bench = Bench().to_rest()
+    FAULTS[name](bench.board)
+    bench.run_leased(1000)
+    assert bench.state in ("FAULT", "LOCKOUT")  # a voltage that collapses is a hard short too
+    assert name in bench.tripped()
+    assert bench.board.outputs == (0, 0, 0, 0)
+    assert bench.run_leased(20000).state in ("FAULT", "LOCKOUT")
+
+
+def test_pressure_that_is_lost_while_connected_stops_both_directions():
+    bench = Bench().to_rest()
+    bench.board.pressure_kpa = 3000
+    bench.run_leased(1000)
+    assert bench.tripped() == {"pressure_low"}
+    assert bench.board.outputs == (1, 0, 0, 0)
+
+
+def test_the_open_command_follows_within_debounce_and_one_fast_tick():
+    bench = Bench().to_rest()
+    bench.board.history.clear()
+    start_ms = bench.clock.ms
+    bench.board.voltages_uv = [1000000]
+    while bench.board.outputs[0]:
+        bench.run(1)
+    debounce_ms, fast_ms = limit("cell_undervoltage")[8], 10
+    assert bench.clock.ms - start_ms <= debounce_ms + fast_ms + 1
+
+
+def test_a_fault_is_cleared_only_deliberately_and_only_when_it_is_gone():
+    bench = Bench().to_rest()
+    bench.board.voltages_uv = [4310000]
+    bench.run_leased(1000)
+    bench.send("clear")
+    bench.run(100)
+    assert bench.state == "FAULT"
+    bench.board.voltages_uv = [3600000]
+    bench.run_leased(1000)
+    assert bench.state == "FAULT"
+    bench.send("clear")
+    assert bench.run(100).state == "SAFE"
+
+
+def test_a_welded_contactor_locks_out():
+    bench = Bench().to_rest()
+    bench.board.welded = True
+    bench.send("stop")
+    bench.run(1000)
+    assert bench.state == "LOCKOUT"
+    assert "contactor_mismatch" in bench.tripped()
+
+
+def test_a_soft_short_stops_the_charge_but_not_the_discharge():
+    bench = Bench().to_rest()
+    fusion = bench.app.cells[0].fusion
+    fusion.stage = 2
+    fusion._quiet_since_ms = bench.clock.ms
+    bench.run(200)
+    assert bench.board.outputs == (1, 0, 0, 1)
+    assert "soft_short" in bench.tripped()
+
+
+def replies(bench):
+    return [line for line in bytes(bench.console.wire).decode("latin1").split("\r\n") if line.rfind("!") >= 0]
+
+
+def last_reply(bench):
+    text = replies(bench)[-1]
+    return text[text.rfind("!") :]
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("arm", "not_a_command"),
+        ("!arm", "crc_needed"),
+        ("!fly id=3", "unknown_command"),
+        ("!get id=4 name=nothing", "unknown_parameter"),
+        ("!get", "missing_key"),
+        ("!get name=lease_ms colour=red", "unknown_key"),
+        ("!arm id=1 *0000", "bad_crc"),
+        ("!set name=pressure_target_kpa value=5000", "crc_needed"),
+        ("!" + "a" * 200, "too_long"),
+        ("!get name", "bad_word"),
+        ("!get name=a name=b", "repeated_key"),
+    ],
+)
+def test_bad_input_is_answered_with_a_reason_and_changes_nothing(line, reason):
+    bench = Bench().run(1000)
+    before = (bench.state, list(bench.app.settings._value), bench.board.outputs)
+    bench.console.lines.append(line)
+    bench.run(50)
+    assert "reason=" + reason in last_reply(bench)
+    assert (bench.state, list(bench.app.settings._value), bench.board.outputs) == before
+    assert bench.app.commands.error_count == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("pressure_target_kpa", 5600, "outside_window"),
+        ("pressure_target_kpa", -1, "out_of_range"),
+        ("charge_current_max_ma", 100, "config_image_only"),
+        ("no_such", 1, "unknown_parameter"),
+        ("lease_ms", 2000, "config_image_only"),
+    ],
+)
+def test_a_parameter_out_of_its_place_or_range_is_refused(name, value, reason):
+    bench = Bench().run(1000)
+    bench.send("set", id=9, name=name, value=value)
+    bench.run(50)
+    assert "!err set id=9 reason=" + reason in last_reply(bench)
+
+
+def test_trip_levels_are_no_parameters():
+    names = {row[1] for row in schema.PARAMETERS}
+    assert not names & {row[1] for row in schema.LIMIT_ROWS}
+
+
+def test_set_echoes_the_applied_value_and_takes_effect():
+    bench = Bench().run(1000)
+    bench.send("set", id=2, name="pressure_target_kpa", value=4800)
+    bench.run(50)
+    assert "!ok set id=2 name=pressure_target_kpa value=4800" in last_reply(bench)
+    assert bench.app.pressure.target_kpa == 4800
+
+
+def test_update_turns_the_outputs_off_before_it_asks_for_the_reset():
+    bench = Bench().to_rest()
+    bench.send("update")
+    while not bench.app.reset_wanted:
+        bench.app.step(bench.clock.now_ms())
+        bench.clock.ms += 1
+    assert bench.board.outputs == (0, 0, 0, 0)
+    assert bench.app.record.updates == 1
+
+
+def test_a_blocked_console_drops_frames_and_counts_them_and_the_loop_goes_on():
+    bench = Bench().run(1000)
+    bench.console.blocked = True
+    bench.run(5000)
+    assert bench.app.telemetry.drop_count > 50
+    assert bench.state == "SAFE"
+
+
+def test_sixteen_cells_run_and_any_one_of_them_opens():
+    bench = Bench(16).to_rest()
+    bench.board.voltages_uv[15] = 4310000
+    bench.run(100)
+    assert bench.state == "FAULT"
+
+
+def test_the_watchdog_is_fed_once_per_slow_period():
+    bench = Bench().run(10000)
+    assert 95 <= bench.watchdog.feeds <= 101
+
+
+def test_it_runs_across_the_wrap_of_the_ticks():
+    bench = Bench(now_ms=(1 << 30) - 2500)
+    bench.to_rest()
+    assert bench.clock.ms > 1 << 30
+    assert bench.run_leased(5000).state == "REST"
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.binary(max_size=150), max_size=20))
+def test_garbage_on_the_line_never_moves_it_out_of_safe(lines):
+    bench = Bench().run(600)
+    bench.console.lines += [line.decode("latin1") for line in lines]
+    bench.run(500)
+    assert bench.state == "SAFE"
+    assert bench.board.outputs == (0, 0, 0, 0)

@@ -1,0 +1,110 @@
+"""Pressure regulation against a stack with a slow regulator, swelling and stiction."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from assb.control.stack_pressure import BLEED, StackPressure
+from assb.protocol import schema
+
+DEFAULTS = {row[1]: row[5] for row in schema.PARAMETERS}
+STEP_MS = 100
+
+
+def regulator(**changes):
+    values = {**DEFAULTS, **changes}
+    return StackPressure(values.__getitem__)
+
+
+class Press:
+    """Regulator with a lag, cylinder with stiction, a stack that swells: enough to close the loop, not the product's plant."""
+
+    def __init__(self, pressure_kpa=0.0, lag_s=1.0, stiction_kpa=20.0, limit_kpa=8000):
+        self.drive_kpa = self.pressure_kpa = pressure_kpa
+        self.lag_s, self.stiction_kpa, self.limit_kpa = lag_s, stiction_kpa, limit_kpa
+
+    def step(self, command_kpa, swelling_kpa_s=0.0):
+        applied = min(command_kpa, self.limit_kpa)
+        self.drive_kpa += (applied - self.drive_kpa) * min(1.0, STEP_MS / 1000 / self.lag_s)
+        self.pressure_kpa += swelling_kpa_s * STEP_MS / 1000
+        low, high = self.drive_kpa - self.stiction_kpa, self.drive_kpa + self.stiction_kpa
+        self.pressure_kpa = min(max(self.pressure_kpa, low), high)
+        return applied
+
+
+def run(loop, press, seconds, swelling_kpa_s=0.0, current_ma=0, applied=None):
+    trace = []
+    applied = loop.command_kpa if applied is None else applied
+    for _ in range(int(seconds * 1000 / STEP_MS)):
+        applied = press.step(loop.regulate(int(press.pressure_kpa), current_ma, applied, STEP_MS), swelling_kpa_s)
+        trace.append(press.pressure_kpa)
+    return trace
+
+
+def test_it_ramps_to_the_target_no_faster_than_its_rate_and_settles_without_overshoot():
+    loop, press = regulator(), Press()
+    loop.start(0, 0)
+    trace = run(loop, press, 60)
+    rate = max(after - before for before, after in zip(trace, trace[10:], strict=False))
+    assert rate <= DEFAULTS["pressure_rate_max_kpa_s"] * 1.3
+    assert max(trace) < DEFAULTS["pressure_target_kpa"] + 100
+    assert abs(trace[-1] - DEFAULTS["pressure_target_kpa"]) <= 25
+
+
+def test_swelling_is_held_inside_a_few_kpa():
+    loop, press = regulator(), Press(5000.0)
+    loop.start(5000, 5000)
+    run(loop, press, 20)
+    trace = run(loop, press, 120, swelling_kpa_s=6.5)
+    assert max(abs(p - 5000) for p in trace[200:]) < 30
+
+
+def test_feed_forward_leads_swelling_by_the_regulators_lag():
+    with_it = regulator(swelling_nm_per_mah=10000, stack_stiffness_kpa_per_um=100)
+    without = regulator(swelling_nm_per_mah=10000, stack_stiffness_kpa_per_um=100, pressure_feed_forward_ppm=0)
+    for loop in (with_it, without):
+        loop.start(5000, 5000)
+    swelling_kpa_s = 10000 * 100 * 360 / 3.6e6
+    lead_s = DEFAULTS["pressure_lead_ms"] / 1000
+    difference = without.regulate(5000, 360, 5000, STEP_MS) - with_it.regulate(5000, 360, 5000, STEP_MS)
+    assert difference == pytest.approx(swelling_kpa_s * lead_s, abs=1)
+
+
+def test_an_actuator_at_its_end_does_not_wind_the_integral_up():
+    loop, press = regulator(), Press(3000.0, limit_kpa=4000)
+    loop.start(3000, 3000)
+    run(loop, press, 300)
+    press.limit_kpa = 8000
+    trace = run(loop, press, 60, applied=4000)
+    assert max(trace) < DEFAULTS["pressure_target_kpa"] + 150
+    assert abs(trace[-1] - DEFAULTS["pressure_target_kpa"]) <= 30
+
+
+def test_it_starts_without_a_bump():
+    loop = regulator()
+    loop.start(4400, 4460)
+    assert abs(loop.regulate(4400, 0, 4460, STEP_MS) - 4460) <= 30
+
+
+def test_at_rest_it_holds_and_after_a_fault_it_bleeds_only_where_the_rig_says_so():
+    hold, bleed = regulator(), regulator(pressure_safe_state=BLEED)
+    assert hold.rest(5200, STEP_MS, True) == 5200
+    assert bleed.rest(5200, STEP_MS, False) == 5200
+    command = 5200
+    for _ in range(200):
+        command = bleed.rest(command, STEP_MS, True)
+    assert command == DEFAULTS["pressure_min_kpa"]
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(-1000, 20000), st.integers(-100000, 100000), st.integers(0, 8000)), max_size=50),
+    st.integers(1, 1000),
+)
+def test_no_input_drives_the_command_out_of_its_range(samples, dt_ms):
+    loop = regulator(swelling_nm_per_mah=1000)
+    loop.start(0, 0)
+    for pressure_kpa, current_ma, applied_kpa in samples:
+        command = loop.regulate(pressure_kpa, current_ma, applied_kpa, dt_ms)
+        assert isinstance(command, int)
+        assert 0 <= command <= DEFAULTS["pressure_command_max_kpa"]
