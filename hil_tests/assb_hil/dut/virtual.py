@@ -28,6 +28,7 @@ SPIN_INTERRUPT_S = 0.05  # computing without a wait for so long, Ctrl-C becomes 
 HANG_S = 20.0  # …and for so long it counts as hung
 SLICE_US = 50_000  # background: how much virtual time passes between looks at the clock
 TURN_S = 0.005
+DRAIN_BYTES = 65536
 
 
 class BoardHangs(Exception):
@@ -331,18 +332,18 @@ class VirtualBoard:
                 os.read(self._wake, 4096)
         if vm is None:
             return
-        # The console first: what was printed before a request belongs to its time. Both are local sockets, so all of it is there
-        console_open = self._drain() if vm.console.fileno() in readable or vm.port.fileno() in readable else True
-        if vm.port.fileno() in readable and readable[vm.port.fileno()] & select.POLLIN and not self.lockstep.operation:
+        console, port = vm.console.fileno(), vm.port.fileno()
+        if readable.get(port, 0) & select.POLLIN and not self.lockstep.operation:
             message = vm.port.recv(8 * wire.REQUEST_WORDS)
+            # What was printed before a request belongs to its time; both are local sockets, so all of it is there by now
+            self._drain()
             if message:
                 self._booting = False
                 self._interrupting = False
-                self._drain()
                 self._stamp()
                 self.lockstep.take(message)
                 return
-        if not console_open:
+        if console in readable and not self._drain():
             self._process_ended()
 
     def _quiet(self, limit_us: int) -> bool:
@@ -390,7 +391,7 @@ class VirtualBoard:
         """Takes all that the VM has sent; False when its end is closed."""
         while True:
             try:
-                data = self._vm.console.recv(65536)
+                data = self._vm.console.recv(DRAIN_BYTES)
             except BlockingIOError:
                 return True
             except ConnectionResetError:
@@ -398,6 +399,8 @@ class VirtualBoard:
             if not data:
                 return False
             self._send_out(data)
+            if len(data) < DRAIN_BYTES:
+                return True
 
     def _send_out(self, data: bytes) -> None:
         if self.lockstep.interactive:
