@@ -90,13 +90,17 @@ class Link:
 
     def hello(self, deadline_s: float = REPLY_DEADLINE_S) -> Frame:
         """Who is there. A board with a schema that is not ours is asked for it, so that its frames can be read."""
-        self._send("hello", {})
+        self.ask_hello()
         frame = self.wait_for(lambda item: isinstance(item, Frame) and item.type == schema.HELLO, deadline_s, "HELLO")
         assert isinstance(frame, Frame)
         if not self.decoder.schema_known:
             self._send("schema", {})
             self.wait_for(lambda _: self.decoder.schema_known, deadline_s, "schema (the board speaks another version)")
         return frame
+
+    def ask_hello(self) -> None:
+        """Ask for HELLO without waiting for it."""
+        self._send("hello", {})
 
     def keep_lease(self, every_s: float) -> None:
         """Renew the lease from poll() and wait_for(), at this period, until drop_lease()."""

@@ -1,0 +1,100 @@
+"""Files of a board through its REPL: what is there, writing under a temporary name, proof by SHA-256, renaming."""
+
+import binascii
+from collections.abc import Callable
+
+from assb_host.errors import FlashError
+from assb_host.flash.board_repl import BoardRepl
+from assb_host.flash.firmware_files import sha256
+
+CHUNK_BYTES = 768  # 1024 characters as base64, which keeps Ctrl-C and the like off the line
+NEW = ".new"
+UPDATE_FLAG = "/update"  # main.py stays at the REPL when it finds this: firmware half renamed must not run
+
+# Helpers that live in the board's globals during a flash
+HELPERS = """
+import os, hashlib
+from binascii import a2b_base64 as _d, hexlify as _x
+_b = bytearray(512)
+def _hash(path):
+    h = hashlib.sha256()
+    v = memoryview(_b)
+    with open(path, 'rb') as f:
+        while 1:
+            n = f.readinto(_b)
+            if not n:
+                return _x(h.digest()).decode()
+            h.update(v[:n])
+def _walk(folder):
+    for e in os.ilistdir(folder):
+        path = folder + ('' if folder[-1] == '/' else '/') + e[0]
+        if e[1] & 0x4000:
+            yield path + '/'
+            for p in _walk(path):
+                yield p
+        else:
+            yield path
+def _remove(path):
+    try:
+        os.remove(path)
+    except OSError:
+        pass
+"""
+HELPER_NAMES = "_b, _d, _x, _hash, _walk, _remove, _f"
+
+
+class BoardFiles:
+    """Everything is verified on the board itself: what a hash says here was read from its flash there."""
+
+    def __init__(self, repl: BoardRepl):
+        self._repl = repl
+        repl.run(HELPERS + "_f = None\n", "file helpers")
+
+    def hashes(self, roots: tuple[str, ...]) -> dict[str, str]:
+        """SHA-256 of every file among `roots` and in folders among them. A folder ends in / and has an empty one."""
+        code = (
+            f"print('{{')\nfor r in {roots!r}:\n try:\n  k = os.stat(r)[0]\n except OSError:\n  continue\n"
+            " for p in (_walk(r) if k & 0x4000 else (r,)):\n"
+            "  print(repr(p), ':', repr('' if p[-1] == '/' else _hash(p)), ',')\nprint('}')"
+        )
+        return self._repl.value(code, "hashes of the files")
+
+    def make_folders(self, paths, known: dict[str, str]) -> None:
+        """Folders of these files, outermost first."""
+        folders = sorted({path[:at] for path in paths for at in range(1, len(path)) if path[at] == "/"})
+        for folder in folders:
+            if folder + "/" not in known:
+                self._repl.run(f"try:\n os.mkdir({folder!r})\nexcept OSError as e:\n if e.errno != 17: raise", folder)
+
+    def write_new(self, path: str, data: bytes, sent: Callable[[int], None]) -> None:
+        """Write next to `path` and prove that it arrived; the file itself stays as it is."""
+        run = self._repl.run
+        run(f"_f = open({path + NEW!r}, 'wb')", path)
+        for start in range(0, len(data), CHUNK_BYTES):
+            chunk = data[start : start + CHUNK_BYTES]
+            text = binascii.b2a_base64(chunk, newline=False).decode()
+            run(f"_f.write(_d('{text}'))", path)
+            sent(len(chunk))
+        run("_f.close()", path)
+        seen = self._repl.value(f"print(repr(_hash({path + NEW!r})))", path)
+        if seen != sha256(data):
+            raise FlashError(
+                "what the board read back is not what was sent", path, "flash again; the cable or the flash is bad"
+            )
+
+    def commit(self, written: list[str], stale: list[str]) -> None:
+        """Rename what was written, remove what is stale; a power cut meanwhile leaves the board at its REPL."""
+        folders = [path.rstrip("/") for path in sorted(stale, reverse=True) if path.endswith("/")]
+        files = [path for path in stale if not path.endswith("/")]
+        self._repl.run(f"open({UPDATE_FLAG!r}, 'w').close()\nos.sync() if hasattr(os, 'sync') else None", UPDATE_FLAG)
+        for path in written:
+            self._repl.run(f"os.rename({path + NEW!r}, {path!r})", path)
+        for path in files:
+            self._repl.run(f"_remove({path!r})", path)
+        for folder in folders:
+            self._repl.run(f"os.rmdir({folder!r})", folder)
+        self._repl.run(f"_remove({UPDATE_FLAG!r})", UPDATE_FLAG)
+
+    def forget(self) -> None:
+        """Take the helpers out of the board's globals again."""
+        self._repl.run(f"del {HELPER_NAMES}", "file helpers")

@@ -1,0 +1,67 @@
+"""What a flash is to achieve: the files, and what the board must say and be for them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from assb import VERSION
+from assb.protocol import schema
+from assb.protocol.image import ImageError, decode
+
+from assb_host.errors import EXIT_CONFIG, AssbError
+from assb_host.flash.firmware_files import firmware_files
+
+if TYPE_CHECKING:
+    from assb_host.config.board import Board
+
+CONFIG_PATH = "/config.bin"
+
+
+class ImageFileError(AssbError):
+    """A config image file that this firmware would refuse."""
+
+    exit_code = EXIT_CONFIG
+
+
+@dataclass(frozen=True)
+class FlashPlan:
+    """`board` is what the pack's board file says of it, None when only an image or only firmware is written;
+    `config_crc` is None when the board keeps the configuration it has."""
+
+    files: dict[str, bytes]
+    board: "Board | None" = None
+    config_crc: int | None = None
+    version: tuple[int, int, int] = VERSION
+    schema_id: int = schema.schema_id()
+
+
+def plan_for(pack: str = "", config_file: str = "") -> FlashPlan:
+    """Firmware with the configuration of a pack (name or TOML) or of an image; without both, the board keeps its."""
+    if pack and config_file:
+        raise ImageFileError("both a pack and a config image are named", f"{pack}, {config_file}", "name one of them")
+    files = firmware_files()
+    if config_file:
+        image = read_image(Path(config_file))
+        return FlashPlan(files | {CONFIG_PATH: image}, None, decode(image).crc)
+    if pack:
+        from assb_host.config import build_image, load_pack
+
+        loaded = load_pack(pack)
+        image = build_image(loaded)
+        return FlashPlan(files | {CONFIG_PATH: image}, loaded.board, decode(image).crc)
+    return FlashPlan(files)
+
+
+def read_image(path: Path) -> bytes:
+    """A config image, checked by the very code that the board would check it with."""
+    try:
+        image = path.read_bytes()
+    except OSError as error:
+        raise ImageFileError("the config image can't be read", str(path), error.strerror or str(error)) from error
+    try:
+        decode(image)
+    except ImageError as error:
+        raise ImageFileError(
+            f"not a config image of this version: {error}", str(path), "build it with `assb config build`"
+        ) from error
+    return image
