@@ -3,6 +3,7 @@
 from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any
 
 from assb_kernels._kernels import ffi, lib
@@ -65,7 +66,7 @@ def ocv_table(soc: Sequence[float], voltage_v: Sequence[float]) -> list[float]:
     """
     if len(soc) != len(voltage_v) or len(soc) < 2:
         raise ValueError(f"OCV needs as many SOC values as voltages, two or more; got {len(soc)} and {len(voltage_v)}")
-    if any(b <= a for a, b in zip(soc, soc[1:], strict=False)):
+    if any(b <= a for a, b in pairwise(soc)):
         raise ValueError("OCV: soc must rise")
     table, k = [], 0
     for point in range(OCV_POINTS):

@@ -25,7 +25,10 @@ def column(values: float | Iterable[float], code: str, count: int | None = None)
 
 
 def pointer(buffer: Any, code: str, *, writable: bool = False) -> Any:
-    """A C pointer to `buffer`, which must stay alive while C uses it; raises for a type, order or mode that C can't use."""
+    """A C pointer to `buffer`, which must stay alive while C uses it.
+
+    Raises ValueError for a type or shape that C can't use.
+    """
     if not _is_contiguous(buffer, code):
         raise ValueError(f"needs a contiguous one-dimensional buffer of C type '{code}', got {type(buffer).__name__}")
     return ffi.from_buffer(CTYPE[code], buffer, require_writable=writable)

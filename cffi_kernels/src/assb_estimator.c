@@ -19,6 +19,12 @@ typedef struct {
     real r0_ohm, r1_ohm, r2_ohm;
 } resistance_t;
 
+/* What one voltage sample says: dV/dx, the gain, P h, and dV by a relative error of the resistance. */
+typedef struct {
+    real h[ASSB_STATES], gain[ASSB_STATES], b[ASSB_STATES];
+    real drop_v, ohm_var, noise_var;
+} observation_t;
+
 static int within(real x, real low, real high)
 {
     return x >= low && x <= high; /* false for NaN */
@@ -153,6 +159,11 @@ static void time_update(const params_t *p, state_t *s, const sample_t *in, const
         cov[LEAK][a] = cov[a][LEAK];
     }
 
+    real *ohm = s->resistance_cross;
+    for (int a = 0; a < 4; a++)
+        ohm[a] = f[a] * ohm[a] + g[a] * ohm[LEAK];
+    ohm[LEAK] = keep * ohm[LEAK];
+
     real boost = clamp(s->nis_mean, 1, p->adapt_max);
     real floor_var = p->rc_sigma_v * p->rc_sigma_v;
     real drift1_v = p->overvoltage_sigma_frac * r->r1_ohm * inner_a;
@@ -165,18 +176,26 @@ static void time_update(const params_t *p, state_t *s, const sample_t *in, const
     s->r0_ohm = r->r0_ohm;
 }
 
-/* Joseph form, (1 - K H) P (1 - K H)' + K r K', which keeps the covariance positive for any gain. */
-static void covariance_update(state_t *s, const real *h, const real *gain, const real *c, real r)
+/* Joseph form with a resistance error that is considered and not corrected; see the twin. */
+static void covariance_update(state_t *s, const observation_t *o)
 {
-    real next[ASSB_STATES][ASSB_STATES];
+    const real *h = o->h, *gain = o->gain;
+    real next[ASSB_STATES][ASSB_STATES], w[ASSB_STATES];
+    real *ohm = s->resistance_cross;
+    real seen = ohm[0] * h[0] + ohm[1] + ohm[2] + ohm[3] * h[3] + ohm[4] * h[4];
+    real spread = o->drop_v * o->ohm_var * o->drop_v + o->noise_var;
+    for (int i = 0; i < ASSB_STATES; i++)
+        w[i] = ohm[i] - gain[i] * seen;
     for (int i = 0; i < ASSB_STATES; i++) {
         real row[ASSB_STATES];
         real k = gain[i];
         for (int j = 0; j < ASSB_STATES; j++)
-            row[j] = s->covariance[i][j] - k * c[j];
+            row[j] = s->covariance[i][j] - k * o->b[j];
         real e = row[0] * h[0] + row[1] + row[2] + row[3] * h[3] + row[4] * h[4];
+        real along = spread * k - e - w[i] * o->drop_v;
+        real across = k * o->drop_v;
         for (int j = i; j < ASSB_STATES; j++)
-            next[i][j] = row[j] + (r * k - e) * gain[j];
+            next[i][j] = row[j] + along * gain[j] - across * w[j];
     }
     for (int i = 0; i < ASSB_STATES; i++) {
         for (int j = i; j < ASSB_STATES; j++) {
@@ -185,12 +204,15 @@ static void covariance_update(state_t *s, const real *h, const real *gain, const
         }
         if (s->covariance[i][i] < VARIANCE_FLOOR)
             s->covariance[i][i] = VARIANCE_FLOOR;
+        ohm[i] = w[i] - gain[i] * o->drop_v * o->ohm_var;
     }
 }
 
 static void measurement_update(const params_t *p, state_t *s, const sample_t *in)
 {
-    real inner_a = in->current_a - s->leak_a;
+    observation_t o;
+    real *h = o.h;
+    real c[ASSB_STATES];
     real place = s->soc * (ASSB_OCV_POINTS - 1);
     int knot = (int)place;
     if (knot > ASSB_OCV_POINTS - 2)
@@ -198,38 +220,44 @@ static void measurement_update(const params_t *p, state_t *s, const sample_t *in
     real fraction = place - (real)knot;
     real ocv_v = lerp(p->ocv_v[knot], p->ocv_v[knot + 1], fraction) +
                  p->entropy_v_per_k * (in->temperature_degc - p->ocv_temperature_degc);
-    real h[ASSB_STATES] = {lerp(p->docv_v[knot], p->docv_v[knot + 1], fraction), 1, 1, p->hysteresis_v, -s->r0_ohm};
-    real c[ASSB_STATES], gain[ASSB_STATES];
+    h[SOC] = lerp(p->docv_v[knot], p->docv_v[knot + 1], fraction);
+    h[V1] = 1;
+    h[V2] = 1;
+    h[HYS] = p->hysteresis_v;
+    h[LEAK] = -s->r0_ohm;
+    o.drop_v = s->r0_ohm * in->current_a;
+    o.ohm_var = p->overvoltage_sigma_frac * p->overvoltage_sigma_frac;
+    o.noise_var = p->voltage_sigma_v * p->voltage_sigma_v;
+    const real *ohm = s->resistance_cross;
     for (int i = 0; i < ASSB_STATES; i++) {
         const real *row = s->covariance[i];
-        c[i] = row[0] * h[0] + row[1] + row[2] + row[3] * h[3] + row[4] * h[4];
+        o.b[i] = row[0] * h[0] + row[1] + row[2] + row[3] * h[3] + row[4] * h[4];
+        c[i] = o.b[i] + ohm[i] * o.drop_v;
     }
-    real drop_v = s->r0_ohm * inner_a;
-    real innovation_v = in->voltage_v - (ocv_v + h[HYS] * s->hysteresis + s->v1_v + s->v2_v + drop_v);
-    real drift_v = p->overvoltage_sigma_frac * drop_v;
-    real r = p->voltage_sigma_v * p->voltage_sigma_v + drift_v * drift_v;
-    real var = c[0] * h[0] + c[1] + c[2] + c[3] * h[3] + c[4] * h[4] + r;
+    real seen = ohm[0] * h[0] + ohm[1] + ohm[2] + ohm[3] * h[3] + ohm[4] * h[4];
+    real ohm_part = o.drop_v * (seen + o.ohm_var * o.drop_v);
+    real var = c[0] * h[0] + c[1] + c[2] + c[3] * h[3] + c[4] * h[4] + ohm_part + o.noise_var;
+    real innovation_v = in->voltage_v - (ocv_v + h[HYS] * s->hysteresis + s->v1_v + s->v2_v + s->r0_ohm * (in->current_a - s->leak_a));
     s->innovation_v = innovation_v;
     s->innovation_var = var;
 
     real nis = innovation_v * innovation_v / var;
     real limit = p->gate_sigmas * p->gate_sigmas;
+    real counted = nis > limit ? limit : nis;
+    s->nis_mean = s->nis_mean + one_minus_exp(in->dt_s / p->adapt_tau_s) * (counted - s->nis_mean);
     if (nis > limit) {
-        real widened = var * (nis / limit);
-        r = r + (widened - var);
-        var = widened;
-        nis = limit;
+        s->covariance[LEAK][LEAK] = s->covariance[LEAK][LEAK] + p->leak_sigma_a * p->leak_sigma_a;
+        return;
     }
-    s->nis_mean = s->nis_mean + one_minus_exp(in->dt_s / p->adapt_tau_s) * (nis - s->nis_mean);
 
     for (int i = 0; i < ASSB_STATES; i++)
-        gain[i] = c[i] / var;
-    add_soc(s, gain[SOC] * innovation_v);
-    s->v1_v = s->v1_v + gain[V1] * innovation_v;
-    s->v2_v = s->v2_v + gain[V2] * innovation_v;
-    s->hysteresis = clamp(s->hysteresis + gain[HYS] * innovation_v, -1, 1);
-    s->leak_a = clamp(s->leak_a + gain[LEAK] * innovation_v, -p->current_max_a, p->current_max_a);
-    covariance_update(s, h, gain, c, r);
+        o.gain[i] = c[i] / var;
+    add_soc(s, o.gain[SOC] * innovation_v);
+    s->v1_v = s->v1_v + o.gain[V1] * innovation_v;
+    s->v2_v = s->v2_v + o.gain[V2] * innovation_v;
+    s->hysteresis = clamp(s->hysteresis + o.gain[HYS] * innovation_v, -1, 1);
+    s->leak_a = clamp(s->leak_a + o.gain[LEAK] * innovation_v, -p->current_max_a, p->current_max_a);
+    covariance_update(s, &o);
 }
 
 static int rises(const real *axis, int count)

@@ -12,10 +12,14 @@ pressure as an input: pressing harder lowers R0, and must not look like ageing. 
 terminals, so its onset shows as a dip V R0 / (Rs + R0) and its age as missing charge.
 
 Noise. SOC is a random walk. V1, V2, h and leak are drifts of given standard deviation and correlation time, so that
-without evidence their variances stay bounded. The drift of V2 stands for resistances that are wrong by
-overvoltage_sigma_frac: white noise alone would let a steady current teach the filter a false leak. A fading mean of
-the normalised innovation squared raises the drifts, within adapt_max, while the model does not explain the voltage.
-An innovation beyond gate_sigmas counts as if its noise were large enough to explain it: never lost, never believed at once.
+without evidence their variances stay bounded; the drift of V2 stands for slow overvoltages that the model lacks.
+R0 is wrong by an unknown constant factor of 1-sigma overvoltage_sigma_frac. It is considered, not estimated (Schmidt's
+filter): `_cross` is its covariance with the states. Taken as white noise instead, a steady current would teach the
+filter a false leak. Its sensitivity is R0 * current_a, without the estimated leak: a sensitivity that moved with the
+estimate would make the error look observable, and did (5 sigma false leaks in simulation).
+A fading mean of the normalised innovation squared raises the drifts, within adapt_max, while the model does not
+explain the voltage. An innovation beyond gate_sigmas corrects nothing, but each one admits that the leak may have
+jumped by leak_sigma_a: an outlier is lost, a short that stays is believed after a few samples.
 
 The C kernel, cffi_kernels/src/assb_estimator.c, does the same operations in the same order; a test holds them equal.
 """
@@ -139,12 +143,15 @@ class Ekf:
         self._covariance = [[0.0] * 5 for _ in STATES]
         self._next = [[0.0] * 5 for _ in STATES]
         self._h = [0.0, 1.0, 1.0, self._hysteresis_v, 0.0]
+        self._b = [0.0] * 5
         self._c = [0.0] * 5
         self._gain = [0.0] * 5
         self._row = [0.0] * 5
         self._f = [1.0, 0.0, 0.0, 0.0]
         self._g = [0.0] * 4
-        self._cross = [0.0] * 4
+        self._leak_cross = [0.0] * 4
+        self._cross = [0.0] * 5
+        self._w = [0.0] * 5
         self._moved = [0.0] * 4
         self.reset(0.5, 1.0)
 
@@ -164,7 +171,7 @@ class Ekf:
                     raise ValueError(name + " must rise")
 
     def reset(self, soc, soc_sigma):
-        """At rest, without leak, the hysteresis state unknown. Returns BAD_SOC outside 0..1 or for sigma not in (0, 1]."""
+        """At rest, without leak, hysteresis unknown. Returns BAD_SOC for a SOC outside 0..1 or sigma not in (0, 1]."""
         if not (0 <= soc <= 1 and 0 < soc_sigma <= 1):
             return BAD_SOC
         self.soc = soc
@@ -182,6 +189,7 @@ class Ekf:
         for i in STATES:
             for j in STATES:
                 self._covariance[i][j] = diagonal[i] if i == j else 0.0
+            self._cross[i] = 0.0
         return OK
 
     def rested_soc(self, voltage_v, temperature_degc):
@@ -288,7 +296,7 @@ class Ekf:
 
     def _move_covariance(self, keep):
         """F P F' without the last diagonal element, whose old value it returns."""
-        cov, f, g, cross, moved = self._covariance, self._f, self._g, self._cross, self._moved
+        cov, f, g, cross, moved = self._covariance, self._f, self._g, self._leak_cross, self._moved
         leak_var = cov[LEAK][LEAK]
         for a in DRIVEN:
             cross[a] = cov[a][LEAK]
@@ -306,16 +314,17 @@ class Ekf:
             value = keep * moved[a]
             cov[a][LEAK] = value
             cov[LEAK][a] = value
+        ohm = self._cross
+        for a in DRIVEN:
+            ohm[a] = f[a] * ohm[a] + g[a] * ohm[LEAK]
+        ohm[LEAK] = keep * ohm[LEAK]
         return leak_var
 
     def _measurement_update(self, voltage_v, current_a, temperature_degc, dt_s):
         p = self._p
-        h, c, gain = self._h, self._c, self._gain
-        inner_a = current_a - self.leak_a
+        h, b, c, gain, ohm = self._h, self._b, self._c, self._gain, self._cross
         place = self.soc * LAST_KNOT
-        knot = int(place)
-        if knot > LAST_KNOT - 1:
-            knot = LAST_KNOT - 1
+        knot = min(int(place), LAST_KNOT - 1)
         fraction = place - knot
         at = self._ocv_v + knot
         ocv_v = lerp(p[at], p[at + 1], fraction) + self._entropy_v_per_k * (
@@ -324,25 +333,30 @@ class Ekf:
         at = self._docv_v + knot
         h[SOC] = lerp(p[at], p[at + 1], fraction)
         h[LEAK] = -self.r0_ohm
+        drop_v = self.r0_ohm * current_a
+        ohm_var = self._overvoltage_sigma_frac * self._overvoltage_sigma_frac
+        noise_var = self._voltage_sigma_v * self._voltage_sigma_v
         for i in STATES:
             row = self._covariance[i]
-            c[i] = row[0] * h[0] + row[1] + row[2] + row[3] * h[3] + row[4] * h[4]
-        drop_v = self.r0_ohm * inner_a
-        innovation_v = voltage_v - (ocv_v + h[HYS] * self.hysteresis + self.v1_v + self.v2_v + drop_v)
-        drift_v = self._overvoltage_sigma_frac * drop_v
-        r = self._voltage_sigma_v * self._voltage_sigma_v + drift_v * drift_v
-        var = c[0] * h[0] + c[1] + c[2] + c[3] * h[3] + c[4] * h[4] + r
+            b[i] = row[0] * h[0] + row[1] + row[2] + row[3] * h[3] + row[4] * h[4]
+            c[i] = b[i] + ohm[i] * drop_v
+        seen = ohm[0] * h[0] + ohm[1] + ohm[2] + ohm[3] * h[3] + ohm[4] * h[4]
+        ohm_part = drop_v * (seen + ohm_var * drop_v)
+        var = c[0] * h[0] + c[1] + c[2] + c[3] * h[3] + c[4] * h[4] + ohm_part + noise_var
+        innovation_v = voltage_v - (
+            ocv_v + h[HYS] * self.hysteresis + self.v1_v + self.v2_v + self.r0_ohm * (current_a - self.leak_a)
+        )
         self.innovation_v = innovation_v
         self.innovation_var = var
 
         nis = innovation_v * innovation_v / var
         limit = self._gate_sigmas * self._gate_sigmas
+        counted = min(nis, limit)
+        self.nis_mean = self.nis_mean + one_minus_exp(dt_s / self._adapt_tau_s) * (counted - self.nis_mean)
         if nis > limit:
-            widened = var * (nis / limit)
-            r = r + (widened - var)
-            var = widened
-            nis = limit
-        self.nis_mean = self.nis_mean + one_minus_exp(dt_s / self._adapt_tau_s) * (nis - self.nis_mean)
+            row = self._covariance[LEAK]
+            row[LEAK] = row[LEAK] + self._leak_sigma_a * self._leak_sigma_a
+            return
 
         for i in STATES:
             gain[i] = c[i] / var
@@ -351,29 +365,36 @@ class Ekf:
         self.v2_v = self.v2_v + gain[V2] * innovation_v
         self.hysteresis = clamp(self.hysteresis + gain[HYS] * innovation_v, -1.0, 1.0)
         self.leak_a = clamp(self.leak_a + gain[LEAK] * innovation_v, -self._current_max_a, self._current_max_a)
-        self._covariance_update(r)
+        self._covariance_update(drop_v, ohm_var, seen, drop_v * ohm_var * drop_v + noise_var)
 
-    def _covariance_update(self, r):
-        """Joseph form, (1 - K H) P (1 - K H)' + K r K', which keeps the covariance positive for any gain."""
-        h, c, gain, row, cov = self._h, self._c, self._gain, self._row, self._covariance
+    def _covariance_update(self, drop_v, ohm_var, seen, spread):
+        """Joseph form, (1 - K H) P (1 - K H)' + K R K', which keeps the covariance positive for any gain.
+
+        With the considered error of R0: w = (1 - K H) d, d its cross-covariance, adds -w drop K' - K drop w', and
+        its own variance stands in `spread` beside the noise.
+        """
+        h, b, gain, row, cov, ohm, w = self._h, self._b, self._gain, self._row, self._covariance, self._cross, self._w
         h0, h3, h4 = h[0], h[3], h[4]
+        for i in STATES:
+            w[i] = ohm[i] - gain[i] * seen
         for i in STATES:
             k = gain[i]
             old = cov[i]
             new = self._next[i]
             for j in STATES:
-                row[j] = old[j] - k * c[j]
+                row[j] = old[j] - k * b[j]
             e = row[0] * h0 + row[1] + row[2] + row[3] * h3 + row[4] * h4
-            spread = r * k - e
+            along = spread * k - e - w[i] * drop_v
+            across = k * drop_v
             for j in range(i, 5):
-                new[j] = row[j] + spread * gain[j]
+                new[j] = row[j] + along * gain[j] - across * w[j]
         for i in STATES:
             new = self._next[i]
             for j in range(i, 5):
                 cov[i][j] = new[j]
                 cov[j][i] = new[j]
-            if cov[i][i] < VARIANCE_FLOOR:
-                cov[i][i] = VARIANCE_FLOOR
+            cov[i][i] = max(cov[i][i], VARIANCE_FLOOR)
+            ohm[i] = w[i] - gain[i] * drop_v * ohm_var
 
     def covariance(self):
         """5 x 5, order soc, v1_v, v2_v, hysteresis, leak_a."""

@@ -29,13 +29,13 @@ ROWS = (
     ("hysteresis_v", 1, 0.0),  # half the gap between the charge and discharge OCV
     ("hysteresis_rate", 1, 20.0),  # e-folds of the hysteresis state per full capacity of charge passed
     ("voltage_sigma_v", 1, 0.002),  # white noise of one voltage sample
-    ("overvoltage_sigma_frac", 1, 0.05),  # 1-sigma relative error of the resistances; treated as a slow drift
-    ("rc_sigma_v", 1, 0.0005),  # the same without current
+    ("overvoltage_sigma_frac", 1, 0.05),  # 1-sigma relative error of the resistances
+    ("rc_sigma_v", 1, 0.001),  # slow overvoltages that the model lacks, without current
     ("hysteresis_sigma_frac", 1, 0.2),
     ("soc_noise_frac_per_rts", 1, 1e-6),  # random walk, per square root of a second
-    ("leak_sigma_a", 1, None),  # what a leak may be before any evidence; C/10 is a fair start
+    ("leak_sigma_a", 1, None),  # what a leak may be before any evidence, and its jump size; C/20 is a fair start
     ("leak_tau_s", 1, 3600.0),  # and how long it keeps its value
-    ("gate_sigmas", 1, 5.0),  # innovations beyond it count with less weight
+    ("gate_sigmas", 1, 5.0),  # innovations beyond it correct nothing
     ("adapt_tau_s", 1, 5.0),  # averaging time of the normalised innovation squared
     ("adapt_max", 1, 100.0),  # process noise never grows beyond this factor
     ("voltage_min_v", 1, 0.0),  # plausible inputs; outside them a step returns a status and changes nothing
