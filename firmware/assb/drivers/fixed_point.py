@@ -20,7 +20,8 @@ class Ratio:
         self._low_mask = (1 << self._half) - 1
         mantissa_bits = 30 - self._half
         shift = 0
-        while numerator << 1 < denominator << mantissa_bits:
+        # the mantissa as long as it may be, but for ratios so small that the rounding bit of apply would leave 30 bits
+        while numerator << 1 < denominator << mantissa_bits and shift < self._half + 28:
             numerator <<= 1
             shift += 1
         while numerator >= denominator << mantissa_bits:
