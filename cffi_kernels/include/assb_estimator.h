@@ -65,6 +65,7 @@ typedef struct {
     ASSB_REAL leak_a;
     ASSB_REAL covariance[ASSB_STATES][ASSB_STATES]; /* of soc, v1_v, v2_v, hysteresis, leak_a */
     ASSB_REAL resistance_cross[ASSB_STATES];        /* covariance of the states with the relative error of R0 */
+    ASSB_REAL settling_s;                           /* left of the time in which the initial SOC is doubted */
     ASSB_REAL nis_mean;                             /* fading mean of the normalised innovation squared */
     ASSB_REAL r0_ohm;                               /* at the last temperature and pressure */
     ASSB_REAL innovation_v, innovation_var;         /* of the last step, before the gate */

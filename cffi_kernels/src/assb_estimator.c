@@ -13,6 +13,8 @@ enum { SOC, V1, V2, HYS, LEAK };
 
 #define PRESSURE_ZERO_MPA ((real)-1.0)   /* a load cell's zero may be off */
 #define VARIANCE_FLOOR ((real)1e-14)     /* rounding must not make a variance negative */
+#define SETTLING_S ((real)10)
+#define SETTLING_SOC_SIGMA ((real)0.1)
 #define HYSTERESIS_UNKNOWN ((real)0.333) /* variance of a uniform -1..1 */
 
 typedef struct {
@@ -245,8 +247,12 @@ static void measurement_update(const params_t *p, state_t *s, const sample_t *in
     real limit = p->gate_sigmas * p->gate_sigmas;
     real counted = nis > limit ? limit : nis;
     s->nis_mean = s->nis_mean + one_minus_exp(in->dt_s / p->adapt_tau_s) * (counted - s->nis_mean);
+    int doubted = s->settling_s > 0 ? SOC : LEAK;
+    if (s->settling_s > 0)
+        s->settling_s = s->settling_s - in->dt_s;
     if (nis > limit) {
-        s->covariance[LEAK][LEAK] = s->covariance[LEAK][LEAK] + p->leak_sigma_a * p->leak_sigma_a;
+        real jump = doubted == SOC ? SETTLING_SOC_SIGMA : p->leak_sigma_a;
+        s->covariance[doubted][doubted] = s->covariance[doubted][doubted] + jump * jump;
         return;
     }
 
@@ -296,6 +302,7 @@ int ASSB_EST(reset)(const params_t *p, state_t *s, real soc, real soc_sigma)
     *s = zero;
     s->soc = soc;
     s->nis_mean = 1;
+    s->settling_s = SETTLING_S;
     s->covariance[SOC][SOC] = soc_sigma * soc_sigma;
     s->covariance[V1][V1] = rc_var;
     s->covariance[V2][V2] = rc_var;

@@ -19,7 +19,8 @@ filter a false leak. Its sensitivity is R0 * current_a, without the estimated le
 estimate would make the error look observable, and did (5 sigma false leaks in simulation).
 A fading mean of the normalised innovation squared raises the drifts, within adapt_max, while the model does not
 explain the voltage. An innovation beyond gate_sigmas corrects nothing, but each one admits that the leak may have
-jumped by leak_sigma_a: an outlier is lost, a short that stays is believed after a few samples.
+jumped by leak_sigma_a: an outlier is lost, a short that stays is believed after a few samples. In the first seconds
+after a reset it is the initial SOC that is doubted instead.
 
 The C kernel, cffi_kernels/src/assb_estimator.c, does the same operations in the same order; a test holds them equal.
 """
@@ -41,6 +42,8 @@ DRIVEN = (0, 1, 2, 3)  # the states that the leak drives
 
 PRESSURE_ZERO_MPA = -1.0  # a load cell's zero may be off
 VARIANCE_FLOOR = 1e-14  # rounding must not make a variance negative
+SETTLING_S = 10.0  # after a reset (assumption)
+SETTLING_SOC_SIGMA = 0.1  # jump of SOC that each sample beyond the gate admits meanwhile (assumption)
 HYSTERESIS_UNKNOWN = 0.333  # variance of a uniform -1..1
 LAST_KNOT = parameters.OCV_POINTS - 1
 MUST_BE_POSITIVE = (
@@ -181,6 +184,7 @@ class Ekf:
         self.hysteresis = 0.0
         self.leak_a = 0.0
         self.nis_mean = 1.0
+        self._settling_s = SETTLING_S
         self.r0_ohm = 0.0
         self.innovation_v = 0.0
         self.innovation_var = 0.0
@@ -353,9 +357,12 @@ class Ekf:
         limit = self._gate_sigmas * self._gate_sigmas
         counted = min(nis, limit)
         self.nis_mean = self.nis_mean + one_minus_exp(dt_s / self._adapt_tau_s) * (counted - self.nis_mean)
+        doubted = SOC if self._settling_s > 0 else LEAK
+        if self._settling_s > 0:
+            self._settling_s = self._settling_s - dt_s
         if nis > limit:
-            row = self._covariance[LEAK]
-            row[LEAK] = row[LEAK] + self._leak_sigma_a * self._leak_sigma_a
+            jump = SETTLING_SOC_SIGMA if doubted == SOC else self._leak_sigma_a
+            self._covariance[doubted][doubted] = self._covariance[doubted][doubted] + jump * jump
             return
 
         for i in STATES:
