@@ -22,7 +22,8 @@ RST, RSTACC, TEMPCOMP, ADCRANGE = 0x8000, 0x4000, 0x20, 0x10  # CONFIG
 ALATCH, CNVR, SLOWALERT, APOL = 0x8000, 0x4000, 0x2000, 0x1000  # DIAG_ALRT, 7.6.1.12
 ENERGYOF, CHARGEOF, MATHOF = 0x0800, 0x0400, 0x0200
 TMPOL, SHNTOL, SHNTUL, BUSOL, BUSUL, POL, CNVRF, MEMSTAT = 0x80, 0x40, 0x20, 0x10, 0x08, 0x04, 0x02, 0x01
-LIMIT_FLAGS = TMPOL | SHNTOL | SHNTUL | BUSOL | BUSUL | POL
+CONVERSION_FLAGS = TMPOL | SHNTOL | SHNTUL | BUSOL | BUSUL
+LIMIT_FLAGS = CONVERSION_FLAGS | POL
 MODE_BUS, MODE_SHUNT, MODE_TEMPERATURE, MODE_CONTINUOUS = 1, 2, 4, 8  # ADC_CONFIG bits 15:12
 TIME_BITS = ((MODE_BUS, 9), (MODE_SHUNT, 6), (MODE_TEMPERATURE, 3))  # where ADC_CONFIG has VBUSCT, VSHCT, VTCT
 
@@ -143,10 +144,11 @@ class INA228(I2cChip):
                 flags |= BUSUL
         if mode & MODE_TEMPERATURE and die > _signed16(value[TEMP_LIMIT]):
             flags |= TMPOL
-        if value[POWER] > value[PWR_LIMIT] << 8:
-            flags |= POL
-        held = value[DIAG_ALRT] if value[DIAG_ALRT] & ALATCH else value[DIAG_ALRT] & ~LIMIT_FLAGS
-        value[DIAG_ALRT] = held | flags
+        self._raise_flags(flags, CONVERSION_FLAGS)
+
+    def _raise_flags(self, flags: int, judged: int) -> None:
+        held = self._value[DIAG_ALRT]
+        self._value[DIAG_ALRT] = (held if held & ALATCH else held & ~judged) | flags
 
     def _publish(self, shunt: int, bus: int, die: int, results: int) -> None:
         """New results in the registers of the converted channels, and the quantities calculated from them (8.1.2)."""
@@ -159,6 +161,7 @@ class INA228(I2cChip):
         if mode & MODE_SHUNT:
             value[VSHUNT] = (shunt & 0xFFFFF) << 4
             self._calculate(shunt, value[VBUS] >> 4, results * self._average * self._round_us * 1e-6)
+            self._raise_flags(POL if value[POWER] > value[PWR_LIMIT] << 8 else 0, POL)
         if value[DIAG_ALRT] & SLOWALERT:
             self._compare(shunt, bus, die)
         value[DIAG_ALRT] |= CNVRF
