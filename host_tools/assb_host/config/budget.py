@@ -1,0 +1,73 @@
+"""Fault-time budget of a limit row: from the quantity passing its level to the pack being safe, at worst.
+
+Sum of what can come between the two, each from the configuration: the age of a sample, the row's debounce, the tick
+that finds it, a slice and a garbage collection that make that tick late, and the actuator.
+"""
+
+from assb.protocol import schema
+
+from assb_host.config.pack import PackConfig
+
+# Signals that the slow tick puts on the blackboard; a fast tick may find them one slow period old
+SLOW_SIGNALS = ("cell_stage", "estimator_status")
+
+
+def limit_row(name: str):
+    return next(row for row in schema.LIMIT_ROWS if row[1] == name)
+
+
+def fault_time_budget_ms(pack: PackConfig, row: str) -> float:
+    """Worst time in ms from the fault to its act for a row of schema.LIMIT_ROWS."""
+    return sum(budget_terms_ms(pack, row).values())
+
+
+def budget_terms_ms(pack: PackConfig, row: str) -> dict[str, float]:
+    """The budget's terms by name, in the order in which they pass."""
+    fast_ms = pack.parameters["fast_period_ms"]
+    debounce_ms = pack.limits[row].debounce_ms
+    cost = pack.board.cost
+    return {
+        "sample_age_ms": sample_age_ms(pack, row),
+        # debounce is counted in ticks, so it ends with one
+        "debounce_ms": float(-(-debounce_ms // fast_ms) * fast_ms),
+        "tick_ms": fast_ms + (cost.fast_worst_us + bus_us(pack)) / 1000,
+        "slice_ms": cost.slice_worst_us / 1000,
+        "gc_ms": cost.gc_worst_us / 1000,
+        "actuator_ms": actuator_ms(pack, row),
+    }
+
+
+def sample_age_ms(pack: PackConfig, name: str) -> float:
+    """How old the value can be that a fast tick judges."""
+    row = limit_row(name)
+    signal = row[3]
+    board = pack.board
+    if row[4] == schema.KIND_STALE:
+        return float(pack.limits[name].trip)
+    if signal == "late_us":
+        return pack.limits[name].trip / 1000
+    if signal in ("voltage_uv", "pack_voltage_uv", "current_ua"):
+        return max(monitor.cycle_us for monitor in board.ina228) / 1000
+    if signal == "pressure_kpa":
+        return 1000 / min(converter.rate_hz for converter in board.nau7802) if board.nau7802 else 0.0
+    if signal == "temperature_cdegc":
+        return max(sensor.cycle_ms for sensor in board.tmp117) + pack.parameters["slow_period_ms"]
+    return float(pack.parameters["slow_period_ms"]) if signal in SLOW_SIGNALS else 0.0
+
+
+def bus_us(pack: PackConfig) -> float:
+    """Transfers of one fast tick: voltage and current of each monitor, ready flag and result of the bridge converter.
+
+    A transfer is at most 7 bytes of 9 bits (address, register, address, up to four of data).
+    """
+    board = pack.board
+    transfers = 3 * len(board.ina228) + 2 * len(board.nau7802)
+    slowest_hz = min(bus.frequency_hz for bus in board.i2c)
+    return transfers * (7 * 9 * 1e6 / slowest_hz + board.cost.i2c_overhead_us)
+
+
+def actuator_ms(pack: PackConfig, name: str) -> float:
+    action = limit_row(name)[7]
+    if action in ("open", "lockout"):
+        return pack.contactor_open_ms
+    return 0.0 if action == "log" else pack.cycler_stop_ms

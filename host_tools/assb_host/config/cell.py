@@ -1,0 +1,178 @@
+"""A cell file: what the firmware believes of a cell. Each table carries its source."""
+
+from pathlib import Path
+from typing import Annotated
+
+from msgspec import Meta
+
+from assb_host.config.board import Table
+from assb_host.config.errors import ConfigError
+from assb_host.config.fields import (
+    Count,
+    DegC,
+    Description,
+    Fraction,
+    Megapascal,
+    Name,
+    NonNegative,
+    PositiveFloat,
+    Source,
+    Volt,
+)
+from assb_host.config.toml_reader import convert, read_toml
+
+
+class Geometry(Table):
+    layers: Annotated[Count, Meta(description="Electrode layers in parallel, on top of each other")]
+    layer_area_cm2: Annotated[float, Meta(gt=0, le=10_000)]
+    source: Source
+
+
+class VoltageWindow(Table):
+    min_v: Volt
+    max_v: Volt
+    abs_min_v: Annotated[Volt, Meta(description="Below it the cell is damaged; no trip level may lie lower")]
+    abs_max_v: Annotated[Volt, Meta(description="Above it the cell is damaged; no trip level may lie higher")]
+    source: Source
+
+
+class CurrentWindow(Table):
+    charge_max_a: PositiveFloat
+    discharge_max_a: PositiveFloat
+    source: Source
+
+
+class PressureWindow(Table):
+    min_mpa: Megapascal
+    target_mpa: Megapascal
+    max_mpa: Megapascal
+    source: Source
+
+
+class TemperatureWindow(Table):
+    charge_min_degc: DegC
+    max_degc: DegC
+    source: Source
+
+
+class Swelling(Table):
+    um_per_mah_cm2: Annotated[
+        float, Meta(ge=-20, le=20, description="One layer, both electrodes; + thicker when charged")
+    ]
+    source: Source
+
+
+class Ocv(Table):
+    temperature_degc: DegC
+    soc: Annotated[list[Fraction], Meta(min_length=3, description="0 .. 1, rising")]
+    voltage_v: Annotated[list[Volt], Meta(min_length=3, description="Middle of the hysteresis loop, rising")]
+    source: Source
+    hysteresis_v: Annotated[NonNegative, Meta(description="Half the gap between charge and discharge")] = 0.0
+    hysteresis_rate: Annotated[PositiveFloat, Meta(description="e-folds per full capacity of charge passed")] = 20.0
+    entropy_v_per_k: Annotated[float, Meta(ge=-0.01, le=0.01, description="dOCV/dT")] = 0.0
+
+
+class R0(Table):
+    temperature_degc: Annotated[list[DegC], Meta(min_length=1, description="Rising; the rows of `ohm`")]
+    pressure_mpa: Annotated[list[Megapascal], Meta(min_length=1, description="Rising, above 0; the columns of `ohm`")]
+    ohm: Annotated[list[list[PositiveFloat]], Meta(min_length=1, description="One row per temperature")]
+    source: Source
+
+
+class RcPairs(Table):
+    tau1_s: PositiveFloat
+    tau2_s: PositiveFloat
+    temperature_degc: Annotated[list[DegC], Meta(min_length=1)]
+    r1_ohm: Annotated[list[PositiveFloat], Meta(min_length=1)]
+    r2_ohm: Annotated[list[PositiveFloat], Meta(min_length=1)]
+    source: Source
+
+
+class Noise(Table):
+    """Uncertainties the estimator works with; a key that is left out takes the estimator's own starting value."""
+
+    source: Source
+    voltage_sigma_v: PositiveFloat | None = None
+    overvoltage_sigma_frac: PositiveFloat | None = None
+    rc_sigma_v: PositiveFloat | None = None
+    hysteresis_sigma_frac: PositiveFloat | None = None
+    soc_noise_frac_per_rts: PositiveFloat | None = None
+    leak_sigma_a: PositiveFloat | None = None
+    leak_tau_s: PositiveFloat | None = None
+    coulombic_efficiency_frac: Fraction | None = None
+
+
+class Cell(Table):
+    name: Name
+    description: Description
+    chemistry: Annotated[str, Meta(min_length=1, description="anode | electrolyte | cathode")]
+    capacity_ah: Annotated[float, Meta(gt=0, le=1000)]
+    capacity_source: Source
+    geometry: Geometry
+    voltage: VoltageWindow
+    current: CurrentWindow
+    pressure: PressureWindow
+    temperature: TemperatureWindow
+    swelling: Swelling
+    ocv: Ocv
+    r0: R0
+    rc: RcPairs
+    noise: Noise | None = None
+
+
+def load_cell(path: Path) -> Cell:
+    """The cell of a file; raises ConfigError."""
+    cell = convert(read_toml(path), Cell, path)
+    if cell.name != path.stem:
+        raise ConfigError(path, "name", cell.name, f"{path.stem}, the file's own name")
+    check_windows(cell, path)
+    check_tables(cell, path)
+    return cell
+
+
+def check_windows(cell: Cell, path: Path) -> None:
+    v, p = cell.voltage, cell.pressure
+    if not v.abs_min_v <= v.min_v < v.max_v <= v.abs_max_v:
+        seen = [v.abs_min_v, v.min_v, v.max_v, v.abs_max_v]
+        raise ConfigError(path, "voltage", seen, "abs_min_v <= min_v < max_v <= abs_max_v")
+    if not 0 < p.min_mpa <= p.target_mpa <= p.max_mpa:
+        raise ConfigError(
+            path, "pressure", [p.min_mpa, p.target_mpa, p.max_mpa], "0 < min_mpa <= target_mpa <= max_mpa"
+        )
+    if not cell.temperature.charge_min_degc < cell.temperature.max_degc:
+        raise ConfigError(path, "temperature.max_degc", cell.temperature.max_degc, "more than charge_min_degc")
+
+
+def check_tables(cell: Cell, path: Path) -> None:
+    ocv, r0, rc = cell.ocv, cell.r0, cell.rc
+    for key, values in (
+        ("ocv.soc", ocv.soc),
+        ("ocv.voltage_v", ocv.voltage_v),
+        ("r0.temperature_degc", r0.temperature_degc),
+        ("r0.pressure_mpa", r0.pressure_mpa),
+        ("rc.temperature_degc", rc.temperature_degc),
+    ):
+        check_rising(path, key, values)
+    if ocv.soc[0] != 0 or ocv.soc[-1] != 1:
+        raise ConfigError(path, "ocv.soc", [ocv.soc[0], ocv.soc[-1]], "a table from 0 to 1")
+    if r0.pressure_mpa[0] <= 0:
+        raise ConfigError(path, "r0.pressure_mpa", r0.pressure_mpa[0], "pressures above 0")
+    check_length(path, "ocv.voltage_v", ocv.voltage_v, len(ocv.soc), "ocv.soc")
+    check_length(path, "r0.ohm", r0.ohm, len(r0.temperature_degc), "r0.temperature_degc")
+    for position, row in enumerate(r0.ohm):
+        check_length(path, f"r0.ohm[{position}]", row, len(r0.pressure_mpa), "r0.pressure_mpa")
+    check_length(path, "rc.r1_ohm", rc.r1_ohm, len(rc.temperature_degc), "rc.temperature_degc")
+    check_length(path, "rc.r2_ohm", rc.r2_ohm, len(rc.temperature_degc), "rc.temperature_degc")
+
+
+def check_rising(path: Path, key: str, values: list[float]) -> None:
+    for position in range(1, len(values)):
+        if values[position] <= values[position - 1]:
+            raise ConfigError(
+                path, f"{key}[{position}]", values[position], f"more than {values[position - 1]}: the list rises"
+            )
+
+
+def check_length(path: Path, key: str, values: list, wanted: int, like: str) -> None:
+    if len(values) != wanted:
+        raise ConfigError(path, key, f"{len(values)} values", f"{wanted} values, as many as {like}")

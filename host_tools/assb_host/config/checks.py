@@ -1,0 +1,173 @@
+"""What must hold between board, pack and cell; the first thing that does not is raised as ConfigError."""
+
+from assb.protocol import image, schema
+
+from assb_host.config.budget import fault_time_budget_ms
+from assb_host.config.errors import ConfigError
+from assb_host.config.limit_keys import unit_of
+from assb_host.config.pack import PackConfig
+
+# A monitor near the end of its range can't tell a trip level from saturation
+SENSOR_HEADROOM_FRAC = 0.95
+
+
+def check_pack(pack: PackConfig) -> None:
+    check_parameters(pack)
+    check_pressure(pack)
+    check_currents(pack)
+    check_channels(pack)
+    for row in schema.LIMIT_ROWS:
+        check_limit(pack, row)
+    check_against_cell(pack)
+    check_staleness(pack)
+
+
+def level_key(row, level: str = "trip") -> str:
+    unit = unit_of(row)
+    return f"limits.{row[1]}" + (f".{level}{unit[0]}" if unit else "")
+
+
+def row_of(name: str):
+    return next(row for row in schema.LIMIT_ROWS if row[1] == name)
+
+
+def written(pack: PackConfig, key: str):
+    """The value at a dotted key of the pack file, in the file's own unit."""
+    value = pack.file
+    for step in key.split("."):
+        value = getattr(value, step)
+    return value
+
+
+def fail(pack: PackConfig, key: str, allowed: str, remedy: str = "") -> ConfigError:
+    return ConfigError(pack.path, key, written(pack, key), allowed, remedy)
+
+
+def check_parameters(pack: PackConfig) -> None:
+    for row in schema.PARAMETERS:
+        value = pack.parameters[row[1]]
+        if not row[3] <= value <= row[4]:
+            raise ConfigError(
+                pack.path, f"({row[1]})", value, f"{row[3]} .. {row[4]}", "change what it is computed from"
+            )
+    if pack.parameters["slow_period_ms"] % pack.parameters["fast_period_ms"]:
+        raise fail(pack, "timing.slow_period_ms", "a multiple of timing.fast_period_ms")
+
+
+def check_pressure(pack: PackConfig) -> None:
+    p, v = pack.parameters, pack.limits
+    low, high = v["pressure_low"], v["pressure_high"]
+    if not p["pressure_min_kpa"] <= p["pressure_target_kpa"] <= p["pressure_max_kpa"]:
+        raise fail(pack, "pressure.target_mpa", "min_mpa <= target_mpa <= max_mpa")
+    if low.enabled and low.trip >= p["pressure_min_kpa"]:
+        raise fail(
+            pack, "limits.pressure_low.trip_mpa", "less than pressure.min_mpa", "the window lies between the trips"
+        )
+    if high.enabled and high.trip <= p["pressure_max_kpa"]:
+        raise fail(
+            pack, "limits.pressure_high.trip_mpa", "more than pressure.max_mpa", "the window lies between the trips"
+        )
+    if p["pressure_command_max_kpa"] > p["regulator_full_scale_kpa"]:
+        raise fail(pack, "pressure.command_max_mpa", "at most pressure.regulator_full_scale_mpa")
+    if p["pressure_target_kpa"] > p["pressure_command_max_kpa"]:
+        raise fail(pack, "pressure.target_mpa", "at most pressure.command_max_mpa")
+
+
+def check_currents(pack: PackConfig) -> None:
+    reach_a = pack.shunt_full_scale_a * SENSOR_HEADROOM_FRAC
+    for row_name, maximum in (
+        ("charge_overcurrent", "charge_current_max_ma"),
+        ("discharge_overcurrent", "discharge_current_max_ma"),
+    ):
+        trip_a = abs(pack.limits[row_name].trip) / 1e6
+        key = f"limits.{row_name}.trip_a"
+        if trip_a > reach_a:
+            allowed = f"magnitudes up to {reach_a:.3g} A, 95 % of what {pack.file.shunt_ohm:g} ohm can show"
+            raise fail(pack, key, allowed, "choose a smaller shunt_ohm or a lower level")
+        if trip_a * 1000 <= pack.parameters[maximum]:
+            raise fail(pack, key, f"magnitudes above the current limit of {pack.parameters[maximum] / 1000:g} A")
+
+
+def check_channels(pack: PackConfig) -> None:
+    cells = sorted(monitor.cell for monitor in pack.board.ina228)
+    wanted = list(range(pack.file.cells_in_series))
+    if cells != wanted:
+        remedy = f"board {pack.board.name} measures cells {cells}"
+        raise fail(pack, "cells_in_series", f"{len(cells)}, one monitor for each cell", remedy)
+    pressure_rows = [name for name in ("pressure_high", "pressure_low", "pressure_stale") if pack.limits[name].enabled]
+    if pressure_rows and not pack.board.nau7802:
+        remedy = f"board {pack.board.name} has no nau7802 to measure pressure"
+        raise ConfigError(pack.path, f"limits.{pressure_rows[0]}.enabled", True, "false on this board", remedy)
+    mismatch_ms = pack.limits["contactor_mismatch"].debounce_ms
+    if mismatch_ms < pack.contactor_open_ms:
+        raise fail(pack, "limits.contactor_mismatch.debounce_ms", "at least contactor.open_ms")
+
+
+def check_limit(pack: PackConfig, row) -> None:
+    limit = pack.limits[row[1]]
+    try:
+        image.check_limit(row, limit.image_row(row))
+    except image.ImageError as error:
+        key = level_key(row)
+        allowed = "warn, derate and trip in this order from mild to hard, reset on the safe side of trip"
+        raise ConfigError(pack.path, key, written(pack, key), allowed, error.what) from None
+    if limit.recovery == "auto" and not limit.recovery_ms:
+        key = f"limits.{row[1]}.recovery_ms"
+        raise fail(pack, key, 'more than 0 with recovery = "auto"', "say how long it must be safe")
+    if row[7] in ("lockout",) and limit.recovery == "auto":
+        raise fail(pack, f"limits.{row[1]}.recovery", "manual or reset", "this row locks out")
+    budget_ms = fault_time_budget_ms(pack, row[1])
+    if limit.enabled and budget_ms > limit.allowed_ms:
+        key = f"limits.{row[1]}.allowed_ms"
+        allowed = f"at least {budget_ms:.1f}, its fault-time budget"
+        raise fail(pack, key, allowed, "shorten debounce_ms, or choose faster sampling or a faster contactor")
+
+
+def check_against_cell(pack: PackConfig) -> None:
+    cell, limits, p = pack.cell, pack.limits, pack.parameters
+    cases = (
+        (
+            "cell_overvoltage",
+            limits["cell_overvoltage"].trip <= cell.voltage.abs_max_v * 1e6,
+            f"up to {cell.voltage.abs_max_v:g}",
+        ),
+        (
+            "cell_undervoltage",
+            limits["cell_undervoltage"].trip >= cell.voltage.abs_min_v * 1e6,
+            f"from {cell.voltage.abs_min_v:g}",
+        ),
+        (
+            "overtemperature",
+            limits["overtemperature"].trip <= cell.temperature.max_degc * 100,
+            f"up to {cell.temperature.max_degc:g}",
+        ),
+    )
+    for name, holds, allowed in cases:
+        if not holds:
+            raise fail(pack, level_key(row_of(name)), f"{allowed}, the limit of cell {cell.name}")
+    if p["pressure_max_kpa"] > cell.pressure.max_mpa * 1000:
+        raise fail(pack, "pressure.max_mpa", f"up to {cell.pressure.max_mpa:g}, the limit of cell {cell.name}")
+    if p["charge_current_max_ma"] > cell.current.charge_max_a * 1000 + 0.5:
+        raise fail(pack, "current.charge_max_a", f"up to {cell.current.charge_max_a:g}, the limit of cell {cell.name}")
+    if p["discharge_current_max_ma"] > cell.current.discharge_max_a * 1000 + 0.5:
+        raise fail(
+            pack, "current.discharge_max_a", f"up to {cell.current.discharge_max_a:g}, the limit of cell {cell.name}"
+        )
+
+
+def check_staleness(pack: PackConfig) -> None:
+    """A channel is stale after two of its own periods, not before: an honest late sample is no fault."""
+    board, fast_ms, slow_ms = pack.board, pack.parameters["fast_period_ms"], pack.parameters["slow_period_ms"]
+    monitor_ms = max(monitor.cycle_us for monitor in board.ina228) / 1000
+    thermometer_ms = max(sensor.cycle_ms for sensor in board.tmp117)
+    periods_ms = {
+        "voltage_stale": max(fast_ms, monitor_ms),
+        "current_stale": max(fast_ms, monitor_ms),
+        "temperature_stale": max(slow_ms, thermometer_ms),
+    }
+    if board.nau7802:
+        periods_ms["pressure_stale"] = max(fast_ms, 1000 / min(converter.rate_hz for converter in board.nau7802))
+    for name, period_ms in periods_ms.items():
+        if pack.limits[name].enabled and pack.limits[name].trip < 2 * period_ms:
+            key = f"limits.{name}.trip_ms"
+            raise fail(pack, key, f"at least {2 * period_ms:g}, two periods of the channel")

@@ -1,0 +1,31 @@
+"""Types of single values in the files: their ranges, and their meaning for docs/config.md."""
+
+from typing import Annotated
+
+from msgspec import Meta
+
+# Where a figure comes from, after a mark: R review, V confirmed in another text, K from memory of a paper, D datasheet,
+# M measured or fitted, S standard or law, A our assumption. A number without a source is not accepted.
+Source = Annotated[
+    str,
+    Meta(
+        pattern=r"^[RVKDMSA](, [RVKDMSA])*: .+", description="Where the figures come from, after a mark R V K D M S A"
+    ),
+]
+Name = Annotated[
+    str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,14}$", description="The file's own name, at most 15 characters")
+]
+Reference = Annotated[str, Meta(min_length=1)]
+Description = Annotated[str, Meta(min_length=1, description="One line for people")]
+
+Pin = Annotated[int, Meta(ge=0, le=127)]
+I2cAddress = Annotated[int, Meta(ge=0x08, le=0x77, description="7-bit address")]
+I2cBusNumber = Annotated[int, Meta(ge=0, le=1, description="I2C bus of the board")]
+Count = Annotated[int, Meta(ge=1, le=1000)]
+PositiveFloat = Annotated[float, Meta(gt=0)]
+NonNegative = Annotated[float, Meta(ge=0)]
+Microseconds = Annotated[int, Meta(ge=0, le=10_000_000)]
+Fraction = Annotated[float, Meta(ge=0, le=1)]
+DegC = Annotated[float, Meta(ge=-60, le=200)]
+Volt = Annotated[float, Meta(ge=0, le=85)]
+Megapascal = Annotated[float, Meta(ge=0, le=400)]

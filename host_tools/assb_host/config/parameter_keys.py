@@ -1,0 +1,105 @@
+"""How a pack file's keys become the schema's parameters: one row each; ranges and defaults are the schema's own."""
+
+from typing import Annotated, Literal
+
+import msgspec
+from assb.protocol import schema
+from assb.protocol.schema_text import PARAMETER_TEXT
+from msgspec import Meta
+
+from assb_host.config.board import Table
+
+# parameter, table, key, wire units per unit of the key, must be given (else the schema's default holds)
+ROWS = (
+    ("fast_period_ms", "timing", "fast_period_ms", 1, True),
+    ("slow_period_ms", "timing", "slow_period_ms", 1, True),
+    ("watchdog_ms", "timing", "watchdog_ms", 1, True),
+    ("pack_period_ms", "telemetry", "pack_period_ms", 1, False),
+    ("cell_period_ms", "telemetry", "cell_period_ms", 1, False),
+    ("evidence_period_ms", "telemetry", "evidence_period_ms", 1, False),
+    ("health_period_ms", "telemetry", "health_period_ms", 1, False),
+    ("cycler_period_ms", "telemetry", "cycler_period_ms", 1, False),
+    ("charge_current_max_ma", "current", "charge_max_a", 1000, True),
+    ("discharge_current_max_ma", "current", "discharge_max_a", 1000, True),
+    ("derate_ppm", "current", "derate_frac", 1_000_000, True),
+    ("rest_current_ma", "current", "rest_a", 1000, True),
+    ("current_gain_error_ppm", "current", "gain_error_frac", 1_000_000, False),
+    ("pressure_target_kpa", "pressure", "target_mpa", 1000, True),
+    ("pressure_min_kpa", "pressure", "min_mpa", 1000, True),
+    ("pressure_max_kpa", "pressure", "max_mpa", 1000, True),
+    ("pressure_rate_max_kpa_s", "pressure", "rate_max_mpa_s", 1000, True),
+    ("pressure_command_max_kpa", "pressure", "command_max_mpa", 1000, True),
+    ("pressure_kp_ppm", "pressure", "proportional_gain", 1_000_000, False),
+    ("pressure_ki_ppm_s", "pressure", "integral_gain_per_s", 1_000_000, False),
+    ("pressure_feed_forward_ppm", "pressure", "feed_forward_frac", 1_000_000, False),
+    ("pressure_deadband_kpa", "pressure", "deadband_mpa", 1000, False),
+    ("stack_stiffness_kpa_per_um", "pressure", "stiffness_mpa_per_um", 1000, True),
+    ("regulator_full_scale_kpa", "pressure", "regulator_full_scale_mpa", 1000, True),
+    ("pressure_lead_ms", "pressure", "lead_s", 1000, False),
+    ("press_hold_ms", "pressure", "hold_s", 1000, False),
+    ("press_timeout_ms", "pressure", "press_timeout_s", 1000, True),
+    ("load_cell_zero_counts", "load_cell", "zero_counts", 1, True),
+    ("lease_ms", "supervision", "lease_ms", 1, True),
+    ("precharge_ms", "supervision", "precharge_ms", 1, True),
+    ("self_test_timeout_ms", "supervision", "self_test_timeout_ms", 1, False),
+    ("contactor_timeout_ms", "contactor", "timeout_ms", 1, True),
+    ("soc_initial_sigma_ppm", "detection", "soc_initial_sigma_frac", 1_000_000, False),
+    ("dip_sigma_milli", "detection", "dip_sigmas", 1000, False),
+    ("dip_floor_uv", "detection", "dip_floor_v", 1_000_000, False),
+    ("dip_mask_ms", "detection", "dip_mask_ms", 1, False),
+    ("move_mask_ms", "detection", "move_mask_ms", 1, False),
+    ("dip_window_ms", "detection", "dip_window_s", 1000, False),
+    ("dip_count_warn", "detection", "dip_count_warn", 1, False),
+    ("leak_sigma_milli", "detection", "leak_sigmas", 1000, False),
+    ("leak_floor_ua", "detection", "leak_floor_a", 1_000_000, False),
+    ("leak_persist_ms", "detection", "leak_persist_s", 1000, False),
+    ("leak_alone_ms", "detection", "leak_alone_s", 1000, False),
+    ("hard_short_drop_uv", "detection", "hard_short_drop_v", 1_000_000, False),
+)
+# Parameters that come from other places of the files: the key that sets each
+ELSEWHERE = {
+    "cells_in_series": "cells_in_series",
+    "shunt_uohm": "shunt_ohm",
+    "capacity_uah": "cell: capacity_ah",
+    "swelling_nm_per_mah": "cell: swelling, geometry",
+    "load_cell_kpa_per_count_ppb": "load_cell, cell: geometry, board: nau7802.gain",
+    "pressure_safe_state": "pressure.safe_state",
+    "lease_lapse_stops": "supervision.lease_lapse",
+}
+WORDS = {"safe_state": ("hold", "bleed"), "lease_lapse": ("continue", "stop")}
+
+
+def parameter_row(name: str):
+    return next(row for row in schema.PARAMETERS if row[1] == name)
+
+
+def field_for(row):
+    """(key, type[, default]) of one row, for msgspec.defstruct."""
+    parameter, _table, key, factor, required = row
+    _id, _name, _settable, lowest, highest, default = parameter_row(parameter)
+    text = f"{PARAMETER_TEXT[parameter]} (`{parameter}`)"
+    if factor == 1:
+        kind = Annotated[int, Meta(ge=lowest, le=highest, description=text)]
+        return (key, kind) if required else (key, kind, default)
+    kind = Annotated[float, Meta(ge=lowest / factor, le=highest / factor, description=text)]
+    return (key, kind) if required else (key, kind, default / factor)
+
+
+def table_struct(table: str, *more):
+    """Struct of one table of the pack file: its parameters and the fields in `more`."""
+    fields = [field_for(row) for row in ROWS if row[1] == table]
+    return msgspec.defstruct(
+        table.title().replace("_", ""), [*fields, *more], bases=(Table,), kw_only=True, frozen=True
+    )
+
+
+def word_field(key: str, description: str):
+    return (key, Annotated[Literal[WORDS[key]], Meta(description=description)])
+
+
+def parameters_of(pack_file) -> dict[str, int]:
+    """{parameter: wire value} of every row above, from a decoded pack file."""
+    return {
+        parameter: round(getattr(getattr(pack_file, table), key) * factor)
+        for parameter, table, key, factor, _required in ROWS
+    }

@@ -1,0 +1,130 @@
+"""TOML text to a checked struct; what msgspec finds wrong becomes a ConfigError with the key and the values allowed."""
+
+import re
+import tomllib
+from difflib import get_close_matches
+from pathlib import Path
+
+import msgspec
+
+from assb_host.config.errors import ConfigError
+
+MESSAGE = re.compile(r"^(?P<what>.*?)(?: - at `\$\.?(?P<path>.*)`)?$", re.DOTALL)
+FIELD = re.compile(r"^Object (?P<kind>contains unknown|missing required) field `(?P<field>[^`]*)`$")
+RANGE = re.compile(r"^Expected `(?P<type>[^`]*)` (?P<compare>[<>]=?|of length|matching regex) ?(?P<bound>.*)$")
+WORDS = {"int": "a whole number", "float": "a number", "str": "text in quotes", "bool": "true or false"}
+WORDS |= {"array": "a list in [ ]", "object": "a table"}
+
+
+def read_toml(path: Path) -> dict:
+    """The tables of a file; ConfigError when it can't be read or is not TOML."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(path, "", None, "a readable file", error.strerror or str(error)) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(path, "", None, "TOML, https://toml.io", str(error)) from None
+
+
+def convert(raw: dict, struct, path: Path):
+    """`raw` as an instance of `struct`; the first thing that is wrong is raised as ConfigError."""
+    try:
+        return msgspec.convert(raw, struct)
+    except msgspec.ValidationError as error:
+        raise translated(str(error), raw, struct, path) from None
+
+
+def translated(message: str, raw: dict, struct, path: Path) -> ConfigError:
+    """ConfigError for a message of msgspec such as "Expected `float`, got `str` - at `$.limits.x.trip_v`"."""
+    match = MESSAGE.match(message)
+    what, key = (match["what"], match["path"] or "") if match else (message, "")
+    field = FIELD.match(what)
+    if field:
+        dotted = ".".join(part for part in (key, field["field"]) if part)
+        names = field_names(struct, key)
+        if field["kind"] == "missing required":
+            return ConfigError(path, dotted, None, allowed_at(struct, dotted), "add this key")
+        close = get_close_matches(field["field"], names, 1, 0.4)
+        remedy = f"did you mean {close[0]}?" if close else "remove it"
+        return ConfigError(path, dotted, value_at(raw, dotted), f"keys {', '.join(names)}", remedy)
+    return ConfigError(path, key, value_at(raw, key), allowed_at(struct, key) or what, unit_hint(key))
+
+
+def unit_hint(key: str) -> str:
+    return f"the unit is in the key: {key.rsplit('.', 1)[-1]}" if "_" in key else ""
+
+
+def steps(key: str) -> list[str | int]:
+    """`a.b[2].c` → ["a", "b", 2, "c"]."""
+    found: list[str | int] = []
+    for name, index in re.findall(r"([^.\[\]]+)|\[(\d+|\.\.\.)\]", key):
+        found.append(name if name else int(index) if index.isdigit() else 0)
+    return found
+
+
+def value_at(raw, key: str):
+    for step in steps(key):
+        try:
+            raw = raw[step]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return raw
+
+
+def type_at(struct, key: str):
+    """msgspec's type information of the field that a key names; None when there is no such field."""
+    info = msgspec.inspect.type_info(struct)
+    for step in steps(key):
+        info = plain(info)
+        if isinstance(step, int):
+            info = getattr(info, "item_type", None)
+        else:
+            info = next((field.type for field in getattr(info, "fields", ()) if field.encode_name == step), None)
+        if info is None:
+            return None
+    return plain(info)
+
+
+def plain(info):
+    """The one type of an `X | None`, without metadata."""
+    if isinstance(info, msgspec.inspect.Metadata):
+        return plain(info.type)
+    if isinstance(info, msgspec.inspect.UnionType):
+        kinds = [plain(kind) for kind in info.types]
+        return next((kind for kind in kinds if not isinstance(kind, msgspec.inspect.NoneType)), kinds[0])
+    return info
+
+
+def field_names(struct, key: str) -> list[str]:
+    return [field.encode_name for field in getattr(type_at(struct, key), "fields", ())]
+
+
+def allowed_at(struct, key: str) -> str:
+    """What a key may hold, in words: `1.0 .. 5.0`, `one of auto, manual, reset`."""
+    match type_at(struct, key):
+        case None:
+            words = ""
+        case msgspec.inspect.LiteralType(values=values):
+            words = "one of " + ", ".join(str(value) for value in values)
+        case msgspec.inspect.IntType() | msgspec.inspect.FloatType() as info:
+            words = number_words(info)
+        case msgspec.inspect.StrType(pattern=pattern):
+            words = WORDS["str"] + (f" like {pattern}" if pattern else "")
+        case msgspec.inspect.BoolType():
+            words = WORDS["bool"]
+        case msgspec.inspect.ListType(min_length=length):
+            words = f"a list of at least {length or 0} values"
+        case _:
+            words = "a table with the keys " + ", ".join(field_names(struct, key))
+    return words
+
+
+def number_words(info) -> str:
+    word = WORDS["int" if isinstance(info, msgspec.inspect.IntType) else "float"]
+    low, high = (info.ge if info.ge is not None else info.gt), (info.le if info.le is not None else info.lt)
+    if low is None and high is None:
+        return word
+    above = "more than " if info.gt is not None else ""
+    if high is None:
+        return f"{word}, {above or 'at least '}{low:g}"
+    return f"{word}, {above}{low if low is not None else '-inf':g} .. {high:g}"
