@@ -1,0 +1,40 @@
+"""What must hold after every run, whatever it was about: no surprise, no damage on the link, no reset, memory kept."""
+
+from typing import TYPE_CHECKING
+
+from assb_hil.checks import Verdict
+
+if TYPE_CHECKING:
+    from assb_hil.session import Session
+
+# Events that say that something went wrong by itself; a scenario that provokes one lists it in expected_events
+SURPRISES = ("self_test_failed", "lease_lapsed", "bus_error")
+
+
+def health_verdicts(session: "Session") -> list[Verdict]:
+    """The post-run checks; `session` is any finished run."""
+    recorder, scenario = session.recorder, session.scenario
+    counters = session.dut.counters()
+    rows = sorted({e["row"] for e in recorder.events_named("limit_tripped", "board")} - set(scenario.expected_trips))
+    surprises = sorted({e["name"] for e in recorder.events if e["name"] in SURPRISES} - set(scenario.expected_events))
+    refused = [text for _, text in recorder.lines if text.startswith("!err")]
+    link = session.rig.recorder.decoder
+    return [
+        Verdict("no unexpected trip", not rows, ", ".join(rows) or "none", "none", ""),
+        Verdict("no unexpected event", not surprises, ", ".join(surprises) or "none", "none", ""),
+        Verdict("no command refused", not refused, refused[0] if refused else "none", "none", ""),
+        Verdict("no damaged frame", link.damaged_count == 0, link.damaged_count, 0, "frames"),
+        Verdict("no lost frame", link.lost_count == 0, link.lost_count, 0, "frames"),
+        Verdict("no reset", recorder.hello_count == 1, recorder.hello_count - 1, 0, "resets"),
+        Verdict("no watchdog reset", counters["watchdog_resets"] == 0, counters["watchdog_resets"], 0, "resets"),
+        _heap(session),
+    ]
+
+
+def _heap(session: "Session") -> Verdict:
+    """The lowest free heap that the board has seen, kept above the scenario's low water."""
+    _, free_b = session.recorder.window("heap_low_b", 0.0, session.duration_s)
+    limit_b = session.scenario.heap_low_min_b
+    return Verdict(
+        "heap low water kept", bool(free_b) and min(free_b) >= limit_b, min(free_b, default=None), limit_b, "B"
+    )

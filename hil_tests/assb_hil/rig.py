@@ -1,0 +1,268 @@
+"""The rig: what a device under test is wired to. It keeps virtual time for plant, sensors, chips and faults.
+
+Everything that happens, happens on one timeline. Between two instants at which somebody looks (a chip publishes a
+result, a contact moves, a fault begins, a truth row is due) nothing is stepped, so a quiet rig costs little.
+"""
+
+import heapq
+import random
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from assb.protocol import schema
+from assb.protocol.image import Config
+from assb_host.link.decoder import Frame
+
+from assb_hil.chips.i2c_chip import NEVER
+from assb_hil.crossings import Crossings
+from assb_hil.faults import Fault
+from assb_hil.loads import Load
+from assb_hil.plant import Plant
+from assb_hil.plant_file import PlantFile
+from assb_hil.recorder import Recorder
+from assb_hil.sensors import Sensor
+from assb_hil.wiring import Wiring
+
+TRUTH_PERIOD_US = 100_000
+INA228_VBUS = b"\x05"
+NOT_BEGUN_US = 1 << 60
+
+
+class Rig:
+    """Implements `assb_hil.dut.base.World`. Times are virtual microseconds since the device's first power-on."""
+
+    def __init__(
+        self,
+        config: Config,
+        plant: PlantFile,
+        seed: int,
+        start: tuple[float, float, float],
+        loads: Sequence[Load] = (),
+    ):
+        """`start`: SOC, temperature in degC, stack pressure in MPa."""
+        self.seed = seed
+        self.now_us = 0
+        self.origin_us = NOT_BEGUN_US
+        self.recorder = Recorder()
+        self.plant = Plant(plant, seed, tuple(loads), start)
+        self.plant.origin_us = NOT_BEGUN_US
+        self.sensors = {name: Sensor(spec, seed, name) for name, spec in plant.sensors.items()}
+        self.wiring = Wiring(config, self.plant, self.sensors)
+        self._chips = self.wiring.chips
+        self._crossings = Crossings(config, self.wiring.kinds.get("ina228", []))
+        self._monitors = frozenset(map(id, self.wiring.kinds.get("ina228", [])))
+        self._timeline: list[tuple[int, int, Callable[[int], None]]] = []
+        self._scheduled = 0
+        self._looks = [0] * len(self._chips)
+        self._next_look_us = 0
+        self._acks: frozenset[tuple[int, int]] = frozenset()
+        self._pins: dict[int, int] = {}
+        self.every(0, TRUTH_PERIOD_US, self._record_truth)
+        self._refresh()
+
+    # The scenario's side
+
+    def begin(self, now_us: int, faults: Sequence[Fault] = ()) -> None:
+        """The scenario begins: loads, faults and the recorder count from now."""
+        self._settle(now_us)
+        self.origin_us = self.plant.origin_us = now_us
+        self.recorder.clock_offset_s = -1e-6 * now_us
+        for fault in faults:
+            self.schedule(now_us + round(fault.at_s * 1e6), lambda at_us, fault=fault: self.inject(fault, at_us))
+
+    def inject(self, fault: Fault, now_us: int | None = None) -> None:
+        """Apply a fault, now."""
+        at_us = self.now_us if now_us is None else now_us
+        fields = {key: value for key in fault.__struct_fields__ if (value := getattr(fault, key)) is not None}
+        fields.pop("at_s")
+        self.event(at_us, "fault_applied", fault=fault.name, **fields)
+        fault.apply(self, at_us)
+
+    def event(self, now_us: int, name: str, source: str = "rig", **fields: Any) -> None:
+        """A line of the truth log; before begin() nothing is recorded."""
+        if now_us >= self.origin_us:
+            self.recorder.rig_event(round(1e-6 * (now_us - self.origin_us), 6), name, source, **fields)
+
+    def hear(self, now_us: int, data: bytes) -> None:
+        """Console bytes of the board: recorded, and the cycler takes its limits from them."""
+        if now_us < self.origin_us:
+            return
+        for frame in self.recorder.console(1e-6 * (now_us - self.origin_us), data):
+            if frame.type == schema.CYCLER:
+                self._tell_cycler(now_us, frame)
+
+    def _tell_cycler(self, now_us: int, frame: Frame) -> None:
+        charge_a, discharge_a = 1e-3 * frame.fields["charge_limit_ma"], 1e-3 * frame.fields["discharge_limit_ma"]
+        cycler = self.plant.cycler
+        self.schedule(
+            now_us + cycler.params.limit_delay_us,
+            lambda at_us: cycler.set_limits(at_us - self.origin_us, charge_a, discharge_a),
+        )
+
+    # What faults use (faults.FaultRig)
+
+    def chips_of(self, device: str) -> list[Any]:
+        """Chip models of that kind; raises ValueError when the board has none."""
+        if device not in self.wiring.kinds:
+            raise ValueError(f"this board has no {device}; it has {', '.join(sorted(self.wiring.kinds))}")
+        return self.wiring.kinds[device]
+
+    def schedule(self, at_us: int, call: Callable[[int], None]) -> None:
+        """call(at_us) when virtual time gets there."""
+        self._scheduled += 1
+        heapq.heappush(self._timeline, (at_us, self._scheduled, call))
+
+    def every(self, now_us: int, period_us: int, call: Callable[[int], bool]) -> None:
+        """call(at_us) each period, from one period on, until it returns False."""
+
+        def again(at_us: int) -> None:
+            if call(at_us):
+                self.schedule(at_us + period_us, again)
+
+        self.schedule(now_us + period_us, again)
+
+    def fault_random(self, name: str) -> random.Random:
+        """The chance of a fault, drawn from the seed."""
+        return random.Random(f"{self.seed} fault {name}")
+
+    # The device's side (dut.base.World)
+
+    def advance(self, now_us: int) -> None:
+        while True:
+            at_us = self._timeline[0][0]
+            look = self._next_look_us < at_us
+            if look:
+                at_us = self._next_look_us
+            if at_us > now_us:
+                break
+            if look:
+                self._look(at_us)
+            else:
+                self._happen(at_us)
+        self.now_us = now_us
+
+    def i2c(self, bus: int, address: int, write: bytes, read_n: int) -> bytes | None:
+        chip = self._chips.get((bus, address))
+        if chip is None:
+            return None
+        if len(write) < 2:
+            return chip.i2c(write, read_n)
+        self._settle(self.now_us)
+        data = chip.i2c(write, read_n)
+        self._refresh()
+        return data
+
+    def peek(self, bus: int, address: int, write: bytes, read_n: int) -> tuple[bytes, int] | None:
+        chip = self._chips.get((bus, address))
+        return None if chip is None else chip.peek(write, read_n)
+
+    def acks(self) -> frozenset[tuple[int, int]]:
+        return self._acks
+
+    def pin_read(self, pin: int) -> int:
+        if pin == self.wiring.feedback_pin:
+            return self.plant.contactor.feedback
+        return self._pins.get(pin, 0)
+
+    def pin_peek(self, pin: int) -> tuple[int, int] | None:
+        if pin != self.wiring.feedback_pin:
+            return self._pins.get(pin, 0), NEVER
+        contactor = self.plant.contactor
+        soonest_us = self.now_us + min(contactor.operate_us, contactor.release_us)
+        return contactor.feedback, min(contactor.next_change_us, soonest_us)
+
+    def pin_write(self, pin: int, level: int) -> None:
+        if self._pins.get(pin, 0) == level:
+            return
+        self._pins[pin] = level
+        wiring = self.wiring
+        if pin == wiring.drive_pin:
+            self._settle(self.now_us)
+            self.plant.contactor.drive(level)
+            self.event(self.now_us, "coil_switched", closed=level)
+            self._refresh()
+        elif pin in (wiring.charge_pin, wiring.discharge_pin):
+            self._enable(pin == wiring.charge_pin, level)
+
+    def adc_read_u16(self, pin: int) -> int:
+        return 0
+
+    def pwm_write(self, pin: int, duty_u16: int, frequency_hz: int) -> None:
+        """Nothing on this rig is driven by PWM."""
+
+    def on_reset(self) -> None:
+        """Pins become inputs; gate resistors pull coil and enable lines low."""
+        for pin in list(self._pins):
+            self.pin_write(pin, 0)
+
+    def _enable(self, charge: bool, level: int) -> None:
+        cycler = self.plant.cycler
+        name = "charge_enabled" if charge else "discharge_enabled"
+        self.event(self.now_us, "enable_switched", line=name, level=level)
+        self.schedule(self.now_us + cycler.params.enable_delay_us, lambda _at_us: setattr(cycler, name, bool(level)))
+
+    # Time
+
+    def _look(self, at_us: int) -> None:
+        """Chips that are due see the plant as it is now."""
+        self.plant.step_to(at_us)
+        next_us = self.plant.contactor.next_change_us
+        if next_us <= at_us:
+            self._move_contact(at_us)
+            next_us = self.plant.contactor.next_change_us
+        looks = self._looks
+        for position, chip in enumerate(self._chips.values()):
+            if looks[position] <= at_us:
+                chip.advance(at_us)
+                looks[position] = self._due_us(chip, at_us)
+            next_us = min(next_us, looks[position])
+        self._next_look_us = next_us
+
+    def _due_us(self, chip: Any, at_us: int) -> int:
+        """When the chip wants the plant next. A monitor's result is an average of rounds: only its publication counts,
+        as long as nothing jumps (each jump of the timeline settles all chips first)."""
+        if id(chip) in self._monitors:
+            self._crossings.look(chip, at_us, self.event)
+            seen = chip.peek(INA228_VBUS, 3)
+            if seen is not None:
+                return seen[1]
+        return chip.next_change_us
+
+    def _move_contact(self, at_us: int) -> None:
+        contactor = self.plant.contactor
+        before = contactor.closed
+        contactor.advance(at_us)
+        if contactor.closed != before:
+            self.event(at_us, "contact_moved", closed=int(contactor.closed))
+
+    def _happen(self, at_us: int) -> None:
+        """What the timeline holds for this instant."""
+        self._settle(at_us)
+        while self._timeline[0][0] <= at_us:
+            heapq.heappop(self._timeline)[2](at_us)
+        self._refresh()
+
+    def _settle(self, now_us: int) -> None:
+        """Everything stands at now: what changes next changes from here on."""
+        self.plant.step_to(now_us)
+        self._move_contact(now_us)
+        for chip in self._chips.values():
+            chip.advance(now_us)
+        self.now_us = now_us
+
+    def _refresh(self) -> None:
+        """After a change from outside: who acknowledges, what the DAC drives, when to look next."""
+        self._acks = frozenset(place for place, chip in self._chips.items() if chip.acking)
+        self.wiring.follow_dac()
+        self._looks = [self._due_us(chip, self.now_us) for chip in self._chips.values()]
+        self._next_look_us = min(*self._looks, self.plant.contactor.next_change_us)
+
+    def _record_truth(self, at_us: int) -> bool:
+        if at_us >= self.origin_us:
+            plant, cell = self.plant, self.plant.cell
+            self.recorder.truth(
+                round(1e-6 * (at_us - self.origin_us), 6),
+                (cell.voltage_v, plant.current_a, cell.soc, cell.surface_degc, cell.pressure_mpa, cell.short_a,
+                 plant.short_s, cell.r0_ohm, plant.ambient_degc),
+            )  # fmt: skip
+        return True

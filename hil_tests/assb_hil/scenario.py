@@ -1,0 +1,166 @@
+"""Scenario files (TOML): pack, plant, start, loads, commands, faults at times, and checks with limits and units.
+
+Reading is strict: an unknown key, a wrong type or a value out of range names the file, the place and what is allowed.
+"""
+
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from assb.protocol import schema
+from assb_host.config.errors import ConfigError
+from assb_host.config.toml_reader import convert, read_toml
+from msgspec import Meta
+
+from assb_hil.checks import CHECKS, Check
+from assb_hil.faults import FAULTS, Fault
+from assb_hil.loads import LOADS, Load
+
+ROW_NAMES = tuple(row[1] for row in schema.LIMIT_ROWS)
+EVENT_NAMES = tuple(row[1] for row in schema.EVENTS)
+COMMAND_NAMES = tuple(row[0] for row in schema.COMMANDS)
+Seconds = Annotated[float, Meta(ge=0.0)]
+
+
+class Start(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How the bench is found: the cell at rest, everything at one temperature, the stack at a pressure since long."""
+
+    soc_frac: Annotated[float, Meta(ge=0.0, le=1.0)]
+    temperature_degc: Annotated[float, Meta(ge=-40.0, le=120.0)] = 25.0
+    pressure_mpa: Annotated[float, Meta(ge=0.0, le=400.0)] = 5.0
+
+
+class Host(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the lab's computer does: it arms the board (None: it does not) and renews its lease until `lease_until_s`."""
+
+    arm_at_s: Seconds | None = 1.5
+    lease_ms: Annotated[int, Meta(ge=1000, le=3_600_000)] = 5000
+    lease_every_s: Annotated[float, Meta(gt=0.0)] = 1.0
+    lease_until_s: Seconds | None = None
+
+
+class Command(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A command line that the host sends: `keys` are its key=value words."""
+
+    at_s: Seconds
+    name: str
+    keys: dict[str, str | int] = {}
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One checked scenario. `expected_trips`: limit rows that may trip; any other trip is a failure.
+    `expected_events` likewise, of the events that tell of trouble (health.SURPRISES)."""
+
+    name: str
+    path: Path
+    title: str
+    pack: str
+    plant: str
+    duration_s: float
+    start: Start
+    summary: str = ""
+    seed: int = 1
+    host: Host = field(default_factory=Host)
+    expected_trips: tuple[str, ...] = ()
+    expected_events: tuple[str, ...] = ()
+    heap_low_min_b: int = 24_000
+    loads: tuple[Load, ...] = ()
+    commands: tuple[Command, ...] = ()
+    faults: tuple[Fault, ...] = ()
+    checks: tuple[Check, ...] = ()
+
+
+class Head(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Everything of a file but the tables whose rows have a `kind` or `name`."""
+
+    title: Annotated[str, Meta(min_length=1)]
+    pack: str
+    plant: str
+    duration_s: Annotated[float, Meta(gt=0.0, le=1e6)]
+    start: Start
+    summary: str = ""
+    seed: Annotated[int, Meta(ge=0, le=2**31)] = 1
+    host: Host = msgspec.field(default_factory=Host)
+    expected_trips: tuple[str, ...] = ()
+    expected_events: tuple[str, ...] = ()
+    heap_low_min_b: Annotated[int, Meta(ge=0)] = 24_000
+    command: tuple[Command, ...] = ()
+
+
+# table of the file → (field of Scenario, key that selects the row's class, the classes)
+ROW_TABLES: dict[str, tuple[str, str, dict[str, type]]] = {
+    "load": ("loads", "kind", LOADS),
+    "fault": ("faults", "name", FAULTS),
+    "check": ("checks", "kind", CHECKS),
+}
+
+
+def scenario_names() -> list[str]:
+    """Names of the scenarios that come with the harness."""
+    folder = resources.files("assb_hil.scenarios")
+    return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
+
+
+def load_scenario(name: str) -> Scenario:
+    """The scenario `name`, or the file at that path; raises ConfigError."""
+    path = Path(name)
+    if path.suffix != ".toml":
+        if name not in scenario_names():
+            raise ConfigError("scenarios", "", name, f"one of {', '.join(scenario_names())}", "or give a .toml file")
+        path = Path(str(resources.files("assb_hil.scenarios").joinpath(f"{name}.toml")))
+    return read_scenario(read_toml(path), path)
+
+
+def read_scenario(document: dict[str, Any], path: Path) -> Scenario:
+    """A scenario from a decoded file; `path` names it in messages."""
+    rest = dict(document)
+    rows: dict[str, Any] = {}
+    for table, (target, selector, classes) in ROW_TABLES.items():
+        given = rest.pop(table, [])
+        if not isinstance(given, list):
+            raise ConfigError(path, table, given, f"several of it: write [[{table}]]")
+        rows[target] = tuple(
+            _row(entry, selector, classes, f"{table}[{position}]", path) for position, entry in enumerate(given)
+        )
+    head = convert(rest, Head, path)
+    values = {name: getattr(head, name) for name in Head.__struct_fields__ if name != "command"}
+    scenario = Scenario(name=path.stem, path=path, commands=head.command, **values, **rows)
+    _cross_check(scenario)
+    return scenario
+
+
+def _row(entry: Any, selector: str, classes: dict[str, type], where: str, path: Path) -> Any:
+    """One row of a table, as the class that its selector names."""
+    given = dict(entry) if isinstance(entry, dict) else {}
+    chosen = given.pop(selector, None)
+    if chosen not in classes:
+        raise ConfigError(path, f"{where}.{selector}", chosen, f"one of {', '.join(classes)}")
+    try:
+        return convert(given, classes[chosen], path)
+    except ConfigError as error:
+        key = f"{where}.{error.key}" if error.key else where
+        raise ConfigError(path, key, error.value, error.allowed, error.remedy) from None
+
+
+def _cross_check(scenario: Scenario) -> None:
+    """What no single row can tell: names of the firmware's tables, and times within the run."""
+    path = scenario.path
+    for row in scenario.expected_trips:
+        if row not in ROW_NAMES:
+            raise ConfigError(path, "expected_trips", row, f"limit rows: {', '.join(ROW_NAMES)}")
+    for event in scenario.expected_events:
+        if event not in EVENT_NAMES:
+            raise ConfigError(path, "expected_events", event, f"events: {', '.join(EVENT_NAMES)}")
+    for command in scenario.commands:
+        if command.name not in COMMAND_NAMES:
+            raise ConfigError(path, "command.name", command.name, f"one of {', '.join(COMMAND_NAMES)}")
+    for item in (*scenario.loads, *scenario.commands, *scenario.faults):
+        if item.at_s > scenario.duration_s:
+            raise ConfigError(
+                path, f"{type(item).__name__}.at_s", item.at_s, f"up to duration_s = {scenario.duration_s:g}"
+            )
+    if not scenario.checks:
+        raise ConfigError(path, "check", None, "at least one [[check]]: a run that checks nothing shows nothing")

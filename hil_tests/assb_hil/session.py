@@ -1,0 +1,224 @@
+"""One scenario on one device under test: sets the bench up, plays the host's part, judges, and hands back the result.
+
+Everything that the host does, it does at virtual times that the scenario fixes; wall time only says how fast it went.
+"""
+
+import json
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import msgspec
+from assb.protocol import schema
+from assb.protocol.commands import format_line
+from assb.protocol.frame import Crc16
+from assb.protocol.image import decode
+from assb_host.config import PackConfig, build_image, fault_time_budget_ms, load_pack
+from assb_host.errors import AssbError
+from assb_host.flash.firmware_files import firmware_files
+from assb_host.flash.plan import CONFIG_PATH
+
+from assb_hil.checks import Verdict
+from assb_hil.dut.base import Dut
+from assb_hil.dut.cost import CostModel
+from assb_hil.health import health_verdicts
+from assb_hil.plant_file import load_plant
+from assb_hil.recorder import Recorder
+from assb_hil.rig import Rig
+from assb_hil.scenario import Scenario
+
+DUTS = ("virtual",)
+STEP_US = 200_000  # how often progress is reported
+Progress = Callable[["Session"], None]
+
+
+class UnsupportedError(AssbError):
+    """The device under test can't do what the scenario asks."""
+
+
+@dataclass
+class Result:
+    """What `assb hil run --json` prints, and the recorder behind it."""
+
+    scenario: str
+    dut: str
+    seed: int
+    passed: bool
+    sim_time_s: float
+    wall_time_s: float
+    speed_x: float
+    checks: list[Verdict]
+    events: list[dict[str, Any]]
+    trace_sha256: str
+    counters: dict[str, int | float] = field(default_factory=dict)
+    recorder: Recorder | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready, without the recorder."""
+        plain = {name: value for name, value in vars(self).items() if name not in ("recorder", "checks")}
+        return plain | {"checks": [asdict(check) for check in self.checks]}
+
+    def to_json(self) -> str:
+        return json.dumps(self.as_dict())
+
+
+@lru_cache(maxsize=1)
+def compiled_firmware() -> dict[str, bytes]:
+    """The firmware's files; compiled once per process."""
+    return firmware_files()
+
+
+class Session:
+    """A rig with a device in it. Use `open_session`; then `run()` once, or drive `dut` and `rig` by hand."""
+
+    def __init__(self, scenario: Scenario, seed: int, pack: PackConfig, rig: Rig, dut: Dut):
+        self.scenario = scenario
+        self.seed = seed
+        self.pack = pack
+        self.rig = rig
+        self.dut = dut
+        self.wall_time_s = 0.0
+        self._crc16 = Crc16()
+        self._next_id = 1
+        dut.add_tap(rig.hear)
+
+    # What checks look at (checks.RunFacts)
+
+    @property
+    def recorder(self) -> Recorder:
+        return self.rig.recorder
+
+    @property
+    def duration_s(self) -> float:
+        return self.scenario.duration_s
+
+    def budget_ms(self, row: str) -> float:
+        """The row's fault-time budget from the configuration, all but the age of the sample: the register has passed."""
+        return fault_time_budget_ms(self.pack, row)
+
+    def tick_and_debounce_ms(self, row: str) -> float:
+        """One fast tick more than the debounce, and what may make that tick late."""
+        return self.budget_ms(row) - self.pack.contactor_open_ms
+
+    # Running
+
+    @property
+    def t_s(self) -> float:
+        """Scenario time."""
+        return 1e-6 * (self.dut.now_us - self.rig.origin_us)
+
+    def send(self, name: str, **pairs: str | int) -> None:
+        """One command line with id and CRC, now; it is delivered when the board next waits."""
+        pairs = {"id": self._next_id, **pairs}
+        self._next_id = self._next_id % 9999 + 1
+        self.rig.event(self.dut.now_us, f"sent_{name}", "host", **{k: v for k, v in pairs.items() if k != "id"})
+        self.dut.write_console(format_line(self._crc16, name, pairs.items()).encode() + b"\n")
+
+    def run(self, progress: Progress | None = None, began: bool = False) -> Result:
+        """Play the scenario to its end and judge it. `began`: power and begin() were given by the caller."""
+        started_s = perf_counter()
+        if not began:
+            self.rig.begin(self.dut.now_us, self.scenario.faults)
+            self.dut.power_on()
+        acts = sorted(host_acts(self.scenario), key=lambda act: act[0])
+        for at_s, name, keys in acts:
+            self.run_to(at_s, progress)
+            self.send(name, **keys)
+        self.run_to(self.scenario.duration_s, progress)
+        self.wall_time_s = perf_counter() - started_s
+        return self.judge()
+
+    def run_to(self, t_s: float, progress: Progress | None = None) -> None:
+        """Virtual time passes until scenario time t_s."""
+        end_us = self.rig.origin_us + round(t_s * 1e6)
+        while self.dut.now_us < end_us:
+            self.dut.run_until(min(end_us, self.dut.now_us + STEP_US))
+            if progress:
+                progress(self)
+
+    def judge(self) -> Result:
+        """Verdicts on what was recorded so far."""
+        checks = [verdict for check in self.scenario.checks for verdict in check.judge(self)]
+        checks += health_verdicts(self)
+        wall_s = self.wall_time_s or float("nan")
+        return Result(
+            scenario=self.scenario.name,
+            dut=self.dut.name,
+            seed=self.seed,
+            passed=all(check.passed for check in checks),
+            sim_time_s=round(self.t_s, 6),
+            wall_time_s=round(wall_s, 3),
+            speed_x=round(self.t_s / wall_s, 2),
+            checks=checks,
+            events=sorted(self.recorder.events, key=lambda event: event["t_s"]),
+            trace_sha256=self.recorder.sha256,
+            counters=self.dut.counters(),
+            recorder=self.recorder,
+        )
+
+
+def host_acts(scenario: Scenario) -> Iterator[tuple[float, str, dict[str, str | int]]]:
+    """(time, command, keys) of all that the host sends, in no order."""
+    for command in scenario.commands:
+        yield command.at_s, command.name, dict(command.keys)
+    host = scenario.host
+    if host.arm_at_s is None:
+        return
+    yield host.arm_at_s, "arm", {"lease_ms": host.lease_ms}
+    end_s = scenario.duration_s if host.lease_until_s is None else host.lease_until_s
+    at_s = host.arm_at_s + host.lease_every_s
+    while at_s < end_s:
+        yield at_s, "lease", {}
+        at_s += host.lease_every_s
+
+
+def demand_features(scenario: Scenario, dut: Dut) -> None:
+    """Raises UnsupportedError for the first fault that the device can't have: nothing is silently skipped."""
+    for fault in scenario.faults:
+        missing = fault.needs - dut.features
+        if missing:
+            raise UnsupportedError(
+                f"fault {fault.name} needs {', '.join(sorted(missing))}", f"device {dut.name}", "use --dut virtual"
+            )
+
+
+@contextmanager
+def open_session(
+    scenario: Scenario, dut: str = "virtual", seed: int | None = None, flash: Path | None = None, flashed: bool = True
+) -> Iterator[Session]:
+    """A session on a fresh bench; the device is off. `flashed`: firmware and configuration are on it already."""
+    if dut not in DUTS:
+        raise UnsupportedError(f"no device under test {dut!r} for scenarios", "", f"there are: {', '.join(DUTS)}")
+    from assb_hil.dut.flash_image import write_image
+    from assb_hil.dut.virtual import VirtualBoard
+
+    seed = scenario.seed if seed is None else seed
+    pack = load_pack(scenario.pack)
+    image = build_image(pack)
+    start = scenario.start
+    rig = Rig(
+        decode(image), load_plant(scenario.plant), seed,
+        (start.soc_frac, start.temperature_degc, start.pressure_mpa), scenario.loads,
+    )  # fmt: skip
+    with ExitStack() as stack:
+        if flash is None:
+            flash = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="assb-hil-"))) / "flash.bin"
+        if flashed:
+            write_image(flash, compiled_firmware() | {CONFIG_PATH: image})
+        cost = CostModel.from_table(msgspec.structs.asdict(pack.board.cost))
+        board = stack.enter_context(VirtualBoard(rig, flash=flash, cost=cost, seed=seed))
+        demand_features(scenario, board)
+        yield Session(scenario, seed, pack, rig, board)
+
+
+def run_scenario(
+    scenario: Scenario, dut: str = "virtual", seed: int | None = None, progress: Progress | None = None
+) -> Result:
+    """Set up, run, judge, put away."""
+    with open_session(scenario, dut, seed) as session:
+        return session.run(progress)
