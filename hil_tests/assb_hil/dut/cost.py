@@ -51,13 +51,14 @@ class CostModel:
                 raise CostError(f"cost {name} = {value!r}", "[cost] of the board file", f"give whole µs in 0..{LARGEST_US}")
 
     @classmethod
-    def from_table(cls, table: Mapping[str, int] | None) -> "CostModel":
+    def from_table(cls, table: Mapping[str, int | str]) -> "CostModel":
         """From the board file's `[cost]`; a key that is left out keeps its default, an unknown one is an error."""
+        figures = {key: value for key, value in table.items() if key != "source"}
         known = [field.name for field in fields(cls)]
-        for key in table or {}:
+        for key in figures:
             if key not in known:
                 raise CostError(f"unknown key {key}", "[cost] of the board file", f"known keys: {', '.join(known)}")
-        return cls(**dict(table or {}))
+        return cls(**figures)
 
     def pairs(self) -> list[tuple[int, int]]:
         """(base, jitter) in µs for each kind number."""

@@ -16,7 +16,7 @@ PROBE = "import sys, vfs, array, micropython; vfs.VfsLfs2; open; print('%d.%d.%d
 PROBE_DEADLINE_S = 20
 
 
-class NoMicroPython(ToolError):
+class NoMicroPythonError(ToolError):
     """No MicroPython, or one that can't be a virtual board."""
 
 
@@ -33,7 +33,7 @@ def candidates(explicit: str | os.PathLike | None = None) -> list[tuple[str, Pat
 
 
 def find_micropython(explicit: str | os.PathLike | None = None) -> Path:
-    """Path of a working `micropython`; NoMicroPython says what was tried and how to get one."""
+    """Path of a working `micropython`; NoMicroPythonError says what was tried and how to get one."""
     tried = []
     for source, path in candidates(explicit):
         fault = probe(str(path))
@@ -41,7 +41,7 @@ def find_micropython(explicit: str | os.PathLike | None = None) -> Path:
             return path
         tried.append(f"{path} ({source}): {fault}")
     remedy = f"install it with `{INSTALL}`, or name a unix port of MicroPython 1.24 or later in {ENVIRONMENT}"
-    raise NoMicroPython("no MicroPython for the virtual board", "; ".join(tried) or "none beside this Python or on PATH", remedy)
+    raise NoMicroPythonError("no MicroPython for the virtual board", "; ".join(tried) or "none beside this Python or on PATH", remedy)
 
 
 @lru_cache(maxsize=8)

@@ -1,5 +1,6 @@
 """Flash images: a file that holds what a board's flash holds, 4096-byte blocks with littlefs."""
 
+import fcntl
 import os
 import subprocess
 import tempfile
@@ -34,6 +35,17 @@ def block_count(image: Path) -> int:
         seen = f"{size} bytes are no flash image"
         raise FlashImageError(seen, str(image), f"name a file of whole {BLOCK_BYTES}-byte blocks, or one that does not exist yet")
     return size // BLOCK_BYTES
+
+
+def open_image(image: Path) -> int:
+    """File descriptor of an image that no other board has; it stays ours until closed."""
+    fd = os.open(image, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        raise FlashImageError("the flash image is in use by another board", str(image), "`assb board list` shows which") from None
+    return fd
 
 
 def write_image(

@@ -13,25 +13,21 @@ from time import perf_counter_ns
 
 from assb_hil.dut.base import CHIP_MODELS, LOCKSTEP, POWER, POWER_CUT, RESET_CAUSES, WATCHDOG, World
 from assb_hil.dut.board_path import wire
-from assb_hil.dut.console import PtyPort
+from assb_hil.dut.bridge import ConsoleBridge, Tap
 from assb_hil.dut.cost import CostModel
 from assb_hil.dut.find_micropython import find_micropython
-from assb_hil.dut.flash_image import PICO_BLOCKS, block_count, create_blank
+from assb_hil.dut.flash_image import PICO_BLOCKS, block_count, create_blank, open_image
 from assb_hil.dut.lockstep import Lockstep
 from assb_hil.dut.process import VmProcess
-from assb_hil.dut.repl import CTRL_C, SOFT_REBOOT, ReplWatch
 
 PICO_HEAP = "192K"
-INPUT_BYTES = 64 * 1024  # waiting for the board; beyond that the port's peer is held up
 QUIET_MS = 1  # no word from the VM for so long: look whether it waits for its console
-SPIN_INTERRUPT_S = 0.05  # computing without a wait for so long, Ctrl-C becomes a signal
-HANG_S = 20.0  # …and for so long it counts as hung
+HANG_S = 20.0  # computing without a wait for so long, it counts as hung
 SLICE_US = 50_000  # background: how much virtual time passes between looks at the clock
 TURN_S = 0.005
-DRAIN_BYTES = 65536
 
 
-class BoardHangs(Exception):
+class BoardHangsError(Exception):
     """The VM computes without ever waiting, no watchdog is armed, and virtual time stands still."""
 
 
@@ -54,20 +50,14 @@ class VirtualBoard:
         if not self.flash.exists():
             create_blank(self.flash, flash_blocks)
         blocks = block_count(self.flash)
-        self._flash_fd = os.open(self.flash, os.O_RDWR | os.O_CLOEXEC)
+        self._flash_fd = open_image(self.flash)
         self.lockstep = Lockstep(world, cost or CostModel(), blocks, unique_id=0xA55B << 32 | seed & 0xFFFFFFFF)
-        self.port = PtyPort()
         self.resets = Counter()
         self.crashes = 0
         self.firmware_ns = 0
         self.serve_ns = 0
         self._vm: VmProcess | None = None
         self._starts = 0
-        self._repl = ReplWatch()
-        self._taps: list[Callable[[int, bytes], None]] = []
-        self._unstamped = bytearray()  # sent by the VM since its last request
-        self._unread = bytearray()
-        self._input = bytearray()
         self._lock = threading.RLock()
         self._guests = 0  # threads that want the lock
         self._guests_lock = threading.Lock()
@@ -77,7 +67,7 @@ class VirtualBoard:
         os.set_blocking(self._waker, False)
         self._poll = select.poll()
         self._poll.register(self._wake, select.POLLIN)
-        self._pty_polled = False
+        self._bridge = ConsoleBridge(self._poll)
 
     # What a user of the board calls
 
@@ -88,7 +78,7 @@ class VirtualBoard:
 
     @property
     def console_port(self) -> str:
-        return self.port.path
+        return self._bridge.port.path
 
     @property
     def powered(self) -> bool:
@@ -116,16 +106,14 @@ class VirtualBoard:
 
     def write_console(self, data: bytes) -> None:
         with self._turn():
-            self._input += data
+            self._bridge.input += data
 
     def read_console(self) -> bytes:
         with self._turn():
-            data = bytes(self._unread)
-            self._unread.clear()
-            return data
+            return self._bridge.take_unread()
 
-    def add_tap(self, tap: Callable[[int, bytes], None]) -> None:
-        self._taps.append(tap)
+    def add_tap(self, tap: Tap) -> None:
+        self._bridge.taps.append(tap)
 
     def run_until(self, now_us: int) -> None:
         """Runs board and world up to a virtual time; the board then stands still until the next call."""
@@ -144,7 +132,7 @@ class VirtualBoard:
             "predicted_reads": lockstep.predicted,
             "posted_nacks": lockstep.posted_nacks,
             "flash_operations": lockstep.flash_operations,
-            "console_dropped_bytes": self.port.dropped_bytes,
+            "console_dropped_bytes": self._bridge.port.dropped_bytes,
             "wall_firmware_s": self.firmware_ns / 1e9,
             "wall_world_s": lockstep.world_ns / 1e9,
             "wall_link_s": (self.serve_ns - self.firmware_ns - lockstep.world_ns) / 1e9,
@@ -186,7 +174,7 @@ class VirtualBoard:
     def close(self) -> None:
         with self._turn():
             self._stop()
-            self.port.close()
+            self._bridge.port.close()
             for fd in (self._flash_fd, self._wake, self._waker):
                 os.close(fd)
             if self._scratch:
@@ -222,22 +210,23 @@ class VirtualBoard:
 
     # Power and resets
 
-    def _start(self, kind: str, run_main: bool = True) -> None:
+    def _start(self, kind: str, raw: bool = False) -> None:
+        """raw: after a soft reset from the raw REPL, which runs boot.py alone, as on a board."""
         self._starts += 1
-        self.lockstep.begin(RESET_CAUSES[kind], run_main, self.seed * 1_000_003 + self._starts * 7919)
+        self.lockstep.begin(RESET_CAUSES[kind], not raw, self.seed * 1_000_003 + self._starts * 7919)
         self.world.on_reset()
         vm = self._vm = VmProcess(self.micropython, self.heap, self._flash_fd)
         self._poll.register(vm.console, select.POLLIN)
         self._poll.register(vm.port, select.POLLIN)
-        self._heard_s = self._computing_s = time.monotonic()
+        self._bridge.begin(vm, raw)
+        self._heard_s = time.monotonic()
         self._booting = True
-        self._interrupting = False
 
     def _stop(self) -> None:
         if self._vm is None:
             return
-        self._drain()
-        self._stamp()
+        self._bridge.drain()
+        self._bridge.stamp(self.now_us)
         self._poll.unregister(self._vm.console)
         self._poll.unregister(self._vm.port)
         self._vm.kill()
@@ -245,16 +234,12 @@ class VirtualBoard:
         self.lockstep.operation = 0
 
     def _restart(self, kind: str) -> None:
-        raw = kind == "soft" and self._repl.raw
+        raw = kind == "soft" and self._bridge.repl.raw
         self._stop()
         self.resets[kind] += 1
-        self._repl = ReplWatch()
-        self._repl.raw = raw
         if kind == "soft":
-            self._send_out(SOFT_REBOOT)
-            self._stamp()
-        # As on a board, a soft reset from the raw REPL runs boot.py alone
-        self._start(kind, run_main=not raw)
+            self._bridge.say_soft_reboot(self.now_us)
+        self._start(kind, raw)
 
     def _power_fails(self) -> None:
         self._stop()
@@ -265,7 +250,7 @@ class VirtualBoard:
         """Ctrl-D and SystemExit end the process: that is this port's soft reset. A signal is a crash, as a hard fault."""
         status = self._vm.wait()
         if self._booting:
-            raise BoardHangs(f"{self.name}: {self.micropython} ended with {status}: {bytes(self._unstamped[-500:])!r}")
+            raise BoardHangsError(f"{self.name}: {self.micropython} ended with {status}: {bytes(self._bridge.unstamped[-500:])!r}")
         crashed = status < 0
         self.crashes += crashed
         self._restart("hard" if crashed else "soft")
@@ -292,7 +277,7 @@ class VirtualBoard:
         """Works on the request under way; False when it has to wait for more time than the limit allows."""
         lockstep = self.lockstep
         waits = lockstep.operation in (wire.WAIT, wire.SYNC)
-        if waits and self._input and self._deliver_to_waiting():
+        if waits and self._bridge.input and self._bridge.deliver_to_waiting():
             lockstep.interrupt()
         if not lockstep.progress(limit_us):
             return False
@@ -305,15 +290,15 @@ class VirtualBoard:
         else:
             operation = lockstep.operation
             self._vm.port.send(lockstep.answer())
-            self._heard_s = self._computing_s = time.monotonic()
-            if operation == wire.INTERACTIVE and self._repl.raw:
-                self._feed(self._repl.return_to_raw())
+            self._heard_s = time.monotonic()
+            if operation == wire.INTERACTIVE:
+                self._bridge.main_ended()
         return True
 
     def _listen(self, limit_us: int) -> bool:
         """Waits for the VM's next word; False when it waits for its console and time has reached the limit."""
-        if self._input and not self._booting:
-            self._deliver(idle=False)
+        if self._bridge.input and not self._booting and self._bridge.deliver(False, time.monotonic() - self._heard_s):
+            self._heard_s = time.monotonic()
         started = perf_counter_ns()
         events = self._poll.poll(QUIET_MS)
         self.firmware_ns += perf_counter_ns() - started
@@ -325,8 +310,8 @@ class VirtualBoard:
     def _handle(self, events: list[tuple[int, int]]) -> None:
         vm = self._vm
         readable = dict(events)
-        if self.port.fd in readable:
-            self._take_input()
+        if self._bridge.port.fd in readable:
+            self._bridge.take_input()
         if self._wake in readable:
             with contextlib.suppress(BlockingIOError):
                 os.read(self._wake, 4096)
@@ -336,29 +321,29 @@ class VirtualBoard:
         if readable.get(port, 0) & select.POLLIN and not self.lockstep.operation:
             message = vm.port.recv(8 * wire.REQUEST_WORDS)
             # What was printed before a request belongs to its time; both are local sockets, so all of it is there by now
-            self._drain()
+            self._bridge.drain()
             if message:
                 self._booting = False
-                self._interrupting = False
-                self._stamp()
+                self._bridge.heard()
+                self._bridge.stamp(self.now_us)
                 self.lockstep.take(message)
                 return
-        if console in readable and not self._drain():
+        if console in readable and not self._bridge.drain():
             self._process_ended()
 
     def _quiet(self, limit_us: int) -> bool:
         """The VM has said nothing for a while: it waits for input, or it computes."""
-        self._look_at_port()
-        self.port.flush()
-        idle = not self._booting and self._vm.sleeps() and not self._vm_spoke()
-        if idle:
-            self._heard_s = self._computing_s = time.monotonic()
-            self._interrupting = False
-            self._stamp()
-            if not self._input:
+        bridge = self._bridge
+        bridge.watch_port()
+        bridge.port.flush()
+        if not self._booting and self._vm.sleeps() and not self._vm_spoke():
+            self._heard_s = time.monotonic()
+            bridge.heard()
+            bridge.stamp(self.now_us)
+            if not bridge.input:
                 return self._idle(limit_us)
-            self._deliver(idle)
-        if time.monotonic() - self._heard_s > HANG_S:
+            bridge.deliver(True, 0.0)
+        if time.monotonic() - max(self._heard_s, bridge.spoke_s if bridge.interactive else 0.0) > HANG_S:
             self._hangs()
         return True
 
@@ -379,107 +364,13 @@ class VirtualBoard:
     def _hangs(self) -> None:
         """Virtual time stands still, so the watchdog's deadline is the next thing that happens."""
         if self._booting:
-            raise BoardHangs(f"{self.name}: {self.micropython} does not start the board: {bytes(self._unstamped[-500:])!r}")
+            raise BoardHangsError(f"{self.name}: {self.micropython} does not start the board: {bytes(self._bridge.unstamped[-500:])!r}")
         if not self.lockstep.watchdog_us:
-            raise BoardHangs(f"{self.name}: the firmware has computed for {HANG_S:.0f} s without a wait, and no watchdog is armed")
+            raise BoardHangsError(f"{self.name}: the firmware has computed for {HANG_S:.0f} s without a wait, and no watchdog is armed")
         self.lockstep.advance(self.lockstep.watchdog_us)
         self._restart("watchdog")
 
-    # Console
-
-    def _drain(self) -> bool:
-        """Takes all that the VM has sent; False when its end is closed."""
-        while True:
-            try:
-                data = self._vm.console.recv(DRAIN_BYTES)
-            except BlockingIOError:
-                return True
-            except ConnectionResetError:
-                return False
-            if not data:
-                return False
-            self._send_out(data)
-            if len(data) < DRAIN_BYTES:
-                return True
-
-    def _send_out(self, data: bytes) -> None:
-        if self.lockstep.interactive:
-            self._heard_s = time.monotonic()
-            data = self._repl.see(data)
-        self._unstamped += data
-        self._look_at_port()
-        self.port.write(data)
-
-    def _stamp(self) -> None:
-        """What was sent up to here was sent at the time of the request that has come, as the taps see it."""
-        if self._unstamped:
-            data = bytes(self._unstamped)
-            self._unstamped.clear()
-            self._unread += data
-            for tap in self._taps:
-                tap(self.now_us, data)
-
-    def _look_at_port(self) -> None:
-        """A pseudo-terminal without a peer is always ready to say so, so it is polled only while it has one, and room is left."""
-        wanted = self.port.connected() and len(self._input) < INPUT_BYTES
-        if wanted != self._pty_polled:
-            if wanted:
-                self._poll.register(self.port.fd, select.POLLIN)
-            else:
-                self._poll.unregister(self.port.fd)
-            self._pty_polled = wanted
-
-    def _take_input(self) -> None:
-        self._input += self.port.read()
-        self._look_at_port()
-
     def _await_events(self, seconds: float) -> None:
         """Nothing may happen on the board before the wall clock has caught up; the port's peer may still speak."""
-        self._look_at_port()
+        self._bridge.watch_port()
         self._handle(self._poll.poll(seconds * 1000))
-
-    def _feed(self, data: bytes) -> int:
-        try:
-            return self._vm.console.send(data)
-        except (BlockingIOError, BrokenPipeError):
-            return 0
-
-    def _feed_before_interrupt(self) -> None:
-        """Passes on what comes before a Ctrl-C."""
-        ahead = self._input.find(CTRL_C)
-        ahead = len(self._input) if ahead < 0 else ahead
-        if ahead:
-            del self._input[: self._feed(bytes(self._input[:ahead]))]
-
-    def _deliver_to_waiting(self) -> bool:
-        """Console input for a VM that is held in a wait; True when it is a Ctrl-C, which ends the wait."""
-        while self._input:
-            self._feed_before_interrupt()
-            if not self._input.startswith(CTRL_C):
-                return False
-            if self._vm.catches_interrupt():
-                del self._input[:1]
-                return True
-            if not self._feed(CTRL_C):
-                return False
-            del self._input[:1]
-        return False
-
-    def _deliver(self, idle: bool) -> None:
-        """Console input for a VM that is not in a request: at its prompt or reading, at once; for code that computes, a Ctrl-C."""
-        if self._repl.busy:
-            return
-        spins = time.monotonic() - self._computing_s > SPIN_INTERRUPT_S * (10 if self._interrupting else 1)
-        if idle or spins or self.lockstep.interactive:
-            self._feed_before_interrupt()
-            if self._input.startswith(CTRL_C) and (idle or spins):
-                self._press_ctrl_c(idle)
-
-    def _press_ctrl_c(self, idle: bool) -> None:
-        """A signal for code that runs, a byte for a prompt. A second signal while one is pending would end the VM."""
-        if self._vm.interrupt():
-            self._interrupting = True
-            self._computing_s = time.monotonic()
-        elif not idle or not self._feed(CTRL_C):
-            return
-        del self._input[:1]

@@ -1,0 +1,1 @@
+"""Commands that the harness adds to `assb` through the entry points `assb.commands`."""
