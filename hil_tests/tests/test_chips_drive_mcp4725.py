@@ -1,0 +1,89 @@
+"""The MCP4725 driver against the model of its chip."""
+
+import pytest
+from assb.drivers import status
+from assb.drivers.mcp4725 import MCP4725
+from assb_hil.chips import mcp4725 as mcp_chip
+from assb_hil.chips.model_bus import ModelBus
+from hypothesis import given
+from hypothesis import strategies as st
+
+MCP = 0x60
+
+
+def dac(**options):
+    chip = mcp_chip.MCP4725(**options)
+    bus = ModelBus({MCP: chip})
+    return chip, bus, MCP4725(bus, MCP)
+
+
+def test_set_up_takes_the_power_on_value_off_mid_scale_once():
+    chip, bus, driver = dac()
+    driver.configure(bus.sleep_ms)
+    assert (chip.code, chip.eeprom_code, chip.eeprom_writes) == (0, 0, 1)
+    chip.power_on_reset()
+    assert chip.output_v == 0.0
+    driver.configure(bus.sleep_ms)
+    assert chip.eeprom_writes == 1
+
+
+@given(st.integers(-100, 5000))
+def test_writes_are_clamped_acknowledged_and_leave_the_eeprom_alone(code):
+    chip, bus, driver = dac(eeprom_code=0)
+    driver.configure(bus.sleep_ms)
+    assert driver.write(code)
+    assert chip.code == driver.code == min(max(code, 0), 4095)
+    assert driver.read_back()
+    assert chip.eeprom_writes == 0
+
+
+def test_power_down_drops_the_output_and_the_next_write_wakes_it():
+    chip, bus, driver = dac(eeprom_code=0)
+    driver.configure(bus.sleep_ms)
+    driver.write(2000)
+    assert driver.power_down()
+    assert chip.output_v == 0.0
+    assert driver.read_back()
+    driver.write(2000)
+    assert chip.output_v > 0.0
+
+
+def test_a_brown_out_of_the_dac_shows_when_read_back():
+    chip, bus, driver = dac(eeprom_code=0)
+    driver.configure(bus.sleep_ms)
+    driver.write(2000)
+    chip.power_on_reset()
+    assert not driver.read_back()
+    assert driver.status == status.CONFIG_LOST
+
+
+def test_a_dac_that_does_not_acknowledge_keeps_the_last_code_and_counts():
+    chip, bus, driver = dac(eeprom_code=0)
+    driver.configure(bus.sleep_ms)
+    driver.write(2000)
+    chip.acking = False
+    assert not driver.write(3000)
+    assert not driver.read_back()
+    assert (driver.code, driver.status, driver.error_count) == (2000, status.BUS_ERROR, 2)
+
+
+def test_a_busy_dac_is_waited_for_at_set_up_and_not_ready_on_a_tick():
+    _, bus, driver = dac()
+    bus.writeto(MCP, b"\x60\x00\x00")
+    driver.configure(bus.sleep_ms)
+    assert driver.status == 0
+    bus.writeto(MCP, b"\x60\x00\x00")
+    assert not driver.read_back()
+    assert driver.status == status.NOT_READY
+
+
+def test_an_eeprom_that_does_not_finish_or_not_take_the_value_is_an_oserror():
+    chip, bus, driver = dac()
+    chip.advance = lambda now_us: None
+    with pytest.raises(OSError, match="EEPROM still busy"):
+        driver.configure(bus.sleep_ms)
+    chip, bus, driver = dac()
+    command = chip._command
+    chip._command = lambda data: 3 if data[0] >> 5 == mcp_chip.COMMAND_DAC_EEPROM else command(data)
+    with pytest.raises(OSError, match="power-on value stays 0x0800"):
+        driver.configure(bus.sleep_ms)
