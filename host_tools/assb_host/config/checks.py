@@ -4,11 +4,16 @@ from assb.protocol import image, schema
 
 from assb_host.config.budget import fault_time_budget_ms
 from assb_host.config.errors import ConfigError
-from assb_host.config.limit_keys import unit_of
+from assb_host.config.limit_keys import LEVELS, unit_of
 from assb_host.config.pack import PackConfig
 
 # A monitor near the end of its range can't tell a trip level from saturation
 SENSOR_HEADROOM_FRAC = 0.95
+ORDER = {
+    schema.KIND_HIGH: "warn <= derate <= trip, and reset < trip",
+    schema.KIND_LOW: "warn >= derate >= trip, and reset > trip",
+    schema.KIND_STALE: "warn <= derate <= trip, and reset < trip",
+}
 
 
 def check_pack(pack: PackConfig) -> None:
@@ -103,14 +108,20 @@ def check_channels(pack: PackConfig) -> None:
         raise fail(pack, "limits.contactor_mismatch.debounce_ms", "at least contactor.open_ms")
 
 
+def levels(pack: PackConfig, row) -> dict[str, float]:
+    """The levels of one row as the file has them."""
+    table = getattr(pack.file.limits, row[1])
+    suffix = (unit_of(row) or ("",))[0]
+    named = {level + suffix: getattr(table, level + suffix, None) for level in LEVELS}
+    return {name: value for name, value in named.items() if value is not None}
+
+
 def check_limit(pack: PackConfig, row) -> None:
     limit = pack.limits[row[1]]
     try:
         image.check_limit(row, limit.image_row(row))
-    except image.ImageError as error:
-        key = level_key(row)
-        allowed = "warn, derate and trip in this order from mild to hard, reset on the safe side of trip"
-        raise ConfigError(pack.path, key, written(pack, key), allowed, error.what) from None
+    except image.ImageError:
+        raise ConfigError(pack.path, f"limits.{row[1]}", levels(pack, row), ORDER[row[4]]) from None
     if limit.recovery == "auto" and not limit.recovery_ms:
         key = f"limits.{row[1]}.recovery_ms"
         raise fail(pack, key, 'more than 0 with recovery = "auto"', "say how long it must be safe")

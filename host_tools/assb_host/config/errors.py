@@ -13,7 +13,7 @@ class ConfigError(AssbError):
         self.key = key
         self.value = value
         self.allowed = allowed
-        got = "nothing" if value is None else f"got {shortened(value)}"
+        got = "is missing" if value is None else f"got {shortened(value)}"
         place = f"{self.file}: {key}" if key else self.file
         super().__init__(f"{place}: {got}; allowed {allowed}", remedy=remedy)
 

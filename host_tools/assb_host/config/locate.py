@@ -34,6 +34,7 @@ def find(kind: str, name: str, *, named_in: Path | None = None, key: str = "") -
     path = shipped_folder(kind) / f"{name}.toml"
     if path.is_file():
         return path
-    known = ", ".join(shipped_names(kind))
-    where = named_in if named_in is not None else f"{kind} {name!r}"
-    raise ConfigError(where, key, name, f"one of {known}, or a path that ends in .toml")
+    allowed = f"one of {', '.join(shipped_names(kind))}, or a path that ends in .toml"
+    if named_in is not None:
+        raise ConfigError(named_in, key, name, allowed)
+    raise ConfigError(f"{kind} {name}", "", None, allowed)

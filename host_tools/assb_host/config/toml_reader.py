@@ -21,9 +21,9 @@ def read_toml(path: Path) -> dict:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigError(path, "", None, "a readable file", error.strerror or str(error)) from None
+        raise ConfigError(path, "", error.strerror or str(error), "a file that can be read") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(path, "", None, "TOML, https://toml.io", str(error)) from None
+        raise ConfigError(path, "", str(error), "TOML, see https://toml.io") from None
 
 
 def convert(raw: dict, struct, path: Path):
