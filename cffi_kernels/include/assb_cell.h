@@ -20,7 +20,7 @@ typedef struct {
     double contact_ohm_cm2; /* interfaces, at reference_k and contact_pressure_mpa */
     double contact_activation_ev;
     double contact_pressure_mpa;
-    double contact_exponent; /* contact resistance goes as pressure^-exponent ... */
+    double contact_exponent;  /* contact resistance goes as pressure^-exponent ... */
     double contact_floor_mpa; /* ... down to this pressure */
     double layers;            /* electrode layers in parallel, on top of each other */
     double layer_area_cm2;

@@ -9,14 +9,14 @@
 
 /* cdef begin */
 typedef struct {
-    double stiffness_mpa_per_um;          /* frame, spring and cell in series */
-    double viscous_frac[ASSB_VISCOUS];    /* share of the elastic stress that relaxes away */
-    double viscous_tau_s[ASSB_VISCOUS];   /* in this time */
-    double creep_um_per_s;                /* permanent loss of height at creep_pressure_mpa ... */
-    double creep_pressure_mpa;            /* ... growing as pressure^creep_exponent */
+    double stiffness_mpa_per_um;        /* frame, spring and cell in series */
+    double viscous_frac[ASSB_VISCOUS];  /* share of the elastic stress that relaxes away */
+    double viscous_tau_s[ASSB_VISCOUS]; /* in this time */
+    double creep_um_per_s;              /* permanent loss of height at creep_pressure_mpa ... */
+    double creep_pressure_mpa;          /* ... growing as pressure^creep_exponent */
     double creep_exponent;
-    double piston_um_per_s_mpa;           /* speed per MPa beyond friction; 0: no piston, the gap moves by its rate only */
-    double piston_friction_mpa;           /* stiction: the piston holds while |P - drive| is below it */
+    double piston_um_per_s_mpa; /* speed per MPa beyond friction; 0: no piston, the gap moves by its rate only */
+    double piston_friction_mpa; /* stiction: the piston holds while |P - drive| is below it */
 } assb_stack_params;
 
 typedef struct {

@@ -11,8 +11,9 @@ typedef ASSB_EST(sample) sample_t;
 
 enum { SOC, V1, V2, HYS, LEAK };
 
-#define PRESSURE_ZERO_MPA ((real)-1.0)   /* a load cell's zero may be off */
-#define VARIANCE_FLOOR ((real)1e-14)     /* rounding must not make a variance negative */
+#define PRESSURE_ZERO_MPA (-(real)1) /* a load cell may read a little below zero */
+#define VARIANCE_FLOOR ((real)1e-14) /* rounding must not make a variance negative */
+#define BEND_WEIGHT ((real)20)
 #define SETTLING_S ((real)10)
 #define SETTLING_SOC_SIGMA ((real)0.1)
 #define HYSTERESIS_UNKNOWN ((real)0.333) /* variance of a uniform -1..1 */
@@ -229,7 +230,8 @@ static void measurement_update(const params_t *p, state_t *s, const sample_t *in
     h[LEAK] = -s->r0_ohm;
     o.drop_v = s->r0_ohm * in->current_a;
     o.ohm_var = p->overvoltage_sigma_frac * p->overvoltage_sigma_frac;
-    o.noise_var = p->voltage_sigma_v * p->voltage_sigma_v;
+    real bend_v = (p->docv_v[knot + 1] - p->docv_v[knot]) * (ASSB_OCV_POINTS - 1) * s->covariance[SOC][SOC];
+    o.noise_var = p->voltage_sigma_v * p->voltage_sigma_v + BEND_WEIGHT * bend_v * bend_v;
     const real *ohm = s->resistance_cross;
     for (int i = 0; i < ASSB_STATES; i++) {
         const real *row = s->covariance[i];
@@ -239,7 +241,8 @@ static void measurement_update(const params_t *p, state_t *s, const sample_t *in
     real seen = ohm[0] * h[0] + ohm[1] + ohm[2] + ohm[3] * h[3] + ohm[4] * h[4];
     real ohm_part = o.drop_v * (seen + o.ohm_var * o.drop_v);
     real var = c[0] * h[0] + c[1] + c[2] + c[3] * h[3] + c[4] * h[4] + ohm_part + o.noise_var;
-    real innovation_v = in->voltage_v - (ocv_v + h[HYS] * s->hysteresis + s->v1_v + s->v2_v + s->r0_ohm * (in->current_a - s->leak_a));
+    real innovation_v =
+        in->voltage_v - (ocv_v + h[HYS] * s->hysteresis + s->v1_v + s->v2_v + s->r0_ohm * (in->current_a - s->leak_a));
     s->innovation_v = innovation_v;
     s->innovation_var = var;
 
@@ -277,11 +280,14 @@ static int rises(const real *axis, int count)
 int ASSB_EST(check)(const params_t *p)
 {
     const real *all = (const real *)p;
-    const real positive[] = {p->capacity_ah,     p->coulombic_efficiency_frac, p->tau1_s,
-                             p->tau2_s,          p->voltage_sigma_v,           p->leak_sigma_a,
-                             p->leak_tau_s,      p->gate_sigmas,               p->adapt_tau_s,
-                             p->adapt_max,       p->current_max_a,             p->dt_max_s,
-                             p->hysteresis_rate, p->pressure_max_mpa,          p->rc_sigma_v};
+    const real positive[] = {p->capacity_ah,     p->coulombic_efficiency_frac,
+                             p->tau1_s,          p->tau2_s,
+                             p->voltage_sigma_v, p->leak_sigma_a,
+                             p->leak_tau_s,      p->gate_sigmas,
+                             p->adapt_tau_s,     p->adapt_max,
+                             p->current_max_a,   p->dt_max_s,
+                             p->hysteresis_rate, p->pressure_max_mpa,
+                             p->rc_sigma_v};
     for (size_t k = 0; k < sizeof *p / sizeof *all; k++)
         if (!(all[k] - all[k] == 0))
             return ASSB_BAD_PARAMETER;
@@ -339,7 +345,7 @@ int ASSB_EST(step)(const params_t *p, state_t *s, const sample_t *in)
     return status;
 }
 
-static void write_results(const ASSB_EST(results) * out, const state_t *s, int status, long k)
+static void write_results(const ASSB_EST(results) *out, const state_t *s, int status, long k)
 {
     const struct {
         real *column;
@@ -363,7 +369,7 @@ static void write_results(const ASSB_EST(results) * out, const state_t *s, int s
         out->status[k] = status;
 }
 
-long ASSB_EST(run)(const params_t *p, state_t *s, const ASSB_EST(columns) * in, const ASSB_EST(results) * out, long n)
+long ASSB_EST(run)(const params_t *p, state_t *s, const ASSB_EST(columns) *in, const ASSB_EST(results) *out, long n)
 {
     long refused = 0;
     for (long k = 0; k < n; k++) {

@@ -18,7 +18,8 @@ static double pressure_mpa(const assb_stack_params *p, const assb_stack_state *s
 
 /* Beyond friction the piston runs at a speed proportional to the excess, and its own travel removes the excess:
  * d(excess)/dt = -k mobility excess. Below friction it sticks. */
-static void move_piston(const assb_stack_params *p, assb_stack_state *s, double height_um, double drive_mpa, double dt_s)
+static void move_piston(const assb_stack_params *p, assb_stack_state *s, double height_um, double drive_mpa,
+                        double dt_s)
 {
     double excess = pressure_mpa(p, s, height_um) - drive_mpa;
     if (p->piston_um_per_s_mpa <= 0 || fabs(excess) <= p->piston_friction_mpa)

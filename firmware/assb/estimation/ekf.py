@@ -17,6 +17,8 @@ R0 is wrong by an unknown constant factor of 1-sigma overvoltage_sigma_frac. It 
 filter): `_cross` is its covariance with the states. Taken as white noise instead, a steady current would teach the
 filter a false leak. Its sensitivity is R0 * current_a, without the estimated leak: a sensitivity that moved with the
 estimate would make the error look observable, and did (5 sigma false leaks in simulation).
+The bend of the OCV over the SOC's own uncertainty, d2OCV/dSOC2 var(SOC), counts as noise (second-order filter; its
+persistence is in BEND_WEIGHT): near a knee a first-order filter takes it for a leak.
 A fading mean of the normalised innovation squared raises the drifts, within adapt_max, while the model does not
 explain the voltage. An innovation beyond gate_sigmas corrects nothing, but each one admits that the leak may have
 jumped by leak_sigma_a: an outlier is lost, a short that stays is believed after a few samples. In the first seconds
@@ -40,8 +42,9 @@ SOC, V1, V2, HYS, LEAK = 0, 1, 2, 3, 4
 STATES = (0, 1, 2, 3, 4)
 DRIVEN = (0, 1, 2, 3)  # the states that the leak drives
 
-PRESSURE_ZERO_MPA = -1.0  # a load cell's zero may be off
+PRESSURE_ZERO_MPA = -1.0  # a load cell may read a little below zero
 VARIANCE_FLOOR = 1e-14  # rounding must not make a variance negative
+BEND_WEIGHT = 20.0  # 1/2 for one sample, 40 times that as the bend's error stays for seconds (assumption)
 SETTLING_S = 10.0  # after a reset (assumption)
 SETTLING_SOC_SIGMA = 0.1  # jump of SOC that each sample beyond the gate admits meanwhile (assumption)
 HYSTERESIS_UNKNOWN = 0.333  # variance of a uniform -1..1
@@ -339,7 +342,8 @@ class Ekf:
         h[LEAK] = -self.r0_ohm
         drop_v = self.r0_ohm * current_a
         ohm_var = self._overvoltage_sigma_frac * self._overvoltage_sigma_frac
-        noise_var = self._voltage_sigma_v * self._voltage_sigma_v
+        bend_v = (p[at + 1] - p[at]) * LAST_KNOT * self._covariance[SOC][SOC]
+        noise_var = self._voltage_sigma_v * self._voltage_sigma_v + BEND_WEIGHT * bend_v * bend_v
         for i in STATES:
             row = self._covariance[i]
             b[i] = row[0] * h[0] + row[1] + row[2] + row[3] * h[3] + row[4] * h[4]
