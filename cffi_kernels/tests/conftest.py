@@ -1,0 +1,49 @@
+"""One invented Ah-class cell, as the simulation has it and as an estimator believes it."""
+
+import math
+
+import pytest
+from assb.estimation import parameters
+from assb_kernels import Cell, CellParams
+
+CAPACITY_AH = 0.6
+TEMPERATURE_DEGC = [7.0 * k for k in range(parameters.TEMPERATURE_POINTS)]
+PRESSURE_MPA = [0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 25.0, 75.0]
+
+
+def ocv_v(soc: float) -> float:
+    """Rises everywhere; steep when empty, as a layered oxide is."""
+    return 3.35 + 0.85 * soc + 0.12 * math.tanh((soc - 0.1) / 0.05) + 0.03 * math.sin(9 * soc)
+
+
+@pytest.fixture(scope="session")
+def cell_params() -> CellParams:
+    return CellParams(
+        capacity_ah=CAPACITY_AH,
+        ocv_v=[ocv_v(k / 128) for k in range(129)],
+        layers=4,
+        layer_area_cm2=22.0,
+        piston_um_per_s_mpa=5.0,
+        piston_friction_mpa=0.1,
+    )
+
+
+@pytest.fixture(scope="session")
+def believed(cell_params: CellParams) -> dict:
+    """Right in OCV and R0; two RC pairs for the cell's three."""
+    cell = Cell(cell_params)
+    warm = [cell.r0_at_ohm(t, 5.0) / cell.r0_at_ohm(25.0, 5.0) for t in TEMPERATURE_DEGC]
+    return {
+        "capacity_ah": CAPACITY_AH,
+        "ocv_v": list(cell_params.ocv_v),
+        "r0_temperature_degc": TEMPERATURE_DEGC,
+        "r0_pressure_mpa": PRESSURE_MPA,
+        "r0_ohm": [cell.r0_at_ohm(t, p) for t in TEMPERATURE_DEGC for p in PRESSURE_MPA],
+        "r1_ohm": [0.010 * factor for factor in warm],
+        "r2_ohm": [0.018 * factor for factor in warm],
+        "tau1_s": 2.2,
+        "tau2_s": 60.0,
+        "voltage_sigma_v": 0.001,
+        "leak_sigma_a": CAPACITY_AH / 20,
+        "current_max_a": 10.0,
+    }
