@@ -8,7 +8,7 @@ from assb_kernels import Cell, CellParams
 
 CAPACITY_AH = 0.6
 TEMPERATURE_DEGC = [7.0 * k for k in range(parameters.TEMPERATURE_POINTS)]
-PRESSURE_MPA = [0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 25.0, 75.0]
+PRESSURE_MPA = [0.5 * 1.7**k for k in range(parameters.PRESSURE_POINTS)]  # geometric: 0.5 .. 20.5
 
 
 def ocv_v(soc: float) -> float:
