@@ -14,7 +14,7 @@ from .control.stack_pressure import StackPressure
 from .control.supervisor import Supervisor
 from .port.clock import ESTIMATE, FAST, GC, SLICE, spent_us
 from .port.heap import collect, free_b
-from .protocol import schema
+from .protocol import tables
 from .protocol.frame import FrameWriter
 from .settings import Settings
 from .signals import Events, Signals
@@ -40,7 +40,7 @@ class App:
         self.cell_count = settings("cells_in_series") if config else 0
         self.signals = Signals(self.cell_count, now_ms)
         self.events = Events()
-        self.writer = FrameWriter(schema.schema_id())
+        self.writer = FrameWriter(tables.schema_id())
         self.telemetry = Telemetry(self.signals, self.events, self.writer, console, now_ms)
         self.protection = Protection(self.signals, config.limits if config else (), self.events)
         self.supervisor = Supervisor(_timeouts_ms(settings), settings("precharge_ms"), self.events, now_ms)
@@ -48,13 +48,16 @@ class App:
             settings("charge_current_max_ma"), settings("discharge_current_max_ma"), settings("derate_ppm")
         )
         self.pressure = StackPressure(settings)
+        columns = tables.positions(tables.CELL_SIGNALS)
         self.cells = [
-            CellWatch(cell, config.estimator, settings, self.signals, self.events) for cell in range(self.cell_count)
+            CellWatch(cell, config.estimator, settings, self.signals, self.events, columns)
+            for cell in range(self.cell_count)
         ]
         self.commands = ConsoleCommands(self, console, self.writer.crc)
         self.reset_wanted = False
         self.ready = False  # every channel gave valid data; part of the self-test
         self._rest_ua = 1000 * settings("rest_current_ma")
+        self._press_hold_ms = settings("press_hold_ms")
         self._lapse_stops = settings("lease_lapse_stops")
         self.requests = 0  # supervisor conditions asked for by commands, taken at the next fast tick
         self.lease_ms = 0
@@ -74,7 +77,7 @@ class App:
         self._slots = self._plan(settings("slow_period_ms") // self._fast_ms)
         self._slot = 0
         board.attach(self.signals, self.cells, self.events)
-        self.events.push(schema.EV_BOOT, record.reset_cause, record.boot_count)
+        self.events.push(tables.EV_BOOT, record.reset_cause, record.boot_count)
         self.send_hello()
 
     def _index(self):
@@ -102,6 +105,14 @@ class App:
         self._s_slice_worst = pack("slice_worst_us")
         self._s_late_worst = pack("late_worst_us")
         self._s_gc_worst = pack("gc_worst_us")
+        self._s_target = pack("pressure_target_kpa")
+        self._s_applied = pack("pressure_command_kpa")
+        self._s_heap_free = pack("heap_free_b")
+        self._s_heap_low = pack("heap_low_b")
+        self._s_bus_errors = pack("bus_error_count")
+        self._s_drops = pack("frame_drop_count")
+        self._s_rx_errors = pack("rx_error_count")
+        self._s_commands = pack("command_count")
 
     def _plan(self, slot_count):
         """Slices of the slow tick, spread over its fast ticks; a slot may hold several when cells are many."""
@@ -117,7 +128,9 @@ class App:
         """Parameters changed: everything that copied one takes it again."""
         self.telemetry.tune(self.settings)
         self.pressure.tune(self.settings)
-        self.signals.put(self.signals.pack("pressure_target_kpa"), self.pressure.target_kpa, self.clock.now_ms())
+        for cell in self.cells:
+            cell.tune()
+        self.signals.put(self._s_target, self.pressure.target_kpa, self.clock.now_ms())
 
     def step(self, now_ms):
         """Do what is due at `now_ms`; returns when to come again (ms ticks)."""
@@ -162,7 +175,7 @@ class App:
         supervisor.step(self._conditions(now_ms), protection.blocked, now_ms)
         self.derating.update(supervisor.charge, supervisor.discharge, protection.derate_bits)
         if supervisor.main != signals.value[self._s_command]:
-            self.events.push(schema.EV_CONTACTOR_COMMAND, supervisor.main, 0)
+            self.events.push(tables.EV_CONTACTOR_COMMAND, supervisor.main, 0)
         self.board.apply(supervisor.main, supervisor.precharge, supervisor.charge, supervisor.discharge)
         self._publish(now_ms)
 
@@ -191,7 +204,7 @@ class App:
         signals = self.signals
         closed = self.board.contactor_closed()
         if closed != signals.value[self._s_closed]:
-            self.events.push(schema.EV_CONTACTOR, closed, 0)
+            self.events.push(tables.EV_CONTACTOR, closed, 0)
         signals.put(self._s_closed, closed, now_ms)
         mismatch = 1 if closed != self.supervisor.main else 0
         signals.put(self._s_mismatch, mismatch, now_ms)
@@ -204,7 +217,7 @@ class App:
         self.signals.put(self._s_lease, age_ms, now_ms)
         if age_ms <= self.lease_ms:
             return 0
-        self.events.push(schema.EV_LEASE, self.lease_ms, 0)
+        self.events.push(tables.EV_LEASE, self.lease_ms, 0)
         self.lease_ms = 0
         return sv.STOP if self._lapse_stops else 0
 
@@ -220,7 +233,7 @@ class App:
         put(self._s_warn, protection.warn_bits, now_ms)
         put(self._s_derate, protection.derate_bits, now_ms)
         put(self._s_trip, protection.trip_bits, now_ms)
-        put(self._s_ticks, (signals.value[self._s_ticks] + 1) & schema.INT30_MAX, now_ms)
+        put(self._s_ticks, (signals.value[self._s_ticks] + 1) & tables.INT30_MAX, now_ms)
 
     # ---- slow tick ----
 
@@ -255,7 +268,7 @@ class App:
         self._regulating = self.supervisor.regulate and measured
         if command_kpa != applied_kpa:
             self.board.command_kpa(command_kpa)
-        signals.put(signals.pack("pressure_command_kpa"), self.board.applied_kpa(), now_ms)
+        signals.put(self._s_applied, self.board.applied_kpa(), now_ms)
         self._hold_window(pressure_kpa, measured, now_ms)
 
     def _hold_window(self, pressure_kpa, measured, now_ms):
@@ -265,7 +278,7 @@ class App:
             self._pressed_since_ms = now_ms
             self._pressed = False
         else:
-            self._pressed = elapsed_ms(now_ms, self._pressed_since_ms) >= self.settings("press_hold_ms")
+            self._pressed = elapsed_ms(now_ms, self._pressed_since_ms) >= self._press_hold_ms
 
     def _slice_telemetry(self, now_ms):
         signals = self.signals
@@ -273,25 +286,25 @@ class App:
         for cell in self.cells:
             stage = max(stage, cell.fusion.stage)
         signals.put(self._s_stage, stage, now_ms)
-        put, pack = signals.put, signals.pack
-        put(pack("bus_error_count"), self.board.bus_error_count(), now_ms)
-        put(pack("frame_drop_count"), (self.telemetry.drop_count + self.events.drop_count) & schema.INT30_MAX, now_ms)
-        put(pack("rx_error_count"), self.commands.error_count + self.console.dropped_line_count, now_ms)
-        put(pack("command_count"), self.commands.command_count, now_ms)
+        put = signals.put
+        put(self._s_bus_errors, self.board.bus_error_count(), now_ms)
+        put(self._s_drops, (self.telemetry.drop_count + self.events.drop_count) & tables.INT30_MAX, now_ms)
+        put(self._s_rx_errors, self.commands.error_count + self.console.dropped_line_count, now_ms)
+        put(self._s_commands, self.commands.command_count, now_ms)
         self.telemetry.send_due(now_ms)
 
     def _slice_housekeeping(self, now_ms):
         """Collect garbage at a chosen moment, note the low water before it, feed the watchdog: the loop has gone round."""
         clock, signals = self.clock, self.signals
         left_b = free_b()
-        low = signals.pack("heap_low_b")
+        low = self._s_heap_low
         if not signals.valid[low] or left_b < signals.value[low]:
             signals.put(low, left_b, now_ms)
         start_us = clock.now_us()
         collect()
         clock.cost(GC)
         self._worst(self._s_gc_worst, spent_us(clock.now_us(), start_us), now_ms)
-        signals.put(signals.pack("heap_free_b"), free_b(), now_ms)
+        signals.put(self._s_heap_free, free_b(), now_ms)
         self.watchdog.feed()
         if not self._healthy and elapsed_ms(now_ms, self._started_ms) > HEALTHY_MS:
             self._healthy = True
@@ -303,7 +316,7 @@ class App:
         self.lease_ms = lease_ms
         self._lease_since_ms = now_ms
         self.requests |= sv.ARM
-        self.events.push(schema.EV_ARMED, lease_ms, 0)
+        self.events.push(tables.EV_ARMED, lease_ms, 0)
 
     def renew_lease(self, now_ms):
         """False when there is no lease to renew: it lapsed, or nobody armed."""
@@ -315,22 +328,22 @@ class App:
     def stop(self):
         self.lease_ms = 0
         self.requests |= sv.STOP
-        self.events.push(schema.EV_STOPPED, 0, 0)
+        self.events.push(tables.EV_STOPPED, 0, 0)
 
     def clear(self):
         """Clear what may be cleared; returns the bits of the rows that stay tripped."""
         left = self.protection.clear()
         self.requests |= sv.CLEARED
-        self.events.push(schema.EV_FAULTS_CLEARED, left, 0)
+        self.events.push(tables.EV_FAULTS_CLEARED, left, 0)
         return left
 
     def send_hello(self):
         writer, config = self.writer, self.config
         from . import VERSION
 
-        writer.begin(schema.HELLO, self.telemetry.flags, self.clock.now_ms())
+        writer.begin(tables.HELLO, self.telemetry.flags, self.clock.now_ms())
         put = writer.put
-        put(1, schema.PROTOCOL_VERSION)
+        put(1, tables.PROTOCOL_VERSION)
         put(4, writer.schema_id)
         for part in VERSION:
             put(1, part)
@@ -348,11 +361,11 @@ class App:
 
     def send_schema(self):
         writer = self.writer
-        for at, message in enumerate(schema.MESSAGES):
-            writer.begin(schema.SCHEMA, self.telemetry.flags, self.clock.now_ms())
+        for at, message in enumerate(tables.rows(tables.MESSAGES)):
+            writer.begin(tables.SCHEMA, self.telemetry.flags, self.clock.now_ms())
             writer.put(1, at)
-            writer.put(1, len(schema.MESSAGES))
-            text = schema.message_text(message)
+            writer.put(1, tables.count(tables.MESSAGES))
+            text = tables.message_text(message)
             writer.put_text(text, len(text))
             self.telemetry.send(writer.end())
 
@@ -362,62 +375,8 @@ class App:
 
 
 def _timeouts_ms(settings):
-    timeouts = [0] * len(schema.STATES)
+    timeouts = [0] * len(sv.OUTPUTS)
     timeouts[sv.SELFTEST] = settings("self_test_timeout_ms")
     timeouts[sv.ARMED] = settings("press_timeout_ms")
     timeouts[sv.PRECHARGE] = settings("precharge_ms") + settings("contactor_timeout_ms")
     return timeouts
-
-
-def read_config(path="/config.bin"):
-    """(Config, 0), or (None, status): -1 no file, -2 an image that this firmware does not understand (why is printed)."""
-    from .protocol.image import ImageError, decode
-
-    try:
-        with open(path, "rb") as file:
-            return decode(file.read()), 0
-    except OSError:
-        return None, -1
-    except ImageError as error:
-        print(error)
-        return None, -2
-
-
-def run(app):
-    """The main loop; returns when a reset is wanted."""
-    clock = app.clock
-    while not app.reset_wanted:
-        clock.sleep_until(app.step(clock.now_ms()))
-
-
-def main():
-    """Build everything from /config.bin and run until a reset. Whatever ends the loop, the outputs go off first."""
-    import sys
-
-    import machine
-
-    from .board import Board, NoBoard
-    from .port.boot_record import BootRecord
-    from .port.clock import Clock
-    from .port.console import Console
-    from .port.watchdog import Watchdog
-
-    record = BootRecord()
-    config, status = read_config()
-    collect()
-    board = NoBoard()
-    watchdog = Watchdog(config.parameter("watchdog_ms") if config else 0)
-    try:
-        board = Board(config) if config else board
-        watchdog.feed()
-        run(App(board, config, status, Clock(), Console(), watchdog, record))
-    except KeyboardInterrupt:
-        board.apply(0, 0, 0, 0)
-        watchdog.keep_alive()
-        print("assb: stopped by Ctrl-C, outputs are off")
-        return
-    except Exception as error:
-        board.apply(0, 0, 0, 0)
-        record.crashed()
-        sys.print_exception(error)
-    machine.reset()

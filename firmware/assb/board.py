@@ -13,9 +13,8 @@ from .drivers.mcp4725 import MCP4725
 from .drivers.nau7802 import NAU7802
 from .drivers.status import CONFIG_LOST, NOT_READY
 from .drivers.tmp117 import TMP117
-from .protocol import schema
+from .protocol import tables
 
-_ROW_AT = schema.index_of(schema.LIMIT_ROWS)
 _TRIP = 6  # column of a limit row
 
 
@@ -94,7 +93,7 @@ class Board:
 
     def _program_alerts(self, monitor, instance):
         """The comparators trip at the same levels as the rows, without waiting for a tick."""
-        trip = {name: self._limits[at][_TRIP] for name, at in _ROW_AT.items()}
+        trip = {row[1]: limit[_TRIP] for row, limit in zip(tables.rows(tables.LIMIT_ROWS), self._limits)}
         monitor.set_alert_limits(
             undervoltage_uv=trip["cell_undervoltage"],
             overvoltage_uv=trip["cell_overvoltage"],
@@ -136,7 +135,7 @@ class Board:
         self._s_voltages = [signals.cell(cell, "voltage_uv") for cell in range(len(cells))]
         self._count = min(len(cells), len(self._monitors))
         for number, error in self._failures:
-            events.push(schema.EV_BUS, number, 0)
+            events.push(tables.EV_BUS, number, 0)
             print(error)
 
     def sample(self, now_ms):
@@ -237,7 +236,7 @@ class Board:
         for device in self._monitors + self._thermometers + [self._load_cell, self._regulator]:
             if device is not None:
                 count += device.error_count
-        return count & schema.INT30_MAX
+        return count & tables.INT30_MAX
 
 
 def _output(pin):

@@ -5,7 +5,8 @@ from .detection.fusion import Fusion
 from .detection.leak import Leak
 from .estimation.ekf import Ekf
 from .estimation.mean import Means
-from .protocol import schema
+from .protocol import tables
+from .signals import CELL_COUNT, PACK_COUNT
 from .ticks import elapsed_ms
 
 TWIN, NATIVE = 0, 1
@@ -19,13 +20,15 @@ class CellWatch:
 
     kernel_kind = TWIN
 
-    def __init__(self, cell, flat, settings, signals, events):
+    def __init__(self, cell, flat, settings, signals, events, columns):
+        """`columns`: {name: position} of the cell signals, shared by all cells."""
         self.cell = cell
         self.ekf = Ekf(flat)
         self.dips = Dips(settings)
         self.leak = Leak(settings)
         self.fusion = Fusion(settings)
         self._settings = settings
+        self.tune()
         self._signals = signals
         self._events = events
         self._means = Means(2)
@@ -36,13 +39,20 @@ class CellWatch:
         self._moved_kpa = 0
         self._step_ua = settings("capacity_uah") // STEP_FRACTION
         self._rest_ua = 1000 * settings("rest_current_ma")
-        self._s = {row[1]: signals.cell(cell, row[1]) for row in schema.CELL_SIGNALS}
+        self._columns = columns
+        self._base = PACK_COUNT + cell * CELL_COUNT
+        self._s_voltage = self._at("voltage_uv")
         self._s_current = signals.pack("current_ua")
         self._s_temperature = signals.pack("temperature_cdegc")
         self._s_pressure = signals.pack("pressure_kpa")
         self._s_command = signals.pack("pressure_command_kpa")
         self._put("estimator_status", NOT_STARTED, 0)
-        signals.lose(self._s["estimator_status"])
+        signals.lose(self._at("estimator_status"))
+
+    def tune(self):
+        """Take the masks again: they may be set while running."""
+        self._dip_mask_ms = self._settings("dip_mask_ms")
+        self._move_mask_ms = self._settings("move_mask_ms")
 
     def add_sample(self, voltage_uv, current_ua):
         """From the fast tick; allocates nothing."""
@@ -54,9 +64,9 @@ class CellWatch:
         value = signals.value
         dt_ms = elapsed_ms(now_ms, self._step_ms)
         self._step_ms = now_ms
-        if not (signals.valid[self._s["voltage_uv"]] and signals.valid[self._s_current] and signals.valid[self._s_temperature]):
+        if not (signals.valid[self._s_voltage] and signals.valid[self._s_current] and signals.valid[self._s_temperature]):
             return  # the estimator's age grows, its last status stands; stale rows act on the sensors themselves
-        voltage_uv = self._means.take(0, value[self._s["voltage_uv"]])
+        voltage_uv = self._means.take(0, value[self._s_voltage])
         current_ua = self._means.take(1, value[self._s_current])
         pressure_mpa = value[self._s_pressure] / 1000
         if not self._started:
@@ -84,15 +94,15 @@ class CellWatch:
 
     def _detect(self, current_ua, voltage_uv, valid, now_ms):
         value = self._signals.value
-        innovation_uv = value[self._s["innovation_uv"]]
-        leak_ua = value[self._s["leak_ua"]]
+        innovation_uv = value[self._at("innovation_uv")]
+        leak_ua = value[self._at("leak_ua")]
         dips, leak, fusion = self.dips, self.leak, self.fusion
         masked = self._masked(current_ua, now_ms) or not valid
         if dips.update(innovation_uv, current_ua > self._rest_ua, masked, now_ms):
-            self._events.push(schema.EV_DIP, self.cell, dips.depth_uv)
-        leak.update(leak_ua, value[self._s["leak_sigma_ua"]], current_ua, valid, now_ms)
+            self._events.push(tables.EV_DIP, self.cell, dips.depth_uv)
+        leak.update(leak_ua, value[self._at("leak_sigma_ua")], current_ua, valid, now_ms)
         if fusion.update(dips, leak, innovation_uv, voltage_uv, leak_ua, now_ms):
-            self._events.push(schema.EV_STAGE, self.cell, fusion.stage)
+            self._events.push(tables.EV_STAGE, self.cell, fusion.stage)
         self._put("cell_stage", fusion.stage, now_ms)
         self._put("short_mohm", fusion.short_mohm, now_ms)
         self._put("confidence_ppm", fusion.confidence_ppm, now_ms)
@@ -112,13 +122,16 @@ class CellWatch:
             self._moved_kpa = command_kpa
             self._moved_ms = now_ms
         return (
-            elapsed_ms(now_ms, self._current_changed_ms) < self._settings("dip_mask_ms")
-            or elapsed_ms(now_ms, self._moved_ms) < self._settings("move_mask_ms")
+            elapsed_ms(now_ms, self._current_changed_ms) < self._dip_mask_ms
+            or elapsed_ms(now_ms, self._moved_ms) < self._move_mask_ms
         )
 
     def _put(self, name, value, now_ms):
-        self._signals.put(self._s[name], value, now_ms)
+        self._signals.put(self._at(name), value, now_ms)
+
+    def _at(self, name):
+        return self._base + self._columns[name]
 
 
 def _int30(value):
-    return int(min(max(value, schema.INT30_MIN), schema.INT30_MAX))
+    return int(min(max(value, tables.INT30_MIN), tables.INT30_MAX))

@@ -1,7 +1,7 @@
 """Command lines from the host: parsed, checked, answered with one line each. Bad input changes nothing."""
 
 from .control import supervisor as sv
-from .protocol import schema
+from .protocol import tables
 from .protocol.commands import LineError, format_line, parse_int, parse_line
 
 LINES_PER_POLL = 2
@@ -12,7 +12,6 @@ class ConsoleCommands:
         self._app = app
         self._console = console
         self._crc16 = crc16
-        self._rows = {row[0]: row for row in schema.COMMANDS}
         self.command_count = 0
         self.error_count = 0
 
@@ -29,10 +28,10 @@ class ConsoleCommands:
         try:
             name, pairs, checked = parse_line(self._crc16, line)
             reply = self._run(name, pairs, checked, now_ms)
-            self.command_count = (self.command_count + 1) & schema.INT30_MAX
+            self.command_count = (self.command_count + 1) & tables.INT30_MAX
             self._reply("ok", name, pairs, reply)
         except LineError as error:
-            self.error_count = (self.error_count + 1) & schema.INT30_MAX
+            self.error_count = (self.error_count + 1) & tables.INT30_MAX
             self._reply("err", name, pairs, (("reason", error.reason),) + _detail(error.detail))
 
     def _reply(self, kind, name, pairs, reply):
@@ -44,9 +43,7 @@ class ConsoleCommands:
         self._console.write_text(text)
 
     def _run(self, name, pairs, checked, now_ms):
-        if name not in self._rows:
-            raise LineError("unknown_command", "help_lists_them")
-        _, needs_crc, keys = self._rows[name]
+        needs_crc, keys = _command(name)
         for key in pairs:
             if key != "id" and key not in keys:
                 raise LineError("unknown_key", key)
@@ -55,7 +52,7 @@ class ConsoleCommands:
         return getattr(self, "_" + name)(pairs, now_ms)
 
     def _help(self, pairs, now_ms):
-        return (("commands", ",".join([row[0] for row in schema.COMMANDS])),)
+        return (("commands", ",".join([row[0] for row in tables.rows(tables.COMMANDS)])),)
 
     def _hello(self, pairs, now_ms):
         self._app.send_hello()
@@ -80,7 +77,7 @@ class ConsoleCommands:
             raise LineError(refusal, name)
         parameter = app.settings.set(name, value)
         app.tune()
-        app.events.push(schema.EV_PARAMETER, parameter, value)
+        app.events.push(tables.EV_PARAMETER, parameter, value)
         return (("name", name), ("value", app.settings(name)))
 
     def _arm(self, pairs, now_ms):
@@ -89,7 +86,7 @@ class ConsoleCommands:
         if not 1000 <= lease_ms <= app.settings("lease_ms"):
             raise LineError("out_of_range", "lease_ms_1000_to_%d" % app.settings("lease_ms"))
         if app.supervisor.state != sv.SAFE:
-            raise LineError("not_safe", "state_" + schema.STATES[app.supervisor.state])
+            raise LineError("not_safe", "state_" + tables.STATES.split()[app.supervisor.state])
         if app.protection.blocked:
             raise LineError("tripped", "rows_%d" % app.protection.trip_bits)
         app.arm(lease_ms, now_ms)
@@ -109,7 +106,7 @@ class ConsoleCommands:
 
     def _mark(self, pairs, now_ms):
         number = parse_int(pairs.get("number", "0"))
-        self._app.events.push(schema.EV_MARK, number, 0)
+        self._app.events.push(tables.EV_MARK, number, 0)
         return (("number", number),)
 
     def _update(self, pairs, now_ms):
@@ -123,6 +120,14 @@ class ConsoleCommands:
         self._app.safe()
         self._app.reset_wanted = True
         return ()
+
+
+def _command(name):
+    """(needs its CRC, keys) of a command."""
+    for row, needs_crc, keys in tables.rows(tables.COMMANDS):
+        if row == name:
+            return needs_crc, keys.split(",")
+    raise LineError("unknown_command", "help_lists_them")
 
 
 def _needed(pairs, key):

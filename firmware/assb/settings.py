@@ -2,9 +2,7 @@
 
 from array import array
 
-from .protocol import schema
-
-_AT = schema.index_of(schema.PARAMETERS)
+from .protocol import tables
 
 
 class Settings:
@@ -12,18 +10,22 @@ class Settings:
 
     def __init__(self, config):
         """`config.parameter(name)` gives the image's value; None stands for a board without a valid image: defaults."""
-        self._value = array("i", bytes(4 * len(schema.PARAMETERS)))
-        for at, row in enumerate(schema.PARAMETERS):
+        self._value = array("i", bytes(4 * tables.count(tables.PARAMETERS)))
+        for at, row in enumerate(tables.rows(tables.PARAMETERS)):
             self._value[at] = config.parameter(row[1]) if config else row[5]
 
     def __call__(self, name):
-        return self._value[_AT[name]]
+        """Searches the table: modules look a parameter up once and keep it. Raises KeyError."""
+        return self._value[tables.position(tables.PARAMETERS, name)]
 
     def refusal(self, name, value):
         """Why this value may not be set now, as one word for the reply; empty when it may."""
-        if name not in _AT:
+        for row in tables.rows(tables.PARAMETERS):
+            if row[1] == name:
+                break
+        else:
             return "unknown_parameter"
-        _, _, settable, lowest, highest, _ = schema.PARAMETERS[_AT[name]]
+        _, _, settable, lowest, highest, _ = row
         if not settable:
             return "config_image_only"
         if not lowest <= value <= highest:
@@ -34,5 +36,8 @@ class Settings:
 
     def set(self, name, value):
         """Take a value that `refusal` let pass; returns the parameter's id."""
-        self._value[_AT[name]] = value
-        return schema.PARAMETERS[_AT[name]][0]
+        for at, row in enumerate(tables.rows(tables.PARAMETERS)):
+            if row[1] == name:
+                self._value[at] = value
+                return row[0]
+        raise KeyError(name)

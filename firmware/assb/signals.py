@@ -2,20 +2,18 @@
 
 from array import array
 
-from .protocol import schema
+from .protocol import tables
 from .ticks import elapsed_ms
 
-_PACK = schema.index_of(schema.PACK_SIGNALS)
-_CELL = schema.index_of(schema.CELL_SIGNALS)
-_PACK_COUNT = len(schema.PACK_SIGNALS)
-_CELL_COUNT = len(schema.CELL_SIGNALS)
+PACK_COUNT = tables.count(tables.PACK_SIGNALS)
+CELL_COUNT = tables.count(tables.CELL_SIGNALS)
 
 
 class Signals:
     """`value[i]`, `stamp_ms[i]`, `valid[i]`: pack signals first, then the signals of each cell."""
 
     def __init__(self, cell_count, now_ms=0):
-        count = _PACK_COUNT + cell_count * _CELL_COUNT
+        count = PACK_COUNT + cell_count * CELL_COUNT
         self.cell_count = cell_count
         self.value = array("i", bytes(4 * count))
         self.stamp_ms = array("i", bytes(4 * count))
@@ -24,14 +22,14 @@ class Signals:
             self.stamp_ms[index] = now_ms
 
     def pack(self, name):
-        """Index of a pack signal."""
-        return _PACK[name]
+        """Index of a pack signal; look it up once, it searches the table. Raises KeyError."""
+        return tables.position(tables.PACK_SIGNALS, name)
 
     def cell(self, cell, name):
         """Index of a cell's signal; `cell` from 0."""
         if not 0 <= cell < self.cell_count:
             raise IndexError("cell %d of %d" % (cell, self.cell_count))
-        return _PACK_COUNT + cell * _CELL_COUNT + _CELL[name]
+        return PACK_COUNT + cell * CELL_COUNT + tables.position(tables.CELL_SIGNALS, name)
 
     def put(self, index, value, now_ms):
         """A fresh, valid value."""

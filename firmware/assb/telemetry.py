@@ -5,7 +5,8 @@ Every message has its own period; when the console cannot take more, the frame i
 
 from array import array
 
-from .protocol import schema
+from .protocol import tables
+from .signals import CELL_COUNT
 from .ticks import later, until_ms
 
 _SIZES = {"b": 1, "B": 1, "h": 2, "H": 2, "i": 4, "I": 4}
@@ -16,12 +17,11 @@ class _Plan:
     """Where one message's fields lie on the blackboard, and their sizes."""
 
     def __init__(self, row, signals):
-        self.type = row[0]
-        self.period = row[3]
-        self.per_cell = row[2] == schema.SCOPE_CELL
-        index = signals.cell if self.per_cell else None
-        self.first = array("H", [index(0, name) if index else signals.pack(name) for name in row[4]])
-        self.sizes = bytes([_SIZES[schema.code_of(name)] for name in row[4]])
+        self.type, _, scope, self.period, fields = row
+        self.per_cell = scope == "cell"
+        names = fields.split(",")
+        self.first = array("H", [signals.cell(0, name) if self.per_cell else signals.pack(name) for name in names])
+        self.sizes = bytes([_SIZES[tables.signal_code(name)] for name in names])
         self.count = len(self.sizes)
         self.period_ms = 0
         self.due_ms = 0
@@ -36,11 +36,10 @@ class Telemetry:
         self._event = array("i", bytes(20))
         self.flags = 0
         self.drop_count = 0
-        self._stride = len(schema.CELL_SIGNALS)
         self.plans = [
             _Plan(row, signals)
-            for row in schema.MESSAGES
-            if row[2] == schema.SCOPE_PACK or (row[2] == schema.SCOPE_CELL and signals.cell_count)
+            for row in tables.rows(tables.MESSAGES)
+            if row[2] == "pack" or (row[2] == "cell" and signals.cell_count)
         ]
         for plan in self.plans:
             plan.due_ms = now_ms
@@ -66,7 +65,7 @@ class Telemetry:
         writer = self._writer
         value = self._signals.value
         first, sizes = plan.first, plan.sizes
-        offset = cell * self._stride if plan.per_cell else 0
+        offset = cell * CELL_COUNT if plan.per_cell else 0
         writer.begin(plan.type, self.flags, now_ms)
         if plan.per_cell:
             writer.put(1, cell)
@@ -84,7 +83,7 @@ class Telemetry:
         for _ in range(EVENTS_PER_SLICE):
             if not self._console.writable() or not self._events.take(event):
                 return
-            writer.begin(schema.EVENT, self.flags, event[4])
+            writer.begin(tables.EVENT, self.flags, event[4])
             writer.put(1, event[0])
             writer.put(2, event[1])
             writer.put(4, event[2])

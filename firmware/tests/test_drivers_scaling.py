@@ -36,6 +36,12 @@ for _name in ("add", "radd", "sub", "rsub", "mul", "rmul", "lshift", "rlshift", 
     setattr(Int30, f"__{_name}__", _checked(f"__{_name}__"))
 
 
+def tolerance(exact, ratio, bits):
+    """As the docstring of Ratio has it."""
+    half = (bits + 1) // 2
+    return 1 + abs(exact) * Fraction(2) ** (half - 29) + ratio * Fraction(2) ** (2 * half - 29)
+
+
 def test_the_guard_itself_refuses_a_large_product():
     with pytest.raises(OverflowError):
         Int30(1 << 20) * 1024
@@ -59,11 +65,11 @@ def test_temperatures_are_exact_to_half_a_hundredth(code):
 
 
 @given(st.integers(-0x80000, 0x7FFFF), st.integers(160, 1000000), st.integers(0, 1))
-def test_current_scaling_is_exact_to_two_lsb_for_every_shunt(code, shunt_uohm, adc_range):
+def test_current_scaling_keeps_its_stated_error_for_every_shunt(code, shunt_uohm, adc_range):
     lsb_pv = ina228.SHUNT_LSB_PV[adc_range]
     exact = Fraction(code * lsb_pv, shunt_uohm)
     scale = Ratio(lsb_pv, shunt_uohm, 20)
-    assert abs(scale.apply(Int30(code)) - exact) <= max(2, abs(exact) / 1000000)
+    assert abs(scale.apply(Int30(code)) - exact) <= tolerance(exact, Fraction(lsb_pv, shunt_uohm), 20)
 
 
 def _signed_of(bits):
@@ -78,9 +84,8 @@ def test_ratio_stays_within_its_stated_error_or_refuses(bits_value, numerator, d
             Ratio(numerator, denominator, bits)
         return
     exact = Fraction(value * numerator, denominator)
-    unit = max(1, 2 * Fraction(numerator, denominator))  # a ratio above one can't be finer than its steps
-    tolerance = unit + abs(exact) * Fraction(2) ** (bits // 2 - 29)
-    assert abs(Ratio(numerator, denominator, bits).apply(Int30(value)) - exact) <= tolerance
+    error = Ratio(numerator, denominator, bits).apply(Int30(value)) - exact
+    assert abs(error) <= tolerance(exact, Fraction(numerator, denominator), bits)
 
 
 @given(st.integers(-0x80000, 0x7FFFF), st.integers(-0x80000, 0x7FFFF))

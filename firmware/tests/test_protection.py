@@ -37,20 +37,20 @@ class Bench:
         self.now_ms = now_ms
 
     @property
-    def watch(self):
-        return self.protection.watches[0]
+    def level(self):
+        return self.protection.level[0]
 
     def feed(self, value, ticks=1):
         for _ in range(ticks):
             self.signals.put(self.index, value, self.now_ms)
             self._tick()
-        return self.watch.level
+        return self.level
 
     def starve(self, ticks):
         self.signals.lose(self.index)
         for _ in range(ticks):
             self._tick()
-        return self.watch.level
+        return self.level
 
     def _tick(self):
         self.protection.evaluate(self.now_ms)
@@ -128,7 +128,7 @@ def test_recovery_manual_needs_the_reset_level_and_a_clear():
     assert bench.protection.clear() == 1
     assert bench.feed(4200000, 500) == TRIPPED
     assert bench.protection.clear() == 0
-    assert bench.watch.level == CLEAR
+    assert bench.level == CLEAR
 
 
 def test_recovery_reset_is_never_cleared():
@@ -144,7 +144,7 @@ def test_too_many_trips_lock_the_row():
         bench.feed(-10, 20)
         assert bench.feed(2000, 20) == expected
     bench.feed(2000, 1000)
-    assert bench.watch.level == TRIPPED
+    assert bench.level == TRIPPED
 
 
 def test_a_trip_is_one_event_with_its_row_and_value():

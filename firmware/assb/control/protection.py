@@ -9,7 +9,9 @@ Each level is entered after the row's debounce above it, and left below it by th
                 reset level) or reset (not before a restart). After `trips_to_lockout` trips it never leaves.
 """
 
-from ..protocol import schema
+from array import array
+
+from ..protocol import tables
 from ..ticks import elapsed_ms
 
 NO_CHARGE, NO_DISCHARGE, OPEN, LOCKOUT = 1, 2, 4, 8
@@ -24,175 +26,194 @@ ACTION_MASKS = {
 CLEAR, WARNED, DERATED, TRIPPED = 0, 1, 2, 3
 ENABLED, WARNS, DERATES = 1, 2, 4
 AUTO, MANUAL, UNTIL_RESET = 0, 1, 2
-
-
-class Watch:
-    """One row on one signal: its levels (sign turned so that higher is worse) and its state."""
-
-    def __init__(self, row_at, limit, index):
-        _, name, _, _, kind, _, _, action = schema.LIMIT_ROWS[row_at]
-        _, flags, recovery, trips_to_lockout, warn, derate, trip, reset, debounce_ms, recovery_ms = limit
-        sign = -1 if kind == schema.KIND_LOW else 1
-        self.row_at = row_at
-        self.bit = 1 << row_at
-        self.index = index
-        self.stale = kind == schema.KIND_STALE
-        self.connected_only = name in schema.ROWS_WHILE_CONNECTED
-        self.sign = sign
-        self.trip = sign * trip
-        # a level that is not used stands above the trip level, where it is never reached first
-        self.warn = sign * warn if flags & WARNS else self.trip
-        self.derate = sign * derate if flags & DERATES else self.trip
-        self.hysteresis = sign * trip - sign * reset
-        self.debounce_ms = debounce_ms
-        self.recovery = recovery
-        self.recovery_ms = recovery_ms
-        self.trips_to_lockout = trips_to_lockout
-        self.mask = ACTION_MASKS[action]
-        self.level = CLEAR
-        self.trip_count = 0
-        self.timing = 0  # 1 while `since_ms` counts towards `next_level`
-        self.next_level = CLEAR
-        self.since_ms = 0
-        self.within_reset = 1
+_ENTERED = (tables.EV_CLEAR, tables.EV_WARN, tables.EV_DERATE, tables.EV_TRIP)
 
 
 class Protection:
-    """All limit rows of one configuration. `limits` are the rows of the config image, in the schema's order."""
+    """All limit rows of one configuration. `limits` are the rows of the config image, in the order of tables.LIMIT_ROWS.
+
+    A watch is one row on one signal; its columns are arrays, which on a board weigh a fifth of one object per watch.
+    Levels are kept with the sign turned for rows that trip low, so that higher is always worse.
+    """
 
     def __init__(self, signals, limits, events):
         self._signals = signals
         self._events = events
-        self.watches = []
-        for row_at, limit in enumerate(limits):
-            _, _, scope, name = schema.LIMIT_ROWS[row_at][:4]
-            if not limit[1] & ENABLED:
-                continue
-            if scope == schema.SCOPE_PACK:
-                self.watches.append(Watch(row_at, limit, signals.pack(name)))
-            else:
-                for cell in range(signals.cell_count):
-                    self.watches.append(Watch(row_at, limit, signals.cell(cell, name)))
-        self._count = len(self.watches)
+        watched = list(_watched(signals, limits))
+        self.count = count = len(watched)
+        for name in _COLUMNS:
+            setattr(self, name, array("i", bytes(4 * count)))
+        for at, (row_at, row, limit, index) in enumerate(watched):
+            self._fill(at, row_at, row, limit, index)
         self.warn_bits = 0
         self.derate_bits = 0
         self.trip_bits = 0
         self.blocked = 0  # union of the tripped rows' masks
 
+    # columns, one entry per watch
+    row_at: array  # position of its row
+    index: array  # place of its signal on the blackboard
+    sign: array
+    stale: array  # 1: compares the signal's age
+    connected_only: array  # 1: rests while the contactor is commanded open
+    warn: array
+    derate: array
+    trip: array
+    hysteresis: array
+    debounce_ms: array
+    recovery: array
+    recovery_ms: array
+    trips_to_lockout: array
+    mask: array
+    level: array  # state from here on
+    trip_count: array
+    timing: array  # 1 while since_ms counts towards next_level
+    next_level: array
+    since_ms: array
+    within_reset: array
+
+    def _fill(self, at, row_at, row, limit, index):
+        _, flags, recovery, trips_to_lockout, warn, derate, trip, reset, debounce_ms, recovery_ms = limit
+        sign = -1 if row[4] == "low" else 1
+        self.row_at[at] = row_at
+        self.index[at] = index
+        self.sign[at] = sign
+        self.stale[at] = row[4] == "stale"
+        self.connected_only[at] = row[8] == "connected"
+        self.trip[at] = sign * trip
+        # a level that is not used stands at the trip level, where it is never reached first
+        self.warn[at] = sign * (warn if flags & WARNS else trip)
+        self.derate[at] = sign * (derate if flags & DERATES else trip)
+        self.hysteresis[at] = sign * (trip - reset)
+        self.debounce_ms[at] = debounce_ms
+        self.recovery[at] = recovery
+        self.recovery_ms[at] = recovery_ms
+        self.trips_to_lockout[at] = trips_to_lockout
+        self.mask[at] = ACTION_MASKS[row[7]]
+        self.within_reset[at] = 1
+
     def evaluate(self, now_ms, connected=1):
-        """Every row once. Results in warn_bits, derate_bits, trip_bits and blocked. `connected`: contactor commanded closed."""
+        """Every row once, into warn_bits, derate_bits, trip_bits and blocked. `connected`: contactor commanded closed."""
         warn = derate = trip = blocked = 0
-        watches = self.watches
-        for at in range(self._count):
-            watch = watches[at]
-            if connected or not watch.connected_only:
-                self._step(watch, now_ms)
+        for at in range(self.count):
+            if connected or not self.connected_only[at]:
+                self._step(at, now_ms)
             else:
-                self._suspend(watch)
-            if watch.level == TRIPPED:
-                trip |= watch.bit
-                blocked |= watch.mask
-            elif watch.level == DERATED:
-                derate |= watch.bit
-            elif watch.level == WARNED:
-                warn |= watch.bit
+                self._suspend(at)
+            level = self.level[at]
+            if level == TRIPPED:
+                trip |= 1 << self.row_at[at]
+                blocked |= self.mask[at]
+            elif level == DERATED:
+                derate |= 1 << self.row_at[at]
+            elif level == WARNED:
+                warn |= 1 << self.row_at[at]
         self.warn_bits = warn
         self.derate_bits = derate
         self.trip_bits = trip
         self.blocked = blocked
 
-    def _suspend(self, watch):
+    def _suspend(self, at):
         """Not judged now: a trip stays for its recovery, milder levels end."""
-        watch.within_reset = 1
-        watch.timing = 0
-        if watch.level != TRIPPED:
-            watch.level = CLEAR
+        self.within_reset[at] = 1
+        self.timing[at] = 0
+        if self.level[at] != TRIPPED:
+            self.level[at] = CLEAR
 
-    def _step(self, watch, now_ms):
+    def _step(self, at, now_ms):
         signals = self._signals
-        if watch.stale:
-            value = elapsed_ms(now_ms, signals.stamp_ms[watch.index])
-        elif signals.valid[watch.index]:
-            value = watch.sign * signals.value[watch.index]
+        index = self.index[at]
+        if self.stale[at]:
+            value = elapsed_ms(now_ms, signals.stamp_ms[index])
+        elif signals.valid[index]:
+            value = self.sign[at] * signals.value[index]
         else:
             return  # the level that stood stays; the channel's stale row counts its age
-        level = self._level_of(watch, value)
-        watch.within_reset = level < TRIPPED
-        if watch.level == TRIPPED:
-            self._recover(watch, level, now_ms)
+        level = self._level_of(at, value)
+        self.within_reset[at] = level < TRIPPED
+        if self.level[at] == TRIPPED:
+            self._recover(at, level, now_ms)
+        elif level == self.level[at]:
+            self.timing[at] = 0
         else:
-            self._move(watch, level, now_ms)
+            self._move(at, level, now_ms)
 
-    def _level_of(self, watch, value):
+    def _level_of(self, at, value):
         """The level that the value asks for, with each level's hysteresis once it is entered."""
-        held = watch.level
-        back = watch.hysteresis
-        if value >= watch.trip or (held == TRIPPED and value > watch.trip - back):
+        held = self.level[at]
+        trip = self.trip[at]
+        back = self.hysteresis[at]
+        if value >= trip or (held == TRIPPED and value > trip - back):
             return TRIPPED
-        if watch.derate < watch.trip and value >= watch.derate - (back if held >= DERATED else 0):
+        derate = self.derate[at]
+        if derate < trip and value >= derate - (back if held >= DERATED else 0):
             return DERATED
-        if watch.warn < watch.trip and value >= watch.warn - (back if held >= WARNED else 0):
+        warn = self.warn[at]
+        if warn < trip and value >= warn - (back if held >= WARNED else 0):
             return WARNED
         return CLEAR
 
-    def _move(self, watch, level, now_ms):
+    def _move(self, at, level, now_ms):
         """Debounce towards another level; a rise past the level that is being timed starts its own time."""
-        if level == watch.level:
-            watch.timing = 0
-            return
-        if not watch.timing or self._restarts(watch, level):
-            watch.timing = 1
-            watch.since_ms = now_ms
-        watch.next_level = level
-        if elapsed_ms(now_ms, watch.since_ms) < watch.debounce_ms:
-            return
-        watch.timing = 0
-        self._enter(watch, level)
+        next_level = self.next_level[at]
+        held = self.level[at]
+        if not self.timing[at] or level > next_level or (level > held) != (next_level > held):
+            self.timing[at] = 1
+            self.since_ms[at] = now_ms
+        self.next_level[at] = level
+        if elapsed_ms(now_ms, self.since_ms[at]) >= self.debounce_ms[at]:
+            self._enter(at, level)
 
-    def _restarts(self, watch, level):
-        return level > watch.next_level or (level > watch.level) != (watch.next_level > watch.level)
-
-    def _enter(self, watch, level):
-        watch.level = level
-        value = self._reported(watch)
+    def _enter(self, at, level):
+        self.timing[at] = 0
+        self.level[at] = level
         if level == TRIPPED:
-            watch.trip_count += 1
-            self._events.push(schema.EV_TRIP, watch.row_at, value)
-        elif level == DERATED:
-            self._events.push(schema.EV_DERATE, watch.row_at, value)
-        elif level == WARNED:
-            self._events.push(schema.EV_WARN, watch.row_at, value)
-        else:
-            self._events.push(schema.EV_CLEAR, watch.row_at, value)
+            self.trip_count[at] += 1
+        signals, events = self._signals, self._events
+        index = self.index[at]
+        value = elapsed_ms(events.now_ms, signals.stamp_ms[index]) if self.stale[at] else signals.value[index]
+        events.push(_ENTERED[level], self.row_at[at], value)
 
-    def _reported(self, watch):
-        signals = self._signals
-        if watch.stale:
-            return elapsed_ms(self._events.now_ms, signals.stamp_ms[watch.index])
-        return signals.value[watch.index]
-
-    def _recover(self, watch, level, now_ms):
-        if level == TRIPPED or watch.recovery != AUTO or self.locked(watch):
-            watch.timing = 0
+    def _recover(self, at, level, now_ms):
+        if level == TRIPPED or self.recovery[at] != AUTO or self.locked(at):
+            self.timing[at] = 0
             return
-        if not watch.timing:
-            watch.timing = 1
-            watch.since_ms = now_ms
-        if elapsed_ms(now_ms, watch.since_ms) >= watch.recovery_ms:
-            watch.timing = 0
-            self._enter(watch, CLEAR)
+        if not self.timing[at]:
+            self.timing[at] = 1
+            self.since_ms[at] = now_ms
+        if elapsed_ms(now_ms, self.since_ms[at]) >= self.recovery_ms[at]:
+            self._enter(at, CLEAR)
 
-    def locked(self, watch):
-        return watch.trips_to_lockout and watch.trip_count >= watch.trips_to_lockout
+    def locked(self, at):
+        """Tripped too often: only a restart helps."""
+        return self.trips_to_lockout[at] != 0 and self.trip_count[at] >= self.trips_to_lockout[at]
 
     def clear(self):
         """The user's deliberate clear: manual rows whose value is back within the reset level. Returns the bits left."""
         left = 0
-        for watch in self.watches:
-            if watch.level != TRIPPED:
+        for at in range(self.count):
+            if self.level[at] != TRIPPED:
                 continue
-            if watch.recovery == MANUAL and watch.within_reset and not self.locked(watch):
-                self._enter(watch, CLEAR)
+            if self.recovery[at] == MANUAL and self.within_reset[at] and not self.locked(at):
+                self._enter(at, CLEAR)
             else:
-                left |= watch.bit
+                left |= 1 << self.row_at[at]
         return left
+
+
+_COLUMNS = (
+    "row_at", "index", "sign", "stale", "connected_only", "warn", "derate", "trip", "hysteresis", "debounce_ms", "recovery",
+    "recovery_ms", "trips_to_lockout", "mask", "level", "trip_count", "timing", "next_level", "since_ms", "within_reset",
+)  # fmt: skip
+
+
+def _watched(signals, limits):
+    """(position, row, limit, blackboard index) of every enabled row, once per cell where its scope says so."""
+    for row_at, row in enumerate(tables.rows(tables.LIMIT_ROWS)):
+        if row_at >= len(limits) or not limits[row_at][1] & ENABLED:
+            continue
+        if row[2] == "pack":
+            yield row_at, row, limits[row_at], signals.pack(row[3])
+        else:
+            for cell in range(signals.cell_count):
+                yield row_at, row, limits[row_at], signals.cell(cell, row[3])

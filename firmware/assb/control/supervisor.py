@@ -4,7 +4,7 @@ The first row that matches wins, so the order of the rows is their priority: loc
 What a state allows the outputs is one table; limit rows can only take away from it.
 """
 
-from ..protocol import schema
+from ..protocol import tables
 from ..ticks import elapsed_ms
 from .protection import LOCKOUT as ROW_LOCKOUT
 from .protection import NO_CHARGE, NO_DISCHARGE
@@ -78,7 +78,6 @@ OUTPUTS = (
     (0, 0, 0, 0, 0),  # LOCKOUT
     (0, 0, 0, 0, 0),  # MAINTENANCE
 )
-assert len(OUTPUTS) == len(schema.STATES)
 
 
 class Supervisor:
@@ -105,7 +104,7 @@ class Supervisor:
             conditions |= BLOCKED
         to = self.next_state(self.state, conditions)
         if to != self.state:
-            self._events.push(schema.EV_STATE, self.state, to)
+            self._events.push(tables.EV_STATE, self.state, to)
             self.state = to
             self.since_ms = now_ms
         self._allow(blocked, now_ms)

@@ -3,8 +3,8 @@
     header  magic 8s | layout u16 | schema_id u32 | body_length u32 | crc32(body) u32
     body    sections: tag u8 | length u16 | bytes          each tag once, any order, all little-endian
       1 names       board, pack, cell: length u8, UTF-8 of at most 15 bytes
-      2 parameters  (id u16, value i32)          every row of schema.PARAMETERS once
-      3 limits      LIMIT_FORMAT                 every row of schema.LIMIT_ROWS once
+      2 parameters  (id u16, value i32)          every row of tables.PARAMETERS once
+      3 limits      LIMIT_FORMAT                 every row of tables.LIMIT_ROWS once
       4 devices     DEVICE_FORMAT                what is wired to the board, see DEVICE_KINDS
       5 estimator   f32 …                        the flat layout of assb.estimation.parameters
 
@@ -17,10 +17,10 @@ import struct
 from array import array
 
 from assb.estimation import parameters as estimator_layout
-from assb.protocol import schema
+from assb.protocol import tables
+from assb.protocol.config import LAYOUT, Config
 
 MAGIC = b"ASSBCFG\0"
-LAYOUT = 1
 HEADER_FORMAT = "<8sHIII"
 HEADER_BYTES = 22
 SECTION_FORMAT = "<BH"
@@ -29,7 +29,7 @@ NAMES, PARAMETERS, LIMITS, DEVICES, ESTIMATOR = 1, 2, 3, 4, 5
 SECTION_NAMES = ("names", "parameters", "limits", "devices", "estimator")
 NAME_MAX_BYTES = 15
 
-# A limit row: id, flags, index in schema.RECOVERIES, trips that lead to lockout (0 never),
+# A limit row: id, flags, index in tables.RECOVERIES, trips that lead to lockout (0 never),
 # warn, derate, trip, reset level (in the unit of the row's signal; ms of age for a stale row), debounce_ms, recovery_ms
 LIMIT_FORMAT = "<BBBBiiiiII"
 LIMIT_BYTES = 28
@@ -62,7 +62,7 @@ DEVICE_KINDS = (
     "nau7802",  # data_ready | gain, rate_hz, ldo_mv (0: AVDD is fed from outside). Stack force, instance = stack
     "tmp117",  # alert | averages, cycle_ms. instance = place on the stack
     "mcp4725",  # none | none. 0–10 V set point of the electro-pneumatic regulator
-    "contactor",  # drive, feedback, precharge | feedback_closed_level
+    "contactor",  # drive, feedback, precharge | drive_close_level, feedback_closed_level
     "enable_lines",  # charge, discharge | none. To the cycler or charger, 1 enables
 )
 
@@ -76,28 +76,6 @@ class ImageError(Exception):
         self.where = where
 
 
-class Config:
-    """A decoded image. `limits` come in the order of schema.LIMIT_ROWS, `devices` in the image's."""
-
-    def __init__(self, names, parameters, limits, devices, estimator):
-        self.names = names  # (board, pack, cell)
-        self.parameters = parameters  # {name: int}
-        self.limits = (
-            limits  # (id, flags, recovery, trips_to_lockout, warn, derate, trip, reset, debounce_ms, recovery_ms)
-        )
-        self.devices = devices  # (kind name, instance, bus, address, pins, arguments)
-        self.estimator = estimator  # array('f')
-        self.crc = 0  # 30 bits, as HELLO reports it
-        self.layout = LAYOUT
-
-    def parameter(self, name):
-        return self.parameters[name]
-
-    def devices_of(self, kind):
-        """Devices of one kind, by instance."""
-        return sorted([device for device in self.devices if device[0] == kind], key=lambda device: device[1])
-
-
 def encode(config):
     """Bytes of a Config; raises ImageError where `decode` would."""
     check(config)
@@ -107,7 +85,7 @@ def encode(config):
         data = write(config)
         body += struct.pack(SECTION_FORMAT, tag, len(data)) + data
     crc = binascii.crc32(body) & 0xFFFFFFFF
-    return struct.pack(HEADER_FORMAT, MAGIC, LAYOUT, schema.schema_id(), len(body), crc) + body
+    return struct.pack(HEADER_FORMAT, MAGIC, LAYOUT, tables.schema_id(), len(body), crc) + body
 
 
 def _names_bytes(config):
@@ -119,7 +97,7 @@ def _names_bytes(config):
 
 
 def _parameters_bytes(config):
-    return b"".join(struct.pack("<Hi", row[0], config.parameters[row[1]]) for row in schema.PARAMETERS)
+    return b"".join(struct.pack("<Hi", row[0], config.parameters[row[1]]) for row in tables.rows(tables.PARAMETERS))
 
 
 def _limits_bytes(config):
@@ -151,7 +129,7 @@ def decode(data):
         _read_estimator(sections[ESTIMATOR]),
     )
     check(config)
-    config.crc = crc & schema.INT30_MAX
+    config.crc = crc & tables.INT30_MAX
     return config
 
 
@@ -164,8 +142,8 @@ def _open(data):
         raise ImageError("not a config image", "magic")
     if layout != LAYOUT:
         raise ImageError("layout %d, this firmware reads %d" % (layout, LAYOUT), "layout")
-    if schema_id != schema.schema_id():
-        raise ImageError("made for schema %d, this firmware has %d" % (schema_id, schema.schema_id()), "schema_id")
+    if schema_id != tables.schema_id():
+        raise ImageError("made for schema %d, this firmware has %d" % (schema_id, tables.schema_id()), "schema_id")
     if length != len(data) - HEADER_BYTES:
         raise ImageError("%d bytes of body, the header says %d" % (len(data) - HEADER_BYTES, length), "body_length")
     body = data[HEADER_BYTES:]
@@ -221,7 +199,7 @@ def _records(data, form, size, where):
 
 
 def _read_parameters(data):
-    name_of = {row[0]: row[1] for row in schema.PARAMETERS}
+    name_of = {row[0]: row[1] for row in tables.rows(tables.PARAMETERS)}
     values = {}
     for identity, value in _records(data, "<Hi", 6, "parameters"):
         name = name_of.get(identity)
@@ -237,10 +215,10 @@ def _read_limits(data):
         if record[0] in by_id:
             raise ImageError("id %d comes twice" % record[0], "limits")
         by_id[record[0]] = record
-    if len(by_id) != len(schema.LIMIT_ROWS):
-        raise ImageError("%d rows, the schema has %d" % (len(by_id), len(schema.LIMIT_ROWS)), "limits")
+    if len(by_id) != tables.count(tables.LIMIT_ROWS):
+        raise ImageError("%d rows, the schema has %d" % (len(by_id), tables.count(tables.LIMIT_ROWS)), "limits")
     limits = []
-    for row in schema.LIMIT_ROWS:
+    for row in tables.rows(tables.LIMIT_ROWS):
         if row[0] not in by_id:
             raise ImageError("row is missing", "limits." + row[1])
         limits.append(by_id[row[0]])
@@ -266,9 +244,9 @@ def check(config):
     """Raise ImageError for the first value that no board may run with."""
     _check_names(config.names)
     _check_parameters(config.parameters)
-    if len(config.limits) != len(schema.LIMIT_ROWS):
-        raise ImageError("%d rows, the schema has %d" % (len(config.limits), len(schema.LIMIT_ROWS)), "limits")
-    for row, values in zip(schema.LIMIT_ROWS, config.limits):
+    if len(config.limits) != tables.count(tables.LIMIT_ROWS):
+        raise ImageError("%d rows, the schema has %d" % (len(config.limits), tables.count(tables.LIMIT_ROWS)), "limits")
+    for row, values in zip(tables.rows(tables.LIMIT_ROWS), config.limits):
         check_limit(row, values)
     _check_devices(config.devices)
     _check_estimator(config.estimator)
@@ -283,9 +261,9 @@ def _check_names(names):
 
 
 def _check_parameters(values):
-    if len(values) != len(schema.PARAMETERS):
-        raise ImageError("%d values, the schema has %d" % (len(values), len(schema.PARAMETERS)), "parameters")
-    for row in schema.PARAMETERS:
+    if len(values) != tables.count(tables.PARAMETERS):
+        raise ImageError("%d values, the schema has %d" % (len(values), tables.count(tables.PARAMETERS)), "parameters")
+    for row in tables.rows(tables.PARAMETERS):
         if row[1] not in values:
             raise ImageError("is missing", "parameters." + row[1])
         if not row[3] <= values[row[1]] <= row[4]:
@@ -297,7 +275,7 @@ def _check_parameters(values):
 
 
 def check_limit(row, values):
-    """Raise ImageError unless `values` (a row of Config.limits) may stand for `row` of schema.LIMIT_ROWS."""
+    """Raise ImageError unless `values` (a row of Config.limits) may stand for `row` of tables.LIMIT_ROWS."""
     where = "limits." + row[1]
     identity, flags, recovery, _trips, warn, derate, trip, reset, debounce_ms, recovery_ms = values
     if identity != row[0]:
@@ -306,16 +284,16 @@ def check_limit(row, values):
         raise ImageError("flags %d are unknown" % flags, where)
     if row[1] in ALWAYS_ENABLED and not flags & ROW_ENABLED:
         raise ImageError("this row can't be switched off", where)
-    if recovery >= len(schema.RECOVERIES):
+    if recovery >= len(tables.RECOVERIES.split()):
         raise ImageError("recovery %d is unknown" % recovery, where)
     if not row[5] <= trip <= row[6]:
         raise ImageError("trip %d is not %d..%d" % (trip, row[5], row[6]), where)
-    if not (0 <= debounce_ms <= schema.INT30_MAX and 0 <= recovery_ms <= schema.INT30_MAX):
+    if not (0 <= debounce_ms <= tables.INT30_MAX and 0 <= recovery_ms <= tables.INT30_MAX):
         raise ImageError("debounce or recovery is beyond 30 bits", where)
     for level in (warn, derate, reset):
-        if not schema.INT30_MIN <= level <= schema.INT30_MAX:
+        if not tables.INT30_MIN <= level <= tables.INT30_MAX:
             raise ImageError("level %d is beyond 30 bits" % level, where)
-    sign = -1 if row[4] == schema.KIND_LOW else 1
+    sign = -1 if row[4] == "low" else 1
     if sign * (trip - reset) <= 0:
         raise ImageError("reset %d must lie on the safe side of trip %d" % (reset, trip), where)
     levels = [level for level, flag in ((warn, ROW_WARNS), (derate, ROW_DERATES)) if flags & flag] + [trip]
@@ -334,7 +312,7 @@ def _check_devices(devices):
         if address > 0x77 or len(pins) != 4 or len(arguments) != 4:
             raise ImageError("address, pins or arguments out of range", where)
         for value in arguments:
-            if not schema.INT30_MIN <= value <= schema.INT30_MAX:
+            if not tables.INT30_MIN <= value <= tables.INT30_MAX:
                 raise ImageError("argument %d is beyond 30 bits" % value, where)
 
 

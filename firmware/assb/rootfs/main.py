@@ -23,6 +23,6 @@ _reason = _reason_to_stay()
 if _reason:
     print(_reason)
 else:
-    from assb.app import main
+    from assb.start import main
 
     main()

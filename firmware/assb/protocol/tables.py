@@ -1,0 +1,277 @@
+"""The one table of what crosses the wire or lies in a config image: signals, messages, parameters, limit rows, events, commands.
+
+The firmware packs frames from it, the host decodes and prints from it, TOML files are validated against it, and the
+reference page in docs/ is generated from it. Units are in the names (`_uv _ua _ma _uohm _kpa _cdegc _ppm _ms _us _uah`);
++ current charges. Every value fits 30 bits, so that no board makes a long integer. An id is never used twice, even
+after its row is gone, and rows are only appended.
+
+The tables are text, a row a line, because as tuples they would take a fifth of a board's heap for names that it reads once
+at start. `schema.py` spreads them into tuples for the host; `schema_text.py` has the prose for people. No board loads those.
+"""
+
+import binascii
+
+PROTOCOL_VERSION = 1
+CELLS_MAX = 16
+INT30_MAX = (1 << 30) - 1
+INT30_MIN = -(1 << 30)
+
+# Supervisor states, internal-short stages, state of one evidence (learning: its own normal), what a tripped row does to the
+# outputs (mildest first), recovery of a tripped row (by itself after recovery_ms, by `clear`, not before a reset)
+STATES = "BOOT SELFTEST SAFE ARMED PRECHARGE REST CHARGE DISCHARGE DERATE FAULT LOCKOUT MAINTENANCE"
+STAGES = "none suspect soft_short hard_short"
+EVIDENCE_STATES = "unavailable learning normal active"
+ACTIONS = "log no_charge no_discharge stop open lockout"
+RECOVERIES = "auto manual reset"
+RESET_CAUSES = "unknown power_on hard watchdog deep_sleep soft"
+
+# id name code: codes are struct's, little-endian; the blackboard has them in this order
+PACK_SIGNALS = """\
+1 state B
+2 stage B
+3 contactor_closed B
+4 contactor_command B
+5 charge_enabled B
+6 discharge_enabled B
+7 charge_limit_ma i
+8 discharge_limit_ma i
+9 current_ua i
+10 pack_voltage_uv i
+11 temperature_cdegc h
+12 pressure_kpa i
+13 pressure_target_kpa i
+14 pressure_command_kpa i
+15 warn_bits I
+16 derate_bits I
+17 trip_bits I
+18 contactor_mismatch B
+19 lease_age_ms I
+20 self_test_failed B
+21 late_us I
+22 fast_tick_count I
+23 fast_worst_us I
+24 slice_worst_us I
+25 late_worst_us I
+26 gc_worst_us I
+27 heap_free_b I
+28 heap_low_b I
+29 bus_error_count I
+30 frame_drop_count I
+31 rx_error_count I
+32 command_count I
+"""
+
+CELL_SIGNALS = """\
+101 voltage_uv i
+102 soc_ppm i
+103 soc_sigma_ppm i
+104 leak_ua i
+105 leak_sigma_ua i
+106 r0_uohm i
+107 innovation_uv i
+108 innovation_sigma_uv i
+109 cell_stage B
+110 short_mohm i
+111 confidence_ppm i
+112 dip_count H
+113 estimator_status b
+114 dip_state B
+115 dip_score_milli i
+116 leak_state B
+117 leak_score_milli i
+"""
+
+# id name scope period-parameter fields. The fields of a pack or cell message are signals; a cell message starts with the
+# cell's index (u8). A fixed message spells its fields as name:code; 16s is text padded with zeros, *s text to the end.
+MESSAGES = """\
+1 HELLO fixed - protocol_version:B,schema_id:I,version_major:B,version_minor:B,version_patch:B,slot:B,reset_cause:B,boot_count:H,config_crc:I,config_status:b,estimator:B,state:B,cell_count:B,board:16s,pack:16s,cell:16s
+2 SCHEMA fixed - index:B,count:B,text:*s
+3 PACK pack pack_period_ms state,stage,contactor_closed,contactor_command,current_ua,pack_voltage_uv,temperature_cdegc,pressure_kpa,pressure_target_kpa,pressure_command_kpa,warn_bits,derate_bits,trip_bits
+4 CELL cell cell_period_ms voltage_uv,soc_ppm,soc_sigma_ppm,leak_ua,leak_sigma_ua,r0_uohm,innovation_uv,innovation_sigma_uv,estimator_status
+5 EVIDENCE cell evidence_period_ms cell_stage,short_mohm,confidence_ppm,dip_state,dip_score_milli,dip_count,leak_state,leak_score_milli
+6 HEALTH pack health_period_ms fast_tick_count,fast_worst_us,slice_worst_us,late_worst_us,gc_worst_us,heap_free_b,heap_low_b,bus_error_count,frame_drop_count,rx_error_count,command_count,lease_age_ms
+7 CYCLER pack cycler_period_ms charge_enabled,discharge_enabled,charge_limit_ma,discharge_limit_ma
+8 EVENT fixed - event:B,number:H,a:i,b:i
+"""
+HELLO, SCHEMA, PACK, CELL, EVIDENCE, HEALTH, CYCLER, EVENT = 1, 2, 3, 4, 5, 6, 7, 8
+FLAG_INJECTED = 1  # sensor values came over the link, not from drivers
+
+# id name meaning-of-a meaning-of-b
+EVENTS = """\
+1 boot reset_cause boot_count
+2 state_changed from_state to_state
+3 limit_warned row value
+4 limit_derated row value
+5 limit_tripped row value
+6 limit_cleared row value
+7 stage_changed cell stage
+8 dip_seen cell depth_uv
+9 armed lease_ms -
+10 lease_lapsed lease_ms -
+11 stopped - -
+12 faults_cleared trip_bits -
+13 contactor_commanded closed -
+14 contactor_moved closed -
+15 parameter_set parameter value
+16 marked number -
+17 self_test_failed code -
+18 bus_error device -
+19 alert_tripped device -
+"""
+(
+    EV_BOOT, EV_STATE, EV_WARN, EV_DERATE, EV_TRIP, EV_CLEAR, EV_STAGE, EV_DIP, EV_ARMED, EV_LEASE, EV_STOPPED,
+    EV_FAULTS_CLEARED, EV_CONTACTOR_COMMAND, EV_CONTACTOR, EV_PARAMETER, EV_MARK, EV_SELF_TEST, EV_BUS, EV_ALERT,
+) = range(1, 20)  # fmt: skip
+
+# id name settable(1: while running, 0: config image only) lowest highest default
+PARAMETERS = """\
+1 fast_period_ms 0 5 100 10
+2 slow_period_ms 0 50 1000 100
+3 cells_in_series 0 1 16 1
+4 capacity_uah 0 1000 1073741823 600000
+5 shunt_uohm 0 10 1000000 20000
+6 charge_current_max_ma 0 0 100000 600
+7 discharge_current_max_ma 0 0 100000 600
+8 derate_ppm 0 0 1000000 500000
+9 pressure_target_kpa 1 0 100000 5000
+10 pressure_min_kpa 0 0 100000 4500
+11 pressure_max_kpa 0 0 100000 5500
+12 pressure_rate_max_kpa_s 0 1 10000 200
+13 pressure_command_max_kpa 0 1 100000 8000
+14 pressure_kp_ppm 1 0 10000000 300000
+15 pressure_ki_ppm_s 1 0 10000000 150000
+16 pressure_feed_forward_ppm 1 0 10000000 1000000
+17 pressure_deadband_kpa 1 0 1000 5
+18 pressure_safe_state 0 0 1 0
+19 swelling_nm_per_mah 0 0 10000000 0
+20 stack_stiffness_kpa_per_um 0 0 100000 50
+21 lease_ms 0 1000 3600000 5000
+22 lease_lapse_stops 0 0 1 1
+23 precharge_ms 0 0 60000 0
+24 press_timeout_ms 0 1000 3600000 120000
+25 contactor_timeout_ms 0 10 5000 200
+26 rest_current_ma 0 1 10000 10
+27 pack_period_ms 1 0 60000 100
+28 cell_period_ms 1 0 60000 100
+29 evidence_period_ms 1 0 60000 500
+30 health_period_ms 1 0 60000 1000
+31 cycler_period_ms 1 0 60000 100
+32 dip_sigma_milli 1 1000 100000 6000
+33 dip_floor_uv 1 10 1000000 1000
+34 dip_mask_ms 1 0 60000 1000
+35 move_mask_ms 1 0 60000 5000
+36 dip_window_ms 1 1000 3600000 600000
+37 dip_count_warn 1 1 1000 3
+38 leak_sigma_milli 1 1000 100000 5000
+39 leak_floor_ua 1 0 1073741823 2000
+40 current_gain_error_ppm 0 0 100000 2000
+41 leak_persist_ms 1 0 3600000 10000
+42 leak_alone_ms 1 0 36000000 300000
+43 hard_short_drop_uv 0 10000 5000000 500000
+44 watchdog_ms 0 0 8388 2000
+45 load_cell_kpa_per_count_ppb 0 1 1073741823 1500000
+46 load_cell_zero_counts 0 -8388608 8388607 0
+47 regulator_full_scale_kpa 0 1 100000 10000
+48 soc_initial_sigma_ppm 0 1000 500000 100000
+49 pressure_lead_ms 0 0 60000 2000
+50 self_test_timeout_ms 0 100 60000 5000
+51 press_hold_ms 0 0 600000 2000
+"""
+
+# id name scope signal kind least-trip greatest-trip action judged. The two trip levels are the envelope: no config image
+# may set a trip level outside it. Bit n of the *_bits signals is the row at position n. Levels, debounce and recovery come
+# from the config image. Kind stale compares the signal's age in ms. A row that is judged `connected` rests while the
+# contactor is commanded open: a stack that is not pressed yet has no pressure.
+LIMIT_ROWS = """\
+1 cell_overvoltage cell voltage_uv high 1000000 5000000 open always
+2 cell_undervoltage cell voltage_uv low 500000 4500000 open always
+3 charge_overcurrent pack current_ua high 1000 1073741823 open always
+4 discharge_overcurrent pack current_ua low -1073741824 -1000 open always
+5 overtemperature pack temperature_cdegc high 0 12000 open always
+6 charge_undertemperature pack temperature_cdegc low -4000 8000 no_charge always
+7 pressure_high pack pressure_kpa high 10 100000 open always
+8 pressure_low pack pressure_kpa low 0 100000 stop connected
+9 voltage_stale cell voltage_uv stale 20 2000 open always
+10 current_stale pack current_ua stale 20 2000 open always
+11 pressure_stale pack pressure_kpa stale 20 5000 open always
+12 temperature_stale pack temperature_cdegc stale 100 10000 open always
+13 short_suspected cell cell_stage high 1 3 log always
+14 soft_short cell cell_stage high 2 2 no_charge always
+15 hard_short cell cell_stage high 3 3 lockout always
+16 contactor_mismatch pack contactor_mismatch high 1 1 lockout always
+17 estimator_invalid cell estimator_status low -127 -1 no_charge always
+18 deadline_overrun pack late_us high 1000 10000000 open always
+19 self_test_failed pack self_test_failed high 1 1 lockout always
+"""
+KINDS = "high low stale"
+
+# name crc-needed keys
+COMMANDS = """\
+help 0 -
+hello 0 -
+schema 0 -
+get 0 name
+stop 0 -
+arm 1 lease_ms
+lease 1 -
+clear 1 -
+set 1 name,value
+mark 1 number
+update 1 -
+reset 1 -
+"""
+
+
+def rows(table):
+    """The rows of one table as lists of words, numbers as int."""
+    for line in table.split("\n"):
+        if line:
+            yield [_number(word) for word in line.split(" ")]
+
+
+def _number(word):
+    return int(word) if word.lstrip("-").isdigit() else word
+
+
+def positions(table, column=1):
+    """{name: position} of a whole table: for modules that look up many names once, and let go of it."""
+    return {row[column]: at for at, row in enumerate(rows(table))}
+
+
+def position(table, name):
+    """Position of the row of that name; raises KeyError."""
+    for at, row in enumerate(rows(table)):
+        if row[1] == name:
+            return at
+    raise KeyError(name)
+
+
+def count(table):
+    return table.count("\n")
+
+
+def schema_id():
+    """30-bit hash of the tables: a host with another id asks the board for its SCHEMA messages or refuses."""
+    crc = PROTOCOL_VERSION
+    for table in (PACK_SIGNALS, CELL_SIGNALS, MESSAGES, EVENTS, PARAMETERS, LIMIT_ROWS, COMMANDS, STATES, STAGES):
+        crc = binascii.crc32(table.encode(), crc)
+    return crc & INT30_MAX
+
+
+def signal_code(name):
+    """Wire code of a signal; raises KeyError."""
+    for table in (PACK_SIGNALS, CELL_SIGNALS):
+        for row in rows(table):
+            if row[1] == name:
+                return row[2]
+    raise KeyError(name)
+
+
+def message_text(row):
+    """One message's layout as a SCHEMA frame carries it: `id name field:code field:code …`."""
+    fields = row[4].split(",")
+    if row[2] != "fixed":
+        fields = [name + ":" + signal_code(name) for name in fields]
+    if row[2] == "cell":
+        fields.insert(0, "cell:B")
+    return "%d %s %s" % (row[0], row[1], " ".join(fields))

@@ -1,0 +1,98 @@
+"""Run by test_heap_app.py on the VM: the whole fast tick and the frame encoder under a locked heap.
+
+Prints `allocates: NAME` for what failed, `ok` at the end. `control` allocates on purpose and must be reported.
+"""
+
+import gc
+import sys
+
+import micropython
+
+from assb.start import read_config
+
+config, status = read_config(sys.argv[1])
+
+from assb.app import App  # noqa: E402 - in the order of start.main, for the same peak of the heap
+from assb.board import Board  # noqa: E402
+from assb.port.clock import Clock  # noqa: E402
+
+
+class Console:
+    dropped_line_count = 0
+
+    def __init__(self):
+        self.length = 0
+
+    def writable(self):
+        return True
+
+    def write(self, buffer, length):
+        self.length = length
+        return True
+
+    def write_text(self, text):
+        pass
+
+    def read_line(self):
+        return None
+
+
+class Record:
+    boot_count = reset_cause = 1
+
+    def healthy(self):
+        pass
+
+
+class Watchdog:
+    def feed(self):
+        pass
+
+
+def locked(name, call, *arguments):
+    failed = None
+    micropython.heap_lock()
+    try:
+        call(*arguments)
+    except MemoryError as error:
+        failed = error
+    micropython.heap_unlock()
+    if failed:
+        print("allocates:", name)
+
+
+def fast_ticks(app, now_ms, count):
+    for tick in range(count):
+        app.fast(now_ms + 10 * tick, tick)
+
+
+def encode_all(app, now_ms):
+    telemetry = app.telemetry
+    for plan in telemetry.plans:
+        telemetry.send(telemetry.encode(plan, 0, now_ms))
+    telemetry.send_events()
+
+
+def control(app):
+    app.leftover = [1, 2, 3]
+
+
+board = Board(config)
+app = App(board, config, status, Clock(), Console(), Watchdog(), Record())
+config.release()
+now_ms = 1000
+for _ in range(100):
+    app.step(app._due_ms)
+gc.collect()
+print("free", gc.mem_free())
+print("state", app.supervisor.state)
+locked("fast tick", fast_ticks, app, now_ms, 200)
+locked("encoder", encode_all, app, now_ms)
+app.supervisor.state = 5
+locked("fast tick, closed", fast_ticks, app, now_ms + 2000, 200)
+for bus in board._buses.values():
+    bus.fail = 1
+locked("fast tick without acknowledge", fast_ticks, app, now_ms + 4000, 200)
+print("tripped", app.protection.trip_bits != 0, "state", app.supervisor.state)
+locked("control", control, app)
+print("ok")
