@@ -7,7 +7,7 @@ from assb.drivers import ina228, tmp117
 from assb.drivers.electro_pneumatic import ElectroPneumatic
 from assb.drivers.fixed_point import Ratio, signed
 from assb.drivers.load_cell import LoadCell
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 LIMIT = 1 << 30
@@ -53,11 +53,13 @@ def test_the_straightforward_bus_scaling_would_leave_30_bits():
 
 
 @given(st.integers(-0x80000, 0x7FFFF))
+@settings(deadline=None)
 def test_bus_voltage_is_exact_to_half_a_microvolt(code):
     assert abs(ina228.bus_uv(Int30(code)) - Fraction(code * 3125, 16)) <= Fraction(1, 2)
 
 
 @given(st.integers(-0x8000, 0x7FFF))
+@settings(deadline=None)
 def test_temperatures_are_exact_to_half_a_hundredth(code):
     exact = Fraction(code * 25, 32)
     assert abs(ina228.die_cdegc(Int30(code)) - exact) <= Fraction(1, 2)
@@ -65,6 +67,7 @@ def test_temperatures_are_exact_to_half_a_hundredth(code):
 
 
 @given(st.integers(-0x80000, 0x7FFFF), st.integers(160, 1000000), st.integers(0, 1))
+@settings(deadline=None)
 def test_current_scaling_keeps_its_stated_error_for_every_shunt(code, shunt_uohm, adc_range):
     lsb_pv = ina228.SHUNT_LSB_PV[adc_range]
     exact = Fraction(code * lsb_pv, shunt_uohm)
@@ -77,6 +80,7 @@ def _signed_of(bits):
 
 
 @given(st.integers(12, 26).flatmap(_signed_of), st.integers(1, 10**9), st.integers(1, 10**9))
+@settings(deadline=None)
 def test_ratio_stays_within_its_stated_error_or_refuses(bits_value, numerator, denominator):
     bits, value = bits_value
     if (numerator << bits - 1) // denominator > LIMIT - 1:
@@ -89,6 +93,7 @@ def test_ratio_stays_within_its_stated_error_or_refuses(bits_value, numerator, d
 
 
 @given(st.integers(-0x80000, 0x7FFFF), st.integers(-0x80000, 0x7FFFF))
+@settings(deadline=None)
 def test_ratio_keeps_order(low, high):
     scale = Ratio(312500, 20000, 20)
     low, high = min(low, high), max(low, high)
@@ -107,6 +112,7 @@ def test_a_shunt_whose_full_scale_current_does_not_fit_is_refused():
 
 
 @given(st.integers(0, 0xFFFFFF))
+@settings(deadline=None)
 def test_signed_undoes_twos_complement(word):
     assert signed(word, 24) & 0xFFFFFF == word
     assert -0x800000 <= signed(word, 24) <= 0x7FFFFF
@@ -122,6 +128,7 @@ class _Counts:
 
 
 @given(st.integers(-0x800000, 0x7FFFFF), st.integers(-0x800000, 0x7FFFFF), st.integers(1, 20000000))
+@settings(deadline=None)
 def test_load_cell_pressure_is_exact_to_a_kilopascal(counts, zero_counts, ppb):
     adc = _Counts()
     adc.counts = Int30(counts)
@@ -150,6 +157,7 @@ class _Dac:
 
 
 @given(st.integers(-1000, 300000), st.integers(1, 200000))
+@settings(deadline=None)
 def test_regulator_never_commands_more_than_asked(kpa, full_scale_kpa):
     dac = _Dac()
     regulator = ElectroPneumatic(dac, full_scale_kpa)

@@ -5,7 +5,7 @@ import math
 import pytest
 from assb_hil.chips.contactor import Contactor
 from assb_hil.chips.electro_pneumatic import ElectroPneumaticRegulator
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 
@@ -97,6 +97,7 @@ def test_a_large_step_rises_at_the_slew_rate_first():
 
 
 @given(st.lists(st.integers(1, 400_000), min_size=1, max_size=20), st.floats(0.0, 10.0))
+@settings(deadline=None)
 def test_the_size_of_the_steps_does_not_matter(steps_us, volts):
     whole, cut = regulator(volts), regulator(volts)
     whole.advance(sum(steps_us))

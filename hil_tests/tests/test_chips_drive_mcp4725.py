@@ -5,7 +5,7 @@ from assb.drivers import status
 from assb.drivers.mcp4725 import MCP4725
 from assb_hil.chips import mcp4725 as mcp_chip
 from assb_hil.chips.model_bus import ModelBus
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 MCP = 0x60
@@ -28,6 +28,7 @@ def test_set_up_takes_the_power_on_value_off_mid_scale_once():
 
 
 @given(st.integers(-100, 5000))
+@settings(deadline=None)
 def test_writes_are_clamped_acknowledged_and_leave_the_eeprom_alone(code):
     chip, bus, driver = dac(eeprom_code=0)
     driver.configure(bus.sleep_ms)

@@ -4,7 +4,7 @@ import pytest
 from assb_hil.chips import ina228
 from assb_hil.chips.i2c_chip import NEVER
 from assb_hil.chips.ina228 import INA228
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 V_S_T_CONTINUOUS = 0xF000
@@ -81,6 +81,7 @@ def test_shunt_cal_of_4096_makes_current_equal_to_vshunt_in_both_ranges():
 
 
 @given(st.floats(-0.3, 0.3), st.floats(-1.0, 110.0), st.floats(-60.0, 200.0))
+@settings(deadline=None)
 def test_every_input_quantises_within_half_a_step_or_saturates(shunt_v, bus_v, die_degc):
     chip = running(bus_voltage_v=lambda: bus_v, shunt_voltage_v=lambda: shunt_v, die_temperature_degc=lambda: die_degc)
     chip.advance(150)
@@ -130,6 +131,7 @@ def test_a_result_is_the_mean_of_its_conversions():
 
 
 @given(st.lists(st.integers(1, 3000), min_size=1, max_size=20), st.integers(0, 3))
+@settings(deadline=None)
 def test_a_constant_input_reads_the_same_however_time_is_cut(steps_us, average):
     chip = running(FAST | average, bus_voltage_v=lambda: 3.7)
     now_us = 0

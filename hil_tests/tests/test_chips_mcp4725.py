@@ -2,7 +2,7 @@
 
 import pytest
 from assb_hil.chips.mcp4725 import MCP4725
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 
@@ -15,6 +15,7 @@ def test_it_leaves_the_factory_at_mid_scale():
 
 
 @given(st.integers(0, 4095), st.integers(0, 3))
+@settings(deadline=None)
 def test_a_fast_write_sets_output_and_reads_back(code, power_down):
     chip = MCP4725(vdd_v=5.0)
     fast(chip, code, power_down)
@@ -26,6 +27,7 @@ def test_a_fast_write_sets_output_and_reads_back(code, power_down):
 
 
 @given(st.integers(0, 4095), st.integers(0, 3))
+@settings(deadline=None)
 def test_an_eeprom_write_takes_its_time_ignores_commands_and_survives_a_reset(code, power_down):
     chip = MCP4725()
     chip.i2c(bytes((0x60 | power_down << 1, code >> 4, (code & 15) << 4)), 0)

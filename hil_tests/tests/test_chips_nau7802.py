@@ -4,7 +4,7 @@ import pytest
 from assb_hil.chips import nau7802
 from assb_hil.chips.i2c_chip import NEVER
 from assb_hil.chips.nau7802 import CAL_ERR, CALS, CR, CS, NAU7802, PUA, PUD, PUR, RR
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 ON = nau7802.AVDDS | PUD | PUA
@@ -57,6 +57,7 @@ def test_conversions_come_at_the_programmed_rate(rate, rate_hz):
 
 
 @given(st.floats(-0.006, 0.006), st.integers(0, 7))
+@settings(deadline=None)
 def test_code_is_ratio_times_gain_of_half_the_reference_and_saturates(ratio, gain):
     chip = converting(gain=gain, bridge_v_per_v=lambda: ratio)
     chip.advance(20000)

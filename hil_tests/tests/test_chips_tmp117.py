@@ -4,7 +4,7 @@ import pytest
 from assb_hil.chips import tmp117
 from assb_hil.chips.i2c_chip import NEVER
 from assb_hil.chips.tmp117 import DATA_READY, HIGH_ALERT, LOW_ALERT, TMP117
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 
@@ -88,6 +88,7 @@ def test_one_shot_converts_once_and_shuts_down():
 
 
 @given(st.floats(-100.0, 200.0), st.integers(-2000, 2000))
+@settings(deadline=None)
 def test_the_offset_register_is_added(degc, offset):
     chip = TMP117(lambda: degc)
     write(chip, tmp117.TEMP_OFFSET, offset)
