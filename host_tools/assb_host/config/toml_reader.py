@@ -100,10 +100,14 @@ def field_names(struct, key: str) -> list[str]:
 
 
 def allowed_at(struct, key: str) -> str:
-    """What a key may hold, in words: `1.0 .. 5.0`, `one of auto, manual, reset`."""
-    match type_at(struct, key):
-        case None:
-            words = ""
+    """What a key may hold, in words; empty for a key that there is not."""
+    info = type_at(struct, key)
+    return "" if info is None else allowed_words(info)
+
+
+def allowed_words(info) -> str:
+    """What a value of a type may be: `a number, 1 .. 5`, `one of auto, manual, reset`."""
+    match info:
         case msgspec.inspect.LiteralType(values=values):
             words = "one of " + ", ".join(str(value) for value in values)
         case msgspec.inspect.IntType() | msgspec.inspect.FloatType() as info:
@@ -115,7 +119,7 @@ def allowed_at(struct, key: str) -> str:
         case msgspec.inspect.ListType(min_length=length):
             words = f"a list of at least {length or 0} values"
         case _:
-            words = "a table with the keys " + ", ".join(field_names(struct, key))
+            words = "a table with the keys " + ", ".join(field.encode_name for field in getattr(info, "fields", ()))
     return words
 
 
@@ -126,5 +130,9 @@ def number_words(info) -> str:
         return word
     above = "more than " if info.gt is not None else ""
     if high is None:
-        return f"{word}, {above or 'at least '}{low:g}"
-    return f"{word}, {above}{low if low is not None else '-inf':g} .. {high:g}"
+        return f"{word}, {above or 'at least '}{number(low)}"
+    return f"{word}, at most {number(high)}" if low is None else f"{word}, {above}{number(low)} .. {number(high)}"
+
+
+def number(value) -> str:
+    return str(value) if isinstance(value, int) else f"{value:g}"
