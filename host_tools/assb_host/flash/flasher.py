@@ -137,7 +137,7 @@ def hear_hello(console: SerialConsole, plan: FlashPlan) -> tuple[SerialConsole, 
     wrong = differences(seen, plan) if seen else []
     if seen and not wrong:
         return console, seen
-    words = f"; it said: {' / '.join(said[-LAST_WORDS:])}" if said else ""
+    words = last_words(said)
     if wrong:
         raise NotRunningError(f"the board reports {', '.join(wrong)}{words}", console.name, "flash again")
     what = "the firmware ended and left the board at its prompt" if at_prompt else f"no HELLO in {HELLO_DEADLINE_S:g} s"
@@ -151,11 +151,18 @@ def _next_hello(link: Link, said: list[str], end_s: float) -> tuple[dict | None,
         for item in link.poll(0.1):
             if isinstance(item, Frame) and item.type == schema.HELLO:
                 return item.fields, False
-            if isinstance(item, Line) and item.text.strip() and not item.text.startswith(("!", ">>>")):
+            if isinstance(item, Line):
                 said.append(item.text.strip())
         if link.decoder.pending_text.endswith(PROMPT.decode()):
             return None, True
     return None, False
+
+
+def last_words(said: list[str]) -> str:
+    """The end of what the board printed before its prompt, without our own traffic."""
+    banner = next((at for at, line in enumerate(said) if line.startswith("MicroPython ")), len(said))
+    lines = [line for line in said[:banner] if line and not line.startswith(("!", ">>>"))]
+    return f"; it said: {' / '.join(lines[-LAST_WORDS:])}" if lines else ""
 
 
 def differences(hello: dict, plan: FlashPlan) -> list[str]:

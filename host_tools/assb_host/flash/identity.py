@@ -49,7 +49,7 @@ class Identity:
 
     def __str__(self):
         version = ".".join(str(part) for part in self.version)
-        place = f"{self.machine or self.platform}{' ' + self.unique_id if self.unique_id else ''}"
+        place = f"{self.machine or self.platform}{', id ' + self.unique_id if self.unique_id else ''}"
         return f"{place}, MicroPython {version}, heap {self.heap_bytes // 1024} kB, {self.free_bytes // 1024} kB free"
 
     as_dict = asdict

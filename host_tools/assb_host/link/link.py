@@ -94,13 +94,17 @@ class Link:
         frame = self.wait_for(lambda item: isinstance(item, Frame) and item.type == schema.HELLO, deadline_s, "HELLO")
         assert isinstance(frame, Frame)
         if not self.decoder.schema_known:
-            self._send("schema", {})
+            self.ask_schema()
             self.wait_for(lambda _: self.decoder.schema_known, deadline_s, "schema (the board speaks another version)")
         return frame
 
     def ask_hello(self) -> None:
         """Ask for HELLO without waiting for it."""
         self._send("hello", {})
+
+    def ask_schema(self) -> None:
+        """Ask for the layouts of the board's messages without waiting for them."""
+        self._send("schema", {})
 
     def keep_lease(self, every_s: float) -> None:
         """Renew the lease from poll() and wait_for(), at this period, until drop_lease()."""

@@ -1,0 +1,168 @@
+"""The live table of `assb monitor`: header, cells, pack, tripped limits with what to do, events, health and link."""
+
+from assb.protocol import schema
+from assb.protocol.schema_text import LIMIT_TEXT, STATE_TEXT
+from rich.console import Group
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from assb_host.link.units import rows_of, word
+
+STATE_STYLES = {"FAULT": "bold white on red", "LOCKOUT": "bold white on red", "DERATE": "black on yellow",
+                "SAFE": "green", "REST": "green", "CHARGE": "bold cyan", "DISCHARGE": "bold magenta"}  # fmt: skip
+STAGE_STYLES = {"none": "green", "suspect": "yellow", "soft_short": "bold red", "hard_short": "bold white on red"}
+EVIDENCE_STYLES = {"unavailable": "dim", "learning": "yellow", "normal": "green", "active": "bold red"}
+
+WORST_TIMES = (("fast tick", "fast"), ("slice", "slice"), ("late", "late"), ("gc", "gc"))
+COUNTS = (
+    ("bus errors", "bus_error_count"),
+    ("frames dropped", "frame_drop_count"),
+    ("lines refused", "rx_error_count"),
+)
+
+
+def page(watched) -> Group:
+    """Everything that is known, as one renderable."""
+    picture = watched.picture
+    if watched.absent:
+        return Group(Panel(Text(f"waiting for the board: {watched.absent}", "yellow"), title="assb monitor"))
+    if not picture.pack:
+        said = "\n".join(picture.texts)
+        hint = "no telemetry yet; a board at its prompt or without firmware sends none (`assb flash`)"
+        return Group(Panel(Text(f"{watched.path}: {hint}\n{said}", "yellow"), title="assb monitor"))
+    parts = [header(picture, watched.path), pack_table(picture), cell_table(picture)]
+    parts += (
+        [limits_table(picture)] if any(picture.pack[bits] for bits in ("warn_bits", "derate_bits", "trip_bits")) else []
+    )
+    parts += [events_table(picture)] if picture.events else []
+    return Group(*parts, footer(picture, watched))
+
+
+def header(picture, path) -> Panel:
+    hello = picture.hello
+    version = "assb {version_major}.{version_minor}.{version_patch}".format(**hello) if hello else "version unknown"
+    names = " / ".join(hello[key] for key in ("board", "pack", "cell") if hello.get(key)) or "no configuration"
+    state = Text(f" {picture.state} ", STATE_STYLES.get(picture.state, "bold"))
+    return Panel(Text.assemble(state, f"  {STATE_TEXT.get(picture.state, '')}"), title=f"{names}  {version}  {path}",
+                 subtitle=f"up {picture.t_s:.1f} s")  # fmt: skip
+
+
+def pack_table(picture) -> Table:
+    pack, cycler = picture.pack, picture.cycler
+    table = Table(expand=True)
+    for name in ("pack voltage", "current", "pressure / target", "command", "temperature", "contactor", "cycler may"):
+        table.add_column(name, justify="right")
+    closed, asked = pack["contactor_closed"], pack["contactor_command"]
+    contactor = Text("closed" if closed else "open", "red" if closed != asked else "")
+    pressure = f"{pack['pressure_mpa']:.3f} / {pack['pressure_target_mpa']:.3f} MPa"
+    command = f"{pack['pressure_command_mpa']:.3f} MPa"
+    volts, amps, temperature = (
+        f"{pack['pack_voltage_v']:.4f} V",
+        f"{pack['current_a']:+.4f} A",
+        f"{pack['temperature_degc']:.2f} degC",
+    )
+    table.add_row(volts, amps, pressure, command, temperature, contactor, cycler_text(cycler))
+    return table
+
+
+def cycler_text(cycler: dict) -> str:
+    if not cycler:
+        return "?"
+    charge = f"+{cycler['charge_limit_a']:.2f} A" if cycler["charge_enabled"] else "no charge"
+    discharge = f"-{cycler['discharge_limit_a']:.2f} A" if cycler["discharge_enabled"] else "no discharge"
+    return f"{charge}, {discharge}"
+
+
+def cell_table(picture) -> Table:
+    table = Table(expand=True)
+    for name in (
+        "cell",
+        "voltage",
+        "SOC ± σ",
+        "R0",
+        "leak ± σ",
+        "innovation",
+        "dips",
+        "leak evidence",
+        "stage",
+    ):
+        table.add_column(name, justify="right")
+    for number, cell in sorted(picture.cells.items()):
+        table.add_row(str(number), *estimate_columns(cell), *evidence_columns(cell))
+    return table
+
+
+def estimate_columns(cell: dict) -> list[str]:
+    if "voltage_v" not in cell:
+        return ["?"] * 5
+    innovation_sigmas = cell["innovation_v"] / cell["innovation_sigma_v"] if cell["innovation_sigma_v"] else 0.0
+    return [
+        f"{cell['voltage_v']:.4f} V",
+        f"{100 * cell['soc_frac']:.2f} ± {100 * cell['soc_sigma_frac']:.2f} %",
+        f"{1000 * cell['r0_ohm']:.2f} mohm",
+        f"{1000 * cell['leak_a']:+.2f} ± {1000 * cell['leak_sigma_a']:.2f} mA",
+        f"{1000 * cell['innovation_v']:+.2f} mV ({innovation_sigmas:+.1f}σ)",
+    ]
+
+
+def evidence_columns(cell: dict) -> list[Text]:
+    if "cell_stage" not in cell:
+        return [Text("?")] * 3
+    stage = word(schema.STAGES, cell["cell_stage"])
+    short = f" {cell['short_ohm']:.2f} ohm" if cell["short_ohm"] else ""
+    return [
+        evidence_text(cell["dip_state"], cell["dip_score"], f", {cell['dip_count']} seen"),
+        evidence_text(cell["leak_state"], cell["leak_score"], ""),
+        Text(stage + short, STAGE_STYLES.get(stage, "")),
+    ]
+
+
+def evidence_text(state: int, score: float, more: str) -> Text:
+    name = word(schema.EVIDENCE_STATES, state)
+    return Text(f"{name} {score:.2f}{more}", EVIDENCE_STYLES.get(name, ""))
+
+
+def limits_table(picture) -> Table:
+    """Worst level of each limit row that is not quiet, with what it means and what to do."""
+    table = Table(expand=True, border_style="red" if picture.tripped else "yellow")
+    for name in ("limit", "level", "meaning", "what to do"):
+        table.add_column(name)
+    shown = set()
+    for bits, level, style in (
+        ("trip_bits", "tripped", "bold red"),
+        ("derate_bits", "derates", "yellow"),
+        ("warn_bits", "warns", ""),
+    ):
+        for row in rows_of(picture.pack[bits]):
+            if row not in shown:
+                shown.add(row)
+                table.add_row(row, Text(level, style), *LIMIT_TEXT.get(row, ("", "")))
+    return table
+
+
+def events_table(picture) -> Table:
+    table = Table(expand=True, show_header=False, box=None)
+    for t_s, text in picture.events:
+        table.add_row(f"{t_s:9.1f} s  {text}")
+    return table
+
+
+def health_texts(health: dict) -> list[str]:
+    worst = [(name, health[f"{key}_worst_s"]) for name, key in WORST_TIMES]
+    counts = [(name, health[key]) for name, key in COUNTS if health[key]]
+    return [
+        "worst " + ", ".join(f"{name} {1e3 * time_s:.1f} ms" for name, time_s in worst),
+        f"heap {health['heap_free_b'] // 1024} kB free, {health['heap_low_b'] // 1024} kB at its lowest",
+        *(f"{name}: {count}" for name, count in counts),
+    ]
+
+
+def footer(picture, watched) -> Text:
+    parts = []
+    if picture.health:
+        parts += health_texts(picture.health)
+    if watched.link:
+        decoder = watched.link.decoder
+        parts.append(f"link {decoder.frame_count} frames, {decoder.lost_count} lost, {decoder.damaged_count} damaged")
+    return Text("; ".join(parts), "dim")

@@ -1,0 +1,107 @@
+"""The newest of everything that a board has said, in physical units: what a monitor shows and a script reads."""
+
+from collections import deque
+
+from assb.protocol import schema
+
+from assb_host.link.decoder import Frame, Line
+from assb_host.link.units import physical, rows_of, word
+
+EVENTS_KEPT = 8
+TEXTS_KEPT = 4
+# Meaning of an event's number by its name in the schema → how it reads
+READINGS = {
+    "from_state": lambda value: word(schema.STATES, value),
+    "to_state": lambda value: word(schema.STATES, value),
+    "stage": lambda value: word(schema.STAGES, value),
+    "reset_cause": lambda value: word(schema.RESET_CAUSES, value),
+    "row": lambda value: word(tuple(row[1] for row in schema.LIMIT_ROWS), value),
+    "trip_bits": lambda value: ",".join(rows_of(value)) or "none",
+    "parameter": lambda value: next((row[1] for row in schema.PARAMETERS if row[0] == value), f"#{value}"),
+}
+EVENT_ROWS = {row[0]: row for row in schema.EVENTS}
+WORDS = {"state": schema.STATES, "stage": schema.STAGES, "cell_stage": schema.STAGES,
+         "dip_state": schema.EVIDENCE_STATES, "leak_state": schema.EVIDENCE_STATES}  # fmt: skip
+BITS = ("warn_bits", "derate_bits", "trip_bits")
+
+
+class Picture:
+    """Feed it what a Link's poll returns."""
+
+    def __init__(self):
+        self.t_s = 0.0  # of the newest frame, since the board's start
+        self.frame_count = 0
+        self.hello: dict = {}
+        self.pack: dict = {}
+        self.cells: dict[int, dict] = {}  # cell → fields of CELL and EVIDENCE
+        self.health: dict = {}
+        self.cycler: dict = {}
+        self.events: deque[tuple[float, str]] = deque(maxlen=EVENTS_KEPT)
+        self.texts: deque[str] = deque(maxlen=TEXTS_KEPT)
+        self._boot = 0
+
+    def take(self, item: Frame | Line) -> None:
+        if isinstance(item, Line):
+            if item.text.strip() and not item.text.startswith("!"):
+                self.texts.append(item.text)
+            return
+        if item.boot != self._boot:
+            self._boot = item.boot
+            self.pack, self.cells, self.health, self.cycler = {}, {}, {}, {}
+        self.t_s = item.t_ms / 1000
+        self.frame_count += 1
+        self._sort(item.type, physical(item.fields))
+
+    def _sort(self, frame_type, fields):
+        if frame_type == schema.HELLO:
+            self.hello = fields
+        elif frame_type == schema.PACK:
+            self.pack = fields
+        elif frame_type in (schema.CELL, schema.EVIDENCE):
+            self.cells.setdefault(fields["cell"], {}).update(fields)
+        elif frame_type == schema.HEALTH:
+            self.health = fields
+        elif frame_type == schema.CYCLER:
+            self.cycler = fields
+        elif frame_type == schema.EVENT:
+            self.events.append((self.t_s, event_text(fields)))
+
+    @property
+    def state(self) -> str:
+        return word(schema.STATES, self.pack["state"]) if self.pack else "?"
+
+    @property
+    def tripped(self) -> list[str]:
+        return rows_of(self.pack.get("trip_bits", 0))
+
+    def snapshot(self) -> dict:
+        """Everything as plain values, states and limit rows by name: one line of `assb monitor --json`."""
+        return {
+            "t_s": self.t_s,
+            "pack": spelt(self.pack),
+            "cells": [spelt(fields) for _, fields in sorted(self.cells.items())],
+            "cycler": self.cycler,
+            "health": self.health,
+            "board": {key: self.hello[key] for key in ("board", "pack", "cell") if key in self.hello},
+        }
+
+
+def spelt(fields: dict) -> dict:
+    """States by their names, bits as lists of limit rows."""
+    plain = {name: word(WORDS[name], value) if name in WORDS else value for name, value in fields.items()}
+    for name in BITS:
+        if name in plain:
+            plain[name.replace("_bits", "_rows")] = rows_of(plain.pop(name))
+    return plain
+
+
+def event_text(fields: dict) -> str:
+    """`limit_tripped row=soft_short value=2` from the numbers of an EVENT frame."""
+    row = EVENT_ROWS.get(fields["event"])
+    if row is None:
+        return f"event #{fields['event']} a={fields['a']} b={fields['b']}"
+    words = [row[1]]
+    for name, value in zip(row[2:], (fields["a"], fields["b"]), strict=True):
+        if name:
+            words.append(f"{name}={READINGS.get(name, str)(value)}")
+    return " ".join(words)
