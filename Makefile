@@ -35,7 +35,7 @@ format: $(VENV)/.check-tools
 	$(BIN)/python host_tools/checks/generated_pages.py --write
 
 clean:
-	rm -rf $(VENV) typings build dist out *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) firmware/typings build dist out *.egg-info .pytest_cache .ruff_cache .hypothesis
 	rm -f cffi_kernels/assb_kernels/_*.c cffi_kernels/assb_kernels/_*.so cffi_kernels/assb_kernels/_*.o
 
 # Each stamp stands for one pip run; it is made again when what it installs has changed.
@@ -58,6 +58,6 @@ $(VENV)/.test-tools: $(VENV)/.installed
 $(VENV)/.check-tools: $(VENV)/.test-tools
 	@echo "installing what the checks need"
 	@$(PIP) --editable '.[check]'
-	@rm -rf typings
-	@$(PIP) --no-user --target typings micropython-rp2-rpi-pico-stubs==1.28.0.post4
+	@rm -rf firmware/typings
+	@$(PIP) --no-user --target firmware/typings micropython-rp2-rpi-pico-stubs==1.28.0.post4
 	@touch $@

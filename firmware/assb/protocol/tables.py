@@ -11,6 +11,10 @@ at start. `schema.py` spreads them into tuples for the host; `schema_text.py` ha
 
 import binascii
 
+TYPE_CHECKING = False  # pyright takes it for True; no board has the typing module
+if TYPE_CHECKING:
+    from typing import Any
+
 PROTOCOL_VERSION = 1
 CELLS_MAX = 16
 INT30_MAX = (1 << 30) - 1
@@ -229,7 +233,7 @@ def rows(table):
             yield [_number(word) for word in line.split(" ")]
 
 
-def _number(word):
+def _number(word) -> "Any":
     return int(word) if word.lstrip("-").isdigit() else word
 
 

@@ -11,7 +11,7 @@ from assb_host.config.locate import find
 from assb_host.config.toml_reader import convert, read_toml
 
 
-class Table(Struct, forbid_unknown_fields=True, frozen=True):
+class Table(Struct, forbid_unknown_fields=True):
     """A table of a file; a key that is not in it is an error."""
 
 

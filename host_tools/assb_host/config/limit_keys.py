@@ -69,7 +69,7 @@ def level_fields(row):
     suffix, factor = unit
     low, high = row[5] / factor, row[6] / factor
     inside = Annotated[float, Meta(ge=low, le=high, description="Acts here")]
-    free = Annotated[float, Meta(ge=schema.INT30_MIN / factor, le=schema.INT30_MAX / factor)]
+    free: Any = Annotated[float, Meta(ge=schema.INT30_MIN / factor, le=schema.INT30_MAX / factor)]
     return [
         ("warn" + suffix, free | None, None),
         ("derate" + suffix, free | None, None),
@@ -98,7 +98,7 @@ def limit_struct(row):
         ("source", Source),
     ]
     name = row[1].title().replace("_", "")
-    return msgspec.defstruct(name, fields, bases=(Table,), kw_only=True, frozen=True)
+    return msgspec.defstruct(name, fields, bases=(Table,), kw_only=True)
 
 
 Limits = msgspec.defstruct(
@@ -106,16 +106,19 @@ Limits = msgspec.defstruct(
     [(row[1], Annotated[limit_struct(row), Meta(description=LIMIT_TEXT[row[1]][0])]) for row in schema.LIMIT_ROWS],
     bases=(Table,),
     kw_only=True,
-    frozen=True,
 )
 
 
 def wire_limit(row, table) -> Limit:
     """A decoded `[limits.<row>]` table in wire units."""
     unit = unit_of(row)
-    warn, derate, (trip, reset) = None, None, fixed_levels(row)
-    if unit is not None:
-        warn, derate, trip, reset = (wire_level(getattr(table, level + unit[0]), unit[1]) for level in LEVELS)
+    warn = derate = None
+    if unit is None:
+        trip, reset = fixed_levels(row)
+    else:
+        suffix, factor = unit
+        warn, derate = (wire_level(getattr(table, level + suffix), factor) for level in ("warn", "derate"))
+        trip, reset = (round(getattr(table, level + suffix) * factor) for level in ("trip", "reset"))
     return Limit(
         enabled=getattr(table, "enabled", True),
         warn=warn,

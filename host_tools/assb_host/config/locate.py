@@ -1,8 +1,7 @@
 """Where a board, pack or cell file is: shipped under a name, or at a path."""
 
+from importlib.resources import files
 from pathlib import Path
-
-import assb_configs
 
 from assb_host.config.errors import ConfigError
 
@@ -10,7 +9,7 @@ KINDS = {"board": "boards", "pack": "packs", "cell": "cells"}
 
 
 def shipped_folder(kind: str) -> Path:
-    return Path(assb_configs.__file__).parent / KINDS[kind]
+    return Path(str(files("assb_configs"))) / KINDS[kind]
 
 
 def shipped_names(kind: str) -> list[str]:
