@@ -36,7 +36,7 @@ ROWS = (
     ("hysteresis_sigma_frac", 1, 0.2),
     ("soc_noise_frac_per_rts", 1, 1e-6),  # random walk, per square root of a second
     ("leak_sigma_a", 1, None),  # what a leak may be before any evidence, and its jump size; C/20 is a fair start
-    ("leak_tau_s", 1, 3600.0),  # and how long it keeps its value
+    ("leak_tau_s", 1, 3600.0),  # and how long it keeps its value; longer finds weaker leaks and lags growing ones
     ("gate_sigmas", 1, 5.0),  # innovations beyond it correct nothing
     ("adapt_tau_s", 1, 5.0),  # averaging time of the normalised innovation squared
     ("adapt_max", 1, 100.0),  # process noise never grows beyond this factor
