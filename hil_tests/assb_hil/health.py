@@ -32,9 +32,8 @@ def health_verdicts(session: "Session") -> list[Verdict]:
 
 
 def _heap(session: "Session") -> Verdict:
-    """The lowest free heap that the board has seen, kept above the scenario's low water."""
-    _, free_b = session.recorder.window("heap_low_b", 0.0, session.duration_s)
+    """The lowest free heap that the board has seen, by its newest word on it, above the scenario's low water."""
+    _, low_b = session.recorder.window("heap_low_b", 0.0, session.duration_s)
     limit_b = session.scenario.heap_low_min_b
-    return Verdict(
-        "heap low water kept", bool(free_b) and min(free_b) >= limit_b, min(free_b, default=None), limit_b, "B"
-    )
+    value_b = low_b[-1] if low_b else None
+    return Verdict("heap low water kept", value_b is not None and value_b >= limit_b, value_b, limit_b, "B")

@@ -1,4 +1,4 @@
-"""Everything that a run leaves behind: the truth at a steady rate, what the board said, events, and one hash over it all.
+"""Everything that a run leaves behind: the truth at a steady rate, what the board said, events, and one hash over all.
 
 Times are seconds since the scenario began. The hash covers every console byte with its virtual time, every truth row
 and every act of the rig: the same seed gives the same hash, bit for bit.
@@ -55,10 +55,10 @@ class Recorder:
         for name, value in zip(TRUTH, values, strict=True):
             self._add(name, t_s, value)
 
-    def rig_event(self, t_s: float, name: str, source: str = "rig", **fields: Any) -> None:
+    def rig_event(self, t_s: float, name: str, source: str, fields: dict[str, Any]) -> None:
         """Something that the rig did or saw; `source` is "rig" or "host"."""
         self._hash.update(f"{t_s:.6f} {source} {name} {sorted(fields.items())}".encode())
-        self.events.append({"t_s": t_s, "source": source, "name": name, **fields})
+        self.events.append({**fields, "t_s": t_s, "source": source, "name": name})
 
     def console(self, t_s: float, data: bytes) -> list[Frame]:
         """Bytes that the board sent; returns the frames that are complete with them."""

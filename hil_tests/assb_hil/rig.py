@@ -57,6 +57,8 @@ class Rig:
         self._next_look_us = 0
         self._acks: frozenset[tuple[int, int]] = frozenset()
         self._pins: dict[int, int] = {}
+        # what peek said of a place, by (write, read_n); good until its time, or until somebody talks to the chip
+        self._peeked: dict[tuple[int, int], dict[tuple[bytes, int], tuple[bytes, int]]] = {}
         self.every(0, TRUTH_PERIOD_US, self._record_truth)
         self._refresh()
 
@@ -78,10 +80,10 @@ class Rig:
         self.event(at_us, "fault_applied", fault=fault.name, **fields)
         fault.apply(self, at_us)
 
-    def event(self, now_us: int, name: str, source: str = "rig", **fields: Any) -> None:
+    def event(self, now_us: int, name: str, source: str = "rig", /, **fields: Any) -> None:
         """A line of the truth log; before begin() nothing is recorded."""
         if now_us >= self.origin_us:
-            self.recorder.rig_event(round(1e-6 * (now_us - self.origin_us), 6), name, source, **fields)
+            self.recorder.rig_event(round(1e-6 * (now_us - self.origin_us), 6), name, source, fields)
 
     def hear(self, now_us: int, data: bytes) -> None:
         """Console bytes of the board: recorded, and the cycler takes its limits from them."""
@@ -142,9 +144,11 @@ class Rig:
         self.now_us = now_us
 
     def i2c(self, bus: int, address: int, write: bytes, read_n: int) -> bytes | None:
-        chip = self._chips.get((bus, address))
+        place = (bus, address)
+        chip = self._chips.get(place)
         if chip is None:
             return None
+        self._peeked[place].clear()
         if len(write) < 2:
             return chip.i2c(write, read_n)
         self._settle(self.now_us)
@@ -153,8 +157,17 @@ class Rig:
         return data
 
     def peek(self, bus: int, address: int, write: bytes, read_n: int) -> tuple[bytes, int] | None:
-        chip = self._chips.get((bus, address))
-        return None if chip is None else chip.peek(write, read_n)
+        place = (bus, address)
+        chip = self._chips.get(place)
+        if chip is None:
+            return None
+        known = self._peeked[place]
+        seen = known.get((write, read_n))
+        if seen is None or seen[1] <= self.now_us:
+            seen = chip.peek(write, read_n)
+            if seen is not None:
+                known[write, read_n] = seen
+        return seen
 
     def acks(self) -> frozenset[tuple[int, int]]:
         return self._acks
@@ -253,6 +266,7 @@ class Rig:
     def _refresh(self) -> None:
         """After a change from outside: who acknowledges, what the DAC drives, when to look next."""
         self._acks = frozenset(place for place, chip in self._chips.items() if chip.acking)
+        self._peeked = {place: {} for place in self._chips}
         self.wiring.follow_dac()
         self._looks = [self._due_us(chip, self.now_us) for chip in self._chips.values()]
         self._next_look_us = min(*self._looks, self.plant.contactor.next_change_us)

@@ -14,11 +14,10 @@ from time import perf_counter
 from typing import Any
 
 import msgspec
-from assb.protocol import schema
 from assb.protocol.commands import format_line
 from assb.protocol.frame import Crc16
 from assb.protocol.image import decode
-from assb_host.config import PackConfig, build_image, fault_time_budget_ms, load_pack
+from assb_host.config import PackConfig, budget_terms_ms, build_image, fault_time_budget_ms, load_pack
 from assb_host.errors import AssbError
 from assb_host.flash.firmware_files import firmware_files
 from assb_host.flash.plan import CONFIG_PATH
@@ -98,12 +97,13 @@ class Session:
         return self.scenario.duration_s
 
     def budget_ms(self, row: str) -> float:
-        """The row's fault-time budget from the configuration, all but the age of the sample: the register has passed."""
+        """The row's fault-time budget, from the configuration."""
         return fault_time_budget_ms(self.pack, row)
 
     def tick_and_debounce_ms(self, row: str) -> float:
-        """One fast tick more than the debounce, and what may make that tick late."""
-        return self.budget_ms(row) - self.pack.contactor_open_ms
+        """The row's debounce and one fast tick with its work: from the register to the open command."""
+        terms = budget_terms_ms(self.pack, row)
+        return terms["debounce_ms"] + terms["tick_ms"]
 
     # Running
 
@@ -112,11 +112,12 @@ class Session:
         """Scenario time."""
         return 1e-6 * (self.dut.now_us - self.rig.origin_us)
 
-    def send(self, name: str, **pairs: str | int) -> None:
+    def send(self, name: str, /, **pairs: str | int) -> None:
         """One command line with id and CRC, now; it is delivered when the board next waits."""
         pairs = {"id": self._next_id, **pairs}
         self._next_id = self._next_id % 9999 + 1
-        self.rig.event(self.dut.now_us, f"sent_{name}", "host", **{k: v for k, v in pairs.items() if k != "id"})
+        shown = " ".join(f"{key}={value}" for key, value in pairs.items() if key != "id")
+        self.rig.event(self.dut.now_us, f"sent_{name}", "host", keys=shown)
         self.dut.write_console(format_line(self._crc16, name, pairs.items()).encode() + b"\n")
 
     def run(self, progress: Progress | None = None, began: bool = False) -> Result:
