@@ -25,7 +25,7 @@ def health_verdicts(session: "Session") -> list[Verdict]:
         Verdict("no command refused", not refused, refused[0] if refused else "none", "none", ""),
         Verdict("no damaged frame", link.damaged_count == 0, link.damaged_count, 0, "frames"),
         Verdict("no lost frame", link.lost_count == 0, link.lost_count, 0, "frames"),
-        Verdict("no reset", recorder.hello_count == 1, recorder.hello_count - 1, 0, "resets"),
+        Verdict("the board started once", recorder.hello_count == 1, recorder.hello_count, 1, "starts"),
         Verdict("no watchdog reset", counters["watchdog_resets"] == 0, counters["watchdog_resets"], 0, "resets"),
         _heap(session),
     ]

@@ -32,6 +32,9 @@ from assb_hil.rig import Rig
 from assb_hil.scenario import Scenario
 
 DUTS = ("virtual",)
+RESETS_MAX = 8  # a board that resets more often than this is in a loop: the run ends there
+CONSOLE_LINES = 20
+UNPRINTED = ("recorder", "pack", "checks")
 STEP_US = 200_000  # how often progress is reported
 Progress = Callable[["Session"], None]
 
@@ -55,11 +58,13 @@ class Result:
     events: list[dict[str, Any]]
     trace_sha256: str
     counters: dict[str, int | float] = field(default_factory=dict)
+    console: list[str] = field(default_factory=list)  # the last lines of text
     recorder: Recorder | None = None
+    pack: PackConfig | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready, without the recorder."""
-        plain = {name: value for name, value in vars(self).items() if name not in ("recorder", "checks")}
+        plain = {name: value for name, value in vars(self).items() if name not in UNPRINTED}
         return plain | {"checks": [asdict(check) for check in self.checks]}
 
     def to_json(self) -> str:
@@ -84,7 +89,7 @@ class Session:
         self.wall_time_s = 0.0
         self._crc16 = Crc16()
         self._next_id = 1
-        dut.add_tap(rig.hear)
+        dut.add_tap(lambda now_us, data: self.rig.hear(now_us, data))
 
     # What checks look at (checks.RunFacts)
 
@@ -137,10 +142,14 @@ class Session:
     def run_to(self, t_s: float, progress: Progress | None = None) -> None:
         """Virtual time passes until scenario time t_s."""
         end_us = self.rig.origin_us + round(t_s * 1e6)
-        while self.dut.now_us < end_us:
+        while self.dut.now_us < end_us and not self.hopeless():
             self.dut.run_until(min(end_us, self.dut.now_us + STEP_US))
             if progress:
                 progress(self)
+
+    def hopeless(self) -> bool:
+        """The board resets over and over: waiting for the end of the scenario would tell nothing more."""
+        return resets(self.dut.counters()) > RESETS_MAX
 
     def judge(self) -> Result:
         """Verdicts on what was recorded so far."""
@@ -159,8 +168,15 @@ class Session:
             events=sorted(self.recorder.events, key=lambda event: event["t_s"]),
             trace_sha256=self.recorder.sha256,
             counters=self.dut.counters(),
+            console=[text for _, text in self.recorder.lines if not text.startswith("!ok")][-CONSOLE_LINES:],
             recorder=self.recorder,
+            pack=self.pack,
         )
+
+
+def resets(counters: dict[str, int | float]) -> int:
+    """Resets of any kind since the first power-on."""
+    return int(sum(counters[f"{kind}_resets"] for kind in ("hard", "soft", "watchdog")))
 
 
 def host_acts(scenario: Scenario) -> Iterator[tuple[float, str, dict[str, str | int]]]:
