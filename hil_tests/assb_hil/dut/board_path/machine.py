@@ -215,6 +215,7 @@ class WDT:
         self._timeout_us = timeout * 1000
         _lockstep.state[6] = 0
         self.feed()
+        _lockstep.call(wire.SYNC, 0)
 
     def feed(self):
         _lockstep.watchdog_us(self._timeout_us)
