@@ -10,10 +10,23 @@ import pytest
 
 FIRMWARE = Path(__file__).parents[1]
 CASES = (
-    "ina228 update", "ina228 update_diagnostics", "ina228 without acknowledge", "ina228 saturated",
-    "ina228 after a brown-out", "load_cell update", "load_cell saturated", "load_cell between conversions",
-    "load_cell without acknowledge", "tmp117 update", "regulator vent", "regulator verify",
-    "regulator without acknowledge", "contactor close", "contactor update", "contactor feedback", "contactor open",
+    "ina228 update",
+    "ina228 update_diagnostics",
+    "ina228 without acknowledge",
+    "ina228 saturated",
+    "ina228 after a brown-out",
+    "load_cell update",
+    "load_cell saturated",
+    "load_cell between conversions",
+    "load_cell without acknowledge",
+    "tmp117 update",
+    "regulator vent",
+    "regulator verify",
+    "regulator without acknowledge",
+    "contactor close",
+    "contactor update",
+    "contactor feedback",
+    "contactor open",
     "enable_lines set",
 )
 
@@ -30,8 +43,13 @@ def outcomes():
     if vm is None:
         pytest.skip("no micropython beside the interpreter, on PATH or in ASSB_MICROPYTHON")
     run = subprocess.run(
-        [vm, str(FIRMWARE / "tests" / "heap_drivers.py")], env={"MICROPYPATH": str(FIRMWARE)},
-        capture_output=True, text=True, timeout=60, check=False)
+        [vm, str(FIRMWARE / "tests" / "heap_drivers.py")],
+        env={"MICROPYPATH": str(FIRMWARE)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
     assert run.returncode == 0, run.stdout + run.stderr
     return dict(line.split(": ", 1) for line in run.stdout.splitlines())
 
@@ -45,11 +63,14 @@ def test_call_allocates_nothing(outcomes, case):
     assert outcomes[case] == "allocates nothing"
 
 
-@pytest.mark.parametrize(("device", "values"), [
-    ("ina228", "0 59200000 -800000 2500"),  # 0x4a000 * 195.3125 uV; -0xc800 * 15.625 uA
-    ("load_cell", "0 1788"),  # (0x123456 - 1000) * 0.0015 kPa
-    ("tmp117", "0 2500"),
-    ("regulator", "2457 6000"),
-])
+@pytest.mark.parametrize(
+    ("device", "values"),
+    [
+        ("ina228", "0 59200000 -800000 2500"),  # 0x4a000 * 195.3125 uV; -0xc800 * 15.625 uA
+        ("load_cell", "0 1788"),  # (0x123456 - 1000) * 0.0015 kPa
+        ("tmp117", "0 2500"),
+        ("regulator", "2457 6000"),
+    ],
+)
 def test_the_locked_calls_did_their_work(outcomes, device, values):
     assert outcomes[device + " values"] == values

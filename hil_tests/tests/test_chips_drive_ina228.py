@@ -48,8 +48,12 @@ def test_the_power_on_configuration_is_refused_because_it_hides_a_brown_out():
         INA228(ModelBus({}), INA, SHUNT_UOHM).configure(1052, 1052, 1052, 1)
 
 
-@given(voltage_v=st.floats(0.0, 85.0), current_a=st.floats(-8.19, 8.19), adc_range=st.integers(0, 1),
-       polarity=st.sampled_from([-1, 1]))
+@given(
+    voltage_v=st.floats(0.0, 85.0),
+    current_a=st.floats(-8.19, 8.19),
+    adc_range=st.integers(0, 1),
+    polarity=st.sampled_from([-1, 1]),
+)
 @settings(deadline=None)
 def test_voltage_and_current_come_back_in_integers_with_their_sign(voltage_v, current_a, adc_range, polarity):
     cell, bus, driver = monitor(adc_range, polarity)
@@ -154,12 +158,18 @@ def test_die_temperature_is_read_with_the_diagnosis():
     assert driver.die_cdegc == 3125
 
 
-@given(undervoltage_uv=st.integers(0, 5000000), overvoltage_uv=st.integers(0, 80000000),
-       charge_ua=st.integers(0, 8000000), discharge_ua=st.integers(-8000000, 0), cdegc=st.integers(0, 12500),
-       polarity=st.sampled_from([-1, 1]))
+@given(
+    undervoltage_uv=st.integers(0, 5000000),
+    overvoltage_uv=st.integers(0, 80000000),
+    charge_ua=st.integers(0, 8000000),
+    discharge_ua=st.integers(-8000000, 0),
+    cdegc=st.integers(0, 12500),
+    polarity=st.sampled_from([-1, 1]),
+)
 @settings(deadline=None, max_examples=50)
 def test_alert_limits_are_programmed_on_the_side_that_trips_earlier(  # noqa: PLR0917
-        undervoltage_uv, overvoltage_uv, charge_ua, discharge_ua, cdegc, polarity):
+    undervoltage_uv, overvoltage_uv, charge_ua, discharge_ua, cdegc, polarity
+):
     _, _, driver = monitor(polarity=polarity)
     driver.set_alert_limits(undervoltage_uv, overvoltage_uv, charge_ua, discharge_ua, cdegc)
     under, over, charge, discharge, hot = driver.read_alert_limits()
@@ -170,10 +180,16 @@ def test_alert_limits_are_programmed_on_the_side_that_trips_earlier(  # noqa: PL
     assert 0 <= cdegc - hot <= 1
 
 
-@pytest.mark.parametrize("limits", [
-    {"overvoltage_uv": 103000000}, {"charge_ua": 9000000}, {"discharge_ua": -9000000}, {"discharge_ua": 1000000},
-    {"undervoltage_uv": -10000},
-])
+@pytest.mark.parametrize(
+    "limits",
+    [
+        {"overvoltage_uv": 103000000},
+        {"charge_ua": 9000000},
+        {"discharge_ua": -9000000},
+        {"discharge_ua": 1000000},
+        {"undervoltage_uv": -10000},
+    ],
+)
 def test_a_limit_beyond_the_comparator_is_refused_and_changes_nothing(limits):
     _, _, driver = monitor()
     driver.set_alert_limits(2500000, 4200000, 600000, -600000)

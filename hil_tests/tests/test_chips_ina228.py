@@ -92,13 +92,16 @@ def test_every_input_quantises_within_half_a_step_or_saturates(shunt_v, bus_v, d
     assert abs((die - 0x10000 if die & 0x8000 else die) * 7.8125e-3 - die_degc) <= 7.8125e-3
 
 
-@pytest.mark.parametrize(("config", "round_us", "average"), [
-    (0xFB68, 3 * 1052, 1),  # power-on value
-    (0xF000, 150, 1),
-    (0xF000 | 4 << 9 | 4 << 6 | 1, 540 + 540 + 50, 4),
-    (0xB000 | 7 << 9 | 2 << 6 | 2, 4120 + 150, 16),  # shunt and bus only
-    (0x9000 | 3 << 9, 280, 1),  # bus only
-])
+@pytest.mark.parametrize(
+    ("config", "round_us", "average"),
+    [
+        (0xFB68, 3 * 1052, 1),  # power-on value
+        (0xF000, 150, 1),
+        (0xF000 | 4 << 9 | 4 << 6 | 1, 540 + 540 + 50, 4),
+        (0xB000 | 7 << 9 | 2 << 6 | 2, 4120 + 150, 16),  # shunt and bus only
+        (0x9000 | 3 << 9, 280, 1),  # bus only
+    ],
+)
 def test_results_appear_when_the_averaged_conversions_are_over(config, round_us, average):
     chip = running(config, bus_voltage_v=lambda: 4.0)
     done_us = round_us * average

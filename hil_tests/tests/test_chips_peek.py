@@ -30,22 +30,21 @@ CHIPS = {
         [(bytes((register,)), ina228.WIDTH[register]) for register in ina228.WIDTH],
         [bytes((ina228.ADC_CONFIG, high, low)) for high, low in ((0xF0, 0), (0xF0, 1), (0xB4, 0x42), (0x70, 0), (0, 0))]
         + [b"\x0b\x80\x00", b"\x0e\x03\xe8", b"\x00\x00\x10", b"\x00\x80\x00"],
-        5000),
+        5000,
+    ),
     "nau7802": (
         lambda: NAU7802(Ramp(0.0, 1e-6)),
         [(bytes((register,)), 1) for register in range(0x20)] + [(bytes((nau7802.ADCO,)), 3), (b"\x00", 3)],
         [b"\x00\x01", b"\x00\x02", b"\x00\x86", b"\x00\x96", b"\x01\x27", b"\x02\x30", b"\x02\x70", b"\x02\x34"],
-        400_000),
+        400_000,
+    ),
     "tmp117": (
         lambda: TMP117(Ramp(20.0, 1.0)),
         [(bytes((register,)), 2) for register in tmp117.POWER_ON],
         [b"\x01\x00\x00", b"\x01\x00\xa0", b"\x01\x0c\x00", b"\x01\x04\x00", b"\x02\x0c\x00", b"\x01\x00\x02"],
-        300_000),
-    "mcp4725": (
-        MCP4725,
-        [(b"", 5), (b"", 1)],
-        [b"\x01\x23", b"\x60\x12\x30", b"\x40\x12\x30", b"\x00\x00"],
-        30_000),
+        300_000,
+    ),
+    "mcp4725": (MCP4725, [(b"", 5), (b"", 1)], [b"\x01\x23", b"\x60\x12\x30", b"\x40\x12\x30", b"\x00\x00"], 30_000),
 }  # make, reads, writes, longest step in us
 
 

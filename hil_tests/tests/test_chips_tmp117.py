@@ -23,10 +23,20 @@ def test_power_on_registers_and_the_id():
     assert read(chip, tmp117.DEVICE_ID) == 0x0117
 
 
-@pytest.mark.parametrize(("degc", "word"), [
-    (-25.0, 0xF380), (-0.125, 0xFFF0), (-0.0078125, 0xFFFF), (0.0, 0), (1.0, 0x0080), (25.0, 0x0C80), (100.0, 0x3200),
-    (300.0, 0x7FFF), (-300.0, 0x8000),
-])
+@pytest.mark.parametrize(
+    ("degc", "word"),
+    [
+        (-25.0, 0xF380),
+        (-0.125, 0xFFF0),
+        (-0.0078125, 0xFFFF),
+        (0.0, 0),
+        (1.0, 0x0080),
+        (25.0, 0x0C80),
+        (100.0, 0x3200),
+        (300.0, 0x7FFF),
+        (-300.0, 0x8000),
+    ],
+)
 def test_temperatures_read_as_in_table_7_1(degc, word):
     chip = TMP117(lambda: degc)
     chip.advance(1_000_000)
@@ -41,10 +51,20 @@ def test_the_first_result_comes_after_start_up_and_eight_conversions():
     assert read(chip, tmp117.TEMP_RESULT) == 0x0C80
 
 
-@pytest.mark.parametrize(("conv", "avg", "cycle_us"), [
-    (0, 0, 15500), (1, 0, 125000), (0, 1, 125000), (1, 1, 125000), (2, 1, 250000), (0, 2, 500000), (4, 3, 1000000),
-    (3, 3, 1000000), (7, 0, 16000000),
-])
+@pytest.mark.parametrize(
+    ("conv", "avg", "cycle_us"),
+    [
+        (0, 0, 15500),
+        (1, 0, 125000),
+        (0, 1, 125000),
+        (1, 1, 125000),
+        (2, 1, 250000),
+        (0, 2, 500000),
+        (4, 3, 1000000),
+        (3, 3, 1000000),
+        (7, 0, 16000000),
+    ],
+)
 def test_results_come_at_the_cycle_of_table_7_7(conv, avg, cycle_us):
     chip = TMP117()
     write(chip, tmp117.CONFIGURATION, conv << 7 | avg << 5)

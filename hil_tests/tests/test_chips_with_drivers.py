@@ -27,8 +27,12 @@ def settle(bus, driver, count=10):
 
 
 def make(name, bus):
-    return {"ina228": lambda: INA228(bus, INA, SHUNT_UOHM), "nau7802": lambda: NAU7802(bus, NAU),
-            "tmp117": lambda: TMP117(bus, TMP), "mcp4725": lambda: MCP4725(bus, MCP)}[name]()
+    return {
+        "ina228": lambda: INA228(bus, INA, SHUNT_UOHM),
+        "nau7802": lambda: NAU7802(bus, NAU),
+        "tmp117": lambda: TMP117(bus, TMP),
+        "mcp4725": lambda: MCP4725(bus, MCP),
+    }[name]()
 
 
 def configure(driver, bus):
@@ -46,9 +50,15 @@ def test_an_absent_chip_is_an_oserror_at_set_up(name):
     assert raised.value.errno == errno.ENODEV
 
 
-@pytest.mark.parametrize(("name", "address", "register"), [
-    ("ina228", INA, 0x3E), ("ina228", INA, 0x3F), ("nau7802", NAU, 0x1F), ("tmp117", TMP, 0x0F),
-])
+@pytest.mark.parametrize(
+    ("name", "address", "register"),
+    [
+        ("ina228", INA, 0x3E),
+        ("ina228", INA, 0x3F),
+        ("nau7802", NAU, 0x1F),
+        ("tmp117", TMP, 0x0F),
+    ],
+)
 def test_another_chip_at_the_address_is_named_in_the_error(name, address, register):
     chip = {INA: ina_chip.INA228, NAU: nau_chip.NAU7802, TMP: tmp_chip.TMP117}[address]()
     chip._value[register] = 0
@@ -70,10 +80,15 @@ class Deaf(ModelBus):
             super().writeto_mem(address, register, data)
 
 
-@pytest.mark.parametrize(("name", "chip", "register"), [
-    ("ina228", ina_chip.INA228, 0x01), ("nau7802", nau_chip.NAU7802, 0x01), ("nau7802", nau_chip.NAU7802, 0x02),
-    ("tmp117", tmp_chip.TMP117, 0x01),
-])
+@pytest.mark.parametrize(
+    ("name", "chip", "register"),
+    [
+        ("ina228", ina_chip.INA228, 0x01),
+        ("nau7802", nau_chip.NAU7802, 0x01),
+        ("nau7802", nau_chip.NAU7802, 0x02),
+        ("tmp117", tmp_chip.TMP117, 0x01),
+    ],
+)
 def test_a_register_that_does_not_take_its_value_is_found_by_reading_back(name, chip, register):
     bus = Deaf(dict.fromkeys((INA, NAU, TMP), chip()))
     bus.register = register

@@ -16,8 +16,9 @@ class Contactor:
     The constructor opens. Attributes: commanded (bool), mismatch (MISMATCH_*), stays until `clear_mismatch()`.
     """
 
-    def __init__(self, pin_drive, pin_feedback=None, pin_precharge=None, feedback_closed_level: int = 1,
-                 timeout_ms: int = 200):
+    def __init__(
+        self, pin_drive, pin_feedback=None, pin_precharge=None, feedback_closed_level: int = 1, timeout_ms: int = 200
+    ):
         self._pin_drive = pin_drive
         self._pin_feedback = pin_feedback
         self._pin_precharge = pin_precharge

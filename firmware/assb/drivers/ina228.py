@@ -61,8 +61,7 @@ class INA228:
     since the last look; V and I are still judged by their own ends of range), status. `error_count`: failed transfers.
     """
 
-    def __init__(self, bus, address: int, shunt_uohm: int, adc_range: int = 0, *, polarity: int = 1,
-                 pin_alert=None):
+    def __init__(self, bus, address: int, shunt_uohm: int, adc_range: int = 0, *, polarity: int = 1, pin_alert=None):
         self._registers = Registers(bus, address, 2, "INA228")
         self._code = bytearray(3)
         self._word = bytearray(2)
@@ -104,12 +103,21 @@ class INA228:
         Raises ValueError for a time that the chip does not have and for the very set that it powers on with, in which
         a brown-out would not show; OSError when the chip is not there or not obeying.
         """
-        for name, value, allowed in (("bus_us", bus_us, CONVERSION_US), ("shunt_us", shunt_us, CONVERSION_US),
-                                     ("temperature_us", temperature_us, CONVERSION_US), ("average", average, AVERAGES)):
+        for name, value, allowed in (
+            ("bus_us", bus_us, CONVERSION_US),
+            ("shunt_us", shunt_us, CONVERSION_US),
+            ("temperature_us", temperature_us, CONVERSION_US),
+            ("average", average, AVERAGES),
+        ):
             if value not in allowed:
                 raise ValueError(f"INA228 {name}={value}: the chip has {allowed}")
-        word = (MODE_CONTINUOUS_ALL << 12 | CONVERSION_US.index(bus_us) << 9 | CONVERSION_US.index(shunt_us) << 6
-                | CONVERSION_US.index(temperature_us) << 3 | AVERAGES.index(average))
+        word = (
+            MODE_CONTINUOUS_ALL << 12
+            | CONVERSION_US.index(bus_us) << 9
+            | CONVERSION_US.index(shunt_us) << 6
+            | CONVERSION_US.index(temperature_us) << 3
+            | AVERAGES.index(average)
+        )
         if word == ADC_CONFIG_POWER_ON:
             raise ValueError("INA228: these conversion times are the power-on ones; change one, temperature_us say")
         self._expected[0] = word
@@ -129,8 +137,9 @@ class INA228:
         self._configured = True
         self.status = NOT_READY
 
-    def set_alert_limits(self, undervoltage_uv=None, overvoltage_uv=None, charge_ua=None, discharge_ua=None,
-                         temperature_cdegc=None) -> None:
+    def set_alert_limits(
+        self, undervoltage_uv=None, overvoltage_uv=None, charge_ua=None, discharge_ua=None, temperature_cdegc=None
+    ) -> None:
         """Program the ALERT comparators and read them back; None disables one. `discharge_ua` is negative.
 
         Each limit is rounded to the chip's step on the side that trips earlier. ValueError when a limit lies outside
@@ -165,8 +174,13 @@ class INA228:
         lower_ua = -(-signed(self._registers.read(SUVL), 16) * shunt_lsb_pv // self._shunt_uohm)
         if self._polarity < 0:
             upper_ua, lower_ua = -lower_ua, -upper_ua
-        return (self._registers.read(BUVL) * BUS_LIMIT_LSB_UV, self._registers.read(BOVL) * BUS_LIMIT_LSB_UV,
-                upper_ua, lower_ua, self._registers.read(TEMP_LIMIT) * 25 // 32)
+        return (
+            self._registers.read(BUVL) * BUS_LIMIT_LSB_UV,
+            self._registers.read(BOVL) * BUS_LIMIT_LSB_UV,
+            upper_ua,
+            lower_ua,
+            self._registers.read(TEMP_LIMIT) * 25 // 32,
+        )
 
     def update(self) -> bool:
         """Fast tick: ADC_CONFIG, voltage, current, the ALERT line. Allocates nothing, raises nothing.

@@ -47,8 +47,9 @@ class TMP117:
         ValueError for a pair that the chip does not have; OSError when it is absent, another chip or not obeying.
         """
         if average not in AVERAGE_BITS or cycle_ms not in CYCLE_BITS:
-            raise ValueError(f"TMP117 average={average}, cycle_ms={cycle_ms}: have {sorted(AVERAGE_BITS)} and "
-                             f"{sorted(CYCLE_BITS)}")
+            raise ValueError(
+                f"TMP117 average={average}, cycle_ms={cycle_ms}: have {sorted(AVERAGE_BITS)} and {sorted(CYCLE_BITS)}"
+            )
         if cycle_ms < SHORTEST_CYCLE_MS[average]:
             raise ValueError(f"TMP117 average={average} takes {SHORTEST_CYCLE_MS[average]} ms, cycle_ms={cycle_ms}")
         self._configured = False

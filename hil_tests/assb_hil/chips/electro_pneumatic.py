@@ -17,9 +17,16 @@ class ElectroPneumaticRegulator:
     so the size of the steps does not matter.
     """
 
-    def __init__(self, input_v: Callable[[], float] = _no_input, full_scale_mpa: float = 10.0, *,
-                 supply_mpa: float = 9.0, time_constant_s: float = 0.25, slew_mpa_s: float = 4.0,
-                 hysteresis_frac: float = 0.005) -> None:
+    def __init__(
+        self,
+        input_v: Callable[[], float] = _no_input,
+        full_scale_mpa: float = 10.0,
+        *,
+        supply_mpa: float = 9.0,
+        time_constant_s: float = 0.25,
+        slew_mpa_s: float = 4.0,
+        hysteresis_frac: float = 0.005,
+    ) -> None:
         self.input_v = input_v
         self.full_scale_mpa = full_scale_mpa
         self.supply_mpa = supply_mpa

@@ -13,10 +13,31 @@ MANUFACTURER_ID, DEVICE_ID = 0x3E, 0x3F
 WIDTH = {register: 2 for register in (*range(18), MANUFACTURER_ID, DEVICE_ID)}
 WIDTH |= {VSHUNT: 3, VBUS: 3, CURRENT: 3, POWER: 3, ENERGY: 5, CHARGE: 5}
 POWER_ON = {register: 0 for register in WIDTH}
-POWER_ON |= {ADC_CONFIG: 0xFB68, SHUNT_CAL: 0x1000, DIAG_ALRT: 0x0001, SOVL: 0x7FFF, SUVL: 0x8000, BOVL: 0x7FFF,
-             TEMP_LIMIT: 0x7FFF, PWR_LIMIT: 0xFFFF, MANUFACTURER_ID: 0x5449, DEVICE_ID: 0x2281}
-WRITABLE = {CONFIG: 0x3FF0, ADC_CONFIG: 0xFFFF, SHUNT_CAL: 0x7FFF, SHUNT_TEMPCO: 0x3FFF, DIAG_ALRT: 0xF000,
-            SOVL: 0xFFFF, SUVL: 0xFFFF, BOVL: 0x7FFF, BUVL: 0x7FFF, TEMP_LIMIT: 0xFFFF, PWR_LIMIT: 0xFFFF}
+POWER_ON |= {
+    ADC_CONFIG: 0xFB68,
+    SHUNT_CAL: 0x1000,
+    DIAG_ALRT: 0x0001,
+    SOVL: 0x7FFF,
+    SUVL: 0x8000,
+    BOVL: 0x7FFF,
+    TEMP_LIMIT: 0x7FFF,
+    PWR_LIMIT: 0xFFFF,
+    MANUFACTURER_ID: 0x5449,
+    DEVICE_ID: 0x2281,
+}
+WRITABLE = {
+    CONFIG: 0x3FF0,
+    ADC_CONFIG: 0xFFFF,
+    SHUNT_CAL: 0x7FFF,
+    SHUNT_TEMPCO: 0x3FFF,
+    DIAG_ALRT: 0xF000,
+    SOVL: 0xFFFF,
+    SUVL: 0xFFFF,
+    BOVL: 0x7FFF,
+    BUVL: 0x7FFF,
+    TEMP_LIMIT: 0xFFFF,
+    PWR_LIMIT: 0xFFFF,
+}
 
 RST, RSTACC, TEMPCOMP, ADCRANGE = 0x8000, 0x4000, 0x20, 0x10  # CONFIG
 ALATCH, CNVR, SLOWALERT, APOL = 0x8000, 0x4000, 0x2000, 0x1000  # DIAG_ALRT, 7.6.1.12
@@ -63,8 +84,12 @@ class INA228(I2cChip):
     code; writing CONFIG or ADC_CONFIG restarts the conversion; bytes beyond a register's width read as FFh.
     """
 
-    def __init__(self, bus_voltage_v: Callable[[], float] = _nothing, shunt_voltage_v: Callable[[], float] = _nothing,
-                 die_temperature_degc: Callable[[], float] = _room) -> None:
+    def __init__(
+        self,
+        bus_voltage_v: Callable[[], float] = _nothing,
+        shunt_voltage_v: Callable[[], float] = _nothing,
+        die_temperature_degc: Callable[[], float] = _room,
+    ) -> None:
         self.bus_voltage_v = bus_voltage_v
         self.shunt_voltage_v = shunt_voltage_v
         self.die_temperature_degc = die_temperature_degc
@@ -114,7 +139,8 @@ class INA228(I2cChip):
             if not results:  # else a whole average lies within this step, and the inputs were constant over it
                 for channel in range(3):
                     sums[channel] = (sums[channel] + codes[channel] * self._rounds_left) // self._average
-            self._publish(*(codes if results else sums), results + 1)
+            shunt, bus, die = codes if results else sums
+            self._publish(shunt, bus, die, results + 1)
             self._rounds_left = self._average - rest
             self._sums = [code * rest for code in codes]
         self.next_change_us += rounds * self._round_us

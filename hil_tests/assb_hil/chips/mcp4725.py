@@ -44,7 +44,7 @@ class MCP4725(I2cChip):
             return None
         position = 0
         while position < len(write):
-            position += self._command(write[position:position + 3])
+            position += self._command(write[position : position + 3])
         return self._content(0, read_n) if read_n else b""
 
     def peek(self, write: bytes, read_n: int) -> tuple[bytes, int] | None:
@@ -73,7 +73,13 @@ class MCP4725(I2cChip):
 
     def _content(self, register: int, read_n: int) -> bytes:
         """Figure 6-3: status, DAC register, EEPROM; repeated beyond five bytes."""
-        data = bytes((
-            (0 if self._busy else RDY) | self.power_down << 1, self.code >> 4, (self.code & 0x0F) << 4,
-            self.eeprom_power_down << 5 | self.eeprom_code >> 8, self.eeprom_code & 0xFF))
+        data = bytes(
+            (
+                (0 if self._busy else RDY) | self.power_down << 1,
+                self.code >> 4,
+                (self.code & 0x0F) << 4,
+                self.eeprom_power_down << 5 | self.eeprom_code >> 8,
+                self.eeprom_code & 0xFF,
+            )
+        )
         return (data * (read_n // 5 + 1))[:read_n]

@@ -33,8 +33,12 @@ class NAU7802(I2cChip):
     sensor and the system gain calibration are missing (starting the latter raises NotImplementedError).
     """
 
-    def __init__(self, bridge_v_per_v: Callable[[], float] = _unloaded, external_avdd: bool = False,
-                 intrinsic_offset_counts: int = 0) -> None:
+    def __init__(
+        self,
+        bridge_v_per_v: Callable[[], float] = _unloaded,
+        external_avdd: bool = False,
+        intrinsic_offset_counts: int = 0,
+    ) -> None:
         self.bridge_v_per_v = bridge_v_per_v
         self.external_avdd = external_avdd
         self.intrinsic_offset_counts = intrinsic_offset_counts
@@ -74,9 +78,9 @@ class NAU7802(I2cChip):
 
     def _convert(self) -> int:
         """8.6.1: output = gain calibration * (measurement - offset calibration), saturating at full scale."""
-        offset = int.from_bytes(self._value[OCAL1:OCAL1 + 3], "big")
+        offset = int.from_bytes(self._value[OCAL1 : OCAL1 + 3], "big")
         offset = -(offset & 0x7FFFFF) if offset & 0x800000 else offset  # sign and magnitude (11.4)
-        gain = int.from_bytes(self._value[GCAL1:GCAL1 + 4], "big")
+        gain = int.from_bytes(self._value[GCAL1 : GCAL1 + 4], "big")
         code = (self._raw() - offset) * gain >> 23
         return max(-FULL_SCALE, min(FULL_SCALE - 1, code)) & 0xFFFFFF
 
@@ -89,7 +93,7 @@ class NAU7802(I2cChip):
         self._start_conversions()
 
     def _store(self, register: int, number: int, width: int) -> None:
-        self._value[register:register + width] = number.to_bytes(width, "big")
+        self._value[register : register + width] = number.to_bytes(width, "big")
 
     def _write(self, register: int, data: bytes) -> None:
         for byte in data:
@@ -137,7 +141,7 @@ class NAU7802(I2cChip):
         self._conversion_us = self.now_us + self._period_us if running else NEVER
 
     def _content(self, register: int, read_n: int) -> bytes:
-        data = bytes(self._value[register:register + read_n])
+        data = bytes(self._value[register : register + read_n])
         return data + b"\xff" * (read_n - len(data))
 
     def _after_read(self, register: int, read_n: int) -> None:
