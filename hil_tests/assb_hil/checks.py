@@ -25,8 +25,8 @@ STATISTICS = {
 }
 # Suffix of a name → unit as a reader writes it
 UNITS = {
-    "v": "V", "a": "A", "w": "W", "ohm": "ohm", "mpa": "MPa", "degc": "degC", "frac": "1", "s": "s", "ah": "Ah", "b": "B",
-    "kpa": "kPa", "ms": "ms", "us": "us", "uv": "uV", "ma": "mA",
+    "v": "V", "a": "A", "w": "W", "ohm": "ohm", "mpa": "MPa", "degc": "degC", "frac": "1", "s": "s", "ah": "Ah",
+    "b": "B", "kpa": "kPa", "ms": "ms", "us": "us", "uv": "uV", "ma": "mA",
 }  # fmt: skip
 
 
@@ -101,7 +101,7 @@ class NoEventCheck(Check, frozen=True, kw_only=True):
 
 
 class SignalCheck(Check, frozen=True, kw_only=True):
-    """A statistic of a series between `from_s` and `to_s` lies within `min` and `max`. `true_…` names are the plant's."""
+    """A statistic of a series from `from_s` to `to_s` lies within `min` and `max`; `true_…` names are the plant's."""
 
     kind: ClassVar[str] = "signal"
     signal: str

@@ -69,19 +69,17 @@ class Cycler:
         current_a = load.current_at(t_s - load.at_s)
         if load.voltage_max_v is None or current_a <= 0.0:
             return current_a
-        return self._held_a(load, current_a, t_s, dt_s, voltage_v, connected)
+        if self._cv_a is None and (voltage_v < load.voltage_max_v or not connected):
+            return current_a
+        return self._held_a(load, t_s, dt_s, voltage_v, connected)
 
-    def _held_a(
-        self, load: Load, current_a: float, t_s: float, dt_s: float, voltage_v: float, connected: bool
-    ) -> float:
-        """Constant current up to the voltage, then constant voltage down to the cut-off."""
+    def _held_a(self, load: Load, t_s: float, dt_s: float, voltage_v: float, connected: bool) -> float:
+        """Constant voltage, down to the cut-off; begins at the current that flows."""
         if self._cv_a is None:
-            if voltage_v < load.voltage_max_v or not connected:
-                return current_a
             self._cv_a = self.current_a
         room_v = load.voltage_max_v - voltage_v
         self._cv_a += room_v / CV_RESISTANCE_OHM * min(dt_s / CV_SETTLE_S, 1.0)
-        self._cv_a = min(max(self._cv_a, 0.0), current_a)
+        self._cv_a = min(max(self._cv_a, 0.0), load.current_at(t_s - load.at_s))
         if connected and self._cv_a < load.cutoff_a:
             self.finished_us = int(t_s * 1e6)
             return 0.0

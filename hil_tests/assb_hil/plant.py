@@ -1,4 +1,4 @@
-"""The simulated world behind the sensors: cell, stack, piston, contactor, cycler and room, on one clock of virtual time.
+"""The simulated world behind the sensors: cell, stack, piston, contactor, cycler and room, on one clock.
 
 The cell itself is C (assb_kernels.Cell); here it is put on a bench.
 """

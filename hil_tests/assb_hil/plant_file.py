@@ -105,9 +105,9 @@ class _Reader:
         return table
 
     def _demand_keys(self, table: str, given: dict[str, Any], wanted: tuple[str, ...]) -> None:
-        for key in given:
+        for key, value in given.items():
             if key not in wanted:
-                raise self._fail(f"{table}.{key}".strip("."), given[key], f"one of {', '.join(wanted)}")
+                raise self._fail(f"{table}.{key}".strip("."), value, f"one of {', '.join(wanted)}")
         for key in wanted:
             if key not in given:
                 raise self._fail(f"{table}.{key}".strip("."), None, "a value for it: nothing is assumed")

@@ -33,7 +33,7 @@ class Start(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Host(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the lab's computer does: it arms the board (None: it does not) and renews its lease until `lease_until_s`."""
+    """What the lab's computer does: it arms the board (None: never) and renews its lease until `lease_until_s`."""
 
     arm_at_s: Seconds | None = 1.5
     lease_ms: Annotated[int, Meta(ge=1000, le=3_600_000)] = 5000

@@ -33,6 +33,7 @@ from assb_hil.scenario import Scenario
 
 DUTS = ("virtual",)
 RESETS_MAX = 8  # a board that resets more often than this is in a loop: the run ends there
+MUTE_S = 10.0  # a board that has not said HELLO by then never will
 CONSOLE_LINES = 20
 UNPRINTED = ("recorder", "pack", "checks")
 STEP_US = 200_000  # how often progress is reported
@@ -58,7 +59,7 @@ class Result:
     events: list[dict[str, Any]]
     trace_sha256: str
     counters: dict[str, int | float] = field(default_factory=dict)
-    console: list[str] = field(default_factory=list)  # the last lines of text
+    console: list[str] = field(default_factory=list)  # the first lines of text
     recorder: Recorder | None = None
     pack: PackConfig | None = None
 
@@ -89,7 +90,7 @@ class Session:
         self.wall_time_s = 0.0
         self._crc16 = Crc16()
         self._next_id = 1
-        dut.add_tap(lambda now_us, data: self.rig.hear(now_us, data))
+        dut.add_tap(self._hear)
 
     # What checks look at (checks.RunFacts)
 
@@ -111,6 +112,9 @@ class Session:
         return terms["debounce_ms"] + terms["tick_ms"]
 
     # Running
+
+    def _hear(self, now_us: int, data: bytes) -> None:
+        self.rig.hear(now_us, data)
 
     @property
     def t_s(self) -> float:
@@ -148,8 +152,9 @@ class Session:
                 progress(self)
 
     def hopeless(self) -> bool:
-        """The board resets over and over: waiting for the end of the scenario would tell nothing more."""
-        return resets(self.dut.counters()) > RESETS_MAX
+        """The board never spoke, or resets over and over: the rest of the scenario would tell nothing more."""
+        mute = self.recorder.hello_count == 0 and self.t_s > MUTE_S
+        return mute or resets(self.dut.counters()) > RESETS_MAX
 
     def judge(self) -> Result:
         """Verdicts on what was recorded so far."""
@@ -168,7 +173,7 @@ class Session:
             events=sorted(self.recorder.events, key=lambda event: event["t_s"]),
             trace_sha256=self.recorder.sha256,
             counters=self.dut.counters(),
-            console=[text for _, text in self.recorder.lines if not text.startswith("!ok")][-CONSOLE_LINES:],
+            console=[text for _, text in self.recorder.lines if not text.startswith(("!ok", ">>> !"))][:CONSOLE_LINES],
             recorder=self.recorder,
             pack=self.pack,
         )
@@ -206,9 +211,10 @@ def demand_features(scenario: Scenario, dut: Dut) -> None:
 
 @contextmanager
 def open_session(
-    scenario: Scenario, dut: str = "virtual", seed: int | None = None, flash: Path | None = None, flashed: bool = True
+    scenario: Scenario, dut: str = "virtual", seed: int | None = None, flash: Path | None = None
 ) -> Iterator[Session]:
-    """A session on a fresh bench; the device is off. `flashed`: firmware and configuration are on it already."""
+    """A session on a fresh bench; the device is off. `flash`: an image to use as it is (made empty if absent); without
+    one, firmware and configuration are put on a new image."""
     if dut not in DUTS:
         raise UnsupportedError(f"no device under test {dut!r} for scenarios", "", f"there are: {', '.join(DUTS)}")
     from assb_hil.dut.flash_image import write_image
@@ -225,7 +231,6 @@ def open_session(
     with ExitStack() as stack:
         if flash is None:
             flash = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="assb-hil-"))) / "flash.bin"
-        if flashed:
             write_image(flash, compiled_firmware() | {CONFIG_PATH: image})
         cost = CostModel.from_table(msgspec.structs.asdict(pack.board.cost))
         board = stack.enter_context(VirtualBoard(rig, flash=flash, cost=cost, seed=seed))

@@ -72,7 +72,7 @@ class Wiring:
     def _mcp4725(self, _arguments: tuple[int, ...]) -> MCP4725:
         """Its EEPROM holds the pressure at which the bench is found, so that power-on does not move the stack."""
         share = self._plant.regulator.pressure_mpa / self._plant.regulator.full_scale_mpa
-        return MCP4725(eeprom_code=min(int(round(share * DAC_FULL_CODE)), DAC_FULL_CODE - 1))
+        return MCP4725(eeprom_code=min(round(share * DAC_FULL_CODE), DAC_FULL_CODE - 1))
 
     def follow_dac(self) -> None:
         """The valve's input is the DAC's output; 0 V without one."""

@@ -5,8 +5,13 @@ from dataclasses import replace
 from time import perf_counter
 
 import click
+from assb_host.errors import AssbError
 
 BENCH_SCENARIO = "us06_drive"
+
+
+class BoardSilentError(AssbError):
+    """There is nothing to measure."""
 
 
 @click.group()
@@ -28,6 +33,8 @@ def bench_hil(seconds, as_json):
         host = Stopwatch(session.rig, "hear")
         result = session.run()
     figures = {"speed_x": result.speed_x, **wall_shares(result, plant.spent_s, host.spent_s)}
+    if not session.recorder.hello_count:
+        raise BoardSilentError("the board did not start", session.dut.name, "; ".join(result.console[:4]))
     if as_json:
         click.echo(json.dumps({"hil": figures}))
         return
@@ -53,7 +60,7 @@ class Stopwatch:
 
 
 def wall_shares(result, plant_s, host_s):
-    """Wall time by where it went. firmware: the VM computes; link: sockets and lockstep; host: decoding and recording."""
+    """Wall time by where it went: the VM computing, sockets and lockstep, chips, plant, decoding and recording."""
     counters = result.counters
     seconds = {
         "firmware": counters["wall_firmware_s"],

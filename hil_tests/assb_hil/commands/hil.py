@@ -56,7 +56,7 @@ def run(scenario, dut, seed, as_json, out):
 
 
 def live_progress(scenario, quiet):
-    """Context that yields a progress callback: a live line in a terminal, otherwise nothing (the result says it all)."""
+    """Context that yields a progress callback: a live panel in a terminal, otherwise nothing."""
     from contextlib import nullcontext
 
     from assb_hil.live import LiveRun, on_terminal
@@ -75,7 +75,7 @@ def print_result(result):
         f"{result.wall_time_s:.1f} s ({result.speed_x:g}x), trace {result.trace_sha256[:16]}"
     )
     if not result.passed:
-        for line in result.console[-8:]:
+        for line in result.console[:8]:
             click.echo(f"  console: {line}")
 
 
