@@ -159,6 +159,7 @@ class Ekf:
         self._cross = [0.0] * 5
         self._w = [0.0] * 5
         self._moved = [0.0] * 4
+        self._set_decays(1.0)
         self.reset(0.5, 1.0)
 
     def _check(self):
@@ -214,7 +215,7 @@ class Ekf:
             return BAD_VOLTAGE
         status = self.predict(current_a, temperature_degc, pressure_mpa, dt_s)
         if status == OK:
-            self._measurement_update(voltage_v, current_a, temperature_degc, dt_s)
+            self._measurement_update(voltage_v, current_a, temperature_degc)
         return status
 
     def predict(self, current_a, temperature_degc, pressure_mpa, dt_s):
@@ -260,16 +261,24 @@ class Ekf:
             self.soc = clamp(total, 0.0, 1.0)
             self.soc_residual = 0.0
 
+    def _set_decays(self, dt_s):
+        """Kept while dt_s stays the same: a fifth of a step's float operations, each of which takes heap on a board."""
+        self._decay_dt_s = dt_s
+        self._d1 = one_minus_exp(dt_s / self._tau1_s)
+        self._d2 = one_minus_exp(dt_s / self._tau2_s)
+        self._dl = one_minus_exp(dt_s / self._leak_tau_s)
+        self._d_adapt = one_minus_exp(dt_s / self._adapt_tau_s)
+
     def _time_update(self, current_a, dt_s, r1_ohm, r2_ohm):
         inner_a = current_a - self.leak_a
         sign = 1.0 if inner_a > 0 else -1.0 if inner_a < 0 else 0.0
         per_a = dt_s / (3600.0 * self._capacity_ah)
         counted = per_a * self._coulombic_efficiency_frac if inner_a > 0 else per_a
         turn = per_a * self._hysteresis_rate
-        d1 = one_minus_exp(dt_s / self._tau1_s)
-        d2 = one_minus_exp(dt_s / self._tau2_s)
+        if dt_s != self._decay_dt_s:
+            self._set_decays(dt_s)
+        d1, d2, dl = self._d1, self._d2, self._dl
         dh = one_minus_exp(turn * (inner_a * sign))
-        dl = one_minus_exp(dt_s / self._leak_tau_s)
 
         # x' = f x + g leak, for the four states that the leak drives; leak' = keep leak
         keep = 1.0 - dl
@@ -327,7 +336,7 @@ class Ekf:
         ohm[LEAK] = keep * ohm[LEAK]
         return leak_var
 
-    def _measurement_update(self, voltage_v, current_a, temperature_degc, dt_s):
+    def _measurement_update(self, voltage_v, current_a, temperature_degc):
         p = self._p
         h, b, c, gain, ohm = self._h, self._b, self._c, self._gain, self._cross
         place = self.soc * LAST_KNOT
@@ -360,10 +369,10 @@ class Ekf:
         nis = innovation_v * innovation_v / var
         limit = self._gate_sigmas * self._gate_sigmas
         counted = min(nis, limit)
-        self.nis_mean = self.nis_mean + one_minus_exp(dt_s / self._adapt_tau_s) * (counted - self.nis_mean)
+        self.nis_mean = self.nis_mean + self._d_adapt * (counted - self.nis_mean)
         doubted = SOC if self._settling_s > 0 else LEAK
         if self._settling_s > 0:
-            self._settling_s = self._settling_s - dt_s
+            self._settling_s = self._settling_s - self._decay_dt_s
         if nis > limit:
             jump = SETTLING_SOC_SIGMA if doubted == SOC else self._leak_sigma_a
             self._covariance[doubted][doubted] = self._covariance[doubted][doubted] + jump * jump
