@@ -4,12 +4,16 @@ It needs no network and no other file, and prints on paper.
 """
 
 from html import escape
+from itertools import dropwhile
+from math import inf, nan
 
 from assb_host.report.page_style import STYLE
 from assb_host.report.plots import draw_panels
 from assb_host.report.recording import Check, Event, Recording
 
 KEY = '<p class="key"><i class="rig"></i> fault applied by the rig <i class="board"></i> decision of the board</p>'
+
+SETTLED_S = 10.0
 
 
 def render_page(recording: Recording) -> str:
@@ -51,20 +55,32 @@ def key_figures(recording: Recording) -> list[tuple[str, str]]:
         how = "simulated" if recording.has("true_voltage_v") else "recorded"
         figures.append((how, f"{series.time_s[-1] - series.time_s[0]:.0f} s"))
     if recording.has("soc_frac", "true_soc_frac"):
-        truth = recording.series["true_soc_frac"]
-        estimate = recording.series["soc_frac"]
-        error = estimate.values[-1] - truth.at(estimate.time_s[-1])
-        figures.append(("SOC error at the end", f"{100 * error:+.2f} %"))
+        figures.append(("largest SOC error before any fault", f"{100 * largest_soc_error(recording):.2f} %"))
     if recording.has("pressure_mpa") and "pressure_mpa" in recording.windows:
         low, high = recording.windows["pressure_mpa"]
-        values = recording.series["pressure_mpa"].values
-        figures.append((f"pressure, window {low:g} to {high:g} MPa", f"{min(values):.2f} … {max(values):.2f} MPa"))
+        values = list(dropwhile(lambda value: not low <= value <= high, recording.series["pressure_mpa"].values)) or [
+            nan
+        ]
+        figures.append((f"MPa once pressed, window {low:g} to {high:g}", f"{min(values):.2f} … {max(values):.2f}"))
     if recording.has("temperature_degc"):
         figures.append(("hottest", f"{max(recording.series['temperature_degc'].values):.1f} °C"))
     if recording.has("stage") and recording.stage_names:
         worst = int(max(recording.series["stage"].values))
         figures.append(("worst stage", recording.stage_names[worst].replace("_", " ")))
     return figures
+
+
+def largest_soc_error(recording: Recording) -> float:
+    """Of the estimate, once it has settled for ten seconds, up to the first fault that was applied."""
+    truth, estimate = recording.series["true_soc_frac"], recording.series["soc_frac"]
+    faults = [event.t_s for event in recording.events if event.source == "rig" and event.name == "fault_applied"]
+    end_s = min(faults, default=inf)
+    errors = [
+        abs(value - truth.at(t_s))
+        for t_s, value in zip(estimate.time_s, estimate.values, strict=True)
+        if estimate.time_s[0] + SETTLED_S <= t_s < end_s
+    ]
+    return max(errors, default=nan)
 
 
 def _panels(recording: Recording) -> str:
@@ -78,7 +94,9 @@ def _panels(recording: Recording) -> str:
 def _number(value: float | str | None) -> str:
     if value is None:
         return "–"
-    return escape(value) if isinstance(value, str) else f"{value:.4g}"
+    if isinstance(value, str):
+        return escape(value)
+    return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
 
 
 def _checks(checks: list[Check]) -> str:
