@@ -1,5 +1,6 @@
-"""Claims about the virtual board's console: Ctrl-C at any moment, input at defined times, floods, ports without a reader."""
+"""Claims about the console: Ctrl-C at any moment, input at defined times, floods, ports without a reader."""
 
+import contextlib
 import os
 import time
 
@@ -165,10 +166,8 @@ while True:
             got = bytearray()
 
             def received():
-                try:
+                with contextlib.suppress(BlockingIOError):
                     got.extend(os.read(peer, 4096))
-                except BlockingIOError:
-                    pass
                 return len(got) >= len(every_byte)
 
             run_for(board, 20, received)

@@ -1,9 +1,8 @@
 """Claims about the cost model: what a board file may say, and what the board makes of it."""
 
 import pytest
-from virtual_bench import run_lines
-
 from assb_hil.dut.cost import CostError, CostModel
+from virtual_bench import run_lines
 
 
 def test_a_table_replaces_what_it_names_and_keeps_the_rest():

@@ -4,7 +4,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from assb_hil.dut import find_micropython as module
 from assb_hil.dut.find_micropython import NoMicroPythonError, find_micropython, probe
 

@@ -1,11 +1,10 @@
 """Claims about the flash image: what survives when power fails at any flash operation."""
 
 import pytest
-from virtual_bench import BOOT, ChipWorld, make_board
-
 from assb_hil.dut.cost import CostModel
 from assb_hil.dut.flash_image import FlashImageError, block_count, create_blank, read_image, write_image
 from assb_hil.dut.virtual import VirtualBoard
+from virtual_bench import BOOT, ChipWorld, make_board
 
 OLD = bytes(range(256)) * 12
 NEW = bytes(range(255, -1, -1)) * 20
@@ -104,7 +103,13 @@ def test_after_a_power_cut_the_board_starts_again_and_finishes(tmp_path):
 
 
 def test_flash_operations_take_their_time(tmp_path):
-    main = "import time\nt = time.ticks_ms()\nopen('/x', 'wb').write(bytes(3000))\nprint(time.ticks_diff(time.ticks_ms(), t))"
+    main = """
+import time
+t = time.ticks_ms()
+with open('/x', 'wb') as file:
+    file.write(bytes(3000))
+print(time.ticks_diff(time.ticks_ms(), t))
+"""
     with make_board(tmp_path, main, cost=CostModel(boot_us=10_000, flash_erase_us=100_000, flash_page_us=0)) as board:
         board.run_until(9_000_000)
         taken_ms = int(board.read_console().split()[0])

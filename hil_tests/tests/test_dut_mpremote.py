@@ -45,7 +45,9 @@ def test_mpremote_lists_copies_and_removes_files(board, tmp_path):
 
 def test_mpremote_runs_code_and_reports_its_errors(board, tmp_path):
     script = tmp_path / "script.py"
-    script.write_text("import time\nt = time.ticks_ms()\ntime.sleep_ms(50)\nprint('slept', time.ticks_diff(time.ticks_ms(), t))\n")
+    script.write_text(
+        "import time\nt = time.ticks_ms()\ntime.sleep_ms(50)\nprint('slept', time.ticks_diff(time.ticks_ms(), t))\n"
+    )
     assert mpremote(board, "exec", "print(6 * 7)").stdout == "42\n"
     assert mpremote(board, "run", str(script)).stdout == "slept 50\n"
     failed = mpremote(board, "exec", "raise ValueError('no')")

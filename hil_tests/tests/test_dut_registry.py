@@ -9,7 +9,6 @@ import time
 from pathlib import Path
 
 import pytest
-
 from assb_hil.dut import BoardNotFoundError, open_dut, registry
 from assb_hil.dut.registry import Entry, RegistryError, find_board, registered, running
 
@@ -33,7 +32,9 @@ def assb(*arguments) -> subprocess.CompletedProcess:
 def bench():
     """`assb board run bench2`, with its port."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "assb_host", "board", "run", "bench2", "--pace", "max"], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "assb_host", "board", "run", "bench2", "--pace", "max"],
+        stdout=subprocess.PIPE,
+        text=True,
     )
     first = process.stdout.readline()
     assert first.startswith("board bench2 on /dev/")

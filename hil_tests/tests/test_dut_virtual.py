@@ -1,11 +1,10 @@
 """Claims about the virtual board: time, determinism, resets, heap."""
 
-import pytest
-from virtual_bench import BOOT, ChipWorld, Trace, make_board, run_lines
-
 import assb_hil.dut.virtual as virtual_module
+import pytest
 from assb_hil.dut.cost import CostModel
 from assb_hil.dut.virtual import BoardHangsError
+from virtual_bench import BOOT, ChipWorld, Trace, make_board, run_lines
 
 TICKER = """
 import machine, time
@@ -192,7 +191,13 @@ for _ in range(4):
 
 
 def test_a_loop_that_watches_the_clock_gets_there(tmp_path):
-    main = "import time\nt = time.ticks_ms()\nwhile time.ticks_diff(time.ticks_ms(), t) < 30: pass\nprint(time.ticks_ms() - t)"
+    main = """
+import time
+t = time.ticks_ms()
+while time.ticks_diff(time.ticks_ms(), t) < 30:
+    pass
+print(time.ticks_ms() - t)
+"""
     assert run_lines(tmp_path, main, 100_000)[0] == "30"
 
 
@@ -204,7 +209,7 @@ t = time.ticks_us()
 bus.readfrom_mem_into(0x40, 1, bytearray(3))
 print(time.ticks_us() - t)
 """
-    # Address, register, address again, three bytes: six of nine bits at 100 kHz; then overhead and the reading of the clock
+    # Address, register, address again, three bytes: six times nine bits at 100 kHz; then overhead and clock reading
     expected_us = 6 * 90 + BOOT.i2c_overhead_us + BOOT.ticks_call_us
     assert run_lines(tmp_path, main, 50_000)[0] == str(expected_us)
 
@@ -237,7 +242,14 @@ print('not reached')
 
 
 def test_a_late_feed_does_not_save_the_board(tmp_path):
-    main = "import machine, time\ndog = machine.WDT(timeout=20)\nfor _ in range(9): time.board_cost(4)\ndog.feed()\nprint('saved')"
+    main = """
+import machine, time
+dog = machine.WDT(timeout=20)
+for _ in range(9):
+    time.board_cost(4)
+dog.feed()
+print('saved')
+"""
     with make_board(tmp_path, main, cost=CostModel(boot_us=10_000, gc_us=4_000, gc_jitter_us=0)) as board:
         board.run_until(60_000)
         assert board.counters()["watchdog_resets"] >= 1
@@ -246,7 +258,9 @@ def test_a_late_feed_does_not_save_the_board(tmp_path):
 
 def test_firmware_that_spins_is_bitten_by_its_watchdog_or_reported(tmp_path, monkeypatch):
     monkeypatch.setattr(virtual_module, "HANG_S", 0.3)
-    with make_board(tmp_path, "import machine\nprint(machine.reset_cause())\nmachine.WDT(timeout=50)\nwhile True: pass") as board:
+    with make_board(
+        tmp_path, "import machine\nprint(machine.reset_cause())\nmachine.WDT(timeout=50)\nwhile True: pass"
+    ) as board:
         board.run_until(70_000)
         assert board.counters()["watchdog_resets"] == 1
         assert board.read_console().split() == [b"1", b"3"]
@@ -254,7 +268,9 @@ def test_firmware_that_spins_is_bitten_by_its_watchdog_or_reported(tmp_path, mon
         board.run_until(70_000)
 
 
-@pytest.mark.parametrize(("call", "cause"), [("machine.reset()", "2"), ("machine.soft_reset()", "5"), ("raise SystemExit", "5")])
+@pytest.mark.parametrize(
+    ("call", "cause"), [("machine.reset()", "2"), ("machine.soft_reset()", "5"), ("raise SystemExit", "5")]
+)
 def test_resets_from_code_say_their_cause(tmp_path, call, cause):
     main = f"import machine\nprint('cause', machine.reset_cause())\nif machine.reset_cause() == 1: {call}"
     world = ChipWorld()
@@ -268,7 +284,9 @@ def test_resets_from_code_say_their_cause(tmp_path, call, cause):
 
 def test_power_off_turns_the_outputs_off_and_time_goes_on(tmp_path):
     world = ChipWorld()
-    with make_board(tmp_path, "import machine, time\nmachine.Pin(10, machine.Pin.OUT, value=1)\ntime.sleep(9)", world) as board:
+    with make_board(
+        tmp_path, "import machine, time\nmachine.Pin(10, machine.Pin.OUT, value=1)\ntime.sleep(9)", world
+    ) as board:
         board.run_until(100_000)
         assert world.levels == {10: 1}
         board.power_off()
@@ -286,7 +304,11 @@ import machine, time
 bus = machine.I2C(0)
 buf = bytearray(2)
 while True:
-    for call in (lambda: bus.readfrom_mem_into(0x40, 1, buf), lambda: bus.writeto(0x40, buf), lambda: bus.readfrom_mem_into(0x41, 1, buf)):
+    for call in (
+        lambda: bus.readfrom_mem_into(0x40, 1, buf),
+        lambda: bus.writeto(0x40, buf),
+        lambda: bus.readfrom_mem_into(0x41, 1, buf),
+    ):
         try:
             call()
             print('ok', end=' ')

@@ -15,7 +15,7 @@ BOOT = CostModel(boot_us=10_000)
 
 
 class ChipWorld(IdleWorld):
-    """A chip whose register r reads r + the number of its conversion, and pins that follow what is written to pin 10."""
+    """A chip whose register r reads r million + the number of its conversion, and inputs that follow pin 10."""
 
     def __init__(self, predicts: bool = True):
         super().__init__()

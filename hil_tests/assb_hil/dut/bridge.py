@@ -1,4 +1,4 @@
-"""Between the VM's console socket and the world: the pseudo-terminal, the taps, and what Ctrl-C means at which moment."""
+"""Between the VM's console socket and its users: the pseudo-terminal, the taps, and what Ctrl-C means when."""
 
 import select
 import time
@@ -17,7 +17,7 @@ Tap = Callable[[int, bytes], None]
 
 
 class ConsoleBridge:
-    """Input waits here until the board can take it at a defined moment; output gets the time of the request it precedes."""
+    """Input waits here until the board can take it at a defined time; output gets the time of the request after it."""
 
     def __init__(self, poll: select.poll):
         self.port = PtyPort()
@@ -87,7 +87,7 @@ class ConsoleBridge:
     # From the port
 
     def watch_port(self) -> None:
-        """A pseudo-terminal without a peer is always ready to say so: it is polled only while it has one and room is left."""
+        """Without a peer a pseudo-terminal always has an event: it is polled while it has one and room is left."""
         wanted = self.port.connected() and len(self.input) < INPUT_BYTES
         if wanted != self._polled:
             if wanted:

@@ -7,8 +7,8 @@ import select
 import time
 import tty
 
-# A USB CDC port of a board holds some hundred bytes and drops the rest when its peer doesn't read; a pseudo-terminal's peer
-# gets more, because a Python reader is slower than a kernel's
+# A USB CDC port of a board holds some hundred bytes and drops the rest when its peer doesn't read; this one holds more,
+# because a board at full pace sends faster than a Python reader reads
 BACKLOG_BYTES = 256 * 1024
 CHUNK_BYTES = 4096
 PEER_CHECK_S = 0.02

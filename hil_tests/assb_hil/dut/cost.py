@@ -1,7 +1,7 @@
 """What computing costs the board in time: the figures behind virtual time, read from a board file's `[cost]` table.
 
-The virtual board's own speed says nothing about a microcontroller's, so the firmware's port layer announces each stretch
-of computing and the clock moves by a figure from here plus seeded jitter (uniform).
+The virtual board's own speed says nothing about a microcontroller's, so the firmware's port layer announces each
+stretch of computing and the clock moves by a figure from here plus seeded jitter (uniform).
 """
 
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ class CostModel:
     # Assumption until measured on the emulated board: a fast tick of some 2000 bytecodes at 1.2 µs each
     fast_us: int = 1800
     fast_jitter_us: int = 200
-    # A 3-state EKF step took 621 µs as bytecode on an emulated RP2040; the 6-state step is taken at four times that (assumption)
+    # A 3-state EKF step took 621 µs as bytecode on an emulated RP2040; assumption: the 6-state step is four times that
     estimator_slice_us: int = 2500
     estimator_slice_jitter_us: int = 300
     other_slice_us: int = 800
@@ -48,7 +48,9 @@ class CostModel:
     def __post_init__(self):
         for name, value in asdict(self).items():
             if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= LARGEST_US:
-                raise CostError(f"cost {name} = {value!r}", "[cost] of the board file", f"give whole µs in 0..{LARGEST_US}")
+                raise CostError(
+                    f"cost {name} = {value!r}", "[cost] of the board file", f"give whole µs in 0..{LARGEST_US}"
+                )
 
     @classmethod
     def from_table(cls, table: Mapping[str, int | str]) -> "CostModel":

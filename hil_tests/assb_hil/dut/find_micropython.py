@@ -41,7 +41,9 @@ def find_micropython(explicit: str | os.PathLike | None = None) -> Path:
             return path
         tried.append(f"{path} ({source}): {fault}")
     remedy = f"install it with `{INSTALL}`, or name a unix port of MicroPython 1.24 or later in {ENVIRONMENT}"
-    raise NoMicroPythonError("no MicroPython for the virtual board", "; ".join(tried) or "none beside this Python or on PATH", remedy)
+    raise NoMicroPythonError(
+        "no MicroPython for the virtual board", "; ".join(tried) or "none beside this Python or on PATH", remedy
+    )
 
 
 @lru_cache(maxsize=8)

@@ -33,7 +33,9 @@ def block_count(image: Path) -> int:
     size = image.stat().st_size
     if size % BLOCK_BYTES or size < FEWEST_BLOCKS * BLOCK_BYTES:
         seen = f"{size} bytes are no flash image"
-        raise FlashImageError(seen, str(image), f"name a file of whole {BLOCK_BYTES}-byte blocks, or one that does not exist yet")
+        raise FlashImageError(
+            seen, str(image), f"name a file of whole {BLOCK_BYTES}-byte blocks, or one that does not exist yet"
+        )
     return size // BLOCK_BYTES
 
 
@@ -44,12 +46,18 @@ def open_image(image: Path) -> int:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(fd)
-        raise FlashImageError("the flash image is in use by another board", str(image), "`assb board list` shows which") from None
+        raise FlashImageError(
+            "the flash image is in use by another board", str(image), "`assb board list` shows which"
+        ) from None
     return fd
 
 
 def write_image(
-    image: Path, files: Mapping[str, bytes], micropython: str | Path | None = None, blocks: int = PICO_BLOCKS, keep: bool = False
+    image: Path,
+    files: Mapping[str, bytes],
+    micropython: str | Path | None = None,
+    blocks: int = PICO_BLOCKS,
+    keep: bool = False,
 ) -> None:
     """Puts files (path on the board → content) into an image; a fresh one unless `keep` what it holds."""
     if not keep:

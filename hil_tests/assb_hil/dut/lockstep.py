@@ -1,7 +1,7 @@
 """The host's end of the lockstep: takes a request of the board, lets the world catch up with it, and answers.
 
-A request is worked off in the order of its times: posted writes first, then the world advances to the time of the request
-itself (the wake-up time of a wait). That may take several calls when the caller allows time to pass in steps.
+A request is worked off in the order of its times: posted writes first, then the world advances to the time of the
+request itself (the wake-up time of a wait). That may take several calls when the caller lets time pass in steps.
 """
 
 from array import array
@@ -23,7 +23,9 @@ class ProtocolError(Exception):
 
 def pack_words(data: bytes) -> list[int]:
     """Seven bytes a word."""
-    return [int.from_bytes(data[i : i + wire.BYTES_PER_WORD], "little") for i in range(0, len(data), wire.BYTES_PER_WORD)]
+    return [
+        int.from_bytes(data[i : i + wire.BYTES_PER_WORD], "little") for i in range(0, len(data), wire.BYTES_PER_WORD)
+    ]
 
 
 def unpack_words(words, n: int) -> bytes:
@@ -39,7 +41,7 @@ def read_key(word: int) -> tuple[int, int, int, bytes, int]:
 
 
 class Lockstep:
-    """Virtual time, the request under way and the predictions. One object for the life of a board, begin() at each reset."""
+    """Virtual time, the request under way and the predictions, for the life of a board; begin() at each reset."""
 
     def __init__(self, world: World, cost: CostModel, flash_blocks: int, unique_id: int = 0):
         self.world = world

@@ -50,7 +50,7 @@ class VmProcess:
         return seen.stdout.strip()[:1] or "Z"
 
     def sleeps(self) -> bool:
-        """Whether the VM waits for something. Nothing unread in either socket afterwards means: for its standard input."""
+        """Whether the VM waits. Nothing unread in either socket afterwards means: for its standard input."""
         return self._state() in ("S", "I")
 
     def interrupt(self) -> bool:

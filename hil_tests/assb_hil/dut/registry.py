@@ -1,6 +1,7 @@
-"""Virtual boards that other commands can find: one file a board in the runtime directory, locked by its process while it lives.
+"""Virtual boards that other commands can find: a file for each in the runtime directory, locked while it lives.
 
-A lock ends with its process, however that ends, so an entry whose lock is free is stale, whatever its process number says.
+A lock ends with its process, however that ends, so an entry whose lock is free is stale, whatever its process number
+says.
 """
 
 import contextlib
@@ -47,14 +48,18 @@ def directory() -> Path:
     path = Path(runtime, "assb") if runtime else Path(tempfile.gettempdir(), f"assb-{os.getuid()}")
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     if path.stat().st_uid != os.getuid():
-        raise RegistryError(f"{path} belongs to somebody else", str(path), "set XDG_RUNTIME_DIR to a directory of your own")
+        raise RegistryError(
+            f"{path} belongs to somebody else", str(path), "set XDG_RUNTIME_DIR to a directory of your own"
+        )
     return path
 
 
 def path_of(name: str) -> Path:
     """The entry's file."""
     if not NAME.fullmatch(name):
-        raise RegistryError(f"{name!r} is no name for a board", "", "use letters, digits, dot, dash and underscore, at most 64")
+        raise RegistryError(
+            f"{name!r} is no name for a board", "", "use letters, digits, dot, dash and underscore, at most 64"
+        )
     return directory() / f"{name}.board"
 
 
@@ -64,7 +69,9 @@ def registered(entry: Entry) -> Iterator[None]:
     path = path_of(entry.name)
     with _claimed(path, time.monotonic() + CLAIM_S) as file:
         if file is None:
-            raise RegistryError(f"a board named {entry.name} runs already", str(path), f"`assb board stop {entry.name}` ends it")
+            raise RegistryError(
+                f"a board named {entry.name} runs already", str(path), f"`assb board stop {entry.name}` ends it"
+            )
         file.truncate(0)
         file.write(json.dumps(asdict(entry)))
         file.flush()
@@ -88,7 +95,11 @@ def find_entry(name: str | None = None) -> Entry | None:
     if len(boards) > 1:
         boards = [entry for entry in boards if entry.name == "virtual"]
         if not boards:
-            raise RegistryError("several virtual boards run", ", ".join(entry.name for entry in running()), "say which: --dut virtual:NAME")
+            raise RegistryError(
+                "several virtual boards run",
+                ", ".join(entry.name for entry in running()),
+                "say which: --dut virtual:NAME",
+            )
     return boards[0] if boards else None
 
 
@@ -105,13 +116,15 @@ def stop(entry: Entry) -> None:
     deadline_s = time.monotonic() + STOP_S
     while _read(path_of(entry.name)) == entry:
         if time.monotonic() > deadline_s:
-            raise RegistryError(f"board {entry.name} has not ended within {STOP_S:g} s", f"process {entry.pid}", "kill that process")
+            raise RegistryError(
+                f"board {entry.name} has not ended within {STOP_S:g} s", f"process {entry.pid}", "kill that process"
+            )
         time.sleep(POLL_S)
 
 
 @contextlib.contextmanager
 def _claimed(path: Path, deadline_s: float) -> Iterator[IO[str] | None]:
-    """The entry's file under this process's lock; None when another board holds it. A reader holds it for a moment only."""
+    """The entry's file under this process's lock; None when another board holds it. A reader has it for a moment."""
     while True:
         with open(path, "a+") as file:
             if _lock(file, fcntl.LOCK_EX):

@@ -20,7 +20,7 @@ class ReplWatch:
         self._hiding: bytearray | None = None
 
     def return_to_raw(self) -> bytes:
-        """After a soft reset from the raw REPL: bytes to send; the friendly banner is hidden until the raw one comes."""
+        """After a soft reset from the raw REPL: bytes to send. Output is hidden until the raw banner comes."""
         self._hiding = bytearray()
         return ENTER_RAW
 
@@ -33,7 +33,7 @@ class ReplWatch:
         """What of the VM's output goes out, and in which shape."""
         if self._hiding is not None:
             self._hiding += data
-            before, banner, after = bytes(self._hiding).partition(RAW_BANNER)
+            _, banner, after = bytes(self._hiding).partition(RAW_BANNER)
             if not banner:
                 return b""
             self._hiding = None

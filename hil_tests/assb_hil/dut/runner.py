@@ -1,4 +1,4 @@
-"""Starts a virtual board for a person or for another command, with the rig around it that its configuration asks for."""
+"""Starts a virtual board for a person or for another command."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -14,9 +14,14 @@ WorldFactory = Callable[[], World]
 
 @contextlib.contextmanager
 def start_board(
-    name: str, *, flash: str | Path | None = None, micropython: str | Path | None = None, world_factory: WorldFactory = IdleWorld,
-    cost: CostModel | None = None, seed: int = 0,
-) -> Iterator[VirtualBoard]:  # fmt: skip
+    name: str,
+    *,
+    flash: str | Path | None = None,
+    micropython: str | Path | None = None,
+    world_factory: WorldFactory = IdleWorld,
+    cost: CostModel | None = None,
+    seed: int = 0,
+) -> Iterator[VirtualBoard]:
     """A board with power on; nobody drives it yet (run_until, run_paced or background)."""
     with VirtualBoard(world_factory(), name=name, flash=flash, micropython=micropython, cost=cost, seed=seed) as board:
         board.power_on()

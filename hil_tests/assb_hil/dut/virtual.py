@@ -19,6 +19,7 @@ from assb_hil.dut.find_micropython import find_micropython
 from assb_hil.dut.flash_image import PICO_BLOCKS, block_count, create_blank, open_image
 from assb_hil.dut.lockstep import Lockstep
 from assb_hil.dut.process import VmProcess
+from assb_hil.dut.same_cpu import SameCpu
 
 PICO_HEAP = "192K"
 QUIET_MS = 1  # no word from the VM for so long: look whether it waits for its console
@@ -32,14 +33,22 @@ class BoardHangsError(Exception):
 
 
 class VirtualBoard:
-    """A `Dut`. One thread drives it (run_until), or its own between the ends of background(); other calls are safe from any."""
+    """A `Dut`. One thread drives it (run_until), or its own inside background(); other calls are safe from any."""
 
     features = frozenset({LOCKSTEP, POWER, POWER_CUT, WATCHDOG, CHIP_MODELS})
 
     def __init__(
-        self, world: World, *, name: str = "virtual", flash: str | Path | None = None, cost: CostModel | None = None, seed: int = 0,
-        micropython: str | Path | None = None, heap: str = PICO_HEAP, flash_blocks: int = PICO_BLOCKS,
-    ):  # fmt: skip
+        self,
+        world: World,
+        *,
+        name: str = "virtual",
+        flash: str | Path | None = None,
+        cost: CostModel | None = None,
+        seed: int = 0,
+        micropython: str | Path | None = None,
+        heap: str = PICO_HEAP,
+        flash_blocks: int = PICO_BLOCKS,
+    ):
         self.name = name
         self.world = world
         self.seed = seed
@@ -68,6 +77,7 @@ class VirtualBoard:
         self._poll = select.poll()
         self._poll.register(self._wake, select.POLLIN)
         self._bridge = ConsoleBridge(self._poll)
+        self._same_cpu = SameCpu()
 
     # What a user of the board calls
 
@@ -100,7 +110,7 @@ class VirtualBoard:
             self._restart(kind)
 
     def power_cut_at(self, operation: int | None) -> None:
-        """Power fails at the flash operation (erase or program) of that number, counted from now, 1 = the next; None: never."""
+        """Power fails at that flash operation (erase or program) from now, 1 = the next; None: never."""
         with self._turn():
             self.lockstep.power_cut_at = None if operation is None else self.lockstep.flash_operations + operation
 
@@ -140,7 +150,7 @@ class VirtualBoard:
 
     @contextlib.contextmanager
     def background(self, pace: float = 1.0) -> Iterator[None]:
-        """A thread drives the board, `pace` virtual seconds per second (inf: as fast as it goes) as long as the context lasts."""
+        """A thread drives the board, `pace` virtual seconds per second (inf: as fast as it goes)."""
         self._stopping.clear()
         failures: list[BaseException] = []
         thread = threading.Thread(target=self._pump, args=(pace, failures), name=f"board-{self.name}", daemon=True)
@@ -218,6 +228,7 @@ class VirtualBoard:
         vm = self._vm = VmProcess(self.micropython, self.heap, self._flash_fd)
         self._poll.register(vm.console, select.POLLIN)
         self._poll.register(vm.port, select.POLLIN)
+        self._same_cpu.follow(vm.pid)
         self._bridge.begin(vm, raw)
         self._heard_s = time.monotonic()
         self._booting = True
@@ -247,10 +258,12 @@ class VirtualBoard:
         self.world.on_reset()
 
     def _process_ended(self) -> None:
-        """Ctrl-D and SystemExit end the process: that is this port's soft reset. A signal is a crash, as a hard fault."""
+        """Ctrl-D and SystemExit end the process: the port's soft reset. A signal ended it: a crash, as a hard fault."""
         status = self._vm.wait()
         if self._booting:
-            raise BoardHangsError(f"{self.name}: {self.micropython} ended with {status}: {bytes(self._bridge.unstamped[-500:])!r}")
+            raise BoardHangsError(
+                f"{self.name}: {self.micropython} ended with {status}: {bytes(self._bridge.unstamped[-500:])!r}"
+            )
         crashed = status < 0
         self.crashes += crashed
         self._restart("hard" if crashed else "soft")
@@ -259,17 +272,15 @@ class VirtualBoard:
 
     def _serve(self, limit_us: int, until_s: float | None) -> None:
         """Runs the board up to limit_us, or until the wall clock says until_s."""
-        started = perf_counter_ns()
+        started = self._resumed_ns = perf_counter_ns()
         try:
-            while self._vm is not None:
-                if self.lockstep.operation:
-                    if not self._answer(limit_us):
+            with self._same_cpu:
+                while self._vm is not None:
+                    if not (self._answer(limit_us) if self.lockstep.operation else self._listen(limit_us)):
                         return
-                elif not self._listen(limit_us):
-                    return
-                if until_s is not None and time.monotonic() > until_s:
-                    return
-            self.lockstep.advance(limit_us)
+                    if until_s is not None and time.monotonic() > until_s:
+                        return
+                self.lockstep.advance(limit_us)
         finally:
             self.serve_ns += perf_counter_ns() - started
 
@@ -289,7 +300,9 @@ class VirtualBoard:
             self._power_fails()
         else:
             operation = lockstep.operation
-            self._vm.port.send(lockstep.answer())
+            reply = lockstep.answer()
+            self._resumed_ns = perf_counter_ns()  # the VM may run before send returns
+            self._vm.port.send(reply)
             self._heard_s = time.monotonic()
             if operation == wire.INTERACTIVE:
                 self._bridge.main_ended()
@@ -299,9 +312,10 @@ class VirtualBoard:
         """Waits for the VM's next word; False when it waits for its console and time has reached the limit."""
         if self._bridge.input and not self._booting and self._bridge.deliver(False, time.monotonic() - self._heard_s):
             self._heard_s = time.monotonic()
-        started = perf_counter_ns()
         events = self._poll.poll(QUIET_MS)
-        self.firmware_ns += perf_counter_ns() - started
+        now_ns = perf_counter_ns()
+        self.firmware_ns += now_ns - self._resumed_ns
+        self._resumed_ns = now_ns
         if not events:
             return self._quiet(limit_us)
         self._handle(events)
@@ -320,7 +334,7 @@ class VirtualBoard:
         console, port = vm.console.fileno(), vm.port.fileno()
         if readable.get(port, 0) & select.POLLIN and not self.lockstep.operation:
             message = vm.port.recv(8 * wire.REQUEST_WORDS)
-            # What was printed before a request belongs to its time; both are local sockets, so all of it is there by now
+            # What was printed before a request belongs to its time; both sockets are local, so all of it is there
             self._bridge.drain()
             if message:
                 self._booting = False
@@ -364,9 +378,13 @@ class VirtualBoard:
     def _hangs(self, limit_us: int) -> bool:
         """Virtual time stands still, so the watchdog's deadline is the next thing that happens."""
         if self._booting:
-            raise BoardHangsError(f"{self.name}: {self.micropython} does not start the board: {bytes(self._bridge.unstamped[-500:])!r}")
+            raise BoardHangsError(
+                f"{self.name}: {self.micropython} does not start the board: {bytes(self._bridge.unstamped[-500:])!r}"
+            )
         if not self.lockstep.watchdog_us:
-            raise BoardHangsError(f"{self.name}: the firmware has computed for {HANG_S:.0f} s without a wait, and no watchdog is armed")
+            raise BoardHangsError(
+                f"{self.name}: the firmware has computed for {HANG_S:.0f} s without a wait, and no watchdog is armed"
+            )
         return self._idle(limit_us)
 
     def _await_events(self, seconds: float) -> None:

@@ -1,1 +1,1 @@
-"""Modules for the virtual board's VM, not for CPython: the directory is put on the VM's path, nothing here is imported."""
+"""Modules for the virtual board's VM: its path is this directory. CPython imports `wire` alone."""

@@ -9,19 +9,20 @@ import io
 import os
 import random
 import sys
+import time
 
 import _flash
 import _lockstep
 import machine
-import time
 import vfs
 import wire
 
 
 def run(namespace):
-    words = _lockstep.hello(open(int(sys.argv[1]), "r+b"))
+    port, image = [open(int(number), "r+b") for number in sys.argv[1:]]  # noqa: SIM115 (both stay open for ever)
+    words = _lockstep.hello(port)
     flash = _flash.Flash(
-        open(int(sys.argv[2]), "r+b"),
+        image,
         words[wire.HELLO_FLASH_BLOCKS],
         words[wire.HELLO_FLASH_ERASE_US],
         words[wire.HELLO_FLASH_PAGE_US],
@@ -68,7 +69,7 @@ def execute(name, namespace):
     except OSError:
         return
     try:
-        execfile(name, namespace)
+        execfile(name, namespace)  # noqa: F821 (a built-in of MicroPython)
     except SystemExit:
         machine.soft_reset()
     except BaseException as error:

@@ -143,7 +143,7 @@ def room(words):
 
 
 def post(word, buffer, n, prefix, prefix_n):
-    """Queues a write at the present time: `prefix_n` bytes of the integer `prefix`, first byte highest, then buffer[:n]."""
+    """Queues a write at the present time: `prefix_n` bytes of the integer `prefix`, highest first, then buffer[:n]."""
     i = state[_LENGTH]
     tx[i] = state[_NOW]
     tx[i + 1] = word
@@ -187,18 +187,21 @@ def acks(bus, address):
     return rx[4 + 2 * bus + address // 56] >> address % 56 & 1
 
 
-def write(bus, address, buffer, n, prefix, prefix_n, us):
-    """An I2C write that takes `us`; OSError when nobody acknowledges."""
+def write(word, buffer, prefix, prefix_n, us):
+    """An I2C write that takes `us`, of prefix and buffer as in post(); OSError when nobody acknowledges."""
+    n = len(buffer)
     if n + prefix_n > wire.TRANSFER_BYTES:
         raise ValueError("the virtual board moves at most 224 bytes in one I2C transfer")
     room(3 + (n + prefix_n) // 7)
+    bus = word >> 4 & 3
+    address = word >> 8 & 127
     if not acks(bus, address):
         advance(us)
         raise OSError(_EIO)
     state[_NOW] += us
     stale[bus << 7 | address] = state[_SEQUENCE] & 255
     state[_PINS_STALE] = state[_SEQUENCE]
-    post(bus << 4 | address << 8 | n + prefix_n << 20, buffer, n, prefix, prefix_n)
+    post(word | n + prefix_n << 20, buffer, n, prefix, prefix_n)
 
 
 def read(word, buffer, n, us):

@@ -1,7 +1,7 @@
-"""Copies a directory of the host into a flash image or back; run on the host's own VM, with the posix root still there.
+"""Copies a directory of the host into a flash image or back; run on a VM of the host, with the posix root still there.
 
-Arguments: in|out|format, image, blocks, directory. `in` keeps what the image holds besides; an image that does not mount
-is an error except for `format`.
+Arguments: in|out|format, image, blocks, directory. `in` keeps what the image holds besides; an image that does not
+mount is an error except for `format`.
 """
 
 import os
@@ -12,7 +12,11 @@ from _flash import PAGE_BYTES, Flash
 
 
 def main(direction, image, blocks, directory):
-    flash = Flash(open(image, "r+b"), int(blocks))
+    with open(image, "r+b") as file:
+        copy(direction, Flash(file, int(blocks)), directory)
+
+
+def copy(direction, flash, directory):
     if direction == "format":
         vfs.VfsLfs2.mkfs(flash, progsize=PAGE_BYTES)
     vfs.mount(vfs.VfsLfs2(flash, progsize=PAGE_BYTES), "/flash")

@@ -1,7 +1,8 @@
 """`machine` of the virtual board: the calls that the drivers use, as the rp2 and esp32 ports have them.
 
 Pins are inputs after power-on and every reset. An I2C transfer costs nine clocks a byte (UM10204, 3.1.6: eight bits and
-the acknowledge) and one more byte for the address, twice when a repeated start turns the direction, plus the software's overhead.
+the acknowledge) and one more byte for the address, twice when a repeated start turns the direction, plus the overhead
+of the software.
 """
 
 import _lockstep
@@ -66,7 +67,7 @@ def enable_irq(state=0):
 class I2C:
     def __init__(self, id, scl=None, sda=None, freq=400_000, timeout=50_000):
         if not 0 <= id < wire.BUSES:
-            raise ValueError("I2C bus {} doesn't exist".format(id))
+            raise ValueError(f"I2C bus {id} doesn't exist")
         self._bus = id
         self._byte_ns = 9_000_000_000 // freq
 
@@ -84,9 +85,9 @@ class I2C:
         return bytes(buf)
 
     def writeto_mem(self, addr, memaddr, buf, addrsize=8):
-        n = len(buf)
         prefix_n = addrsize >> 3
-        _lockstep.write(self._bus, addr, buf, n, memaddr, prefix_n, self._us(n + prefix_n + 1))
+        us = (len(buf) + prefix_n + 1) * self._byte_ns // 1000 + _lockstep.state[10]
+        _lockstep.write(self._bus << 4 | addr << 8, buf, memaddr, prefix_n, us)
 
     def readfrom_into(self, addr, buf, stop=True):
         n = len(buf)
@@ -99,7 +100,7 @@ class I2C:
 
     def writeto(self, addr, buf, stop=True):
         n = len(buf)
-        _lockstep.write(self._bus, addr, buf, n, 0, 0, self._us(n + 1))
+        _lockstep.write(self._bus << 4 | addr << 8, buf, 0, 0, self._us(n + 1))
         return n
 
     def scan(self):
@@ -211,7 +212,7 @@ class WDT:
 
     def __init__(self, id=0, timeout=5000):
         if not 1 <= timeout <= _WDT_LONGEST_MS:
-            raise ValueError("WDT timeout must be 1..{} ms".format(_WDT_LONGEST_MS))
+            raise ValueError(f"WDT timeout must be 1..{_WDT_LONGEST_MS} ms")
         self._timeout_us = timeout * 1000
         _lockstep.state[6] = 0
         self.feed()

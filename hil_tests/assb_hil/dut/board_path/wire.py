@@ -31,7 +31,7 @@ FLASH = 8
 HALT = 9
 
 # Read word: kind | bus << 4 | address or pin << 8 | prefix length << 16 | bytes << 20 | prefix << 32
-# Post word: kind | bus << 4 | address or pin << 8 | bytes, level or duty << 20 ; a PWM record has the frequency in its data word
+# Post word: kind | bus << 4 | address or pin << 8 | bytes, level or duty << 20; the data word of PWM is its frequency
 I2C = 0
 PIN = 1
 ADC = 2
