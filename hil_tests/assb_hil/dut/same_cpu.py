@@ -4,6 +4,7 @@ They never run at the same time, and waking an idle processor takes longer than 
 machine a tick took 160 µs across processors and 40 µs on one.
 """
 
+import contextlib
 import ctypes
 import os
 from types import TracebackType
@@ -30,8 +31,13 @@ class SameCpu:
         """The VM is this process from now on."""
         if self._possible:
             cpu = self._getcpu()
-            os.sched_setaffinity(pid, {cpu})
+            with contextlib.suppress(ProcessLookupError):  # it may just have ended
+                os.sched_setaffinity(pid, {cpu})
             self._vm = (pid, cpu)
+
+    def forget(self) -> None:
+        """No VM runs."""
+        self._vm = (0, -1)
 
     def __enter__(self) -> None:
         if not self._possible:

@@ -242,6 +242,7 @@ class VirtualBoard:
         self._poll.unregister(self._vm.port)
         self._vm.kill()
         self._vm = None
+        self._same_cpu.forget()
         self.lockstep.operation = 0
 
     def _restart(self, kind: str) -> None:
