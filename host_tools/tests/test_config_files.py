@@ -1,0 +1,217 @@
+"""Board, pack and cell files: what ships is right; what is wrong is named by file, key, value and what is allowed."""
+
+import json
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from assb.protocol import image, schema
+from assb_host.cli import run
+from assb_host.config import ConfigError, build_image, fault_time_budget_ms, load_pack, shipped_names
+from assb_host.config.locate import shipped_folder
+from assb_host.config.parameter_keys import ELSEWHERE, ROWS
+from assb_host.errors import EXIT_CONFIG
+
+PACK = "li_lpscl_nca"
+
+
+def text_of(kind: str, name: str) -> str:
+    return (shipped_folder(kind) / f"{name}.toml").read_text(encoding="utf-8")
+
+
+def changed(tmp_path: Path, kind: str, name: str, old: str, new: str) -> Path:
+    """A copy of a shipped file in which `old` stands once and is `new`."""
+    text = text_of(kind, name)
+    assert text.count(old) == 1, f"{old!r} stands {text.count(old)} times"
+    path = tmp_path / f"{name}.toml"
+    path.write_text(text.replace(old, new), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("name", shipped_names("pack"))
+def test_every_shipped_pack_builds_an_image_that_the_board_takes(name):
+    pack = load_pack(name)
+    config = image.decode(build_image(pack))
+    assert config.names == (pack.board.name, pack.name, pack.cell.name)
+    assert config.parameters == pack.parameters
+
+
+@pytest.mark.parametrize("board", shipped_names("board"))
+def test_every_shipped_board_carries_the_reference_pack(board):
+    assert load_pack(PACK, board=board).board.name == board
+
+
+def test_the_virtual_board_is_the_pico_but_for_its_interpreter():
+    pico, virtual = (load_pack(PACK, board=name).board for name in ("pico", "virtual-pico"))
+    for field in ("memory", "cost", "i2c", "ina228", "nau7802", "tmp117", "mcp4725", "contactor", "enable_lines"):
+        assert getattr(virtual, field) == getattr(pico, field)
+
+
+def test_every_parameter_of_the_schema_has_one_key():
+    names = [row[0] for row in ROWS] + list(ELSEWHERE)
+    assert sorted(names) == sorted(row[1] for row in schema.PARAMETERS)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key", "allowed"),
+    [
+        ("trip_v = 4.35", "trip_v = 5.35", "limits.cell_overvoltage.trip_v", "1 .. 5"),
+        ("trip_v = 4.35", "trip_mv = 4350", "limits.cell_overvoltage.trip_mv", "trip_v"),
+        ("trip_v = 4.35", 'trip_v = "4.35"', "limits.cell_overvoltage.trip_v", "a number"),
+        ("trip_v = 4.35", "", "limits.cell_overvoltage.trip_v", "1 .. 5"),
+        ("trip_v = 4.35", "trip_v = 4.31", "limits.cell_overvoltage", "warn <= derate <= trip"),
+        ("trip_v = 4.35", "trip_v = nan", "limits.cell_overvoltage.trip_v", "1 .. 5"),
+        ("trip_v = 4.35", "trip_v = 4.45", "limits.cell_overvoltage.trip_v", "up to 4.4, the limit of cell"),
+        ("reset_v = 4.25", "reset_v = 4.36", "limits.cell_overvoltage", "reset < trip"),
+        ("trip_a = 0.9", "trip_a = 3.2", "limits.charge_overcurrent.trip_a", "what 0.05 ohm can show"),
+        ("trip_a = 0.9", "trip_a = 0.5\nreset_a_ = 1", "limits.charge_overcurrent.reset_a_", "reset_a"),
+        ("target_mpa = 5.0", "target_mpa = 5.6", "pressure.target_mpa", "max_mpa"),
+        ("max_mpa = 5.5", "max_mpa = 7.5", "limits.pressure_high.trip_mpa", "more than pressure.max_mpa"),
+        ("min_mpa = 4.5", "min_mpa = 2.5", "limits.pressure_low.trip_mpa", "less than pressure.min_mpa"),
+        ("slow_period_ms = 100", "slow_period_ms = 105", "timing.slow_period_ms", "a multiple"),
+        ("fast_period_ms = 10", "fast_period_ms = 10.5", "timing.fast_period_ms", "a whole number"),
+        ("cells_in_series = 1", "cells_in_series = 2", "cells_in_series", "one monitor for each cell"),
+        ("cells_in_series = 1", "cells_in_series = true", "cells_in_series", "a whole number, 1 .. 16"),
+        ('lease_lapse = "stop"', 'lease_lapse = "ignore"', "supervision.lease_lapse", "one of continue, stop"),
+        ('board = "virtual-pico"', 'board = "virtual-pic"', "board", "virtual-pico"),
+        ('cell = "li_lpscl_nca"', 'cell = "no/such.toml"', "cell", "a file that exists"),
+        ("charge_max_a = 0.6", "charge_max_a = 0.8", "current.charge_max_a", "the limit of cell"),
+        ('shunt_source = "A: 4C', 'shunt_source = "4C', "shunt_source", "text in quotes"),
+        ("shunt_ohm = 0.05", "shunt_ohm = 5e-6", "shunt_ohm", "1e-05 .. 1"),
+    ],
+)
+def test_a_wrong_value_is_named_with_file_key_value_and_what_is_allowed(tmp_path, old, new, key, allowed):
+    path = changed(tmp_path, "pack", PACK, old, new)
+    with pytest.raises(ConfigError) as caught:
+        load_pack(path)
+    error = caught.value
+    assert (error.file, error.key) == (str(path), key)
+    assert allowed in error.allowed
+    assert str(error).startswith(f"{path}: {key}: ")
+
+
+def without_table(text: str, name: str) -> str:
+    return re.sub(rf"\[{re.escape(name)}\]\n(?:(?!\[).*\n)*", "", text)
+
+
+@pytest.mark.parametrize("row", [row[1] for row in schema.LIMIT_ROWS])
+def test_a_pack_that_says_nothing_of_a_limit_row_is_refused(tmp_path, row):
+    path = tmp_path / f"{PACK}.toml"
+    path.write_text(without_table(text_of("pack", PACK), f"limits.{row}"), encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        load_pack(path)
+    assert caught.value.key == f"limits.{row}"
+
+
+@pytest.mark.parametrize("row", image.ALWAYS_ENABLED)
+def test_a_row_that_protects_the_cell_has_no_switch(row):
+    with pytest.raises(ConfigError, match="enabled"):
+        load_pack(PACK, changes={f"limits.{row}.enabled": False})
+
+
+def test_an_optional_row_may_be_off():
+    pack = load_pack(PACK, changes={"limits.pressure_low.enabled": False})
+    rows = {
+        row[1]: values for row, values in zip(schema.LIMIT_ROWS, image.decode(build_image(pack)).limits, strict=True)
+    }
+    assert not rows["pressure_low"][1] & image.ROW_ENABLED
+    assert rows["pressure_high"][1] & image.ROW_ENABLED
+
+
+def test_levels_reach_the_image_in_wire_units():
+    rows = image.decode(build_image(load_pack(PACK))).limits
+    position = schema.index_of(schema.LIMIT_ROWS)
+    assert rows[position["cell_overvoltage"]][4:8] == (4300000, 4320000, 4350000, 4250000)
+    assert rows[position["discharge_overcurrent"]][6] == -1800000
+    assert rows[position["overtemperature"]][6] == 7000
+    assert rows[position["deadline_overrun"]][6] == 50000
+
+
+def test_what_the_board_refuses_to_read_is_a_missing_file_or_bad_toml(tmp_path):
+    with pytest.raises(ConfigError, match="there is no"):
+        load_pack(tmp_path / "absent.toml")
+    broken = tmp_path / "broken.toml"
+    broken.write_text("name = \n", encoding="utf-8")
+    with pytest.raises(ConfigError, match="line 1"):
+        load_pack(broken)
+    with pytest.raises(ConfigError, match=PACK):
+        load_pack("li_lpscl_nc")
+
+
+def test_a_pack_at_a_path_names_its_own_board_and_cell_files(tmp_path):
+    pack = changed(tmp_path, "pack", PACK, 'board = "virtual-pico"', 'board = "./bench.toml"')
+    (tmp_path / "bench.toml").write_text(
+        'name = "bench"\ndescription = "ours"\nbased_on = "pico"\n\n[contactor]\ndrive_pin = 20\n', encoding="utf-8"
+    )
+    board = load_pack(pack).board
+    assert (board.name, board.contactor.drive_pin, board.contactor.feedback_pin) == ("bench", 20, None)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key"),
+    [
+        ("ready_pin = 7", "ready_pin = 6", "nau7802[0].ready_pin"),
+        ("address = 0x48", "address = 0x40", "tmp117[0].address"),
+        ("conversion_us = 540", "conversion_us = 541", "ina228[0].conversion_us"),
+        ("heap_bytes = 196608", "heap_bytes = 1", "memory.heap_bytes"),
+        ("gc_us = 4000", "gc_us = -1", "cost.gc_us"),
+    ],
+)
+def test_a_wrong_board_is_named(tmp_path, old, new, key):
+    board = changed(tmp_path, "board", "pico", old, new)
+    with pytest.raises(ConfigError) as caught:
+        load_pack(PACK, board=str(board))
+    assert caught.value.key == key
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key"),
+    [
+        ("3.095, 3.238", "3.238, 3.095", "ocv.voltage_v[2]"),
+        ("soc = [0.0, 0.01,", "soc = [0.005, 0.01,", "ocv.soc"),
+        ("[0.2318, 0.1741,", "[0.1741,", "r0.ohm[2]"),
+        ("[0.2318, 0.1741,", "[0.2318, -0.1,", "r0.ohm[2][1]"),
+        ("max_v = 4.3\n", "max_v = 4.5\n", "voltage"),
+        ("capacity_ah = 0.6", "capacity_mah = 600", "capacity_mah"),
+    ],
+)
+def test_a_wrong_cell_is_named(tmp_path, old, new, key):
+    cell = changed(tmp_path, "cell", PACK, old, new)
+    with pytest.raises(ConfigError) as caught:
+        load_pack(PACK, cell=str(cell))
+    assert caught.value.key == key
+
+
+def test_a_longer_debounce_lengthens_the_budget_and_beyond_what_is_allowed_it_is_refused():
+    row = "cell_overvoltage"
+    before = fault_time_budget_ms(load_pack(PACK), row)
+    after = fault_time_budget_ms(load_pack(PACK, changes={f"limits.{row}.debounce_ms": 45}), row)
+    assert after == pytest.approx(before + 30)  # 20 → 45, counted in ticks of 10
+    with pytest.raises(ConfigError, match="fault-time budget"):
+        load_pack(PACK, changes={f"limits.{row}.debounce_ms": 200})
+
+
+def test_a_channel_is_not_stale_before_two_of_its_own_periods():
+    with pytest.raises(ConfigError, match="two periods"):
+        load_pack(PACK, changes={"limits.pressure_stale.trip_ms": 24, "limits.pressure_stale.reset_ms": 10})
+
+
+def test_the_commands_check_show_and_build(tmp_path, capsys):
+    output = tmp_path / "config.bin"
+    assert run(["config", "build", PACK, "-o", str(output), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["image_bytes"] == output.stat().st_size
+    assert run(["config", "show", PACK, "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert [row["row"] for row in facts["limits"]] == [row[1] for row in schema.LIMIT_ROWS]
+    assert all(row["budget_ms"] <= row["allowed_ms"] for row in facts["limits"])
+    assert run(["config", "show", PACK]) == 0
+    assert "cell_overvoltage" in capsys.readouterr().out
+    assert run(["config", "check", str(changed(tmp_path, "pack", PACK, "trip_v = 4.35", "trip_v = 9"))]) == EXIT_CONFIG
+    assert "limits.cell_overvoltage.trip_v" in capsys.readouterr().err
+
+
+def test_shipped_files_are_named_after_themselves():
+    for kind in ("board", "pack", "cell"):
+        for name in shipped_names(kind):
+            assert tomllib.loads(text_of(kind, name))["name"] == name
