@@ -22,10 +22,16 @@ typedef struct {
     real r0_ohm, r1_ohm, r2_ohm;
 } resistance_t;
 
-/* What one voltage sample says: dV/dx, the gain, P h, and dV by a relative error of the resistance. */
+/* What one voltage sample says. */
 typedef struct {
-    real h[ASSB_STATES], gain[ASSB_STATES], b[ASSB_STATES];
-    real drop_v, ohm_var, noise_var;
+    real h[ASSB_STATES];    /* dV/dstate */
+    real b[ASSB_STATES];    /* P h */
+    real c[ASSB_STATES];    /* covariance of the states with the voltage */
+    real gain[ASSB_STATES]; /* c over the voltage's variance */
+    real drop_v;            /* dV by the relative error of R0 ... */
+    real ohm_var;           /* ... its variance, and ... */
+    real seen;              /* ... its covariance with h x */
+    real noise_var;
 } observation_t;
 
 static int within(real x, real low, real high)
@@ -185,10 +191,9 @@ static void covariance_update(state_t *s, const observation_t *o)
     const real *h = o->h, *gain = o->gain;
     real next[ASSB_STATES][ASSB_STATES], w[ASSB_STATES];
     real *ohm = s->resistance_cross;
-    real seen = ohm[0] * h[0] + ohm[1] + ohm[2] + ohm[3] * h[3] + ohm[4] * h[4];
     real spread = o->drop_v * o->ohm_var * o->drop_v + o->noise_var;
     for (int i = 0; i < ASSB_STATES; i++)
-        w[i] = ohm[i] - gain[i] * seen;
+        w[i] = ohm[i] - gain[i] * o->seen;
     for (int i = 0; i < ASSB_STATES; i++) {
         real row[ASSB_STATES];
         real k = gain[i];
@@ -211,62 +216,78 @@ static void covariance_update(state_t *s, const observation_t *o)
     }
 }
 
-static void measurement_update(const params_t *p, state_t *s, const sample_t *in)
+static void observe(const params_t *p, state_t *s, const sample_t *in, observation_t *o)
 {
-    observation_t o;
-    real *h = o.h;
-    real c[ASSB_STATES];
+    real *h = o->h;
     real place = s->soc * (ASSB_OCV_POINTS - 1);
     int knot = (int)place;
     if (knot > ASSB_OCV_POINTS - 2)
         knot = ASSB_OCV_POINTS - 2;
     real fraction = place - (real)knot;
-    real ocv_v = lerp(p->ocv_v[knot], p->ocv_v[knot + 1], fraction) +
-                 p->entropy_v_per_k * (in->temperature_degc - p->ocv_temperature_degc);
+    real warmer_k = in->temperature_degc - p->ocv_temperature_degc;
+    real ocv_v = lerp(p->ocv_v[knot], p->ocv_v[knot + 1], fraction) + p->entropy_v_per_k * warmer_k;
     h[SOC] = lerp(p->docv_v[knot], p->docv_v[knot + 1], fraction);
     h[V1] = 1;
     h[V2] = 1;
     h[HYS] = p->hysteresis_v;
     h[LEAK] = -s->r0_ohm;
-    o.drop_v = s->r0_ohm * in->current_a;
-    o.ohm_var = p->overvoltage_sigma_frac * p->overvoltage_sigma_frac;
+    o->drop_v = s->r0_ohm * in->current_a;
+    o->ohm_var = p->overvoltage_sigma_frac * p->overvoltage_sigma_frac;
     real bend_v = (p->docv_v[knot + 1] - p->docv_v[knot]) * (ASSB_OCV_POINTS - 1) * s->covariance[SOC][SOC];
-    o.noise_var = p->voltage_sigma_v * p->voltage_sigma_v + BEND_WEIGHT * bend_v * bend_v;
+    o->noise_var = p->voltage_sigma_v * p->voltage_sigma_v + BEND_WEIGHT * bend_v * bend_v;
     const real *ohm = s->resistance_cross;
+    real *c = o->c;
     for (int i = 0; i < ASSB_STATES; i++) {
         const real *row = s->covariance[i];
-        o.b[i] = row[0] * h[0] + row[1] + row[2] + row[3] * h[3] + row[4] * h[4];
-        c[i] = o.b[i] + ohm[i] * o.drop_v;
+        o->b[i] = row[0] * h[0] + row[1] + row[2] + row[3] * h[3] + row[4] * h[4];
+        c[i] = o->b[i] + ohm[i] * o->drop_v;
     }
-    real seen = ohm[0] * h[0] + ohm[1] + ohm[2] + ohm[3] * h[3] + ohm[4] * h[4];
-    real ohm_part = o.drop_v * (seen + o.ohm_var * o.drop_v);
-    real var = c[0] * h[0] + c[1] + c[2] + c[3] * h[3] + c[4] * h[4] + ohm_part + o.noise_var;
-    real innovation_v =
+    o->seen = ohm[0] * h[0] + ohm[1] + ohm[2] + ohm[3] * h[3] + ohm[4] * h[4];
+    real ohm_part = o->drop_v * (o->seen + o->ohm_var * o->drop_v);
+    s->innovation_var = c[0] * h[0] + c[1] + c[2] + c[3] * h[3] + c[4] * h[4] + ohm_part + o->noise_var;
+    s->innovation_v =
         in->voltage_v - (ocv_v + h[HYS] * s->hysteresis + s->v1_v + s->v2_v + s->r0_ohm * (in->current_a - s->leak_a));
-    s->innovation_v = innovation_v;
-    s->innovation_var = var;
+}
 
-    real nis = innovation_v * innovation_v / var;
+/* Whether the innovation may correct; if not, it widens what is doubted instead. */
+static int inside_gate(const params_t *p, state_t *s, real dt_s)
+{
+    real nis = s->innovation_v * s->innovation_v / s->innovation_var;
     real limit = p->gate_sigmas * p->gate_sigmas;
     real counted = nis > limit ? limit : nis;
-    s->nis_mean = s->nis_mean + one_minus_exp(in->dt_s / p->adapt_tau_s) * (counted - s->nis_mean);
-    int doubted = s->settling_s > 0 ? SOC : LEAK;
-    if (s->settling_s > 0)
-        s->settling_s = s->settling_s - in->dt_s;
-    if (nis > limit) {
-        real jump = doubted == SOC ? SETTLING_SOC_SIGMA : p->leak_sigma_a;
-        s->covariance[doubted][doubted] = s->covariance[doubted][doubted] + jump * jump;
-        return;
+    s->nis_mean = s->nis_mean + one_minus_exp(dt_s / p->adapt_tau_s) * (counted - s->nis_mean);
+    int doubted = LEAK;
+    real jump = p->leak_sigma_a;
+    if (s->settling_s > 0) {
+        s->settling_s = s->settling_s - dt_s;
+        doubted = SOC;
+        jump = SETTLING_SOC_SIGMA;
     }
+    if (nis > limit)
+        s->covariance[doubted][doubted] = s->covariance[doubted][doubted] + jump * jump;
+    return nis <= limit;
+}
 
+static void correct(const params_t *p, state_t *s, observation_t *o)
+{
+    real *gain = o->gain;
     for (int i = 0; i < ASSB_STATES; i++)
-        o.gain[i] = c[i] / var;
-    add_soc(s, o.gain[SOC] * innovation_v);
-    s->v1_v = s->v1_v + o.gain[V1] * innovation_v;
-    s->v2_v = s->v2_v + o.gain[V2] * innovation_v;
-    s->hysteresis = clamp(s->hysteresis + o.gain[HYS] * innovation_v, -1, 1);
-    s->leak_a = clamp(s->leak_a + o.gain[LEAK] * innovation_v, -p->current_max_a, p->current_max_a);
-    covariance_update(s, &o);
+        gain[i] = o->c[i] / s->innovation_var;
+    add_soc(s, gain[SOC] * s->innovation_v);
+    s->v1_v = s->v1_v + gain[V1] * s->innovation_v;
+    s->v2_v = s->v2_v + gain[V2] * s->innovation_v;
+    s->hysteresis = clamp(s->hysteresis + gain[HYS] * s->innovation_v, -1, 1);
+    s->leak_a = clamp(s->leak_a + gain[LEAK] * s->innovation_v, -p->current_max_a, p->current_max_a);
+}
+
+static void measurement_update(const params_t *p, state_t *s, const sample_t *in)
+{
+    observation_t o;
+    observe(p, s, in, &o);
+    if (inside_gate(p, s, in->dt_s)) {
+        correct(p, s, &o);
+        covariance_update(s, &o);
+    }
 }
 
 static int rises(const real *axis, int count)

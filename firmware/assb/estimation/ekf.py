@@ -27,7 +27,7 @@ after a reset it is the initial SOC that is doubted instead.
 The C kernel, cffi_kernels/src/assb_estimator.c, does the same operations in the same order; a test holds them equal.
 """
 
-from assb.estimation import parameters
+from assb.estimation.believed_cell import LAST_KNOT, BelievedCell, lerp
 
 OK = 0
 BAD_VOLTAGE = -1
@@ -48,24 +48,6 @@ BEND_WEIGHT = 20.0  # 1/2 for one sample, 40 times that as the bend's error stay
 SETTLING_S = 10.0  # after a reset (assumption)
 SETTLING_SOC_SIGMA = 0.1  # jump of SOC that each sample beyond the gate admits meanwhile (assumption)
 HYSTERESIS_UNKNOWN = 0.333  # variance of a uniform -1..1
-LAST_KNOT = parameters.OCV_POINTS - 1
-MUST_BE_POSITIVE = (
-    "capacity_ah",
-    "coulombic_efficiency_frac",
-    "tau1_s",
-    "tau2_s",
-    "voltage_sigma_v",
-    "leak_sigma_a",
-    "leak_tau_s",
-    "gate_sigmas",
-    "adapt_tau_s",
-    "adapt_max",
-    "current_max_a",
-    "dt_max_s",
-    "hysteresis_rate",
-    "pressure_max_mpa",
-    "rc_sigma_v",
-)
 
 
 def one_minus_exp(x):
@@ -87,15 +69,11 @@ def one_minus_exp(x):
     return d
 
 
-def lerp(a, b, fraction):
-    return a + fraction * (b - a)
-
-
 def clamp(x, low, high):
     return low if x < low else high if x > high else x
 
 
-class Ekf:
+class Ekf(BelievedCell):
     """State and covariance of one cell; several may share one `params`.
 
     params: parameters.SIZE floats in the flat layout, any indexable (array 'f' on a board).
@@ -103,49 +81,8 @@ class Ekf:
     must be positive and is not.
     """
 
-    # one number each, or the index in params where the row starts; set from parameters.ROWS
-    _capacity_ah: float
-    _coulombic_efficiency_frac: float
-    _ocv_v: int
-    _docv_v: int
-    _ocv_temperature_degc: float
-    _entropy_v_per_k: float
-    _r0_temperature_degc: int
-    _r0_pressure_mpa: int
-    _r0_ohm: int
-    _r1_ohm: int
-    _r2_ohm: int
-    _tau1_s: float
-    _tau2_s: float
-    _hysteresis_v: float
-    _hysteresis_rate: float
-    _voltage_sigma_v: float
-    _overvoltage_sigma_frac: float
-    _rc_sigma_v: float
-    _hysteresis_sigma_frac: float
-    _soc_noise_frac_per_rts: float
-    _leak_sigma_a: float
-    _leak_tau_s: float
-    _gate_sigmas: float
-    _adapt_tau_s: float
-    _adapt_max: float
-    _voltage_min_v: float
-    _voltage_max_v: float
-    _current_max_a: float
-    _temperature_min_degc: float
-    _temperature_max_degc: float
-    _pressure_max_mpa: float
-    _dt_max_s: float
-
     def __init__(self, params):
-        if len(params) != parameters.SIZE:
-            raise ValueError(f"the estimator takes {parameters.SIZE} parameters, got {len(params)}")
-        self._p = params
-        at = 0
-        for name, count, _default in parameters.ROWS:
-            setattr(self, "_" + name, params[at] if count == 1 else at)
-            at += count
-        self._check()
+        BelievedCell.__init__(self, params)
         self._covariance = [[0.0] * 5 for _ in STATES]
         self._next = [[0.0] * 5 for _ in STATES]
         self._h = [0.0, 1.0, 1.0, self._hysteresis_v, 0.0]
@@ -161,21 +98,6 @@ class Ekf:
         self._moved = [0.0] * 4
         self._set_decays(1.0)
         self.reset(0.5, 1.0)
-
-    def _check(self):
-        for value in self._p:
-            if not value - value == 0:
-                raise ValueError("an estimator parameter is not finite")
-        for name in MUST_BE_POSITIVE:
-            if not self._p[parameters.offset(name)] > 0:
-                raise ValueError(name + " must be positive")
-        for at, count, name in (
-            (self._r0_temperature_degc, parameters.TEMPERATURE_POINTS, "r0_temperature_degc"),
-            (self._r0_pressure_mpa, parameters.PRESSURE_POINTS, "r0_pressure_mpa"),
-        ):
-            for k in range(at + 1, at + count):
-                if not self._p[k] > self._p[k - 1]:
-                    raise ValueError(name + " must rise")
 
     def reset(self, soc, soc_sigma):
         """At rest, without leak, hysteresis unknown. Returns BAD_SOC for a SOC outside 0..1 or sigma not in (0, 1]."""
@@ -200,12 +122,6 @@ class Ekf:
             self._cross[i] = 0.0
         return OK
 
-    def rested_soc(self, voltage_v, temperature_degc):
-        """SOC at which the rested cell shows this voltage; the OCV table must rise."""
-        at_reference_v = voltage_v - self._entropy_v_per_k * (temperature_degc - self._ocv_temperature_degc)
-        knot, fraction = self._locate(self._ocv_v, parameters.OCV_POINTS, at_reference_v)
-        return (knot + fraction) / LAST_KNOT
-
     def step(self, voltage_v, current_a, temperature_degc, pressure_mpa, dt_s):
         """Predict over dt_s with current_a held, then correct with voltage_v, measured at the end of dt_s.
 
@@ -228,28 +144,9 @@ class Ekf:
             return BAD_TEMPERATURE
         if not PRESSURE_ZERO_MPA <= pressure_mpa <= self._pressure_max_mpa:
             return BAD_PRESSURE
-        p = self._p
-        t, ft = self._locate(self._r0_temperature_degc, parameters.TEMPERATURE_POINTS, temperature_degc)
-        j, fp = self._locate(self._r0_pressure_mpa, parameters.PRESSURE_POINTS, pressure_mpa)
-        cold = self._r0_ohm + t * parameters.PRESSURE_POINTS + j
-        warm = cold + parameters.PRESSURE_POINTS
-        self.r0_ohm = lerp(lerp(p[cold], p[cold + 1], fp), lerp(p[warm], p[warm + 1], fp), ft)
-        r1_ohm = lerp(p[self._r1_ohm + t], p[self._r1_ohm + t + 1], ft)
-        r2_ohm = lerp(p[self._r2_ohm + t], p[self._r2_ohm + t + 1], ft)
+        r1_ohm, r2_ohm = self._resistances(temperature_degc, pressure_mpa)
         self._time_update(current_a, dt_s, r1_ohm, r2_ohm)
         return OK
-
-    def _locate(self, at, count, x):
-        """Cell of x on the rising axis that starts at p[at], and its place inside; held at the ends."""
-        p = self._p
-        if x <= p[at]:
-            return 0, 0.0
-        if x >= p[at + count - 1]:
-            return count - 2, 1.0
-        k = at
-        while x >= p[k + 1]:
-            k += 1
-        return k - at, (x - p[k]) / (p[k + 1] - p[k])
 
     def _add_soc(self, increment):
         """Compensated sum, so that single precision keeps increments below half an ulp of SOC."""
@@ -337,15 +234,13 @@ class Ekf:
         return leak_var
 
     def _measurement_update(self, voltage_v, current_a, temperature_degc):
-        p = self._p
-        h, b, c, gain, ohm = self._h, self._b, self._c, self._gain, self._cross
+        p, h, b, c, ohm = self._p, self._h, self._b, self._c, self._cross
         place = self.soc * LAST_KNOT
         knot = min(int(place), LAST_KNOT - 1)
         fraction = place - knot
         at = self._ocv_v + knot
-        ocv_v = lerp(p[at], p[at + 1], fraction) + self._entropy_v_per_k * (
-            temperature_degc - self._ocv_temperature_degc
-        )
+        warmer_k = temperature_degc - self._ocv_temperature_degc
+        ocv_v = lerp(p[at], p[at + 1], fraction) + self._entropy_v_per_k * warmer_k
         at = self._docv_v + knot
         h[SOC] = lerp(p[at], p[at + 1], fraction)
         h[LEAK] = -self.r0_ohm
@@ -359,33 +254,38 @@ class Ekf:
             c[i] = b[i] + ohm[i] * drop_v
         seen = ohm[0] * h[0] + ohm[1] + ohm[2] + ohm[3] * h[3] + ohm[4] * h[4]
         ohm_part = drop_v * (seen + ohm_var * drop_v)
-        var = c[0] * h[0] + c[1] + c[2] + c[3] * h[3] + c[4] * h[4] + ohm_part + noise_var
-        innovation_v = voltage_v - (
+        self.innovation_var = c[0] * h[0] + c[1] + c[2] + c[3] * h[3] + c[4] * h[4] + ohm_part + noise_var
+        self.innovation_v = voltage_v - (
             ocv_v + h[HYS] * self.hysteresis + self.v1_v + self.v2_v + self.r0_ohm * (current_a - self.leak_a)
         )
-        self.innovation_v = innovation_v
-        self.innovation_var = var
+        if self._inside_gate():
+            self._correct()
+            self._covariance_update(drop_v, ohm_var, seen, drop_v * ohm_var * drop_v + noise_var)
 
-        nis = innovation_v * innovation_v / var
+    def _inside_gate(self):
+        """Whether the innovation may correct; if not, it widens what is doubted instead."""
+        nis = self.innovation_v * self.innovation_v / self.innovation_var
         limit = self._gate_sigmas * self._gate_sigmas
         counted = min(nis, limit)
         self.nis_mean = self.nis_mean + self._d_adapt * (counted - self.nis_mean)
-        doubted = SOC if self._settling_s > 0 else LEAK
+        doubted, jump = LEAK, self._leak_sigma_a
         if self._settling_s > 0:
             self._settling_s = self._settling_s - self._decay_dt_s
+            doubted, jump = SOC, SETTLING_SOC_SIGMA
         if nis > limit:
-            jump = SETTLING_SOC_SIGMA if doubted == SOC else self._leak_sigma_a
-            self._covariance[doubted][doubted] = self._covariance[doubted][doubted] + jump * jump
-            return
+            row = self._covariance[doubted]
+            row[doubted] = row[doubted] + jump * jump
+        return nis <= limit
 
+    def _correct(self):
+        c, gain, innovation_v = self._c, self._gain, self.innovation_v
         for i in STATES:
-            gain[i] = c[i] / var
+            gain[i] = c[i] / self.innovation_var
         self._add_soc(gain[SOC] * innovation_v)
         self.v1_v = self.v1_v + gain[V1] * innovation_v
         self.v2_v = self.v2_v + gain[V2] * innovation_v
         self.hysteresis = clamp(self.hysteresis + gain[HYS] * innovation_v, -1.0, 1.0)
         self.leak_a = clamp(self.leak_a + gain[LEAK] * innovation_v, -self._current_max_a, self._current_max_a)
-        self._covariance_update(drop_v, ohm_var, seen, drop_v * ohm_var * drop_v + noise_var)
 
     def _covariance_update(self, drop_v, ohm_var, seen, spread):
         """Joseph form, (1 - K H) P (1 - K H)' + K R K', which keeps the covariance positive for any gain.
