@@ -37,6 +37,11 @@ class OpenedTransport(SerialTransport):
         # Read with the port's own timeout, not by polling every 10 ms: needed on a pseudo-terminal, quicker on all
         self.is_pty = True
 
+    def read_until(self, min_num_bytes, ending, timeout=10, data_consumer=None, timeout_overall=None):
+        """mpremote waits ten seconds, or for ever, for the next byte; a board that is well answers sooner."""
+        timeout = BYTE_DEADLINE_S if timeout is None else min(timeout, BYTE_DEADLINE_S)
+        return super().read_until(min_num_bytes, ending, timeout, data_consumer, timeout_overall)
+
 
 class BoardError(FlashError):
     """Code on the board raised; `traceback` is what it printed."""
