@@ -129,12 +129,15 @@ class Session:
         self.rig.event(self.dut.now_us, f"sent_{name}", "host", keys=shown)
         self.dut.write_console(format_line(self._crc16, name, pairs.items()).encode() + b"\n")
 
-    def run(self, progress: Progress | None = None, began: bool = False) -> Result:
-        """Play the scenario to its end and judge it. `began`: power and begin() were given by the caller."""
+    def start(self) -> None:
+        """Scenario time begins with power on."""
+        self.rig.begin(self.dut.now_us, self.scenario.faults)
+        self.dut.power_on()
+
+    def run(self, progress: Progress | None = None) -> Result:
+        """Start, play the scenario to its end and judge it."""
         started_s = perf_counter()
-        if not began:
-            self.rig.begin(self.dut.now_us, self.scenario.faults)
-            self.dut.power_on()
+        self.start()
         acts = sorted(host_acts(self.scenario), key=lambda act: act[0])
         for at_s, name, keys in acts:
             self.run_to(at_s, progress)
