@@ -6,6 +6,7 @@
 """
 
 from .cells import CellWatch
+from .const import const
 from .console_commands import ConsoleCommands
 from .control import supervisor as sv
 from .control.derating import Derating
@@ -21,7 +22,39 @@ from .signals import Events, Signals
 from .telemetry import Telemetry
 from .ticks import elapsed_ms, later, until_ms
 
-HEALTHY_MS = 30000  # after this long without a crash, earlier crashes are forgotten
+# Places of the pack signals on the blackboard, in the order of tables.PACK_SIGNALS (a test compares)
+_STATE = const(0)
+_STAGE = const(1)
+_CONTACTOR_CLOSED = const(2)
+_CONTACTOR_COMMAND = const(3)
+_CHARGE_ENABLED = const(4)
+_DISCHARGE_ENABLED = const(5)
+_CHARGE_LIMIT_MA = const(6)
+_DISCHARGE_LIMIT_MA = const(7)
+_CURRENT_UA = const(8)
+_PRESSURE_KPA = const(11)
+_PRESSURE_TARGET_KPA = const(12)
+_PRESSURE_COMMAND_KPA = const(13)
+_WARN_BITS = const(14)
+_DERATE_BITS = const(15)
+_TRIP_BITS = const(16)
+_CONTACTOR_MISMATCH = const(17)
+_LEASE_AGE_MS = const(18)
+_SELF_TEST_FAILED = const(19)
+_LATE_US = const(20)
+_FAST_TICK_COUNT = const(21)
+_FAST_WORST_US = const(22)
+_SLICE_WORST_US = const(23)
+_LATE_WORST_US = const(24)
+_GC_WORST_US = const(25)
+_HEAP_FREE_B = const(26)
+_HEAP_LOW_B = const(27)
+_BUS_ERROR_COUNT = const(28)
+_FRAME_DROP_COUNT = const(29)
+_RX_ERROR_COUNT = const(30)
+_COMMAND_COUNT = const(31)
+
+_HEALTHY_MS = const(30000)  # after this long without a crash, earlier crashes are forgotten
 
 
 class App:
@@ -69,7 +102,6 @@ class App:
         self._collected_ms = now_ms
         self._started_ms = now_ms
         self._healthy = False
-        self._index()
         self.tune()
         self._fast_ms = settings("fast_period_ms")
         self._due_ms = now_ms
@@ -79,40 +111,6 @@ class App:
         board.attach(self.signals, self.cells, self.events)
         self.events.push(tables.EV_BOOT, record.reset_cause, record.boot_count)
         self.send_hello()
-
-    def _index(self):
-        """Blackboard places that the fast tick writes."""
-        pack = self.signals.pack
-        self._s_state = pack("state")
-        self._s_stage = pack("stage")
-        self._s_current = pack("current_ua")
-        self._s_pressure = pack("pressure_kpa")
-        self._s_closed = pack("contactor_closed")
-        self._s_command = pack("contactor_command")
-        self._s_mismatch = pack("contactor_mismatch")
-        self._s_charge = pack("charge_enabled")
-        self._s_discharge = pack("discharge_enabled")
-        self._s_charge_ma = pack("charge_limit_ma")
-        self._s_discharge_ma = pack("discharge_limit_ma")
-        self._s_warn = pack("warn_bits")
-        self._s_derate = pack("derate_bits")
-        self._s_trip = pack("trip_bits")
-        self._s_lease = pack("lease_age_ms")
-        self._s_failed = pack("self_test_failed")
-        self._s_late = pack("late_us")
-        self._s_ticks = pack("fast_tick_count")
-        self._s_fast_worst = pack("fast_worst_us")
-        self._s_slice_worst = pack("slice_worst_us")
-        self._s_late_worst = pack("late_worst_us")
-        self._s_gc_worst = pack("gc_worst_us")
-        self._s_target = pack("pressure_target_kpa")
-        self._s_applied = pack("pressure_command_kpa")
-        self._s_heap_free = pack("heap_free_b")
-        self._s_heap_low = pack("heap_low_b")
-        self._s_bus_errors = pack("bus_error_count")
-        self._s_drops = pack("frame_drop_count")
-        self._s_rx_errors = pack("rx_error_count")
-        self._s_commands = pack("command_count")
 
     def _plan(self, slot_count):
         """Slices of the slow tick, spread over its fast ticks; a slot may hold several when cells are many."""
@@ -130,7 +128,7 @@ class App:
         self.pressure.tune(self.settings)
         for cell in self.cells:
             cell.tune()
-        self.signals.put(self._s_target, self.pressure.target_kpa, self.clock.now_ms())
+        self.signals.put(_PRESSURE_TARGET_KPA, self.pressure.target_kpa, self.clock.now_ms())
 
     def step(self, now_ms):
         """Do what is due at `now_ms`; returns when to come again (ms ticks)."""
@@ -144,9 +142,9 @@ class App:
         self.fast(now_ms, late_us)
         clock.cost(FAST)
         fast_end_us = clock.now_us()
-        self._worst(self._s_fast_worst, spent_us(fast_end_us, start_us), now_ms)
+        self._worst(_FAST_WORST_US, spent_us(fast_end_us, start_us), now_ms)
         self._slice(now_ms)
-        self._worst(self._s_slice_worst, spent_us(clock.now_us(), fast_end_us), now_ms)
+        self._worst(_SLICE_WORST_US, spent_us(clock.now_us(), fast_end_us), now_ms)
         self._schedule(clock.now_ms())
         return self._due_ms
 
@@ -167,14 +165,16 @@ class App:
     def fast(self, now_ms, late_us):
         signals, supervisor, protection = self.signals, self.supervisor, self.protection
         self.events.now_ms = now_ms
-        signals.put(self._s_late, late_us, now_ms)
-        self._worst(self._s_late_worst, late_us, now_ms)
+        signals.put(_LATE_US, late_us, now_ms)
+        self._worst(_LATE_WORST_US, late_us, now_ms)
         self.board.sample(now_ms)
         if supervisor.state > sv.SELFTEST or not self.config:
             protection.evaluate(now_ms, supervisor.main)
         supervisor.step(self._conditions(now_ms), protection.blocked, now_ms)
+        if supervisor.state == sv.LOCKOUT and not self.ready:
+            signals.put(_SELF_TEST_FAILED, 1, now_ms)
         self.derating.update(supervisor.charge, supervisor.discharge, protection.derate_bits)
-        if supervisor.main != signals.value[self._s_command]:
+        if supervisor.main != signals.value[_CONTACTOR_COMMAND]:
             self.events.push(tables.EV_CONTACTOR_COMMAND, supervisor.main, 0)
         self.board.apply(supervisor.main, supervisor.precharge, supervisor.charge, supervisor.discharge)
         self._publish(now_ms)
@@ -186,9 +186,9 @@ class App:
         if self._contactor_closed(now_ms):
             conditions |= sv.CLOSED
         rest_ua = self._rest_ua
-        if value[self._s_current] > rest_ua:
+        if value[_CURRENT_UA] > rest_ua:
             conditions |= sv.CHARGING
-        elif value[self._s_current] < -rest_ua:
+        elif value[_CURRENT_UA] < -rest_ua:
             conditions |= sv.DISCHARGING
         if self.protection.derate_bits:
             conditions |= sv.DERATED
@@ -203,18 +203,18 @@ class App:
     def _contactor_closed(self, now_ms):
         signals = self.signals
         closed = self.board.contactor_closed()
-        if closed != signals.value[self._s_closed]:
+        if closed != signals.value[_CONTACTOR_CLOSED]:
             self.events.push(tables.EV_CONTACTOR, closed, 0)
-        signals.put(self._s_closed, closed, now_ms)
+        signals.put(_CONTACTOR_CLOSED, closed, now_ms)
         mismatch = 1 if closed != self.supervisor.main else 0
-        signals.put(self._s_mismatch, mismatch, now_ms)
+        signals.put(_CONTACTOR_MISMATCH, mismatch, now_ms)
         return closed
 
     def _lease_conditions(self, now_ms):
         if not self.lease_ms:
             return 0
         age_ms = elapsed_ms(now_ms, self._lease_since_ms)
-        self.signals.put(self._s_lease, age_ms, now_ms)
+        self.signals.put(_LEASE_AGE_MS, age_ms, now_ms)
         if age_ms <= self.lease_ms:
             return 0
         self.events.push(tables.EV_LEASE, self.lease_ms, 0)
@@ -222,18 +222,18 @@ class App:
         return sv.STOP if self._lapse_stops else 0
 
     def _publish(self, now_ms):
+        # no `put = signals.put`: a bound method that is kept takes heap
         signals, supervisor, protection = self.signals, self.supervisor, self.protection
-        put = signals.put
-        put(self._s_state, supervisor.state, now_ms)
-        put(self._s_command, supervisor.main, now_ms)
-        put(self._s_charge, supervisor.charge, now_ms)
-        put(self._s_discharge, supervisor.discharge, now_ms)
-        put(self._s_charge_ma, self.derating.charge_ma, now_ms)
-        put(self._s_discharge_ma, self.derating.discharge_ma, now_ms)
-        put(self._s_warn, protection.warn_bits, now_ms)
-        put(self._s_derate, protection.derate_bits, now_ms)
-        put(self._s_trip, protection.trip_bits, now_ms)
-        put(self._s_ticks, (signals.value[self._s_ticks] + 1) & tables.INT30_MAX, now_ms)
+        signals.put(_STATE, supervisor.state, now_ms)
+        signals.put(_CONTACTOR_COMMAND, supervisor.main, now_ms)
+        signals.put(_CHARGE_ENABLED, supervisor.charge, now_ms)
+        signals.put(_DISCHARGE_ENABLED, supervisor.discharge, now_ms)
+        signals.put(_CHARGE_LIMIT_MA, self.derating.charge_ma, now_ms)
+        signals.put(_DISCHARGE_LIMIT_MA, self.derating.discharge_ma, now_ms)
+        signals.put(_WARN_BITS, protection.warn_bits, now_ms)
+        signals.put(_DERATE_BITS, protection.derate_bits, now_ms)
+        signals.put(_TRIP_BITS, protection.trip_bits, now_ms)
+        signals.put(_FAST_TICK_COUNT, (signals.value[_FAST_TICK_COUNT] + 1) & tables.INT30_MAX, now_ms)
 
     # ---- slow tick ----
 
@@ -254,13 +254,13 @@ class App:
         dt_ms = elapsed_ms(now_ms, self._pressure_at_ms)
         self._pressure_at_ms = now_ms
         signals = self.signals
-        measured = signals.valid[self._s_pressure]
-        pressure_kpa = signals.value[self._s_pressure]
+        measured = signals.valid[_PRESSURE_KPA]
+        pressure_kpa = signals.value[_PRESSURE_KPA]
         applied_kpa = self.board.applied_kpa()
         if self.supervisor.regulate and measured:
             if not self._regulating:
                 self.pressure.start(pressure_kpa, applied_kpa)
-            current_ma = signals.value[self._s_current] // 1000
+            current_ma = signals.value[_CURRENT_UA] // 1000
             command_kpa = self.pressure.regulate(pressure_kpa, current_ma, applied_kpa, dt_ms)
         else:
             faulted = self.supervisor.state in (sv.FAULT, sv.LOCKOUT) and measured
@@ -268,7 +268,7 @@ class App:
         self._regulating = self.supervisor.regulate and measured
         if command_kpa != applied_kpa:
             self.board.command_kpa(command_kpa)
-        signals.put(self._s_applied, self.board.applied_kpa(), now_ms)
+        signals.put(_PRESSURE_COMMAND_KPA, self.board.applied_kpa(), now_ms)
         self._hold_window(pressure_kpa, measured, now_ms)
 
     def _hold_window(self, pressure_kpa, measured, now_ms):
@@ -285,28 +285,28 @@ class App:
         stage = 0
         for cell in self.cells:
             stage = max(stage, cell.fusion.stage)
-        signals.put(self._s_stage, stage, now_ms)
+        signals.put(_STAGE, stage, now_ms)
         put = signals.put
-        put(self._s_bus_errors, self.board.bus_error_count(), now_ms)
-        put(self._s_drops, (self.telemetry.drop_count + self.events.drop_count) & tables.INT30_MAX, now_ms)
-        put(self._s_rx_errors, self.commands.error_count + self.console.dropped_line_count, now_ms)
-        put(self._s_commands, self.commands.command_count, now_ms)
+        put(_BUS_ERROR_COUNT, self.board.bus_error_count(), now_ms)
+        put(_FRAME_DROP_COUNT, (self.telemetry.drop_count + self.events.drop_count) & tables.INT30_MAX, now_ms)
+        put(_RX_ERROR_COUNT, self.commands.error_count + self.console.dropped_line_count, now_ms)
+        put(_COMMAND_COUNT, self.commands.command_count, now_ms)
         self.telemetry.send_due(now_ms)
 
     def _slice_housekeeping(self, now_ms):
         """Collect garbage at a chosen moment, note the low water before it, feed the watchdog: the loop has gone round."""
         clock, signals = self.clock, self.signals
         left_b = free_b()
-        low = self._s_heap_low
+        low = _HEAP_LOW_B
         if not signals.valid[low] or left_b < signals.value[low]:
             signals.put(low, left_b, now_ms)
         start_us = clock.now_us()
         collect()
         clock.cost(GC)
-        self._worst(self._s_gc_worst, spent_us(clock.now_us(), start_us), now_ms)
-        signals.put(self._s_heap_free, free_b(), now_ms)
+        self._worst(_GC_WORST_US, spent_us(clock.now_us(), start_us), now_ms)
+        signals.put(_HEAP_FREE_B, free_b(), now_ms)
         self.watchdog.feed()
-        if not self._healthy and elapsed_ms(now_ms, self._started_ms) > HEALTHY_MS:
+        if not self._healthy and elapsed_ms(now_ms, self._started_ms) > _HEALTHY_MS:
             self._healthy = True
             self.record.healthy()
 

@@ -81,8 +81,7 @@ class Board:
         if not arguments[0]:
             raise ValueError("contactor: only drives that close at level 1 are supported")
         feedback = machine.Pin(pins[1], machine.Pin.IN) if pins[1] >= 0 else None
-        timeout_ms = self._parameter("contactor_timeout_ms")
-        return Contactor(_output(pins[0]), feedback, _output(pins[2]), arguments[1], timeout_ms)
+        return Contactor(_output(pins[0]), feedback, _output(pins[2]), arguments[1])
 
     def _make_monitor(self, device):
         _, instance, bus, address, _, arguments = device
@@ -103,12 +102,12 @@ class Board:
 
     def _make_thermometer(self, device):
         thermometer = TMP117(self._buses[device[2]], device[3])
-        self._set_up(32 + device[1], thermometer.configure, device[5][0])
+        self._set_up(32 + device[1], thermometer.configure, device[5][0], device[5][1])
         return thermometer
 
     def _make_load_cell(self, device):
         bridge = NAU7802(self._buses[device[2]], device[3])
-        self._set_up(48 + device[1], bridge.configure, device[5][0], device[5][1])
+        self._set_up(48 + device[1], bridge.configure, device[5][0], device[5][1], device[5][2])
         return LoadCell(bridge, self._parameter("load_cell_zero_counts"), self._parameter("load_cell_kpa_per_count_ppb"))
 
     def _make_regulator(self, device):
@@ -128,6 +127,176 @@ class Board:
         """Where samples go. Failures of set-up become events and console text."""
         self._signals = signals
         self._cells = cells
+        self._events = events
+        self._s_current = signals.pack("current_ua")
+        self._s_pack = signals.pack("pack_voltage_uv")
+        self._s_pressure = signals.pack("pressure_kpa")
+        self._s_temperature = signals.pack("temperature_cdegc")
+        self._s_voltages = [signals.cell(cell, "voltage_uv") for cell in range(len(cells))]
+        self._count = min(len(cells), len(self._monitors))
+        for number, error in self._failures:
+            events.push(tables.EV_BUS, number, 0)
+            print(error)
+
+    def sample(self, now_ms):
+        """Fast tick: cells, current and stack pressure onto the blackboard. Allocates nothing."""
+        signals = self._signals
+        current_ua = 0
+        pack_uv = 0
+        for at in range(self._count):
+            monitor = self._monitors[at]
+            if not monitor.update():
+                signals.lose(self._s_voltages[at])
+                if at == 0:
+                    signals.lose(self._s_current)
+                continue
+            if at == 0:
+                current_ua = monitor.current_ua
+                signals.put(self._s_current, current_ua, now_ms)
+            signals.put(self._s_voltages[at], monitor.voltage_uv, now_ms)
+            pack_uv += monitor.voltage_uv
+            self._cells[at].add_sample(monitor.voltage_uv, current_ua)
+        signals.put(self._s_pack, pack_uv, now_ms)
+        if self.measures_pressure:
+            self._sample_pressure(now_ms)
+
+    def _sample_pressure(self, now_ms):
+        load_cell = self._load_cell
+        if load_cell.update():
+            self._signals.put(self._s_pressure, load_cell.pressure_kpa, now_ms)
+        elif load_cell.status != NOT_READY:
+            self._signals.lose(self._s_pressure)
+
+    def sample_slow(self, now_ms):
+        """Slow tick: the hottest thermometer, the chips' own diagnosis, outputs asserted again."""
+        self._sample_temperature(now_ms)
+        for at, monitor in enumerate(self._monitors):
+            if not monitor.update_diagnostics() and monitor.status == CONFIG_LOST:
+                self._restore(monitor.restore)
+            if monitor.alert_flags:
+                self._events.push(tables.EV_ALERT, at, monitor.alert_flags)
+                monitor.clear_alerts()
+        if self._regulator:
+            self._regulator.verify()
+        self._assert_outputs()
+
+    def _sample_temperature(self, now_ms):
+        hottest = None
+        for thermometer in self._thermometers:
+            if thermometer.update():
+                if hottest is None or thermometer.temperature_cdegc > hottest:
+                    hottest = thermometer.temperature_cdegc
+            elif thermometer.status != NOT_READY:
+                self._signals.lose(self._s_temperature)
+        if hottest is not None:
+            self._signals.put(self._s_temperature, hottest, now_ms)
+
+    def _restore(self, program):
+        """A brown-out took the registers: program them again. The channel stays invalid until it converts.
+
+        The bridge converter is not restored here: its calibration takes longer than a tick may, so it needs a restart.
+        """
+        try:
+            program()
+        except OSError:
+            pass  # the driver counted it, and the next slow tick tries again
+
+    def ready(self):
+        return False
+
+    def contactor_closed(self):
+        return 0
+
+    def apply(self, main, precharge, charge, discharge):
+        pass
+
+    def applied_kpa(self):
+        return 0
+
+    def command_kpa(self, kpa):
+        pass
+
+    def bus_error_count(self):
+        return 0
+
+
+class Board:
+    def __init__(self, config):
+        self._limits = config.limits
+        self._parameter = config.parameter
+        self._buses = {}
+        self._outputs = [-1, -1, -1, -1]
+        self._failures = []  # (device number, text) of set-up
+        self._contactor = self._enable_lines = None
+        # outputs first: whatever fails later, they are defined and off
+        for device in config.devices_of("contactor"):
+            self._contactor = self._make_contactor(device[4], device[5])
+        for device in config.devices_of("enable_lines"):
+            self._enable_lines = EnableLines(_output(device[4][0]), _output(device[4][1]))
+        for _, instance, _, _, pins, arguments in config.devices_of("i2c_bus"):
+            sda, scl = machine.Pin(pins[0]), machine.Pin(pins[1])
+            self._buses[instance] = machine.I2C(instance, sda=sda, scl=scl, freq=arguments[0])
+        self._monitors = [self._make_monitor(device) for device in config.devices_of("ina228")]
+        self._thermometers = [self._make_thermometer(device) for device in config.devices_of("tmp117")]
+        self._load_cell = self._regulator = None
+        for device in config.devices_of("nau7802"):
+            self._load_cell = self._make_load_cell(device)
+        for device in config.devices_of("mcp4725"):
+            self._regulator = self._make_regulator(device)
+        self.regulates = self._regulator is not None
+        self.measures_pressure = self._load_cell is not None
+
+    def _make_contactor(self, pins, arguments):
+        if not arguments[0]:
+            raise ValueError("contactor: only drives that close at level 1 are supported")
+        feedback = machine.Pin(pins[1], machine.Pin.IN) if pins[1] >= 0 else None
+        return Contactor(_output(pins[0]), feedback, _output(pins[2]), arguments[1])
+
+    def _make_monitor(self, device):
+        _, instance, bus, address, _, arguments = device
+        monitor = INA228(self._buses[bus], address, self._parameter("shunt_uohm"), arguments[0])
+        self._set_up(instance, monitor.configure, arguments[1], arguments[1], 50, arguments[2])
+        self._set_up(instance, self._program_alerts, monitor, instance)
+        return monitor
+
+    def _program_alerts(self, monitor, instance):
+        """The comparators trip at the same levels as the rows, without waiting for a tick."""
+        trip = {row[1]: limit[_TRIP] for row, limit in zip(tables.rows(tables.LIMIT_ROWS), self._limits)}
+        monitor.set_alert_limits(
+            undervoltage_uv=trip["cell_undervoltage"],
+            overvoltage_uv=trip["cell_overvoltage"],
+            charge_ua=trip["charge_overcurrent"] if instance == 0 else None,
+            discharge_ua=trip["discharge_overcurrent"] if instance == 0 else None,
+        )
+
+    def _make_thermometer(self, device):
+        thermometer = TMP117(self._buses[device[2]], device[3])
+        self._set_up(32 + device[1], thermometer.configure, device[5][0], device[5][1])
+        return thermometer
+
+    def _make_load_cell(self, device):
+        bridge = NAU7802(self._buses[device[2]], device[3])
+        self._set_up(48 + device[1], bridge.configure, device[5][0], device[5][1], device[5][2])
+        return LoadCell(bridge, self._parameter("load_cell_zero_counts"), self._parameter("load_cell_kpa_per_count_ppb"))
+
+    def _make_regulator(self, device):
+        dac = MCP4725(self._buses[device[2]], device[3])
+        self._set_up(64 + device[1], dac.configure)
+        return ElectroPneumatic(
+            dac, self._parameter("regulator_full_scale_kpa"), self._parameter("pressure_command_max_kpa")
+        )
+
+    def _set_up(self, number, configure, *arguments):
+        try:
+            configure(*arguments)
+        except OSError as error:
+            self._failures.append((number, error))
+
+    def attach(self, signals, cells, events):
+        """Where samples go. Failures of set-up become events and console text."""
+        self._signals = signals
+        self._cells = cells
+        self._events = events
         self._s_current = signals.pack("current_ua")
         self._s_pack = signals.pack("pack_voltage_uv")
         self._s_pressure = signals.pack("pressure_kpa")

@@ -40,17 +40,18 @@ def run(app):
 
 def main():
     """Build everything from /config.bin and run until a reset. Whatever ends the loop, the outputs go off first."""
-    config, status = read_config()
-    board = record = watchdog = None
+    from .port.boot_record import BootRecord
+
+    record = BootRecord()  # before anything that can fail, so that a crash is counted
+    board = watchdog = None
     try:
+        config, status = read_config()
         from .app import App
         from .board import Board, NoBoard
-        from .port.boot_record import BootRecord
         from .port.clock import Clock
         from .port.console import Console
         from .port.watchdog import Watchdog
 
-        record = BootRecord()
         watchdog = Watchdog(config.parameter("watchdog_ms") if config else 0)
         board = Board(config) if config else NoBoard()
         watchdog.feed()
@@ -67,8 +68,7 @@ def main():
         return
     except Exception as error:
         _outputs_off(board)
-        if record:
-            record.crashed()
+        record.crashed()
         sys.print_exception(error)
     import machine
 

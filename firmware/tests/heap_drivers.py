@@ -139,7 +139,6 @@ def actuator_cases():
     locked("regulator without acknowledge", lambda: regulator.command_kpa(7000))
     contactor = Contactor(Pin(0), Pin(0), Pin(0))
     locked("contactor close", contactor.close)
-    locked("contactor update", lambda: contactor.update(1000))
     locked("contactor feedback", contactor.is_closed_feedback)
     locked("contactor open", contactor.open)
     lines = EnableLines(Pin(0), Pin(0))

@@ -7,6 +7,16 @@ from hypothesis import strategies as st
 
 from assb.protocol import schema
 
+PACK_AT = schema.index_of(schema.PACK_SIGNALS)
+
+
+def test_the_places_in_app_are_those_of_the_table():
+    from assb import app
+
+    places = {name: value for name, value in vars(app).items() if name[1:].lower() in PACK_AT}
+    assert len(places) > 25
+    assert places == {"_" + name.upper(): PACK_AT[name] for name in PACK_AT if "_" + name.upper() in places}
+
 
 def test_it_boots_safe_and_does_nothing_by_itself():
     bench = Bench().run(20000)
@@ -20,6 +30,7 @@ def test_a_channel_that_never_answers_ends_in_lockout_not_in_safe(channel):
     bench.board.dead.add(channel)
     bench.run(8000)
     assert bench.state == "LOCKOUT"
+    assert "self_test_failed" in bench.tripped()
 
 
 def test_arming_presses_first_and_connects_after_the_window_is_held():

@@ -49,7 +49,7 @@ def test_the_guard_itself_refuses_a_large_product():
 
 def test_the_straightforward_bus_scaling_would_leave_30_bits():
     with pytest.raises(OverflowError):
-        Int30(ina228.BUS_CODE_MAX) * 3125 >> 4
+        Int30(ina228._BUS_CODE_MAX) * 3125 >> 4
 
 
 @given(st.integers(-0x80000, 0x7FFFF))

@@ -24,7 +24,6 @@ CASES = (
     "regulator verify",
     "regulator without acknowledge",
     "contactor close",
-    "contactor update",
     "contactor feedback",
     "contactor open",
     "enable_lines set",

@@ -201,11 +201,11 @@ def test_a_limit_beyond_the_comparator_is_refused_and_changes_nothing(limits):
 
 
 TRIPS = [
-    ("overvoltage_uv", 4200000, "voltage_v", 4.25, ina_driver.ALERT_OVERVOLTAGE),
-    ("undervoltage_uv", 2500000, "voltage_v", 2.4, ina_driver.ALERT_UNDERVOLTAGE),
-    ("charge_ua", 600000, "current_a", 0.65, ina_driver.ALERT_CHARGE),
-    ("discharge_ua", -600000, "current_a", -0.65, ina_driver.ALERT_DISCHARGE),
-    ("temperature_cdegc", 6000, "degc", 61.0, ina_driver.ALERT_TEMPERATURE),
+    ("overvoltage_uv", 4200000, "voltage_v", 4.25, ina_driver._ALERT_OVERVOLTAGE),
+    ("undervoltage_uv", 2500000, "voltage_v", 2.4, ina_driver._ALERT_UNDERVOLTAGE),
+    ("charge_ua", 600000, "current_a", 0.65, ina_driver._ALERT_CHARGE),
+    ("discharge_ua", -600000, "current_a", -0.65, ina_driver._ALERT_DISCHARGE),
+    ("temperature_cdegc", 6000, "degc", 61.0, ina_driver._ALERT_TEMPERATURE),
 ]
 
 

@@ -1,6 +1,8 @@
 """Multiplication by a ratio in integers that stay below 2**30, the largest that MicroPython keeps off the heap."""
 
-INT30_MAX = 0x3FFFFFFF
+from assb.const import const
+
+_INT30_MAX = const(0x3FFFFFFF)
 
 
 class Ratio:
@@ -15,7 +17,7 @@ class Ratio:
     def __init__(self, numerator: int, denominator: int, value_bits: int):
         if numerator <= 0 or denominator <= 0:
             raise ValueError(f"a ratio of {numerator}/{denominator} is not positive")
-        if (numerator << value_bits - 1) // denominator > INT30_MAX:
+        if (numerator << value_bits - 1) // denominator > _INT30_MAX:
             raise ValueError(f"{value_bits}-bit values times {numerator}/{denominator} do not fit 30 bits")
         self._half = (value_bits + 1) // 2
         self._low_mask = (1 << self._half) - 1

@@ -4,40 +4,57 @@ The current monitor of one cell or of the pack. The fast tick calls `update()`, 
 ALERT is the trip that is faster than a tick: `set_alert_limits` programs the comparators and reads them back.
 """
 
+from assb.const import const
 from assb.drivers.fixed_point import Ratio, signed
 from assb.drivers.registers import Registers
 from assb.drivers.status import BUS_ERROR, CHIP_FAULT, CONFIG_LOST, NOT_READY, SATURATED
 
 # Registers, 7.6.1 Table 7-3
-CONFIG, ADC_CONFIG, SHUNT_CAL, SHUNT_TEMPCO = 0x00, 0x01, 0x02, 0x03
-VBUS, DIETEMP, CURRENT, DIAG_ALRT = 0x05, 0x06, 0x07, 0x0B
-SOVL, SUVL, BOVL, BUVL, TEMP_LIMIT = 0x0C, 0x0D, 0x0E, 0x0F, 0x10
-MANUFACTURER_ID, DEVICE_ID = 0x3E, 0x3F
+_CONFIG = const(0x00)
+_ADC_CONFIG = const(0x01)
+_SHUNT_CAL = const(0x02)
+_SHUNT_TEMPCO = const(0x03)
+_VBUS = const(0x05)
+_DIETEMP = const(0x06)
+_CURRENT = const(0x07)
+_DIAG_ALRT = const(0x0B)
+_SOVL = const(0x0C)
+_SUVL = const(0x0D)
+_BOVL = const(0x0E)
+_BUVL = const(0x0F)
+_TEMP_LIMIT = const(0x10)
+_MANUFACTURER_ID = const(0x3E)
+_DEVICE_ID = const(0x3F)
 
 # DIAG_ALRT, 7.6.1.12
-ALATCH = 0x8000
-MATHOF = 0x0200
-ALERT_TEMPERATURE, ALERT_CHARGE, ALERT_DISCHARGE = 0x80, 0x40, 0x20  # TMPOL, SHNTOL, SHNTUL
-ALERT_OVERVOLTAGE, ALERT_UNDERVOLTAGE = 0x10, 0x08  # BUSOL, BUSUL
-ALERT_FLAGS = 0xF8
-CNVRF, MEMSTAT = 0x02, 0x01
+_ALATCH = const(0x8000)
+_MATHOF = const(0x0200)
+_ALERT_TEMPERATURE = const(0x80)  # TMPOL, SHNTOL, SHNTUL
+_ALERT_CHARGE = const(0x40)
+_ALERT_DISCHARGE = const(0x20)
+_ALERT_OVERVOLTAGE = const(0x10)  # BUSOL, BUSUL
+_ALERT_UNDERVOLTAGE = const(0x08)
+_ALERT_FLAGS = const(0xF8)
+_CNVRF = const(0x02)
+_MEMSTAT = const(0x01)
 
 CONVERSION_US = (50, 84, 150, 280, 540, 1052, 2074, 4120)  # ADC_CONFIG VBUSCT, VSHCT, VTCT
 AVERAGES = (1, 4, 16, 64, 128, 256, 512, 1024)  # ADC_CONFIG AVG
-MODE_CONTINUOUS_ALL = 0xF
-ADC_CONFIG_POWER_ON = 0xFB68
+_MODE_CONTINUOUS_ALL = const(0xF)
+_ADC_CONFIG_POWER_ON = const(0xFB68)
 
-CODE_MAX, CODE_MIN = 0x7FFFF, -0x80000  # 20-bit results
-BUS_CODE_MAX = 435200  # 85 V, the rated bus range (8.1.1), in 195.3125 uV
+_CODE_MAX = const(0x7FFFF)  # 20-bit results
+_CODE_MIN = const(-0x80000)
+_BUS_CODE_MAX = const(435200)  # 85 V, the rated bus range (8.1.1), in 195.3125 uV
 # Vshunt = 312.5 nV or 78.125 nV per code of VSHUNT; 5 uV or 1.25 uV per code of SOVL and SUVL (8.1.1, 7.6.1.13)
 SHUNT_LSB_PV = (312500, 78125)
 SHUNT_LIMIT_LSB_PV = (5000000, 1250000)
-BUS_LIMIT_LSB_UV = 3125
+_BUS_LIMIT_LSB_UV = const(3125)
 # SHUNT_CAL = 13107.2e6 * CURRENT_LSB * R_SHUNT, times 4 in the 40.96 mV range (8.1.2, equation 2). With CURRENT_LSB
 # = (VSHUNT's LSB) / R_SHUNT it is 4096 for every shunt and both ranges: CURRENT then has the full resolution, and the
 # shunt's value enters once, in the integer scale below.
-SHUNT_CAL_VALUE = 4096
-_CHECKED = (ADC_CONFIG, CONFIG, SHUNT_CAL, SHUNT_TEMPCO, SOVL, SUVL, BOVL, BUVL, TEMP_LIMIT)
+_SHUNT_CAL_VALUE = const(4096)
+_CHECKED = (_ADC_CONFIG, _CONFIG, _SHUNT_CAL, _SHUNT_TEMPCO, _SOVL, _SUVL, _BOVL, _BUVL, _TEMP_LIMIT)
 _FIRST_LIMIT = 4
 
 
@@ -71,7 +88,7 @@ class INA228:
         self._pin_alert = pin_alert
         self._current_scale = Ratio(SHUNT_LSB_PV[adc_range], shunt_uohm, 20)
         # what the registers of _CHECKED must hold; the limits start out beyond any reading
-        self._expected = [0, adc_range << 4, SHUNT_CAL_VALUE, 0, 0x7FFF, 0x8000, 0x7FFF, 0, 0x7FFF]
+        self._expected = [0, adc_range << 4, _SHUNT_CAL_VALUE, 0, 0x7FFF, 0x8000, 0x7FFF, 0, 0x7FFF]
         self._check_at = 1
         self._awaiting = True
         self._configured = False
@@ -92,8 +109,8 @@ class INA228:
 
     def check_id(self) -> None:
         """OSError(ENODEV) unless the chip says TI (0x5449) and 0x228x; the last digit is the revision (7.6.1.19)."""
-        self._registers.expect(MANUFACTURER_ID, 0x5449, 0xFFFF)
-        self._registers.expect(DEVICE_ID, 0x2280, 0xFFF0)
+        self._registers.expect(_MANUFACTURER_ID, 0x5449, 0xFFFF)
+        self._registers.expect(_DEVICE_ID, 0x2280, 0xFFF0)
 
     def configure(self, bus_us: int = 540, shunt_us: int = 540, temperature_us: int = 50, average: int = 4) -> None:
         """Check the id, convert V, I and die temperature continuously, latch ALERT; everything written is read back.
@@ -112,13 +129,13 @@ class INA228:
             if value not in allowed:
                 raise ValueError(f"INA228 {name}={value}: the chip has {allowed}")
         word = (
-            MODE_CONTINUOUS_ALL << 12
+            _MODE_CONTINUOUS_ALL << 12
             | CONVERSION_US.index(bus_us) << 9
             | CONVERSION_US.index(shunt_us) << 6
             | CONVERSION_US.index(temperature_us) << 3
             | AVERAGES.index(average)
         )
-        if word == ADC_CONFIG_POWER_ON:
+        if word == _ADC_CONFIG_POWER_ON:
             raise ValueError("INA228: these conversion times are the power-on ones; change one, temperature_us say")
         self._expected[0] = word
         self.conversion_us = (bus_us + shunt_us + temperature_us) * average
@@ -131,7 +148,7 @@ class INA228:
         self.status = CONFIG_LOST
         for index in range(len(_CHECKED)):
             self._registers.program(_CHECKED[index], self._expected[index], 0xFFFF)
-        self._registers.program(DIAG_ALRT, ALATCH, ALATCH)
+        self._registers.program(_DIAG_ALRT, _ALATCH, _ALATCH)
         self._missed = self._diagnosis = 0
         self._awaiting = True  # the result registers still hold the past, or zero; DIAG_ALRT was just read, so is clear
         self._configured = True
@@ -155,14 +172,14 @@ class INA228:
         if lower_ua is not None:
             limits[1] = -_steps(-lower_ua * self._shunt_uohm, shunt_lsb_pv, "current limit") & 0xFFFF
         if overvoltage_uv is not None:
-            limits[2] = _steps(overvoltage_uv, BUS_LIMIT_LSB_UV, "overvoltage_uv")
+            limits[2] = _steps(overvoltage_uv, _BUS_LIMIT_LSB_UV, "overvoltage_uv")
         if undervoltage_uv is not None:
-            limits[3] = _steps(undervoltage_uv + BUS_LIMIT_LSB_UV - 1, BUS_LIMIT_LSB_UV, "undervoltage_uv")
+            limits[3] = _steps(undervoltage_uv + _BUS_LIMIT_LSB_UV - 1, _BUS_LIMIT_LSB_UV, "undervoltage_uv")
         if temperature_cdegc is not None:
             limits[4] = _steps(temperature_cdegc * 32, 25, "temperature_cdegc")
         for index in range(5):
             self._expected[_FIRST_LIMIT + index] = limits[index]
-            self._registers.program(SOVL + index, limits[index], 0xFFFF)
+            self._registers.program(_SOVL + index, limits[index], 0xFFFF)
 
     def read_alert_limits(self):
         """(undervoltage_uv, overvoltage_uv, charge_ua, discharge_ua, temperature_cdegc) as the chip holds them now.
@@ -170,16 +187,16 @@ class INA228:
         A disabled comparator shows as the end of its range. Raises OSError. Set-up and self-test only.
         """
         shunt_lsb_pv = SHUNT_LIMIT_LSB_PV[self._range]
-        upper_ua = signed(self._registers.read(SOVL), 16) * shunt_lsb_pv // self._shunt_uohm
-        lower_ua = -(-signed(self._registers.read(SUVL), 16) * shunt_lsb_pv // self._shunt_uohm)
+        upper_ua = signed(self._registers.read(_SOVL), 16) * shunt_lsb_pv // self._shunt_uohm
+        lower_ua = -(-signed(self._registers.read(_SUVL), 16) * shunt_lsb_pv // self._shunt_uohm)
         if self._polarity < 0:
             upper_ua, lower_ua = -lower_ua, -upper_ua
         return (
-            self._registers.read(BUVL) * BUS_LIMIT_LSB_UV,
-            self._registers.read(BOVL) * BUS_LIMIT_LSB_UV,
+            self._registers.read(_BUVL) * _BUS_LIMIT_LSB_UV,
+            self._registers.read(_BOVL) * _BUS_LIMIT_LSB_UV,
             upper_ua,
             lower_ua,
-            self._registers.read(TEMP_LIMIT) * 25 // 32,
+            self._registers.read(_TEMP_LIMIT) * 25 // 32,
         )
 
     def update(self) -> bool:
@@ -198,17 +215,17 @@ class INA228:
         if self._awaiting or self._diagnosis:
             self.status = self._diagnosis or NOT_READY
             return False
-        if not self._registers.read_into(VBUS, self._code):
+        if not self._registers.read_into(_VBUS, self._code):
             self.status = BUS_ERROR
             return False
         bus_code = _result_code(self._code)
-        if not self._registers.read_into(CURRENT, self._code):
+        if not self._registers.read_into(_CURRENT, self._code):
             self.status = BUS_ERROR
             return False
         current_code = _result_code(self._code)
         self.voltage_uv = bus_uv(bus_code)
         self.current_ua = self._current_scale.apply(current_code) * self._polarity
-        saturated = bus_code > BUS_CODE_MAX or not CODE_MIN < current_code < CODE_MAX
+        saturated = bus_code > _BUS_CODE_MAX or not _CODE_MIN < current_code < _CODE_MAX
         self.status = SATURATED if saturated else 0
         return True
 
@@ -226,25 +243,25 @@ class INA228:
         if self._diagnosis:
             self.status = self._diagnosis
             return False
-        if not self._registers.read_into(DIETEMP, self._word):
+        if not self._registers.read_into(_DIETEMP, self._word):
             self.status = BUS_ERROR
             return False
         self.die_cdegc = die_cdegc(signed(self._word[0] << 8 | self._word[1], 16))
         return True
 
     def _read_flags(self) -> bool:
-        if not self._registers.read_into(DIAG_ALRT, self._word):
+        if not self._registers.read_into(_DIAG_ALRT, self._word):
             self.status = BUS_ERROR
             return False
         flags = self._word[0] << 8 | self._word[1]
         self.alert_flags |= self._named_alerts(flags)
-        self.math_overflow = flags & MATHOF != 0
-        if flags & CNVRF:
+        self.math_overflow = flags & _MATHOF != 0
+        if flags & _CNVRF:
             self._awaiting = False
             self._missed = 0
         elif self._missed < 2:
             self._missed += 1
-        self._diagnosis = 0 if flags & MEMSTAT else CHIP_FAULT
+        self._diagnosis = 0 if flags & _MEMSTAT else CHIP_FAULT
         if not self._awaiting and self._missed > 1:
             self._diagnosis = NOT_READY
         return True
@@ -269,13 +286,13 @@ class INA228:
     def _named_alerts(self, flags: int) -> int:
         if self._polarity < 0:  # the shunt comparators have changed sides
             flags = flags & ~0x60 | (flags & 0x40) >> 1 | (flags & 0x20) << 1
-        return flags & ALERT_FLAGS
+        return flags & _ALERT_FLAGS
 
 
 def _result_code(buffer) -> int:
     """The 20-bit two's complement number in the upper bits of a 24-bit result register (7.6.1.5)."""
     code = buffer[0] << 12 | buffer[1] << 4 | buffer[2] >> 4
-    return code - 0x100000 if code > CODE_MAX else code
+    return code - 0x100000 if code > _CODE_MAX else code
 
 
 def _steps(amount: int, step: int, name: str) -> int:

@@ -1,15 +1,16 @@
 """Microchip MCP4725: 12-bit DAC with EEPROM (datasheet DS22039D). It has no identity register."""
 
+from assb.const import const
 import errno
 
 from assb.drivers.registers import COUNT_MAX
 from assb.drivers.status import BUS_ERROR, CONFIG_LOST, NOT_READY
 
-CODE_MAX = 4095
-WRITE_DAC_AND_EEPROM = 0x60  # C2..C0 = 011 (6.1.3)
-RDY = 0x80
-POWER_DOWN_1K = 1  # PD1, PD0 = 01: output off, 1 kOhm to ground (5.2)
-EEPROM_LIMIT_MS = 60  # 25 ms typical, 50 ms maximum (1.0, electrical characteristics)
+_CODE_MAX = const(4095)
+_WRITE_DAC_AND_EEPROM = const(0x60)  # C2..C0 = 011 (6.1.3)
+_RDY = const(0x80)
+_POWER_DOWN_1K = const(1)  # PD1, PD0 = 01: output off, 1 kOhm to ground (5.2)
+_EEPROM_LIMIT_MS = const(60)  # 25 ms typical, 50 ms maximum (1.0, electrical characteristics)
 
 
 class MCP4725:
@@ -37,7 +38,7 @@ class MCP4725:
         self.code = self._powered_down = 0
         self._wait_ready(sleep_ms)
         if self._stored_word() != 0:
-            self._bus.writeto(self._address, bytes((WRITE_DAC_AND_EEPROM, 0, 0)))
+            self._bus.writeto(self._address, bytes((_WRITE_DAC_AND_EEPROM, 0, 0)))
             self._wait_ready(sleep_ms)
             if self._stored_word() != 0:
                 raise self._error(errno.EIO, f"power-on value stays 0x{self._stored_word():04x}")
@@ -47,12 +48,12 @@ class MCP4725:
 
     def write(self, code: int) -> bool:
         """Fast write of 0..4095 (6.1.1), clamped. True when acknowledged. Allocates and raises nothing."""
-        code = 0 if code < 0 else CODE_MAX if code > CODE_MAX else code
+        code = 0 if code < 0 else _CODE_MAX if code > _CODE_MAX else code
         return self._send(code, 0)
 
     def power_down(self) -> bool:
         """Output off and pulled to ground by 1 kOhm; the next `write` wakes it."""
-        return self._send(0, POWER_DOWN_1K)
+        return self._send(0, _POWER_DOWN_1K)
 
     def _send(self, code: int, powered_down: int) -> bool:
         self._command[0] = powered_down << 4 | code >> 8
@@ -75,7 +76,7 @@ class MCP4725:
             self._bus.readfrom_into(self._address, self._seen)
         except OSError:
             return self._failed()
-        if not self._seen[0] & RDY:
+        if not self._seen[0] & _RDY:
             self.status = NOT_READY
             return False
         holds = self._dac_word() == self._powered_down << 12 | self.code
@@ -100,8 +101,8 @@ class MCP4725:
     def _wait_ready(self, sleep_ms) -> None:
         waited_ms = 0
         self._bus.readfrom_into(self._address, self._seen)
-        while not self._seen[0] & RDY:
-            if waited_ms >= EEPROM_LIMIT_MS:
+        while not self._seen[0] & _RDY:
+            if waited_ms >= _EEPROM_LIMIT_MS:
                 raise self._error(errno.ETIMEDOUT, f"EEPROM still busy after {waited_ms} ms")
             sleep_ms(5)
             waited_ms += 5

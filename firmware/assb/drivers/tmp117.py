@@ -1,15 +1,19 @@
 """TI TMP117: 0.1 °C digital thermometer (datasheet SNOSD82D). Read on the slow tick."""
 
+from assb.const import const
 from assb.drivers.fixed_point import signed
 from assb.drivers.registers import Registers
 from assb.drivers.status import BUS_ERROR, CONFIG_LOST, NOT_READY, SATURATED
 
-TEMP_RESULT, CONFIGURATION, DEVICE_ID = 0x00, 0x01, 0x0F
+_TEMP_RESULT = const(0x00)
+_CONFIGURATION = const(0x01)
+_DEVICE_ID = const(0x0F)
 
-DATA_READY = 0x2000
-CONFIG_BITS = 0x0FFC  # MOD, CONV, AVG, T/nA, POL, DR/Alert; the rest are flags and the self-clearing reset (7.6)
-NO_RESULT = 0x8000  # -256 °C until the first conversion is complete (7.3.1)
-CODE_LOWEST, CODE_HIGHEST = -55 * 128, 150 * 128  # rated range, in 7.8125 m°C
+_DATA_READY = const(0x2000)
+_CONFIG_BITS = const(0x0FFC)  # MOD, CONV, AVG, T/nA, POL, DR/Alert; the rest are flags and the self-clearing reset (7.6)
+_NO_RESULT = const(0x8000)  # -256 °C until the first conversion is complete (7.3.1)
+_CODE_LOWEST = const(-55 * 128)  # rated range, in 7.8125 m°C
+_CODE_HIGHEST = const(150 * 128)
 
 # (CONV, AVG) bits for {average: {cycle_ms: CONV}}, 7.6 Table 7-7: a cycle is never shorter than its conversions
 AVERAGE_BITS = {1: 0, 8: 1, 32: 2, 64: 3}
@@ -39,7 +43,7 @@ class TMP117:
 
     def check_id(self) -> None:
         """OSError(ENODEV) unless DID is 0x117; the upper four bits are the revision."""
-        self._registers.expect(DEVICE_ID, 0x0117, 0x0FFF)
+        self._registers.expect(_DEVICE_ID, 0x0117, 0x0FFF)
 
     def configure(self, average: int = 8, cycle_ms: int = 125) -> None:
         """Convert continuously: `average` conversions of 15.5 ms per result, one result per `cycle_ms`.
@@ -56,7 +60,7 @@ class TMP117:
         self.status = CONFIG_LOST
         self.check_id()
         self._config = CYCLE_BITS[cycle_ms] << 7 | AVERAGE_BITS[average] << 5
-        self._registers.program(CONFIGURATION, self._config, CONFIG_BITS)
+        self._registers.program(_CONFIGURATION, self._config, _CONFIG_BITS)
         self._configured = True
         self.status = NOT_READY
 
@@ -65,28 +69,28 @@ class TMP117:
 
         The same read shows a brown-out, which puts back the power-on configuration. Allocates and raises nothing.
         """
-        if not self._registers.read_into(CONFIGURATION, self._word):
+        if not self._registers.read_into(_CONFIGURATION, self._word):
             self.status = BUS_ERROR
             return False
         word = self._word[0] << 8 | self._word[1]
-        if not self._configured or (word ^ self._config) & CONFIG_BITS:
+        if not self._configured or (word ^ self._config) & _CONFIG_BITS:
             self._configured = False
             self.status = CONFIG_LOST
             return False
-        if not word & DATA_READY:
+        if not word & _DATA_READY:
             self.status = NOT_READY
             return False
         return self._read_result()
 
     def _read_result(self) -> bool:
-        if not self._registers.read_into(TEMP_RESULT, self._word):
+        if not self._registers.read_into(_TEMP_RESULT, self._word):
             self.status = BUS_ERROR
             return False
         word = self._word[0] << 8 | self._word[1]
-        if word == NO_RESULT:
+        if word == _NO_RESULT:
             self.status = NOT_READY
             return False
         code = signed(word, 16)
         self.temperature_cdegc = temperature_cdegc(code)
-        self.status = 0 if CODE_LOWEST <= code <= CODE_HIGHEST else SATURATED
+        self.status = 0 if _CODE_LOWEST <= code <= _CODE_HIGHEST else SATURATED
         return True

@@ -120,7 +120,7 @@ EVENTS = """\
 16 marked number -
 17 self_test_failed code -
 18 bus_error device -
-19 alert_tripped device -
+19 alert_tripped device flags
 """
 (
     EV_BOOT, EV_STATE, EV_WARN, EV_DERATE, EV_TRIP, EV_CLEAR, EV_STAGE, EV_DIP, EV_ARMED, EV_LEASE, EV_STOPPED,

@@ -49,16 +49,17 @@ class Watchdog:
         pass
 
 
-def locked(name, call, *arguments):
+def locked(name, call):
     failed = None
     micropython.heap_lock()
     try:
-        call(*arguments)
+        call()  # no arguments: passing *args would allocate
     except MemoryError as error:
         failed = error
     micropython.heap_unlock()
     if failed:
         print("allocates:", name)
+        sys.print_exception(failed)
 
 
 def fast_ticks(app, now_ms, count):
@@ -86,13 +87,13 @@ for _ in range(100):
 gc.collect()
 print("free", gc.mem_free())
 print("state", app.supervisor.state)
-locked("fast tick", fast_ticks, app, now_ms, 200)
-locked("encoder", encode_all, app, now_ms)
+locked("fast tick", lambda: fast_ticks(app, now_ms, 200))
+locked("encoder", lambda: encode_all(app, now_ms))
 app.supervisor.state = 5
-locked("fast tick, closed", fast_ticks, app, now_ms + 2000, 200)
+locked("fast tick, closed", lambda: fast_ticks(app, now_ms + 2000, 200))
 for bus in board._buses.values():
     bus.fail = 1
-locked("fast tick without acknowledge", fast_ticks, app, now_ms + 4000, 200)
+locked("fast tick without acknowledge", lambda: fast_ticks(app, now_ms + 4000, 200))
 print("tripped", app.protection.trip_bits != 0, "state", app.supervisor.state)
-locked("control", control, app)
+locked("control", lambda: control(app))
 print("ok")
