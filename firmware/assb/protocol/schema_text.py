@@ -74,7 +74,7 @@ PARAMETER_TEXT = {
     "pressure_feed_forward_ppm": "Share of the expected swelling that feed-forward takes out",
     "pressure_deadband_kpa": "Changes of command below this are not worth a move",
     "pressure_safe_state": "What the press does when the firmware gives up: 0 hold, 1 bleed to the window's lower end",
-    "swelling_nm_per_mah": "Growth of the whole stack per charge, from electrode swelling and layer area",
+    "swelling_nm_per_mah": "Growth of the whole stack per charge, from electrode swelling and layer area; < 0 shrinks",
     "stack_stiffness_kpa_per_um": "Stiffness of frame, spring and cell in series",
     "lease_ms": "Longest time that a host may stay silent while the pack is armed",
     "lease_lapse_stops": "When the lease lapses: 0 go on alone, 1 stop",

@@ -147,7 +147,7 @@ PARAMETERS = """\
 16 pressure_feed_forward_ppm 1 0 10000000 1000000
 17 pressure_deadband_kpa 1 0 1000 5
 18 pressure_safe_state 0 0 1 0
-19 swelling_nm_per_mah 0 0 10000000 0
+19 swelling_nm_per_mah 0 -10000000 10000000 0
 20 stack_stiffness_kpa_per_um 0 0 100000 50
 21 lease_ms 0 1000 3600000 5000
 22 lease_lapse_stops 0 0 1 1

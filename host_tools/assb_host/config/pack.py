@@ -148,11 +148,8 @@ def wire_parameters(file, board: Board, cell: Cell) -> dict[str, int]:
 
 
 def swelling_nm_per_mah(cell: Cell) -> int:
-    """Growth of the whole stack per mAh of the cell: layers share the charge and add up, so only their area counts.
-
-    An electrode that gets thinner (negative) can't be told to the firmware yet; it then regulates without feed-forward.
-    """
-    return max(0, round(cell.swelling.um_per_mah_cm2 * 1000 / cell.geometry.layer_area_cm2))
+    """Growth of the whole stack per mAh of the cell: layers share the charge and add up, so only their area counts."""
+    return round(cell.swelling.um_per_mah_cm2 * 1000 / cell.geometry.layer_area_cm2)
 
 
 def load_cell_ppb(load_cell, board: Board, cell: Cell) -> int:
