@@ -22,36 +22,42 @@ class Crossings:
 
     def __init__(self, config: Config, monitors: list[Any]):
         trips = {schema.LIMIT_ROWS[at][1]: limit[6] for at, limit in enumerate(config.limits)}
-        self._codes: dict[int, list[tuple[str, bytes, int, float]]] = {}
+        self._rows: dict[int, list[tuple[str, bytes, int, float]]] = {}
         for chip, device in zip(monitors, config.devices_of("ina228"), strict=True):
             polarity = device[5][3]
             uv_per_code = {VBUS: BUS_LSB_UV, VSHUNT: SHUNT_LSB_PV[device[5][0]] / config.parameter("shunt_uohm")}
-            self._codes[id(chip)] = [
-                (row, register, sign * (polarity if register == VSHUNT else 1),
-                 (polarity if register == VSHUNT else 1) * trips[row] / uv_per_code[register])
+            turned = {VBUS: 1, VSHUNT: polarity}  # a shunt that faces the other way turns signs round
+            self._rows[id(chip)] = [
+                (row, register, sign * turned[register], turned[register] * trips[row] / uv_per_code[register])
                 for row, register, sign in ROWS
-            ]  # fmt: skip
+            ]
+        self._spans = {chip: _span(rows) for chip, rows in self._rows.items()}
         self._beyond: set[tuple[int, str]] = set()
 
-    def look(self, chip: Any, now_us: int, event: Callable[..., None]) -> None:
-        """Reports a row as `register_crossed` when the chip's present results have passed its level."""
-        shunt, bus = chip.peek(VSHUNT, 3), chip.peek(VBUS, 3)
-        if shunt is None or bus is None:
+    def look(self, chip: Any, bus: bytes, shunt: bytes, now_us: int, event: Callable[..., None]) -> None:
+        """Reports a row as `register_crossed` when these contents of VBUS and VSHUNT have passed its level."""
+        bus_code = int.from_bytes(bus, "big") >> 4
+        shunt_code = int.from_bytes(shunt, "big", signed=True) >> 4
+        bus_low, bus_high, shunt_low, shunt_high = self._spans[id(chip)]
+        if bus_low < bus_code < bus_high and shunt_low < shunt_code < shunt_high and not self._beyond:
             return
-        codes = {VSHUNT: _code(shunt[0]), VBUS: _code(bus[0])}
-        for row, register, sign, trip in self._codes[id(chip)]:
+        codes = {VBUS: bus_code, VSHUNT: shunt_code}
+        for row, register, sign, trip in self._rows[id(chip)]:
             key = (id(chip), row)
             beyond = sign * codes[register] >= sign * trip
-            if beyond == (key in self._beyond):
-                continue
-            if beyond:
+            if beyond and key not in self._beyond:
                 self._beyond.add(key)
-                event(now_us, "register_crossed", row=row)
-            else:
+                event(now_us, "register_crossed", "rig", row=row)
+            elif not beyond:
                 self._beyond.discard(key)
 
 
-def _code(data: bytes) -> int:
-    """20-bit two's complement in the upper bits of three bytes."""
-    code = int.from_bytes(data, "big") >> 4
-    return code - 0x100000 if code > 0x7FFFF else code
+def _span(rows: list[tuple[str, bytes, int, float]]) -> tuple[float, float, float, float]:
+    """Codes between which no row of a chip is passed: VBUS low, high, VSHUNT low, high."""
+    low = {
+        register: max(trip for _, at, sign, trip in rows if at == register and sign < 0) for register in (VBUS, VSHUNT)
+    }
+    high = {
+        register: min(trip for _, at, sign, trip in rows if at == register and sign > 0) for register in (VBUS, VSHUNT)
+    }
+    return low[VBUS], high[VBUS], low[VSHUNT], high[VSHUNT]

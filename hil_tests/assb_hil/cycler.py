@@ -50,11 +50,15 @@ class Cycler:
     def step(self, now_us: int, dt_s: float, voltage_v: float, connected: bool) -> float:
         """Current at now_us, + charges. `connected`: the contactor is closed."""
         wanted_a = self._wanted_a(now_us * 1e-6, dt_s, voltage_v, connected)
-        allowed_a = min(max(wanted_a, -self._discharge_limit_a(now_us)), self._charge_limit_a(now_us))
-        room_a = self.params.slew_a_per_s * dt_s
-        self.current_a += min(max(allowed_a - self.current_a, -room_a), room_a)
         if not connected:
             self.current_a = 0.0
+            return 0.0
+        if wanted_a > 0.0:
+            wanted_a = min(wanted_a, self._charge_limit_a(now_us))
+        elif wanted_a < 0.0:
+            wanted_a = max(wanted_a, -self._discharge_limit_a(now_us))
+        room_a = self.params.slew_a_per_s * dt_s
+        self.current_a += min(max(wanted_a - self.current_a, -room_a), room_a)
         return self.current_a
 
     def _wanted_a(self, t_s: float, dt_s: float, voltage_v: float, connected: bool) -> float:

@@ -14,7 +14,7 @@ from assb.protocol.image import Config
 from assb_host.link.decoder import Frame
 
 from assb_hil.chips.i2c_chip import NEVER
-from assb_hil.crossings import Crossings
+from assb_hil.crossings import VBUS, VSHUNT, Crossings
 from assb_hil.faults import Fault
 from assb_hil.loads import Load
 from assb_hil.plant import Plant
@@ -24,7 +24,6 @@ from assb_hil.sensors import Sensor
 from assb_hil.wiring import Wiring
 
 TRUTH_PERIOD_US = 100_000
-INA228_VBUS = b"\x05"
 NOT_BEGUN_US = 1 << 60
 
 
@@ -234,12 +233,13 @@ class Rig:
     def _due_us(self, chip: Any, at_us: int) -> int:
         """When the chip wants the plant next. A monitor's result is an average of rounds: only its publication counts,
         as long as nothing jumps (each jump of the timeline settles all chips first)."""
-        if id(chip) in self._monitors:
-            self._crossings.look(chip, at_us, self.event)
-            seen = chip.peek(INA228_VBUS, 3)
-            if seen is not None:
-                return seen[1]
-        return chip.next_change_us
+        if id(chip) not in self._monitors:
+            return chip.next_change_us
+        bus, shunt = chip.peek(VBUS, 3), chip.peek(VSHUNT, 3)
+        if bus is None or shunt is None:
+            return chip.next_change_us
+        self._crossings.look(chip, bus[0], shunt[0], at_us, self.event)
+        return bus[1]
 
     def _move_contact(self, at_us: int) -> None:
         contactor = self.plant.contactor
