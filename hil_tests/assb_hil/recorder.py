@@ -32,7 +32,9 @@ WORD_LISTS = {
 class Recorder:
     """Series by name: truth columns, and every field of the board's messages in physical units (cell 0's for cells)."""
 
-    def __init__(self) -> None:
+    def __init__(self, keeps: bool = True) -> None:
+        """`keeps` False: frames are decoded and nothing is remembered, for a bench that stands for days."""
+        self.keeps = keeps
         self.decoder = Decoder(mid_stream=False)
         self.series: dict[str, tuple[array, array]] = {}
         self.events: list[dict[str, Any]] = []
@@ -51,17 +53,23 @@ class Recorder:
 
     def truth(self, t_s: float, values: tuple[float, ...]) -> None:
         """One row of what is really so."""
+        if not self.keeps:
+            return
         self._hash.update(self._truth_struct.pack(t_s, *values))
         for name, value in zip(TRUTH, values, strict=True):
             self._add(name, t_s, value)
 
     def rig_event(self, t_s: float, name: str, source: str, fields: dict[str, Any]) -> None:
         """Something that the rig did or saw; `source` is "rig" or "host"."""
+        if not self.keeps:
+            return
         self._hash.update(f"{t_s:.6f} {source} {name} {sorted(fields.items())}".encode())
         self.events.append({**fields, "t_s": t_s, "source": source, "name": name})
 
     def console(self, t_s: float, data: bytes) -> list[Frame]:
         """Bytes that the board sent; returns the frames that are complete with them."""
+        if not self.keeps:
+            return [item for item in self.decoder.feed(data) if isinstance(item, Frame)]
         self._hash.update(struct.pack("<dI", t_s, len(data)) + data)
         self.frame_bytes += data
         frames = []

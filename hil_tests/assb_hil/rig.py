@@ -37,12 +37,13 @@ class Rig:
         seed: int,
         start: tuple[float, float, float],
         loads: Sequence[Load] = (),
+        keeps: bool = True,
     ):
-        """`start`: SOC, temperature in degC, stack pressure in MPa."""
+        """`start`: SOC, temperature in degC, stack pressure in MPa. `keeps`: record everything."""
         self.seed = seed
         self.now_us = 0
         self.origin_us = NOT_BEGUN_US
-        self.recorder = Recorder()
+        self.recorder = Recorder(keeps)
         self.plant = Plant(plant, seed, tuple(loads), start)
         self.plant.origin_us = NOT_BEGUN_US
         self.sensors = {name: Sensor(spec, seed, name) for name, spec in plant.sensors.items()}

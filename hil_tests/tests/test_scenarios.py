@@ -3,11 +3,12 @@
 from dataclasses import replace
 
 import pytest
+from assb_hil.commands.demo import DEMO_SCENARIO
 from assb_hil.scenario import load_scenario, scenario_names
 from assb_hil.session import open_session, run_scenario
 
 
-@pytest.mark.parametrize("name", scenario_names())
+@pytest.mark.parametrize("name", sorted(set(scenario_names()) - {DEMO_SCENARIO}))  # the demo has its own test
 def test_every_check_of_the_scenario_holds(name, request):
     result = run_scenario(load_scenario(name), request.config.getoption("--dut"))
     broken = [
