@@ -5,7 +5,7 @@ import random
 from array import array
 
 import pytest
-from assb.estimation import ekf, parameters
+from assb.estimation import ekf, flat_layout, parameters
 from assb_kernels import STATUS_TEXT, Cell, Estimator
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -16,7 +16,7 @@ TICK_S = 0.1
 
 @pytest.fixture
 def flat(believed) -> list[float]:
-    return parameters.pack(believed)
+    return flat_layout.pack(believed)
 
 
 @pytest.fixture(params=["f32", "f64", "twin"])
@@ -62,7 +62,7 @@ def test_bad_input_returns_its_status_and_leaves_the_state_untouched(estimator, 
     ],
 )
 def test_senseless_parameters_are_refused(believed, change):
-    flat = parameters.pack(believed | change)
+    flat = flat_layout.pack(believed | change)
     for make in (ekf.Ekf, Estimator):
         with pytest.raises(ValueError, match=r"estimator parameter|must"):
             make(flat)
@@ -73,11 +73,11 @@ def test_wrong_count_and_wrong_names_are_named(believed, flat):
         with pytest.raises(ValueError, match=str(parameters.SIZE)):
             make(flat[:-1])
     with pytest.raises(KeyError, match="tau1_sec"):
-        parameters.pack(believed | {"tau1_sec": 1.0})
+        flat_layout.pack(believed | {"tau1_sec": 1.0})
     with pytest.raises(KeyError, match="missing: tau1_s"):
-        parameters.pack({name: value for name, value in believed.items() if name != "tau1_s"})
+        flat_layout.pack({name: value for name, value in believed.items() if name != "tau1_s"})
     with pytest.raises(ValueError, match="r1_ohm has 2 values, needs 12"):
-        parameters.pack(believed | {"r1_ohm": [1.0, 2.0]})
+        flat_layout.pack(believed | {"r1_ohm": [1.0, 2.0]})
 
 
 def test_reset_refuses_a_soc_that_is_none(flat):
@@ -116,7 +116,7 @@ def test_one_minus_exp_is_that_to_1e_9():
 
 def test_float32_loses_no_charge(believed):
     """Without compensation an increment below 3e-8 of SOC vanishes: 1 mA into 5 Ah at 100 Hz is 5.6e-10."""
-    estimator = Estimator(parameters.pack(believed | {"capacity_ah": 5.0}), "f32")
+    estimator = Estimator(flat_layout.pack(believed | {"capacity_ah": 5.0}), "f32")
     estimator.reset(0.75, 0.01)
     for _ in range(100_000):
         estimator.predict(0.001, 25.0, 5.0, 0.01)

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from assb.estimation import believed_cell, ekf, parameters
+from assb.estimation import believed_cell, ekf, flat_layout, parameters
 from assb_kernels import PARAMETER_LAYOUT, Estimator
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -85,14 +85,14 @@ def run_both(twin, kernel: Estimator, rows: list, soc: float) -> None:
 
 
 def test_flat_layout_is_the_kernels_struct():
-    assert tuple((name, count) for name, count, _default in parameters.ROWS) == PARAMETER_LAYOUT
-    assert sum(count for _name, count, _default in parameters.ROWS) == parameters.SIZE
+    assert tuple((name, count) for name, count, _default in flat_layout.ROWS) == PARAMETER_LAYOUT
+    assert sum(count for _name, count, _default in flat_layout.ROWS) == parameters.SIZE
 
 
 @settings(max_examples=1000, deadline=None, suppress_health_check=list(HealthCheck))
 @given(plan=segments, variation=variations, soc=st.floats(0.0, 1.0), seed=st.integers(0, 2**32))
 def test_twin_equals_the_f64_kernel_for_any_sequence(believed, plan, variation, soc, seed):
-    flat = parameters.pack(believed | variation)
+    flat = flat_layout.pack(believed | variation)
     run_both(ekf.Ekf(flat), Estimator(flat, "f64"), samples(plan, seed), soc)
 
 
@@ -130,7 +130,7 @@ def mutated(old: str, new: str) -> type:
     ],
 )
 def test_broken_twin_is_found_out(believed, old, new):
-    flat = parameters.pack(believed | {"hysteresis_v": 0.02, "coulombic_efficiency_frac": 0.99})
+    flat = flat_layout.pack(believed | {"hysteresis_v": 0.02, "coulombic_efficiency_frac": 0.99})
     rows = plausible_rows(60, seed=7)
     run_both(mutated("sign", "sign")(flat), Estimator(flat, "f64"), rows, 0.5)
     with pytest.raises(AssertionError):
@@ -165,7 +165,7 @@ def micropython() -> str:
 
 
 def test_twin_on_the_micropython_vm_equals_the_kernel(believed, tmp_path):
-    flat = parameters.pack(believed)
+    flat = flat_layout.pack(believed)
     rows = plausible_rows(400, seed=11)
     numbers = [x for row in rows for x in row]
     (tmp_path / "twin.py").write_text(VM_SCRIPT)

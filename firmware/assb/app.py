@@ -6,8 +6,8 @@
 """
 
 from .cells import CellWatch
-from .const import const
 from .console_commands import ConsoleCommands
+from .const import const
 from .control import supervisor as sv
 from .control.derating import Derating
 from .control.protection import Protection
@@ -116,7 +116,8 @@ class App:
         """Slices of the slow tick, spread over its fast ticks; a slot may hold several when cells are many."""
         plan = [(self._slice_slow_sensors, SLICE)]
         plan += [(cell.step, ESTIMATE) for cell in self.cells]
-        plan += [(self._slice_pressure, SLICE), (self._slice_telemetry, SLICE), (self._slice_housekeeping, SLICE)]
+        plan += [(self._slice_collect, SLICE), (self._slice_pressure, SLICE), (self._slice_telemetry, SLICE)]
+        plan += [(self._slice_housekeeping, SLICE)]
         slots = [[] for _ in range(slot_count)]
         for at, job in enumerate(plan):
             slots[at * slot_count // len(plan)].append(job)
@@ -293,18 +294,21 @@ class App:
         put(_COMMAND_COUNT, self.commands.command_count, now_ms)
         self.telemetry.send_due(now_ms)
 
-    def _slice_housekeeping(self, now_ms):
-        """Collect garbage at a chosen moment, note the low water before it, feed the watchdog: the loop has gone round."""
+    def _slice_collect(self, now_ms):
+        """Collect garbage at a chosen moment, after the estimators and at the end; note the low water before it."""
         clock, signals = self.clock, self.signals
         left_b = free_b()
-        low = _HEAP_LOW_B
-        if not signals.valid[low] or left_b < signals.value[low]:
-            signals.put(low, left_b, now_ms)
+        if not signals.valid[_HEAP_LOW_B] or left_b < signals.value[_HEAP_LOW_B]:
+            signals.put(_HEAP_LOW_B, left_b, now_ms)
         start_us = clock.now_us()
         collect()
         clock.cost(GC)
         self._worst(_GC_WORST_US, spent_us(clock.now_us(), start_us), now_ms)
         signals.put(_HEAP_FREE_B, free_b(), now_ms)
+
+    def _slice_housekeeping(self, now_ms):
+        """The loop has gone round: feed the watchdog."""
+        self._slice_collect(now_ms)
         self.watchdog.feed()
         if not self._healthy and elapsed_ms(now_ms, self._started_ms) > _HEALTHY_MS:
             self._healthy = True

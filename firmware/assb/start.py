@@ -46,8 +46,12 @@ def main():
     board = watchdog = None
     try:
         config, status = read_config()
-        from .app import App
         from .board import Board, NoBoard
+
+        collect()  # between the large imports: growing tables of names need room in one piece
+        from .app import App
+
+        collect()
         from .port.clock import Clock
         from .port.console import Console
         from .port.watchdog import Watchdog

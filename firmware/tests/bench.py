@@ -2,6 +2,7 @@
 
 from array import array
 
+from assb.estimation import flat_layout
 from assb.estimation import parameters as layout
 from assb.protocol import image, schema
 
@@ -27,7 +28,7 @@ def estimator_floats(**changes):
         "current_max_a": 10.0,
     }
     values.update(changes)
-    return array("f", layout.pack(values))
+    return array("f", flat_layout.pack(values))
 
 
 LEVELS = {  # warn, derate, trip, reset, debounce_ms; None: the level is not used

@@ -1,11 +1,10 @@
 """The whole firmware on the bench: boot, arming, lease, faults, commands. The same App runs on every device."""
 
 import pytest
+from assb.protocol import schema
 from bench import Bench, limit
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from assb.protocol import schema
 
 PACK_AT = schema.index_of(schema.PACK_SIGNALS)
 

@@ -3,14 +3,13 @@
 import random
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from assb.detection import ACTIVE, LEARNING, NORMAL, UNAVAILABLE
 from assb.detection.dips import LEARN_SAMPLES, Dips
 from assb.detection.fusion import FALL_MS, HARD_SHORT, NONE, SOFT_SHORT, SUSPECT, Fusion
 from assb.detection.leak import Leak
 from assb.protocol import schema
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 DEFAULTS = {row[1]: row[5] for row in schema.PARAMETERS}
 STEP_MS = 100

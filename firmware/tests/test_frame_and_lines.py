@@ -4,13 +4,12 @@ import binascii
 import struct
 
 import pytest
-from cobs import cobs
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from assb.protocol import schema
 from assb.protocol.commands import LineError, format_line, parse_int, parse_line, parse_reply
 from assb.protocol.frame import FROZEN_TYPES, Crc16, FrameWriter
+from cobs import cobs
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 CRC = Crc16()
 SCHEMA_ID = schema.schema_id()

@@ -7,10 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from assb.protocol import image_writer
 from assb_host.flash.firmware_files import firmware_files
 from bench import config
-
-from assb.protocol import image
 
 HERE = Path(__file__).parent
 VM = os.environ.get("ASSB_MICROPYTHON") or shutil.which("micropython", path=str(Path(sys.executable).parent)) or shutil.which("micropython")
@@ -40,7 +39,7 @@ def test_the_fast_tick_and_the_encoder_allocate_nothing(tmp_path):
     described = config()
     described.devices = DEVICES
     path = tmp_path / "config.bin"
-    path.write_bytes(image.encode(described))
+    path.write_bytes(image_writer.encode(described))
     put_firmware(tmp_path)
     run = subprocess.run(
         [VM, "-X", "heapsize=288K", str(HERE / "vm" / "heap_app.py"), str(path)],

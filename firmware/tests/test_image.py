@@ -9,8 +9,9 @@ from array import array
 from pathlib import Path
 
 import pytest
+from assb.estimation import flat_layout
 from assb.estimation import parameters as estimator_layout
-from assb.protocol import image, schema
+from assb.protocol import image, image_writer, schema
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -34,8 +35,8 @@ def limit_values(row, **changes):
 
 def small_config(**changes):
     """A Config that passes every check."""
-    even = {name: [k / (count - 1 or 1) for k in range(count)] for name, count, _default in estimator_layout.ROWS}
-    flat = estimator_layout.pack(even | {name: 1.0 for name, count, _ in estimator_layout.ROWS if count == 1})
+    even = {name: [k / (count - 1 or 1) for k in range(count)] for name, count, _default in flat_layout.ROWS}
+    flat = flat_layout.pack(even | {name: 1.0 for name, count, _ in flat_layout.ROWS if count == 1})
     devices = [
         ("i2c_bus", 0, 0, 0, (4, 5, -1, -1), (400000, 0, 0, 0)),
         ("ina228", 0, 0, 0x40, (6, -1, -1, -1), (0, 1052, 1, 0)),
@@ -50,7 +51,7 @@ def small_config(**changes):
     return image.Config(**parts)
 
 
-GOOD = image.encode(small_config())
+GOOD = image_writer.encode(small_config())
 
 
 @st.composite
@@ -71,13 +72,13 @@ def configs(draw):
 @given(configs())
 @settings(max_examples=50, deadline=None)
 def test_what_was_encoded_is_decoded(config):
-    decoded = image.decode(image.encode(config))
+    decoded = image.decode(image_writer.encode(config))
     assert decoded.names == config.names
     assert decoded.parameters == config.parameters
     assert decoded.limits == config.limits
     assert decoded.devices == config.devices
     assert decoded.estimator == config.estimator
-    assert decoded.crc == struct.unpack_from("<I", image.encode(config), 18)[0] & schema.INT30_MAX
+    assert decoded.crc == struct.unpack_from("<I", image_writer.encode(config), 18)[0] & schema.INT30_MAX
 
 
 def test_every_corrupted_byte_is_refused():
@@ -130,7 +131,7 @@ def test_random_bodies_are_refused(body):
 def test_a_parameter_outside_its_range_is_refused(parameter, value):
     values = {row[1]: row[5] for row in schema.PARAMETERS} | {parameter: value}
     with pytest.raises(image.ImageError, match=parameter):
-        image.encode(small_config(parameters=values))
+        image_writer.encode(small_config(parameters=values))
 
 
 @pytest.mark.parametrize(
@@ -149,7 +150,7 @@ def test_a_parameter_outside_its_range_is_refused(parameter, value):
 def test_an_unsafe_limit_row_is_refused(name, changes, says):
     limits = [limit_values(row, **(changes if row[1] == name else {})) for row in schema.LIMIT_ROWS]
     with pytest.raises(image.ImageError, match=says) as caught:
-        image.encode(small_config(limits=limits))
+        image_writer.encode(small_config(limits=limits))
     assert caught.value.where == "limits." + name
 
 
@@ -158,7 +159,7 @@ def test_an_optional_row_may_be_off_and_levels_without_their_flag_are_ignored():
         limit_values(row, flags=0, warn=schema.INT30_MAX) if row[1] not in image.ALWAYS_ENABLED else limit_values(row)
         for row in schema.LIMIT_ROWS
     ]
-    assert image.decode(image.encode(small_config(limits=limits))).limits == limits
+    assert image.decode(image_writer.encode(small_config(limits=limits))).limits == limits
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
@@ -166,14 +167,14 @@ def test_an_estimator_value_that_is_not_finite_is_refused(value):
     flat = array("f", small_config().estimator)
     flat[estimator_layout.offset("r1_ohm")] = value
     with pytest.raises(image.ImageError, match="r1_ohm"):
-        image.encode(small_config(estimator=flat))
+        image_writer.encode(small_config(estimator=flat))
 
 
 def test_an_axis_that_does_not_increase_is_refused():
     flat = array("f", small_config().estimator)
     flat[estimator_layout.offset("r0_pressure_mpa") + 3] = 0.0
     with pytest.raises(image.ImageError, match="r0_pressure_mpa"):
-        image.encode(small_config(estimator=flat))
+        image_writer.encode(small_config(estimator=flat))
 
 
 def test_another_schema_and_another_layout_are_named():
@@ -202,7 +203,6 @@ for position in range(len(data)):
     except image.ImageError:
         refused += 1
 print(refused)
-print(image.encode(config) == data)
 """
 
 
@@ -221,4 +221,4 @@ def test_the_board_decodes_the_same_values_and_refuses_every_corruption(tmp_path
     done = subprocess.run(command, env=path, capture_output=True, text=True, timeout=60, check=False)
     expected = image.decode(GOOD)
     seen = (expected.names, expected.parameter("lease_ms"), len(expected.limits), expected.devices[1], expected.crc)
-    assert done.stdout.split("\n")[:3] == [" ".join(map(str, seen)), str(len(GOOD)), "True"], done.stderr
+    assert done.stdout.split("\n")[:2] == [" ".join(map(str, seen)), str(len(GOOD))], done.stderr

@@ -1,10 +1,6 @@
 """Limit rows: graded levels, debounce, hysteresis, recovery; missing data never clears."""
 
 import pytest
-from bench import LEVELS, limit
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from assb.control.protection import (
     ACTION_MASKS,
     AUTO,
@@ -19,6 +15,9 @@ from assb.control.protection import (
 )
 from assb.protocol import schema
 from assb.signals import Events, Signals
+from bench import LEVELS, limit
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 AT = schema.index_of(schema.LIMIT_ROWS)
 DISABLED = {"flags": 0}

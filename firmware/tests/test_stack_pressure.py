@@ -1,11 +1,10 @@
 """Pressure regulation against a stack with a slow regulator, swelling and stiction."""
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from assb.control.stack_pressure import BLEED, StackPressure
 from assb.protocol import schema
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 DEFAULTS = {row[1]: row[5] for row in schema.PARAMETERS}
 STEP_MS = 100

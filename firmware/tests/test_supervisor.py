@@ -3,13 +3,12 @@
 import itertools
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from assb.control import protection as rows
 from assb.control import supervisor as sv
 from assb.protocol import schema
 from assb.signals import Events
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 STATES = range(len(schema.STATES))
 ALL_CONDITIONS = [1 << bit for bit in range(14)]

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from assb.estimation import flat_layout
 from assb.estimation import parameters as layout
 from assb_host.config import load_pack
 from assb_host.config.image_builder import estimator_values
@@ -47,7 +48,7 @@ def test_one_measured_temperature_stands_for_all():
 def test_the_reference_cell_fills_the_estimators_layout_near_its_own_table():
     pack = load_pack("li_lpscl_nca")
     values = estimator_values(pack)
-    assert len(layout.pack(values)) == layout.SIZE
+    assert len(flat_layout.pack(values)) == layout.SIZE
     degc, mpa = values["r0_temperature_degc"], values["r0_pressure_mpa"]
     grid = np.array(values["r0_ohm"]).reshape(len(degc), len(mpa))
     at_25 = [np.interp(25.0, degc, column) for column in grid.T]

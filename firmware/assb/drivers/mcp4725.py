@@ -1,8 +1,8 @@
 """Microchip MCP4725: 12-bit DAC with EEPROM (datasheet DS22039D). It has no identity register."""
 
-from assb.const import const
 import errno
 
+from assb.const import const
 from assb.drivers.registers import COUNT_MAX
 from assb.drivers.status import BUS_ERROR, CONFIG_LOST, NOT_READY
 

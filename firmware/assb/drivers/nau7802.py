@@ -1,8 +1,8 @@
 """Nuvoton NAU7802: 24-bit bridge converter for the load cell (datasheet revision 1.7)."""
 
-from assb.const import const
 import errno
 
+from assb.const import const
 from assb.drivers.registers import Registers
 from assb.drivers.status import BUS_ERROR, CONFIG_LOST, NOT_READY, SATURATED
 

@@ -37,7 +37,7 @@ class BelievedCell:
     must be positive and is not.
     """
 
-    # one number each, or the index in params where the row starts; set from parameters.ROWS
+    # one number each, or the index in params where the row starts; set from parameters.rows()
     _capacity_ah: float
     _coulombic_efficiency_frac: float
     _ocv_v: int
@@ -76,7 +76,7 @@ class BelievedCell:
             raise ValueError(f"the estimator takes {parameters.SIZE} parameters, got {len(params)}")
         self._p = params
         at = 0
-        for name, count, _default in parameters.ROWS:
+        for name, count in parameters.rows():
             setattr(self, "_" + name, params[at] if count == 1 else at)
             at += count
         self._check()

@@ -3,8 +3,9 @@
 Small files on littlefs, replaced by rename, so that a power cut leaves the old or the new one.
 """
 
-import machine
 import os
+
+import machine
 
 BOOTS, CRASHES, UPDATE = "/boots", "/crashes", "/update"
 

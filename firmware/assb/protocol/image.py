@@ -8,7 +8,7 @@
       4 devices     DEVICE_FORMAT                what is wired to the board, see DEVICE_KINDS
       5 estimator   f32 …                        the flat layout of assb.estimation.parameters
 
-The host encodes, the board decodes. Both run the same checks, so an image that a board would refuse can't be built.
+The host encodes (image_writer.py, which no board loads), the board decodes. Both run the same checks, so an image that a board would refuse can't be built.
 `decode` raises ImageError and leaves nothing half applied.
 """
 
@@ -74,47 +74,6 @@ class ImageError(Exception):
         super().__init__("config image, " + where + ": " + what)
         self.what = what
         self.where = where
-
-
-def encode(config):
-    """Bytes of a Config; raises ImageError where `decode` would."""
-    check(config)
-    body = b""
-    sections = (_names_bytes, _parameters_bytes, _limits_bytes, _devices_bytes, _estimator_bytes)
-    for tag, write in enumerate(sections, 1):
-        data = write(config)
-        body += struct.pack(SECTION_FORMAT, tag, len(data)) + data
-    crc = binascii.crc32(body) & 0xFFFFFFFF
-    return struct.pack(HEADER_FORMAT, MAGIC, LAYOUT, tables.schema_id(), len(body), crc) + body
-
-
-def _names_bytes(config):
-    data = b""
-    for name in config.names:
-        text = name.encode()
-        data += bytes([len(text)]) + text
-    return data
-
-
-def _parameters_bytes(config):
-    return b"".join(struct.pack("<Hi", row[0], config.parameters[row[1]]) for row in tables.rows(tables.PARAMETERS))
-
-
-def _limits_bytes(config):
-    return b"".join(struct.pack(LIMIT_FORMAT, *values) for values in config.limits)
-
-
-def _devices_bytes(config):
-    data = b""
-    for kind, instance, bus, address, pins, arguments in config.devices:
-        data += struct.pack(
-            DEVICE_FORMAT, DEVICE_KINDS.index(kind), instance, bus, address, *(tuple(pins) + tuple(arguments))
-        )
-    return data
-
-
-def _estimator_bytes(config):
-    return bytes(config.estimator)
 
 
 def decode(data):
@@ -320,7 +279,7 @@ def _check_estimator(values):
     if len(values) != estimator_layout.SIZE:
         raise ImageError("%d floats, the layout has %d" % (len(values), estimator_layout.SIZE), "estimator")
     at = 0
-    for name, count, _default in estimator_layout.ROWS:
+    for name, count in estimator_layout.rows():
         for position in range(at, at + count):
             if not -1e9 < values[position] < 1e9:  # NaN and infinities fail as well
                 raise ImageError("%s is %r" % (name, values[position]), "estimator")

@@ -7,7 +7,6 @@ import gc
 import sys
 
 import micropython
-
 from assb.start import read_config
 
 config, status = read_config(sys.argv[1])

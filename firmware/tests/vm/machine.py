@@ -43,7 +43,7 @@ class I2C:
         self._error = OSError(19)
         self._files = {
             # DIAG_ALRT with CNVRF and MEMSTAT set; manufacturer and device id
-            INA228: _file(2, {0x0B: 3, 0x3E: 0x5449, 0x3F: 0x2281}),
+            INA228: _file(2, {0x06: 0x0C80, 0x0B: 3, 0x3E: 0x5449, 0x3F: 0x2281}),
             # PU_CTRL always ready (CR, PUR), revision 0xF
             NAU7802: _file(1, {0x00: 0xBE, 0x01: 0, 0x02: 0, 0x15: 0, 0x1C: 0, 0x1F: 0x0F}),
             TMP117: _file(2, {0x00: 0x0C80, 0x01: 0x2000, 0x0F: 0x0117}),
@@ -66,6 +66,7 @@ class I2C:
         if address == NAU7802 and register == 0:
             return  # stays ready
         if address == INA228 and register == 0x0B:
+            file[register][0] = buffer[0]  # the flags in the low byte stay: converted, memory intact
             return
         if register not in file:
             file[register] = bytearray(len(buffer))

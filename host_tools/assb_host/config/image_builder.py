@@ -3,8 +3,9 @@
 from array import array
 
 import numpy as np
+from assb.estimation import flat_layout
 from assb.estimation import parameters as layout
-from assb.protocol import image, schema
+from assb.protocol import image, image_writer, schema
 
 from assb_host.config.board import Board
 from assb_host.config.cell import Cell
@@ -19,7 +20,7 @@ TEMPERATURE_MARGIN_K = 10.0
 
 def build_image(pack: PackConfig) -> bytes:
     """Bytes of the config image of a pack."""
-    return image.encode(build_config(pack))
+    return image_writer.encode(build_config(pack))
 
 
 def build_config(pack: PackConfig) -> image.Config:
@@ -29,7 +30,7 @@ def build_config(pack: PackConfig) -> image.Config:
         parameters=dict(pack.parameters),
         limits=[pack.limits[row[1]].image_row(row) for row in schema.LIMIT_ROWS],
         devices=device_records(pack.board),
-        estimator=array("f", layout.pack(estimator_values(pack))),
+        estimator=array("f", flat_layout.pack(estimator_values(pack))),
     )
 
 

@@ -12,7 +12,9 @@ from assb_host.errors import ToolError
 SLOT = "a"  # the folder that boot.py puts first on sys.path; a second one comes with A/B updates
 MPY_MAGIC = ord("M")
 # Modules that only hosts use: the tables spread out, prose for people; and files that lie elsewhere on a board
-HOST_ONLY = ("protocol/schema.py", "protocol/schema_text.py", "rootfs/")
+HOST_ONLY = (
+    "estimation/flat_layout.py", "protocol/image_writer.py", "protocol/schema.py", "protocol/schema_text.py", "rootfs/",
+)  # fmt: skip
 ROOT_FILES = ("boot.py", "main.py")
 COMPILE_DEADLINE_S = 60
 

@@ -1,0 +1,75 @@
+"""Filling the estimator's flat layout on the host: what each row means, its default, and `pack`."""
+
+from assb.estimation import parameters
+
+# Default of each row; None: must be given. Noise figures are assumptions until a campaign replaces them.
+DEFAULTS = {
+    "capacity_ah": None,
+    "coulombic_efficiency_frac": 1.0,  # of charge current; discharge counts in full
+    "ocv_v": None,  # at ocv_temperature_degc, middle of the hysteresis loop
+    "docv_v": None,  # dOCV/dSOC, V per unit SOC; from ocv_v by central differences if left out
+    "ocv_temperature_degc": 25.0,
+    "entropy_v_per_k": 0.0,  # dOCV/dT
+    "r0_temperature_degc": None,  # axis of r0_ohm, r1_ohm, r2_ohm
+    "r0_pressure_mpa": None,  # axis of r0_ohm
+    "r0_ohm": None,
+    "r1_ohm": None,
+    "r2_ohm": None,
+    "tau1_s": None,
+    "tau2_s": None,
+    "hysteresis_v": 0.0,  # half the gap between the charge and discharge OCV
+    "hysteresis_rate": 20.0,  # e-folds of the hysteresis state per full capacity of charge passed
+    "voltage_sigma_v": 0.002,  # white noise of one voltage sample
+    "overvoltage_sigma_frac": 0.05,  # 1-sigma relative error of the resistances
+    "rc_sigma_v": 0.001,  # slow overvoltages that the model lacks, without current
+    "hysteresis_sigma_frac": 0.2,
+    "soc_noise_frac_per_rts": 1e-06,  # random walk, per square root of a second
+    "leak_sigma_a": None,  # what a leak may be before any evidence, and its jump size; C/20 is a fair start
+    "leak_tau_s": 3600.0,  # and how long it keeps its value; longer finds weaker leaks and lags growing ones
+    "gate_sigmas": 5.0,  # innovations beyond it correct nothing
+    "adapt_tau_s": 5.0,  # averaging time of the normalised innovation squared
+    "adapt_max": 100.0,  # process noise never grows beyond this factor
+    "voltage_min_v": 0.0,  # plausible inputs; outside them a step returns a status and changes nothing
+    "voltage_max_v": 6.0,
+    "current_max_a": None,  # of the magnitude
+    "temperature_min_degc": -40.0,
+    "temperature_max_degc": 120.0,
+    "pressure_max_mpa": 400.0,
+    "dt_max_s": 60.0,
+}
+# (name, count, default)
+ROWS = tuple((name, count, DEFAULTS[name]) for name, count in parameters.rows())
+
+
+def pack(values):
+    """Flatten {name: float or sequence of floats} to a list of SIZE floats.
+
+    Raises KeyError for a name that is missing or unknown, ValueError for a wrong count.
+    """
+    known = [row[0] for row in ROWS]
+    for name in values:
+        if name not in known:
+            raise KeyError("estimator parameter unknown: " + name)
+    flat = []
+    for name, count, default in ROWS:
+        value = values.get(name, default)
+        if value is None and name == "docv_v":
+            value = central_differences(values["ocv_v"])
+        if value is None:
+            raise KeyError("estimator parameter missing: " + name)
+        row = [float(value)] if isinstance(value, (int, float)) else [float(v) for v in value]
+        if len(row) != count:
+            raise ValueError(f"{name} has {len(row)} values, needs {count}")
+        flat.extend(row)
+    return flat
+
+
+def central_differences(ocv_v):
+    """dOCV/dSOC at the knots of `ocv_v`, which spans SOC 0..1 evenly; one-sided at both ends."""
+    last = len(ocv_v) - 1
+    slopes = []
+    for k in range(last + 1):
+        low = k - 1 if k > 0 else 0
+        high = k + 1 if k < last else last
+        slopes.append((ocv_v[high] - ocv_v[low]) * last / (high - low))
+    return slopes
