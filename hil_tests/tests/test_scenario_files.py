@@ -4,7 +4,9 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from assb_hil.checks import CHECKS
 from assb_hil.faults import FAULTS
+from assb_hil.loads import LOADS
 from assb_hil.plant_file import load_plant
 from assb_hil.scenario import load_scenario, read_scenario, scenario_names
 from assb_host.config.errors import ConfigError
@@ -99,3 +101,9 @@ def test_a_plant_needs_a_marked_source_for_every_number(tmp_path):
         case.write_text(text.replace(old, new), encoding="utf-8")
         with pytest.raises(ConfigError, match=told):
             load_plant(str(case))
+
+
+def test_the_page_on_scenarios_names_every_load_fault_and_check():
+    page = (Path(__file__).parents[2] / "docs" / "scenarios.md").read_text(encoding="utf-8")
+    missing = [name for name in (*LOADS, *FAULTS, *CHECKS) if f"`{name}`" not in page]
+    assert not missing

@@ -51,8 +51,8 @@ def key_figures(recording: Recording) -> list[tuple[str, str]]:
     """(label, value) of the handful of numbers a reader looks for first."""
     figures = []
     if recording.has("voltage_v"):
-        series = recording.series["voltage_v"]
-        how = "simulated" if recording.has("true_voltage_v") else "recorded"
+        how, name = ("simulated", "true_voltage_v") if recording.has("true_voltage_v") else ("recorded", "voltage_v")
+        series = recording.series[name]
         figures.append((how, f"{series.time_s[-1] - series.time_s[0]:.0f} s"))
     if recording.has("soc_frac", "true_soc_frac"):
         figures.append(("largest SOC error before any fault", f"{100 * largest_soc_error(recording):.2f} %"))
