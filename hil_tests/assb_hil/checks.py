@@ -44,8 +44,11 @@ class Verdict:
 class RunFacts(Protocol):
     """What a check may look at."""
 
-    recorder: Recorder
-    duration_s: float
+    @property
+    def recorder(self) -> Recorder: ...
+
+    @property
+    def duration_s(self) -> float: ...
 
     def budget_ms(self, row: str) -> float: ...
 

@@ -7,7 +7,7 @@ When the board's limits stop coming it stops by itself.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from assb_hil.loads import Load, Rest
+from assb_hil.loads import ConstantCurrentVoltage, Load, Rest
 
 CV_SETTLE_S = 0.05  # time constant of the constant-voltage loop; assumption, typical of bench cyclers
 CV_RESISTANCE_OHM = 0.15  # what the loop is tuned for; a cell far below it would ring
@@ -71,16 +71,19 @@ class Cycler:
         if self.finished_us is not None:
             return 0.0
         current_a = load.current_at(t_s - load.at_s)
-        if load.voltage_max_v is None or current_a <= 0.0:
+        if not isinstance(load, ConstantCurrentVoltage):
             return current_a
         if self._cv_a is None and (voltage_v < load.voltage_max_v or not connected):
             return current_a
         return self._held_a(load, t_s, dt_s, voltage_v, connected)
 
-    def _held_a(self, load: Load, t_s: float, dt_s: float, voltage_v: float, connected: bool) -> float:
+    def _held_a(
+        self, load: ConstantCurrentVoltage, t_s: float, dt_s: float, voltage_v: float, connected: bool
+    ) -> float:
         """Constant voltage, down to the cut-off; begins at the current that flows."""
         if self._cv_a is None:
             self._cv_a = self.current_a
+        assert load.voltage_max_v is not None  # only such a load is held
         room_v = load.voltage_max_v - voltage_v
         self._cv_a += room_v / CV_RESISTANCE_OHM * min(dt_s / CV_SETTLE_S, 1.0)
         self._cv_a = min(max(self._cv_a, 0.0), load.current_at(t_s - load.at_s))

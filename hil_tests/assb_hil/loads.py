@@ -1,6 +1,7 @@
 """Loads that a scenario asks of the cycler: one class per `kind`; `LOADS` is the table of them. + charges."""
 
 from bisect import bisect_right
+from functools import cached_property
 from itertools import accumulate
 from typing import Annotated, ClassVar
 
@@ -17,8 +18,6 @@ class Load(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
     at_s: Seconds
     kind: ClassVar[str] = ""
-    voltage_max_v: ClassVar[float | None] = None
-    cutoff_a: ClassVar[float] = 0.0
 
     def current_at(self, elapsed_s: float) -> float:
         """Current that the load asks for, `elapsed_s` after it began."""
@@ -49,8 +48,8 @@ class ConstantCurrentVoltage(Load, frozen=True, kw_only=True):
 
     kind: ClassVar[str] = "cccv"
     current_a: Positive
-    voltage_max_v: Annotated[float, Meta(gt=0.0, le=6.0)]
-    cutoff_a: Positive
+    voltage_max_v: Annotated[float, Meta(gt=0.0, le=6.0)]  # pyright: ignore[reportIncompatibleVariableOverride]
+    cutoff_a: Positive  # pyright: ignore[reportIncompatibleVariableOverride]
 
     def current_at(self, elapsed_s: float) -> float:
         return self.current_a
@@ -81,11 +80,13 @@ class Drive(Load, frozen=True, kw_only=True, dict=True):
     scale: float = 1.0
     repeat: Annotated[int, Meta(ge=1)] = 1
 
-    def __post_init__(self):
-        self.__dict__["ends_s"] = list(accumulate(duration_s for duration_s, _ in self.segments))
+    @cached_property
+    def ends_s(self) -> list[float]:
+        """End of each segment, from the beginning of a turn."""
+        return list(accumulate(duration_s for duration_s, _ in self.segments))
 
     def current_at(self, elapsed_s: float) -> float:
-        ends_s = self.__dict__["ends_s"]
+        ends_s = self.ends_s
         turn, within_s = divmod(elapsed_s, ends_s[-1])
         if turn >= self.repeat:
             return 0.0

@@ -38,7 +38,7 @@ def hil_session(request: pytest.FixtureRequest) -> Iterator[Any]:
     from assb_hil.session import open_session
 
     with open_session(
-        bench_scenario(request.node.get_closest_marker("bench")), request.config.getoption("--dut")
+        bench_scenario(request.node.get_closest_marker("bench")), str(request.config.getoption("--dut"))
     ) as session:
         session.start()
         yield session

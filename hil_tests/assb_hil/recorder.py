@@ -29,6 +29,12 @@ WORD_LISTS = {
 }
 
 
+def unit_of_field(field: str) -> tuple[str, float]:
+    """(name in physical units, what one count of the wire is worth)."""
+    name, factor = physical_pair(field, 1)
+    return str(name), float(factor)
+
+
 class Recorder:
     """Series by name: truth columns, and every field of the board's messages in physical units (cell 0's for cells)."""
 
@@ -96,10 +102,10 @@ class Recorder:
         columns = self._columns.get(frame.name)
         if columns is None:
             columns = self._columns[frame.name] = [
-                (field, *physical_pair(field, 1)) for field, value in frame.fields.items() if isinstance(value, int)
+                (field, *unit_of_field(field)) for field, value in frame.fields.items() if isinstance(value, int)
             ]
         for field, name, factor in columns:
-            self._add(name, t_s, frame.fields[field] * factor)
+            self._add(name, t_s, int(frame.fields[field]) * factor)
 
     def _board_event(self, t_s: float, fields: dict[str, Any]) -> None:
         row = EVENT_ROWS.get(fields["event"])

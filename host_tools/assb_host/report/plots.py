@@ -41,7 +41,7 @@ def _svg(recording: Recording, draw: Callable[[Any, Recording], None]) -> str:
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    style = {
+    style: dict[Any, Any] = {
         "svg.fonttype": "none",
         "svg.hashsalt": "assb",
         "font.family": "sans-serif",
