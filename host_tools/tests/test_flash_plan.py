@@ -1,13 +1,12 @@
 """What is put on a board: all that the firmware needs, nothing that only hosts need, and no image it would refuse."""
 
-import ast
 from pathlib import Path
 
 import assb
 import pytest
 from assb_host.errors import EXIT_CONFIG, FlashError
 from assb_host.flash.board_files import NEW
-from assb_host.flash.firmware_files import HOST_ONLY, firmware_files, mpy_abi, sha256
+from assb_host.flash.firmware_files import firmware_files, mpy_abi, reached, sha256
 from assb_host.flash.flasher import differences, last_words, managed_roots, prove, stale_paths
 from assb_host.flash.plan import CONFIG_PATH, FlashPlan, ImageFileError, plan_for
 
@@ -33,28 +32,25 @@ def test_boot_and_main_are_text_at_the_root(files):
     assert files["/main.py"] == (PACKAGE / "rootfs/main.py").read_bytes()
 
 
-def test_every_module_that_board_code_imports_is_on_the_board(files):
-    """Host-only modules stay behind, so nothing on the board may name them."""
-    for path in PACKAGE.rglob("*.py"):
-        name = path.relative_to(PACKAGE).as_posix()
-        if name.startswith(HOST_ONLY):
-            continue
-        for module in imported(path):
-            stem = "/a/" + "/".join(module)
-            assert f"{stem}.mpy" in files or f"{stem}/__init__.mpy" in files, f"{name} imports {'.'.join(module)}"
+def test_the_board_gets_what_main_reaches_and_no_prose_for_hosts(files):
+    modules = {path.removeprefix("/a/assb/").removesuffix(".mpy") for path in files}
+    assert {"__init__", "app", "start", "board", "control/protection", "drivers/ina228", "protocol/tables"} <= modules
+    assert not {"protocol/schema", "protocol/schema_text", "rootfs/main", "rootfs/__init__"} & modules
 
 
-def imported(path: Path):
-    """Modules of ours that a file imports, as parts of their names from `assb` on."""
-    package = ["assb", *path.relative_to(PACKAGE).parts[:-1]]
-    modules = [p.relative_to(PACKAGE).with_suffix("").as_posix() for p in PACKAGE.rglob("*.py")]
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and (node.level or (node.module or "").split(".")[0] == "assb"):
-            base = package[: len(package) - node.level + 1] if node.level else []
-            base = base + (node.module or "").split(".") if node.module else base
-            for alias in node.names:
-                inner = "/".join([*base, alias.name]).removeprefix("assb/")
-                yield [*base, alias.name] if inner in modules else base
+def test_imports_are_followed_however_they_are_written(tmp_path):
+    package = tmp_path / "assb"
+    written = {
+        "__init__.py": "", "app.py": "def run():\n    from .deep import inner\n", "deep/__init__.py": "from . import one\n",
+        "deep/inner.py": "import assb.deep.two\nfrom ..other import NAME\nimport machine\n", "deep/one.py": "",
+        "deep/two.py": "", "other.py": "NAME = 1\n", "unused.py": "", "rootfs/main.py": "from assb.app import run\n",
+    }  # fmt: skip
+    for name, text in written.items():
+        path = package / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    found = {path.relative_to(package).as_posix() for path in reached([package / "rootfs/main.py"], package)}
+    assert found == set(written) - {"unused.py", "rootfs/main.py"}
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import ast
 import contextlib
 import io
 import struct
+from typing import Any
 
 import serial
 from mpremote.transport import TransportError, TransportExecError
@@ -18,7 +19,7 @@ from assb_host.link.console import SerialConsole, lost
 from assb_host.link.link import command_line
 
 BYTE_DEADLINE_S = 3.0  # between two bytes of an answer
-ENTER_DEADLINE_S = 5.0
+ENTER_DEADLINE_S = 5
 UPDATE_DEADLINE_S = 10.0  # from `update` to the prompt: outputs off, reset, boot
 ANSWER_DEADLINE_S = 1.0
 PROMPT = b">>> "
@@ -37,10 +38,11 @@ class OpenedTransport(SerialTransport):
         # Read with the port's own timeout, not by polling every 10 ms: needed on a pseudo-terminal, quicker on all
         self.is_pty = True
 
-    def read_until(self, min_num_bytes, ending, timeout=10, data_consumer=None, timeout_overall=None):
+    def read_until(self, min_num_bytes, ending, timeout: float | None = 10, data_consumer=None, timeout_overall=None):
         """mpremote waits ten seconds, or for ever, for the next byte; a board that is well answers sooner."""
         timeout = BYTE_DEADLINE_S if timeout is None else min(timeout, BYTE_DEADLINE_S)
-        return super().read_until(min_num_bytes, ending, timeout, data_consumer, timeout_overall)
+        seconds: Any = timeout  # mpremote takes fractions, though its default is a whole number
+        return super().read_until(min_num_bytes, ending, seconds, data_consumer, timeout_overall)
 
 
 class BoardError(FlashError):

@@ -1,5 +1,6 @@
-"""What belongs on a board: every module of the firmware as bytecode, and the two files that start it."""
+"""What belongs on a board: the modules that main.py reaches, as bytecode, and the two files that start them."""
 
+import ast
 import hashlib
 import subprocess
 import tempfile
@@ -11,10 +12,6 @@ from assb_host.errors import ToolError
 
 SLOT = "a"  # the folder that boot.py puts first on sys.path; a second one comes with A/B updates
 MPY_MAGIC = ord("M")
-# Modules that only hosts use: the tables spread out, prose for people; and files that lie elsewhere on a board
-HOST_ONLY = (
-    "estimation/flat_layout.py", "protocol/image_writer.py", "protocol/schema.py", "protocol/schema_text.py", "rootfs/",
-)  # fmt: skip
 ROOT_FILES = ("boot.py", "main.py")
 COMPILE_DEADLINE_S = 60
 
@@ -22,13 +19,51 @@ COMPILE_DEADLINE_S = 60
 def firmware_files(slot: str = SLOT) -> dict[str, bytes]:
     """Path on the board → content. The same sources give the same bytes."""
     package = Path(assb.__file__).parent
-    files = {f"/{name}": (package / "rootfs" / name).read_bytes() for name in ROOT_FILES}
+    roots = [package / "rootfs" / name for name in ROOT_FILES]
+    files = {f"/{path.name}": path.read_bytes() for path in roots}
     with tempfile.TemporaryDirectory() as folder:
-        for source in sorted(package.rglob("*.py")):
+        for source in sorted(reached(roots, package)):
             name = source.relative_to(package).as_posix()
-            if not name.startswith(HOST_ONLY):
-                files[f"/{slot}/assb/{name.removesuffix('.py')}.mpy"] = compiled(source, f"assb/{name}", Path(folder))
+            files[f"/{slot}/assb/{name.removesuffix('.py')}.mpy"] = compiled(source, f"assb/{name}", Path(folder))
     return files
+
+
+def reached(roots: list[Path], package: Path) -> set[Path]:
+    """Modules of the package that these files import, directly or not: hosts have more than a board needs."""
+    found: set[Path] = set()
+    waiting = list(roots)
+    while waiting:
+        for path in imported(waiting.pop(), package) - found:
+            found.add(path)
+            waiting.append(path)
+    return found
+
+
+def imported(source: Path, package: Path) -> set[Path]:
+    """Files of the package that one file imports anywhere in it, with the packages on the way to them."""
+    inside = source.is_relative_to(package)
+    here = (package.name, *source.relative_to(package).parts[:-1]) if inside else ()
+    found: set[Path] = set()
+    for node in ast.walk(ast.parse(source.read_text())):
+        if isinstance(node, ast.Import):
+            names = [tuple(alias.name.split(".")) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = here[: len(here) - node.level + 1] if node.level else ()
+            base += tuple(node.module.split(".")) if node.module else ()
+            names = [base, *((*base, alias.name) for alias in node.names)]
+        else:
+            continue
+        found |= {path for name in names for path in module_files(name, package)}
+    return found
+
+
+def module_files(name: tuple[str, ...], package: Path) -> set[Path]:
+    """The file of a dotted name of ours, and of every package above it; empty for what is not ours, or no module."""
+    if not name or name[0] != package.name:
+        return set()
+    folders = [package.joinpath(*name[1:depth]) for depth in range(1, len(name) + 1)]
+    candidates = [folder / "__init__.py" for folder in folders] + [folders[-1].with_suffix(".py")]
+    return {path for path in candidates if path.is_file()}
 
 
 def compiled(source: Path, shown_name: str, folder: Path) -> bytes:
