@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 # Features that a scenario can ask for; a DUT that lacks one makes it an error, never a silent skip
 LOCKSTEP = "lockstep"  # time advances only as far as run_until says
@@ -30,6 +30,7 @@ class World(Protocol):
 
     def acks(self) -> frozenset[tuple[int, int]]:
         """(bus, address) of the devices that acknowledge; changes inside advance only."""
+        ...
 
     def pin_read(self, pin: int) -> int: ...
 
@@ -50,7 +51,11 @@ class Dut(Protocol):
 
     name: str
     features: frozenset[str]
-    flash: Path | None
+
+    @property
+    def flash(self) -> Path | None:
+        """Image of the flash chip, where there is one."""
+        ...
 
     @property
     def now_us(self) -> int: ...
@@ -77,6 +82,10 @@ class Dut(Protocol):
 
     def run_until(self, now_us: int) -> None: ...
 
-    def background(self) -> AbstractContextManager[None]: ...
+    def background(self, pace: float = 1.0) -> AbstractContextManager[Any]: ...
+
+    def counters(self) -> dict[str, int | float]:
+        """Resets by kind, requests, and where wall time went."""
+        ...
 
     def close(self) -> None: ...

@@ -6,6 +6,7 @@ stretch of computing and the clock moves by a figure from here plus seeded jitte
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 from assb_host.errors import EXIT_CONFIG, AssbError
 
@@ -53,7 +54,7 @@ class CostModel:
                 )
 
     @classmethod
-    def from_table(cls, table: Mapping[str, int | str]) -> "CostModel":
+    def from_table(cls, table: Mapping[str, Any]) -> "CostModel":
         """From the board file's `[cost]`; a key that is left out keeps its default, an unknown one is an error."""
         figures = {key: value for key, value in table.items() if key != "source"}
         known = [field.name for field in fields(cls)]

@@ -67,7 +67,7 @@ class Lockstep:
         self.interactive = False
         self.operation = 0  # of the request under way; 0 while the VM computes
         self.watchdog_us = 0
-        self._words: tuple[int, ...] = ()
+        self._words: list[int] = []
         self._next_post = 0
         self._at_us = 0
         self._interrupt = 0

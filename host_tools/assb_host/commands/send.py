@@ -1,6 +1,7 @@
 """`assb send`: one command line to the board, with its checksum, and the reply."""
 
 import json
+from typing import Any
 
 import click
 
@@ -19,7 +20,7 @@ def send(port, dut, as_json, name, pairs):
     """
     values = dict(split_pair(pair) for pair in pairs)
     with opened_link(port, dut, "assb send") as link:
-        reply = link.request(name, **values)
+        reply = link.request(name, **dict[str, Any](values))
     if as_json:
         click.echo(json.dumps({"ok": True, "command": name} | reply))
     else:

@@ -5,7 +5,7 @@ console text. Nothing that fails its CRC or its layout is ever handed on.
 """
 
 import binascii
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 from assb.protocol import frame as wire
@@ -28,7 +28,7 @@ class Frame(msgspec.Struct, frozen=True):
     sequence: int
     t_ms: int
     boot: int
-    fields: dict[str, int | str]
+    fields: dict[str, Any]
 
 
 class Line(NamedTuple):

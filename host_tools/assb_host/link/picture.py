@@ -1,6 +1,7 @@
 """The newest of everything that a board has said, in physical units: what a monitor shows and a script reads."""
 
 from collections import deque
+from typing import Any
 
 from assb.protocol import schema
 
@@ -86,9 +87,11 @@ class Picture:
         }
 
 
-def spelt(fields: dict) -> dict:
+def spelt(fields: dict[str, Any]) -> dict[str, Any]:
     """States by their names, bits as lists of limit rows."""
-    plain = {name: word(WORDS[name], value) if name in WORDS else value for name, value in fields.items()}
+    plain: dict[str, Any] = {
+        name: word(WORDS[name], value) if name in WORDS else value for name, value in fields.items()
+    }
     for name in BITS:
         if name in plain:
             plain[name.replace("_bits", "_rows")] = rows_of(plain.pop(name))

@@ -1,5 +1,7 @@
 """From the wire's integers to physical units: the suffix of a name says both."""
 
+from typing import Any
+
 from assb.protocol import schema
 
 # Suffix on the wire → (suffix on the host, factor). The longest match counts.
@@ -21,7 +23,7 @@ CONVERSIONS = {
 }
 
 
-def physical_pair(name: str, value):
+def physical_pair(name: str, value) -> tuple[str, Any]:
     """(`voltage_v`, 3.7) from (`voltage_uv`, 3700000); names without a unit stay as they are."""
     at = name.rfind("_")
     conversion = CONVERSIONS.get(name[at:]) if at > 0 else None
