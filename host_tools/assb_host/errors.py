@@ -24,7 +24,7 @@ EXIT_CODES = (
     (EXIT_MISMATCH, "flash: the board does not fit the image; nothing was written"),
     (EXIT_FLASH, "flash: writing or verifying failed; flash again to mend the board"),
     (EXIT_NOT_RUNNING, "flash: written and verified, but the board did not come up with it"),
-    (EXIT_TOOL, "a program that is needed is missing (micropython, mpy-cross, C compiler)"),
+    (EXIT_TOOL, "a program that is needed is missing: micropython, mpy-cross, a C compiler"),
     (EXIT_INTERRUPTED, "interrupted from the keyboard"),
 )
 

@@ -72,6 +72,6 @@ def test_exit_codes_are_distinct_and_listed_in_the_help():
     assert {kind.exit_code for kind in kinds} <= set(codes)
     done = assb("--help")
     assert done.returncode == 0
+    shown = " ".join(done.stdout.split())
     for code, meaning in errors.EXIT_CODES:
-        assert str(code) in done.stdout
-        assert meaning.split(";")[0].split(":")[0] in done.stdout
+        assert f"{code} {meaning}" in shown

@@ -41,7 +41,8 @@ def test_the_board_gets_what_main_reaches_and_no_prose_for_hosts(files):
 def test_imports_are_followed_however_they_are_written(tmp_path):
     package = tmp_path / "assb"
     written = {
-        "__init__.py": "", "app.py": "def run():\n    from .deep import inner\n", "deep/__init__.py": "from . import one\n",
+        "__init__.py": "", "app.py": "def run():\n    from .deep import inner\n",
+        "deep/__init__.py": "from . import one\n",
         "deep/inner.py": "import assb.deep.two\nfrom ..other import NAME\nimport machine\n", "deep/one.py": "",
         "deep/two.py": "", "other.py": "NAME = 1\n", "unused.py": "", "rootfs/main.py": "from assb.app import run\n",
     }  # fmt: skip

@@ -1,0 +1,200 @@
+"""The link to the real firmware in lockstep: hello, commands, refusals, a lease that is kept or lapses; the monitor."""
+
+import io
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from assb.protocol import schema
+from assb_hil.dut.idle_world import IdleWorld
+from assb_hil.dut.virtual import VirtualBoard
+from assb_host.commands.monitor import Watched
+from assb_host.commands.monitor_table import page
+from assb_host.errors import LinkError, RefusedError
+from assb_host.link.console import DutConsole
+from assb_host.link.decoder import Frame
+from assb_host.link.link import Link
+from rich.console import Console
+
+LEASE_S = 3.0
+STATE = {name: number for number, name in enumerate(schema.STATES)}
+
+
+@pytest.fixture
+def link(dut):
+    """A link in virtual time to the firmware on the reference bench."""
+    link = Link(DutConsole(dut))
+    link.hello(10.0)
+    return link
+
+
+def state_is(name):
+    return lambda item: isinstance(item, Frame) and item.type == schema.PACK and item.fields["state"] == STATE[name]
+
+
+def event_is(number):
+    return lambda item: isinstance(item, Frame) and item.type == schema.EVENT and item.fields["event"] == number
+
+
+def test_hello_says_who_is_there(dut):
+    hello = Link(DutConsole(dut)).hello(10.0)
+    assert (hello.fields["pack"], hello.fields["schema_id"]) == ("li_lpscl_nca", schema.schema_id())
+
+
+def test_a_parameter_that_was_set_reads_back(link):
+    assert link.request("set", name="dip_floor_uv", value=1234) == {"name": "dip_floor_uv", "value": "1234"}
+    assert link.request("get", name="dip_floor_uv")["value"] == "1234"
+
+
+@pytest.mark.parametrize(
+    ("command", "pairs", "reason"),
+    [
+        ("explode", {}, "unknown_command"),
+        ("set", {"name": "capacity_uah", "value": 1}, "config_image_only"),
+        ("set", {"name": "dip_floor_uv", "value": -1}, "out_of_range"),
+        ("set", {"name": "dip_floor_uv", "value": "much"}, "bad_number"),
+        ("get", {"name": "charm"}, "unknown_parameter"),
+        ("lease", {}, "no_lease"),
+    ],
+)
+def test_a_refusal_names_its_reason(link, command, pairs, reason):
+    with pytest.raises(RefusedError, match=reason):
+        link.request(command, **pairs)
+
+
+def test_a_command_without_its_checksum_changes_nothing(link):
+    link.console.write(b"!set name=dip_floor_uv value=4321\n")
+    assert link.request("get", name="dip_floor_uv")["value"] != "4321"
+
+
+def test_a_damaged_command_is_refused_as_damaged(link):
+    class DamagedConsole:
+        """The last stretch of wire, flipping a digit."""
+
+        name = "wire"
+        read, now_s, close = link.console.read, link.console.now_s, link.console.close
+
+        def write(self, data):
+            link.console.write(data.replace(b"4321", b"4322"))
+
+    with pytest.raises(RefusedError, match="bad_crc"):
+        Link(DamagedConsole()).request("set", name="dip_floor_uv", value=4321)
+    assert link.request("get", name="dip_floor_uv")["value"] not in ("4321", "4322")
+
+
+def test_a_lease_that_is_kept_keeps_the_board_armed_and_lapses_without(link):
+    link.wait_for(state_is("SAFE"), 10.0, "SAFE")
+    link.request("arm", lease_ms=int(1000 * LEASE_S))
+    link.keep_lease(LEASE_S / 4)
+    link.wait_for(state_is("REST"), 120.0, "REST")
+    kept_until_s = link.console.now_s() + 4 * LEASE_S
+    while link.console.now_s() < kept_until_s:
+        assert not any(event_is(schema.EV_LEASE)(item) for item in link.poll(0.5))
+    link.drop_lease()
+    link.wait_for(event_is(schema.EV_LEASE), 2 * LEASE_S, "lapse")
+    link.wait_for(state_is("SAFE"), 5.0, "SAFE")
+
+
+def test_a_board_without_power_is_a_link_error_in_virtual_time():
+    with VirtualBoard(IdleWorld()) as board, pytest.raises(LinkError, match="no reply to `help` in 2 s"):
+        Link(DutConsole(board)).request("help")
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory):
+    """Flash image with firmware and the reference configuration."""
+    from assb_hil.dut.flash_image import write_image
+    from assb_host.flash.plan import plan_for
+
+    path = tmp_path_factory.mktemp("image") / "flash.bin"
+    write_image(path, plan_for("li_lpscl_nca").files)
+    return path.read_bytes()
+
+
+@pytest.fixture
+def running(image, tmp_path):
+    """A board that runs the firmware in the background, with nothing wired to it."""
+    path = tmp_path / "flash.bin"
+    path.write_bytes(image)
+    with VirtualBoard(IdleWorld(), flash=path) as board:
+        board.power_on()
+        with board.background():
+            yield board
+
+
+def monitor(port, *options, **kwargs):
+    command = [sys.executable, "-m", "assb_host", "monitor", "--port", port, *options]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **kwargs)
+
+
+def test_monitor_prints_lines_and_ctrl_c_ends_it_well(running):
+    process = monitor(running.console_port, "--plain")
+    lines = [process.stdout.readline() for _ in range(3)]
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=10)
+    assert (process.returncode, stderr) == (0, "")
+    assert any("MPa" in line and "stage none" in line for line in lines)
+
+
+def test_monitor_prints_one_json_object_a_line(running):
+    process = monitor(running.console_port, "--json", "--duration", "3.5")
+    output, _ = process.communicate(timeout=20)
+    assert process.returncode == 0
+    newest = json.loads(output.splitlines()[-1])
+    assert newest["pack"]["state"] in schema.STATES
+    assert newest["link"]["damaged"] == 0
+
+
+def test_monitor_without_a_word_from_the_board_says_so():
+    with VirtualBoard(IdleWorld()) as board:
+        board.power_on()
+        with board.background():
+            process = monitor(board.console_port, "--plain", "--duration", "1.5")
+            _, stderr = process.communicate(timeout=20)
+    assert process.returncode == LinkError.exit_code
+    assert "no telemetry" in stderr
+
+
+def watch_until(watched, wanted, deadline_s=30.0):
+    """Polls until wanted(watched) holds."""
+    end_s = time.monotonic() + deadline_s
+    while not wanted(watched):
+        assert time.monotonic() < end_s, f"not seen in {deadline_s} s: {watched.absent}"
+        watched.poll()
+
+
+def test_monitor_finds_a_board_that_went_away_and_came_back(image, tmp_path):
+    """The port's name stays, as that of a USB board does; what is behind it does not."""
+    port = tmp_path / "port"
+    watched = None
+    for turn in range(2):
+        path = tmp_path / f"flash{turn}.bin"
+        path.write_bytes(image)
+        with VirtualBoard(IdleWorld(), flash=path) as board:
+            port.unlink(missing_ok=True)
+            port.symlink_to(board.console_port)
+            board.power_on()
+            with board.background():
+                if watched is None:
+                    watched = Watched(str(port))
+                    watched.open()
+                watch_until(watched, lambda it: it.picture.pack)
+        watch_until(watched, lambda it: it.absent)
+        watched.picture.pack = {}
+    watched.close()
+
+
+def test_the_live_table_shows_what_tripped_and_what_to_do(running):
+    watched = Watched(running.console_port)
+    watched.open()
+    watch_until(watched, lambda it: "current_stale" in it.picture.tripped)
+    console = Console(width=130, record=True, file=io.StringIO())
+    console.print(page(watched))
+    watched.close()
+    text = console.export_text()
+    assert "virtual-pico / li_lpscl_nca" in text
+    assert "Check the wiring and supply of the current monitor." in text
+    assert "0 damaged" in text
