@@ -331,7 +331,7 @@ def test_long_transfers_and_register_widths_arrive_byte_for_byte(tmp_path):
     main = """
 import machine
 bus = machine.I2C(0)
-bus.writeto(0x40, bytes(range(200)))
+bus.writeto(0x40, bytes(range(100)))
 bus.writeto_mem(0x40, 0x1234, b'ab', addrsize=16)
 bus.writeto_mem(0x40, 7, b'')
 print(list(bus.readfrom_mem(0x40, 9, 20)), machine.ADC(26).read_u16())
@@ -342,7 +342,7 @@ except ValueError as error:
 """
     world = ChipWorld()
     lines = run_lines(tmp_path, main, 100_000, world)
-    assert [data for _, _, data in world.writes] == [bytes(range(200)), b"\x12\x34ab", b"\x07"]
+    assert [data for _, _, data in world.writes] == [bytes(range(100)), b"\x12\x34ab", b"\x07"]
     assert lines[0].endswith("1026")
     assert lines[1] == "ValueError"
 

@@ -10,12 +10,12 @@ from pathlib import Path
 from assb_host.errors import AssbError
 
 from assb_hil.dut.find_micropython import find_micropython
+from assb_hil.dut.vm_path import vm_path
 
 BLOCK_BYTES = 4096
 # A Raspberry Pi Pico's file system: 1408 kB of its 2 MB
 PICO_BLOCKS = 352
 FEWEST_BLOCKS = 8
-SCRIPT = Path(__file__).parent / "board_path" / "image_copy.py"
 DEADLINE_S = 60
 
 
@@ -82,7 +82,7 @@ def _copy(direction: str, image: Path, directory: str, micropython: str | Path |
     blocks = block_count(image)
     environment = {name: value for name, value in os.environ.items() if name != "MICROPYPATH"}
     done = subprocess.run(
-        [find_micropython(micropython), SCRIPT, direction, image, str(blocks), directory],
+        [find_micropython(micropython), vm_path() / "image_copy.py", direction, image, str(blocks), directory],
         stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=DEADLINE_S, env=environment, check=False,
     )  # fmt: skip
     if done.returncode:

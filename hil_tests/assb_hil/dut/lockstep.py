@@ -168,7 +168,7 @@ class Lockstep:
         elif operation == wire.FLASH:
             result = self._flash()
         elif operation == wire.HELLO:
-            self._set_data(self._hello_words())
+            self._set_data(self._hello_words(), wire.REPLY_SLOTS)
         elif operation == wire.INTERACTIVE:
             self.interactive = True
         reply = self._reply
@@ -245,9 +245,9 @@ class Lockstep:
         for i, mask in enumerate(masks):
             self._reply[wire.REPLY_ACKS + i] = mask
 
-    def _set_data(self, words: list[int]) -> None:
+    def _set_data(self, words: list[int], at: int = wire.REPLY_DATA) -> None:
         for i, word in enumerate(words):
-            self._reply[wire.REPLY_DATA + i] = word
+            self._reply[at + i] = word
 
     def _flash(self) -> int:
         """How many bytes of a flash operation are done before the power fails."""

@@ -8,7 +8,8 @@ import sys
 import time
 from pathlib import Path
 
-BOOT_SCRIPT = Path(__file__).parent / "board_path" / "vboot.py"
+from assb_hil.dut.vm_path import vm_path
+
 # Variables that would change what the VM does: history, module path, inspection
 STRIPPED = ("HOME", "MICROPYPATH", "MICROPYINSPECT")
 # A datagram is whole or absent, so an interrupted request can't leave half a message; macOS has only DGRAM
@@ -24,10 +25,12 @@ class VmProcess:
         self.port, port_end = socket.socketpair(socket.AF_UNIX, DATAGRAM)
         self.console.setblocking(False)
         environment = {name: value for name, value in os.environ.items() if name not in STRIPPED}
+        script = vm_path() / "vboot.py"
         with console_end, port_end:
             self._process = subprocess.Popen(
-                [micropython, "-X", f"heapsize={heap}", "-i", BOOT_SCRIPT, str(port_end.fileno()), str(flash_fd)],
-                stdin=console_end, stdout=console_end, stderr=console_end,
+                [micropython, "-X", f"heapsize={heap}", "-i", script, str(port_end.fileno()), str(flash_fd)],
+                stdin=console_end.fileno(), stdout=console_end.fileno(),
+                stderr=console_end.fileno(),
                 pass_fds=(port_end.fileno(), flash_fd), env=environment, cwd="/", start_new_session=True,
             )  # fmt: skip
         self.pid = self._process.pid

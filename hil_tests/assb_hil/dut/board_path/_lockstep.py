@@ -31,7 +31,6 @@ _COSTS = const(14)
 
 _AHEAD_US = const(5000)
 _EIO = const(5)
-_SLOTS = const(12)  # wire.REPLY_SLOTS, which a const can't import; hello() checks it
 
 # "l" is a word here as well, and unlike "q" reading one makes no long integer
 state = array("l", [0] * (_COSTS + 2 * wire.COST_KINDS))
@@ -54,7 +53,7 @@ def call(operation, argument):
     port = _port[0]
     try:
         port.write(tx, state[_LENGTH] * 8)
-        state[_LENGTH] = 5  # straight after the write: an interrupt can only strike at a jump
+        state[_LENGTH] = wire.REQUEST_HEADER_WORDS  # straight after the write: an interrupt can only strike at a jump
         state[_USED] = 0
         while port.readinto(rx) and rx[0] >> 8 != sequence:
             pass
@@ -71,13 +70,11 @@ def call(operation, argument):
 
 def hello(port):
     """First request after power-on or a reset; returns the configuration words of the host as a list."""
-    if wire.REPLY_SLOTS != _SLOTS or wire.REQUEST_HEADER_WORDS != 5:
-        raise RuntimeError("wire.py and _lockstep.py differ")
     _port[0] = port
     state[_LENGTH] = wire.REQUEST_HEADER_WORDS
     state[_AHEAD] = _AHEAD_US
     call(wire.HELLO, 0)
-    words = list(rx)[wire.REPLY_DATA :]
+    words = list(rx)[wire.REPLY_SLOTS :]
     state[_RANDOM] = words[wire.HELLO_SEED]
     state[_TICKS_CALL_US] = words[wire.HELLO_TICKS_CALL_US]
     state[_I2C_OVERHEAD_US] = words[wire.HELLO_I2C_OVERHEAD_US]
@@ -184,14 +181,14 @@ def post_word(word, data):
 
 def acks(bus, address):
     """Whether a device acknowledges. Devices come and go at waits only, so the last reply still holds."""
-    return rx[4 + 2 * bus + address // 56] >> address % 56 & 1
+    return rx[wire.REPLY_ACKS + 2 * bus + address // wire.ADDRESSES_PER_WORD] >> address % wire.ADDRESSES_PER_WORD & 1
 
 
 def write(word, buffer, prefix, prefix_n, us):
     """An I2C write that takes `us`, of prefix and buffer as in post(); OSError when nobody acknowledges."""
     n = len(buffer)
     if n + prefix_n > wire.TRANSFER_BYTES:
-        raise ValueError("the virtual board moves at most 224 bytes in one I2C transfer")
+        raise ValueError("the virtual board moves at most wire.TRANSFER_BYTES bytes in one I2C transfer")
     room(3 + (n + prefix_n) // 7)
     bus = word >> 4 & 3
     address = word >> 8 & 127
@@ -208,7 +205,7 @@ def read(word, buffer, n, us):
     """An I2C read that takes `us`, of the chip's state at its start; OSError when nobody acknowledges."""
     k = slots.get(word, -1)
     if k >= 0:
-        i = _SLOTS + 2 * k
+        i = wire.REPLY_SLOTS + 2 * k
         if state[_NOW] < rx[i] and stale[(word >> 4 & 3) << 7 | word >> 8 & 127] != state[_SEQUENCE] & 255:
             data = rx[i + 1]
             for j in range(n):
@@ -218,7 +215,7 @@ def read(word, buffer, n, us):
             state[_NOW] += us
             return
     if n > wire.TRANSFER_BYTES:
-        raise ValueError("the virtual board moves at most 224 bytes in one I2C transfer")
+        raise ValueError("the virtual board moves at most wire.TRANSFER_BYTES bytes in one I2C transfer")
     _read_now(word, buffer, n, us)
 
 
@@ -244,7 +241,7 @@ def read_level(word):
     state[_NOW] += state[_PIN_US]
     k = slots.get(word, -1)
     if k >= 0:
-        i = _SLOTS + 2 * k
+        i = wire.REPLY_SLOTS + 2 * k
         if state[_NOW] < rx[i] and state[_PINS_STALE] != state[_SEQUENCE]:
             state[_USED] |= 1 << k
             return rx[i + 1]

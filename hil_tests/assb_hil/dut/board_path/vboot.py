@@ -1,1 +1,2 @@
-__import__("_boot").run(globals())
+__import__("_boot").start()
+__import__("_files").run(globals())

@@ -1,4 +1,4 @@
-"""The words that board and host exchange in lockstep; imported by the VM (`wire`) and by the host.
+"""The words that board and host exchange in lockstep; the host imports them, in the VM's modules they are folded in.
 
 Both directions carry little-endian signed 64-bit words, one message per datagram. A word stays below 2**62, so that the
 VM never makes a long integer; bytes travel seven to a word. Times are microseconds since power-on.
@@ -17,7 +17,7 @@ Reply, always REPLY_WORDS long, because MicroPython's readinto waits until its b
     3  slot that a READ's key was given, NONE when it can't be predicted
     4… bit map of the devices that acknowledge, two words (56 addresses each) a bus
        predictions, two words each: valid until, value
-       bytes of a READ or the configuration of a HELLO
+       bytes of a READ; the configuration of a HELLO is in place of the predictions
 """
 
 HELLO = 1
@@ -46,19 +46,19 @@ NACK = -1
 NONE = -1
 ALL = -1
 
-BUSES = 4
+BUSES = 2
 ADDRESSES_PER_WORD = 56
 BYTES_PER_WORD = 7
-SLOTS = 40
-TRANSFER_BYTES = 224  # the longest I2C transfer; a chip of this rig takes a few bytes
+SLOTS = 32
+TRANSFER_BYTES = 112  # the longest I2C transfer; a chip of this rig takes a few bytes
 REQUEST_HEADER_WORDS = 5
-REQUEST_WORDS = 256
+REQUEST_WORDS = 96
 REPLY_ACKS = 4
 REPLY_SLOTS = REPLY_ACKS + 2 * BUSES
 REPLY_DATA = REPLY_SLOTS + 2 * SLOTS
 REPLY_WORDS = REPLY_DATA + TRANSFER_BYTES // BYTES_PER_WORD
 
-# Data words of the reply to HELLO
+# Words of the reply to HELLO
 (
     HELLO_RESET_CAUSE,
     HELLO_RUN_MAIN,
