@@ -122,6 +122,7 @@ class Link:
     def _take(self, wait_s):
         for item in self.decoder.feed(self.console.read(wait_s)):
             reply = self._reply(item)
+            self.damaged_reply_count += reply is None and _looks_like_reply(item)
             if reply is None or reply[2].get("id") not in self._lease_ids or not reply[0]:
                 self._inbox.append(item)  # a refused renewal is shown: the lease has lapsed
 
@@ -131,13 +132,17 @@ class Link:
         return str(self._last_id)
 
     def _reply(self, item):
-        if not isinstance(item, Line) or not item.text.startswith(("!ok", "!err")):
+        """(accepted, command, pairs) of a good reply, else None."""
+        if not _looks_like_reply(item):
             return None
         try:
             return parse_reply(self._crc16, item.text)
         except LineError:
-            self.damaged_reply_count += 1
             return None
+
+
+def _looks_like_reply(item) -> bool:
+    return isinstance(item, Line) and item.text.startswith(("!ok", "!err"))
 
 
 def command_line(name: str, pairs, crc16: Crc16 | None = None) -> bytes:
