@@ -10,7 +10,7 @@ from dataclasses import asdict
 import click
 
 from assb_hil.dut import BoardNotFoundError, registry
-from assb_hil.dut.runner import start_board
+from assb_hil.dut.runner import DEFAULT_PACK, start_board
 
 
 class Pace(click.ParamType):
@@ -26,7 +26,9 @@ class Pace(click.ParamType):
         except ValueError:
             pace = 0.0
         if not pace > 0:
-            self.fail(f"{value!r} is no pace; give how many seconds of board time pass in one second, or max", param, ctx)
+            self.fail(
+                f"{value!r} is no pace; give how many seconds of board time pass in one second, or max", param, ctx
+            )
         return pace
 
 
@@ -37,17 +39,24 @@ def board():
 
 @board.command()
 @click.argument("name", default="virtual")
-@click.option("--flash", type=click.Path(dir_okay=False), help="Flash image; made when absent. Default: one that ends with the board.")
+@click.option(
+    "--flash",
+    type=click.Path(dir_okay=False),
+    help="Flash image; made when absent. Default: one that ends with the board.",
+)
 @click.option("--pace", type=Pace(), default="1", show_default=True, help="Board seconds per second, or max.")
 @click.option("--micropython", type=click.Path(), help="A unix port of MicroPython to use.")
+@click.option(
+    "--pack", default=DEFAULT_PACK, show_default=True, help="Pack that the bench is wired for; empty: a bare board."
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="Of everything random on the board.")
-def run(name, flash, pace, micropython, seed):
+def run(name, flash, pace, micropython, pack, seed):
     """Run a virtual board in the foreground until Ctrl-C; its port is printed."""
     registry.path_of(name)
     stopping = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopping.set())
-    with start_board(name, flash=flash, micropython=micropython, seed=seed) as started:
+    with start_board(name, flash=flash, micropython=micropython, pack=pack, seed=seed) as started:
         pace_text = "max" if pace == float("inf") else f"{pace:g}"
         entry = registry.Entry(name, started.console_port, os.getpid(), str(started.flash), pace_text)
         with registry.registered(entry):
@@ -75,6 +84,8 @@ def stop(name):
     """End a virtual board, as pulling its plug would."""
     entry = registry.find_entry(name or None)
     if entry is None:
-        raise BoardNotFoundError(f"no virtual board{' named ' + name if name else ''} runs", "", "`assb board list` shows those that do")
+        raise BoardNotFoundError(
+            f"no virtual board{' named ' + name if name else ''} runs", "", "`assb board list` shows those that do"
+        )
     registry.stop(entry)
     click.echo(f"board {entry.name} has ended")

@@ -18,7 +18,7 @@ def open_dut(name: str = "", **options: Any) -> Iterator[Any]:
     """Entry point `virtual`: yields a running virtual board (only its console_port), or one started for the context.
 
     name: of a board that `assb board run` keeps alive; empty: the one that runs, else a new one with an empty flash.
-    options: flash, pace, micropython of a new one.
+    options: flash, pace, micropython, pack and seed of a new one.
     """
     from assb_hil.dut.registry import find_entry
     from assb_hil.dut.runner import start_board
