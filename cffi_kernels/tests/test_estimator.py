@@ -35,11 +35,11 @@ def snapshot(estimator) -> list[float]:
 @pytest.mark.parametrize(
     ("name", "values", "status"),
     [
-        ("voltage_v", (math.nan, math.inf, -math.inf, -0.1, 6.1), ekf.BAD_VOLTAGE),
-        ("current_a", (math.nan, math.inf, -math.inf, 10.1, -10.1), ekf.BAD_CURRENT),
-        ("temperature_degc", (math.nan, math.inf, -41.0, 121.0), ekf.BAD_TEMPERATURE),
-        ("pressure_mpa", (math.nan, math.inf, -1.1, 401.0), ekf.BAD_PRESSURE),
-        ("dt_s", (math.nan, math.inf, 0.0, -0.1, 60.1), ekf.BAD_DT),
+        ("voltage_v", (math.nan, math.inf, -math.inf, -0.1, 6.1), ekf._BAD_VOLTAGE),
+        ("current_a", (math.nan, math.inf, -math.inf, 10.1, -10.1), ekf._BAD_CURRENT),
+        ("temperature_degc", (math.nan, math.inf, -41.0, 121.0), ekf._BAD_TEMPERATURE),
+        ("pressure_mpa", (math.nan, math.inf, -1.1, 401.0), ekf._BAD_PRESSURE),
+        ("dt_s", (math.nan, math.inf, 0.0, -0.1, 60.1), ekf._BAD_DT),
     ],
 )
 def test_bad_input_returns_its_status_and_leaves_the_state_untouched(estimator, name, values, status):
@@ -81,7 +81,7 @@ def test_wrong_count_and_wrong_names_are_named(believed, flat):
 
 
 def test_reset_refuses_a_soc_that_is_none(flat):
-    assert ekf.Ekf(flat).reset(1.1, 0.1) == ekf.BAD_SOC
+    assert ekf.Ekf(flat).reset(1.1, 0.1) == ekf._BAD_SOC
     with pytest.raises(ValueError, match="SOC"):
         Estimator(flat).reset(0.5, math.nan)
 
@@ -134,7 +134,7 @@ def test_batch_equals_steps(flat):
     columns = [array("f", column) for column in zip(*rows, strict=True)]
     out = many.run(*columns, results=("soc", "status"))
     assert list(out["status"]) == status
-    assert status[50] == ekf.BAD_VOLTAGE
+    assert status[50] == ekf._BAD_VOLTAGE
     assert one.state_bytes() == many.state_bytes()
     assert out["soc"][-1] == one.soc
     with pytest.raises(ValueError, match="199 values"):

@@ -1,8 +1,8 @@
 """The firmware: the only module that knows everyone. `App.step(now_ms)` is the whole program, called by every main loop.
 
-    fast tick   sample, limit rows, supervisor, outputs                     integers only, allocates nothing
-    slow tick   temperature, estimator and detection of each cell, pressure, telemetry, garbage collection;
-                one slice after each fast tick, so that a fast tick is never more than a slice late
+fast tick   sample, limit rows, supervisor, outputs                     integers only, allocates nothing
+slow tick   temperature, estimator and detection of each cell, pressure, telemetry, garbage collection;
+            one slice after each fast tick, so that a fast tick is never more than a slice late
 """
 
 from .cells import CellWatch
@@ -21,6 +21,17 @@ from .settings import Settings
 from .signals import Events, Signals
 from .telemetry import Telemetry
 from .ticks import elapsed_ms, later, until_ms
+
+# Ids of the wire, as in schema.py (a test compares)
+_MESSAGE_HELLO = const(1)
+_MESSAGE_SCHEMA = const(2)
+_EV_BOOT = const(1)
+_EV_ARMED = const(9)
+_EV_LEASE = const(10)
+_EV_STOPPED = const(11)
+_EV_FAULTS_CLEARED = const(12)
+_EV_CONTACTOR_COMMAND = const(13)
+_EV_CONTACTOR = const(14)
 
 # Places of the pack signals on the blackboard, in the order of tables.PACK_SIGNALS (a test compares)
 _STATE = const(0)
@@ -109,7 +120,7 @@ class App:
         self._slots = self._plan(settings("slow_period_ms") // self._fast_ms)
         self._slot = 0
         board.attach(self.signals, self.cells, self.events)
-        self.events.push(tables.EV_BOOT, record.reset_cause, record.boot_count)
+        self.events.push(_EV_BOOT, record.reset_cause, record.boot_count)
         self.send_hello()
 
     def _plan(self, slot_count):
@@ -176,7 +187,7 @@ class App:
             signals.put(_SELF_TEST_FAILED, 1, now_ms)
         self.derating.update(supervisor.charge, supervisor.discharge, protection.derate_bits)
         if supervisor.main != signals.value[_CONTACTOR_COMMAND]:
-            self.events.push(tables.EV_CONTACTOR_COMMAND, supervisor.main, 0)
+            self.events.push(_EV_CONTACTOR_COMMAND, supervisor.main, 0)
         self.board.apply(supervisor.main, supervisor.precharge, supervisor.charge, supervisor.discharge)
         self._publish(now_ms)
 
@@ -205,7 +216,7 @@ class App:
         signals = self.signals
         closed = self.board.contactor_closed()
         if closed != signals.value[_CONTACTOR_CLOSED]:
-            self.events.push(tables.EV_CONTACTOR, closed, 0)
+            self.events.push(_EV_CONTACTOR, closed, 0)
         signals.put(_CONTACTOR_CLOSED, closed, now_ms)
         mismatch = 1 if closed != self.supervisor.main else 0
         signals.put(_CONTACTOR_MISMATCH, mismatch, now_ms)
@@ -218,7 +229,7 @@ class App:
         self.signals.put(_LEASE_AGE_MS, age_ms, now_ms)
         if age_ms <= self.lease_ms:
             return 0
-        self.events.push(tables.EV_LEASE, self.lease_ms, 0)
+        self.events.push(_EV_LEASE, self.lease_ms, 0)
         self.lease_ms = 0
         return sv.STOP if self._lapse_stops else 0
 
@@ -320,7 +331,7 @@ class App:
         self.lease_ms = lease_ms
         self._lease_since_ms = now_ms
         self.requests |= sv.ARM
-        self.events.push(tables.EV_ARMED, lease_ms, 0)
+        self.events.push(_EV_ARMED, lease_ms, 0)
 
     def renew_lease(self, now_ms):
         """False when there is no lease to renew: it lapsed, or nobody armed."""
@@ -332,20 +343,20 @@ class App:
     def stop(self):
         self.lease_ms = 0
         self.requests |= sv.STOP
-        self.events.push(tables.EV_STOPPED, 0, 0)
+        self.events.push(_EV_STOPPED, 0, 0)
 
     def clear(self):
         """Clear what may be cleared; returns the bits of the rows that stay tripped."""
         left = self.protection.clear()
         self.requests |= sv.CLEARED
-        self.events.push(tables.EV_FAULTS_CLEARED, left, 0)
+        self.events.push(_EV_FAULTS_CLEARED, left, 0)
         return left
 
     def send_hello(self):
         writer, config = self.writer, self.config
         from . import VERSION
 
-        writer.begin(tables.HELLO, self.telemetry.flags, self.clock.now_ms())
+        writer.begin(_MESSAGE_HELLO, self.telemetry.flags, self.clock.now_ms())
         put = writer.put
         put(1, tables.PROTOCOL_VERSION)
         put(4, writer.schema_id)
@@ -366,7 +377,7 @@ class App:
     def send_schema(self):
         writer = self.writer
         for at, message in enumerate(tables.rows(tables.MESSAGES)):
-            writer.begin(tables.SCHEMA, self.telemetry.flags, self.clock.now_ms())
+            writer.begin(_MESSAGE_SCHEMA, self.telemetry.flags, self.clock.now_ms())
             writer.put(1, at)
             writer.put(1, tables.count(tables.MESSAGES))
             text = tables.message_text(message)

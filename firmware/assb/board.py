@@ -4,6 +4,7 @@ its channel stays invalid, the self-test does not pass, and the board still answ
 
 import machine
 
+from .const import const
 from .drivers.contactor import Contactor
 from .drivers.electro_pneumatic import ElectroPneumatic
 from .drivers.enable_lines import EnableLines
@@ -14,6 +15,10 @@ from .drivers.nau7802 import NAU7802
 from .drivers.status import CONFIG_LOST, NOT_READY
 from .drivers.tmp117 import TMP117
 from .protocol import tables
+
+# Ids of the wire, as in schema.py (a test compares)
+_EV_BUS = const(18)
+_EV_ALERT = const(19)
 
 _TRIP = 6  # column of a limit row
 
@@ -108,7 +113,9 @@ class Board:
     def _make_load_cell(self, device):
         bridge = NAU7802(self._buses[device[2]], device[3])
         self._set_up(48 + device[1], bridge.configure, device[5][0], device[5][1], device[5][2])
-        return LoadCell(bridge, self._parameter("load_cell_zero_counts"), self._parameter("load_cell_kpa_per_count_ppb"))
+        return LoadCell(
+            bridge, self._parameter("load_cell_zero_counts"), self._parameter("load_cell_kpa_per_count_ppb")
+        )
 
     def _make_regulator(self, device):
         dac = MCP4725(self._buses[device[2]], device[3])
@@ -135,7 +142,7 @@ class Board:
         self._s_voltages = [signals.cell(cell, "voltage_uv") for cell in range(len(cells))]
         self._count = min(len(cells), len(self._monitors))
         for number, error in self._failures:
-            events.push(tables.EV_BUS, number, 0)
+            events.push(_EV_BUS, number, 0)
             print(error)
 
     def sample(self, now_ms):
@@ -174,7 +181,7 @@ class Board:
             if not monitor.update_diagnostics() and monitor.status == CONFIG_LOST:
                 self._restore(monitor.restore)
             if monitor.alert_flags:
-                self._events.push(tables.EV_ALERT, at, monitor.alert_flags)
+                self._events.push(_EV_ALERT, at, monitor.alert_flags)
                 monitor.clear_alerts()
         if self._regulator:
             self._regulator.verify()

@@ -1,5 +1,6 @@
 """One cell's slow work: means of its fast samples → estimator → evidences → stage, back onto the blackboard."""
 
+from .const import const
 from .detection.dips import Dips
 from .detection.fusion import Fusion
 from .detection.leak import Leak
@@ -9,16 +10,21 @@ from .protocol import tables
 from .signals import CELL_COUNT, PACK_COUNT
 from .ticks import elapsed_ms
 
-TWIN, NATIVE = 0, 1
-STEP_FRACTION = 200  # a current change above 1C/200 (0.5 %) masks the dips
-MOVE_PERMILLE = 10  # a change of pressure command above 1 % of its value masks them too
-NOT_STARTED = -100  # estimator_status until the first valid sample
+# Ids of the wire, as in schema.py (a test compares)
+_EV_STAGE = const(7)
+_EV_DIP = const(8)
+
+_TWIN = const(0)
+_NATIVE = const(1)
+_STEP_FRACTION = const(200)  # a current change above 1C/200 (0.5 %) masks the dips
+_MOVE_PERMILLE = const(10)  # a change of pressure command above 1 % of its value masks them too
+_NOT_STARTED = const(-100)  # estimator_status until the first valid sample
 
 
 class CellWatch:
     """Cell number `cell`; `step(now_ms)` is its slice of the slow tick, `add_sample` its part of the fast tick."""
 
-    kernel_kind = TWIN
+    kernel_kind = _TWIN
 
     def __init__(self, cell, flat, settings, signals, events, columns):
         """`columns`: {name: position} of the cell signals, shared by all cells."""
@@ -28,6 +34,7 @@ class CellWatch:
         self.leak = Leak(settings)
         self.fusion = Fusion(settings)
         self._settings = settings
+        self._initial_sigma = settings("soc_initial_sigma_ppm") / 1e6
         self.tune()
         self._signals = signals
         self._events = events
@@ -37,7 +44,7 @@ class CellWatch:
         self._mean_ua = 0
         self._current_changed_ms = self._moved_ms = 0
         self._moved_kpa = 0
-        self._step_ua = settings("capacity_uah") // STEP_FRACTION
+        self._step_ua = settings("capacity_uah") // _STEP_FRACTION
         self._rest_ua = 1000 * settings("rest_current_ma")
         self._columns = columns
         self._base = PACK_COUNT + cell * CELL_COUNT
@@ -46,7 +53,7 @@ class CellWatch:
         self._s_temperature = signals.pack("temperature_cdegc")
         self._s_pressure = signals.pack("pressure_kpa")
         self._s_command = signals.pack("pressure_command_kpa")
-        self._put("estimator_status", NOT_STARTED, 0)
+        self._put("estimator_status", _NOT_STARTED, 0)
         signals.lose(self._at("estimator_status"))
 
     def tune(self):
@@ -64,14 +71,18 @@ class CellWatch:
         value = signals.value
         dt_ms = elapsed_ms(now_ms, self._step_ms)
         self._step_ms = now_ms
-        if not (signals.valid[self._s_voltage] and signals.valid[self._s_current] and signals.valid[self._s_temperature]):
+        if not (
+            signals.valid[self._s_voltage] and signals.valid[self._s_current] and signals.valid[self._s_temperature]
+        ):
             return  # the estimator's age grows, its last status stands; stale rows act on the sensors themselves
         voltage_uv = self._means.take(0, value[self._s_voltage])
         current_ua = self._means.take(1, value[self._s_current])
         pressure_mpa = value[self._s_pressure] / 1000
         if not self._started:
             self._start(voltage_uv / 1e6, value[self._s_temperature] / 100)
-        status = self.ekf.step(voltage_uv / 1e6, current_ua / 1e6, value[self._s_temperature] / 100, pressure_mpa, dt_ms / 1000)
+        status = self.ekf.step(
+            voltage_uv / 1e6, current_ua / 1e6, value[self._s_temperature] / 100, pressure_mpa, dt_ms / 1000
+        )
         self._put("estimator_status", status, now_ms)
         if status == 0:
             self._publish_estimate(now_ms)
@@ -80,7 +91,7 @@ class CellWatch:
     def _start(self, voltage_v, temperature_degc):
         """First sample: the cell is taken to be at rest, so its voltage is its OCV, within the configured sigma."""
         self._started = True
-        self.ekf.reset(self.ekf.rested_soc(voltage_v, temperature_degc), self._settings("soc_initial_sigma_ppm") / 1e6)
+        self.ekf.reset(self.ekf.rested_soc(voltage_v, temperature_degc), self._initial_sigma)
 
     def _publish_estimate(self, now_ms):
         ekf = self.ekf
@@ -99,10 +110,10 @@ class CellWatch:
         dips, leak, fusion = self.dips, self.leak, self.fusion
         masked = self._masked(current_ua, now_ms) or not valid
         if dips.update(innovation_uv, current_ua > self._rest_ua, masked, now_ms):
-            self._events.push(tables.EV_DIP, self.cell, dips.depth_uv)
+            self._events.push(_EV_DIP, self.cell, dips.depth_uv)
         leak.update(leak_ua, value[self._at("leak_sigma_ua")], current_ua, valid, now_ms)
         if fusion.update(dips, leak, innovation_uv, voltage_uv, leak_ua, now_ms):
-            self._events.push(tables.EV_STAGE, self.cell, fusion.stage)
+            self._events.push(_EV_STAGE, self.cell, fusion.stage)
         self._put("cell_stage", fusion.stage, now_ms)
         self._put("short_mohm", fusion.short_mohm, now_ms)
         self._put("confidence_ppm", fusion.confidence_ppm, now_ms)
@@ -118,7 +129,7 @@ class CellWatch:
             self._current_changed_ms = now_ms
         self._mean_ua = current_ua
         command_kpa = self._signals.value[self._s_command]
-        if 1000 * abs(command_kpa - self._moved_kpa) > MOVE_PERMILLE * max(command_kpa, 1):
+        if 1000 * abs(command_kpa - self._moved_kpa) > _MOVE_PERMILLE * max(command_kpa, 1):
             self._moved_kpa = command_kpa
             self._moved_ms = now_ms
         return (

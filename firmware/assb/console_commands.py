@@ -1,10 +1,15 @@
 """Command lines from the host: parsed, checked, answered with one line each. Bad input changes nothing."""
 
+from .const import const
 from .control import supervisor as sv
 from .protocol import tables
 from .protocol.commands import LineError, format_line, parse_int, parse_line
 
-LINES_PER_POLL = 2
+# Ids of the wire, as in schema.py (a test compares)
+_EV_PARAMETER = const(15)
+_EV_MARK = const(16)
+
+_LINES_PER_POLL = const(2)
 
 
 class ConsoleCommands:
@@ -17,7 +22,7 @@ class ConsoleCommands:
 
     def poll(self, now_ms):
         """Take and answer what the host has sent, at most a few lines per slice."""
-        for _ in range(LINES_PER_POLL):
+        for _ in range(_LINES_PER_POLL):
             line = self._console.read_line()
             if line is None:
                 return
@@ -77,7 +82,7 @@ class ConsoleCommands:
             raise LineError(refusal, name)
         parameter = app.settings.set(name, value)
         app.tune()
-        app.events.push(tables.EV_PARAMETER, parameter, value)
+        app.events.push(_EV_PARAMETER, parameter, value)
         return (("name", name), ("value", app.settings(name)))
 
     def _arm(self, pairs, now_ms):
@@ -106,7 +111,7 @@ class ConsoleCommands:
 
     def _mark(self, pairs, now_ms):
         number = parse_int(pairs.get("number", "0"))
-        self._app.events.push(tables.EV_MARK, number, 0)
+        self._app.events.push(_EV_MARK, number, 0)
         return (("number", number),)
 
     def _update(self, pairs, now_ms):

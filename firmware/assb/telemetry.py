@@ -5,12 +5,16 @@ Every message has its own period; when the console cannot take more, the frame i
 
 from array import array
 
+from .const import const
 from .protocol import tables
 from .signals import CELL_COUNT
 from .ticks import later, until_ms
 
+# Ids of the wire, as in schema.py (a test compares)
+_MESSAGE_EVENT = const(8)
+
 _SIZES = {"b": 1, "B": 1, "h": 2, "H": 2, "i": 4, "I": 4}
-EVENTS_PER_SLICE = 4
+_EVENTS_PER_SLICE = const(4)
 
 
 class _Plan:
@@ -80,10 +84,10 @@ class Telemetry:
     def send_events(self):
         event = self._event
         writer = self._writer
-        for _ in range(EVENTS_PER_SLICE):
+        for _ in range(_EVENTS_PER_SLICE):
             if not self._console.writable() or not self._events.take(event):
                 return
-            writer.begin(tables.EVENT, self.flags, event[4])
+            writer.begin(_MESSAGE_EVENT, self.flags, event[4])
             writer.put(1, event[0])
             writer.put(2, event[1])
             writer.put(4, event[2])

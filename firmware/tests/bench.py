@@ -58,7 +58,11 @@ RECOVERY = {"charge_undertemperature": (0, 1000), "hard_short": (2, 0), "self_te
 def limit(name, **changes):
     """One limit row of the bench as the config image carries it."""
     warn, derate, trip, reset, debounce_ms = LEVELS[name]
-    flags = image.ROW_ENABLED | (image.ROW_WARNS if warn is not None else 0) | (image.ROW_DERATES if derate is not None else 0)
+    flags = (
+        image.ROW_ENABLED
+        | (image.ROW_WARNS if warn is not None else 0)
+        | (image.ROW_DERATES if derate is not None else 0)
+    )
     recovery, recovery_ms = RECOVERY.get(name, (1, 0))
     row = {
         "id": next(row[0] for row in schema.LIMIT_ROWS if row[1] == name),

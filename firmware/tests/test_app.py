@@ -1,5 +1,8 @@
 """The whole firmware on the bench: boot, arming, lease, faults, commands. The same App runs on every device."""
 
+import re
+from pathlib import Path
+
 import pytest
 from assb.protocol import schema
 from bench import Bench, limit
@@ -15,6 +18,20 @@ def test_the_places_in_app_are_those_of_the_table():
     places = {name: value for name, value in vars(app).items() if name[1:].lower() in PACK_AT}
     assert len(places) > 25
     assert places == {"_" + name.upper(): PACK_AT[name] for name in PACK_AT if "_" + name.upper() in places}
+
+
+@pytest.mark.parametrize(
+    "module", ["app", "board", "cells", "telemetry", "console_commands", "control.protection", "control.supervisor"]
+)
+def test_the_ids_that_firmware_modules_write_down_are_those_of_the_schema(module):
+    source = (Path(schema.__file__).parents[1] / (module.replace(".", "/") + ".py")).read_text()
+    ids = re.findall(
+        r"^_(?:MESSAGE_)?((?:EV_)?[A-Z_]+) = const\((\d+)\)",
+        source.split("# Ids of the wire")[1].split("\n\n")[0],
+        re.M,
+    )
+    assert ids
+    assert {name: int(value) for name, value in ids} == {name: getattr(schema, name) for name, _ in ids}
 
 
 def test_it_boots_safe_and_does_nothing_by_itself():

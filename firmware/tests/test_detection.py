@@ -4,7 +4,7 @@ import random
 
 import pytest
 from assb.detection import ACTIVE, LEARNING, NORMAL, UNAVAILABLE
-from assb.detection.dips import LEARN_SAMPLES, Dips
+from assb.detection.dips import _LEARN_SAMPLES, Dips
 from assb.detection.fusion import FALL_MS, HARD_SHORT, NONE, SOFT_SHORT, SUSPECT, Fusion
 from assb.detection.leak import Leak
 from assb.protocol import schema
@@ -66,7 +66,7 @@ def test_no_dip_is_counted_off_charge_or_under_a_mask(how):
 
 
 def test_it_learns_its_noise_before_it_judges():
-    cell = Charging().run(LEARN_SAMPLES - 1)
+    cell = Charging().run(_LEARN_SAMPLES - 1)
     assert cell.dips.state == LEARNING
     assert cell.run(2).dips.state == NORMAL
 

@@ -60,7 +60,13 @@ def test_every_message_fits_one_frame_and_its_schema_text_too():
 
 
 def test_ids_are_unique_and_defaults_lie_in_range():
-    for table in (schema.PACK_SIGNALS + schema.CELL_SIGNALS, schema.MESSAGES, schema.EVENTS, schema.PARAMETERS, schema.LIMIT_ROWS):
+    for table in (
+        schema.PACK_SIGNALS + schema.CELL_SIGNALS,
+        schema.MESSAGES,
+        schema.EVENTS,
+        schema.PARAMETERS,
+        schema.LIMIT_ROWS,
+    ):
         assert len({row[0] for row in table}) == len({row[1] for row in table}) == len(table)
     for _, name, _, lowest, highest, default in schema.PARAMETERS:
         assert schema.INT30_MIN <= lowest <= default <= highest <= schema.INT30_MAX, name

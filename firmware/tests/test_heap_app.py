@@ -12,7 +12,11 @@ from assb_host.flash.firmware_files import firmware_files
 from bench import config
 
 HERE = Path(__file__).parent
-VM = os.environ.get("ASSB_MICROPYTHON") or shutil.which("micropython", path=str(Path(sys.executable).parent)) or shutil.which("micropython")
+VM = (
+    os.environ.get("ASSB_MICROPYTHON")
+    or shutil.which("micropython", path=str(Path(sys.executable).parent))
+    or shutil.which("micropython")
+)
 NO_PINS = (-1, -1, -1, -1)
 DEVICES = [
     ("i2c_bus", 0, 0, 0, (4, 5, -1, -1), (400000, 0, 0, 0)),

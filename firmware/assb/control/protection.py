@@ -11,8 +11,15 @@ Each level is entered after the row's debounce above it, and left below it by th
 
 from array import array
 
+from ..const import const
 from ..protocol import tables
 from ..ticks import elapsed_ms
+
+# Ids of the wire, as in schema.py (a test compares)
+_EV_WARN = const(3)
+_EV_DERATE = const(4)
+_EV_TRIP = const(5)
+_EV_CLEAR = const(6)
 
 NO_CHARGE, NO_DISCHARGE, OPEN, LOCKOUT = 1, 2, 4, 8
 ACTION_MASKS = {
@@ -26,7 +33,7 @@ ACTION_MASKS = {
 CLEAR, WARNED, DERATED, TRIPPED = 0, 1, 2, 3
 ENABLED, WARNS, DERATES = 1, 2, 4
 AUTO, MANUAL, UNTIL_RESET = 0, 1, 2
-_ENTERED = (tables.EV_CLEAR, tables.EV_WARN, tables.EV_DERATE, tables.EV_TRIP)
+_ENTERED = (_EV_CLEAR, _EV_WARN, _EV_DERATE, _EV_TRIP)
 
 
 class Protection:

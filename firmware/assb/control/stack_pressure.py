@@ -55,7 +55,9 @@ class StackPressure:
         ahead_kpa = self._feed_forward * self._lead_s * swelling_kpa_s
         if abs(error_kpa) <= self._deadband_kpa:
             error_kpa = 0.0
-        elif self._setpoint_kpa == self.target_kpa:  # on the ramp the error is the regulator's lag, nothing to learn from
+        elif (
+            self._setpoint_kpa == self.target_kpa
+        ):  # on the ramp the error is the regulator's lag, nothing to learn from
             self._integral_kpa += self._ki_per_s * error_kpa * dt_s
         wanted = self._setpoint_kpa + self._kp * error_kpa + self._integral_kpa - ahead_kpa
         limited = min(max(wanted, 0.0), float(self._command_max_kpa))

@@ -4,11 +4,14 @@ The first row that matches wins, so the order of the rows is their priority: loc
 What a state allows the outputs is one table; limit rows can only take away from it.
 """
 
-from ..protocol import tables
+from ..const import const
 from ..ticks import elapsed_ms
 from .protection import LOCKOUT as ROW_LOCKOUT
 from .protection import NO_CHARGE, NO_DISCHARGE
 from .protection import OPEN as ROW_OPEN
+
+# Ids of the wire, as in schema.py (a test compares)
+_EV_STATE = const(2)
 
 (BOOT, SELFTEST, SAFE, ARMED, PRECHARGE, REST, CHARGE, DISCHARGE, DERATE, FAULT, LOCKOUT, MAINTENANCE) = range(12)
 
@@ -104,7 +107,7 @@ class Supervisor:
             conditions |= BLOCKED
         to = self.next_state(self.state, conditions)
         if to != self.state:
-            self._events.push(tables.EV_STATE, self.state, to)
+            self._events.push(_EV_STATE, self.state, to)
             self.state = to
             self.since_ms = now_ms
         self._allow(blocked, now_ms)

@@ -8,13 +8,15 @@ Soft shorts come and go by the thousand (Counihan et al., Joule 2024, doi:10.101
 
 from math import sqrt
 
+from assb.const import const
+
 from ..ticks import elapsed_ms
 from . import ACTIVE, LEARNING, NORMAL, UNAVAILABLE
 
-LEARN_SAMPLES = 50  # before the noise is believed; 5 s at 10 Hz (assumption)
+_LEARN_SAMPLES = const(50)  # before the noise is believed; 5 s at 10 Hz (assumption)
 FORGET = 1 / 256  # of the noise per sample; 26 s at 10 Hz (assumption)
 ENTER_SIGMAS = 3.0
-REMEMBERED = 16  # dips kept for the count in the window
+_REMEMBERED = const(16)  # dips kept for the count in the window
 
 
 class Dips:
@@ -43,7 +45,7 @@ class Dips:
         if not charging or masked:
             self._length = 0
             self.state = UNAVAILABLE if not self._times_ms else self._judged()
-        elif self._learned < LEARN_SAMPLES:
+        elif self._learned < _LEARN_SAMPLES:
             self._learn(innovation_uv)
             self.state = LEARNING
         else:
@@ -85,7 +87,7 @@ class Dips:
         self.depth_uv = int(mean_uv)
         self.total = (self.total + 1) & 0xFFFF
         self._times_ms.append(now_ms)
-        if len(self._times_ms) > REMEMBERED:
+        if len(self._times_ms) > _REMEMBERED:
             self._times_ms.pop(0)
         return True
 

@@ -37,7 +37,9 @@ _CODE_MIN = const(-0x800000)
 # the datasheet gives neither.
 _LDO_SETTLE_MS = const(250)
 _CALIBRATION_LIMIT_MS = const(1000)
-_SETTLING_CONVERSIONS = const(4)  # thrown away after the start; assumption: the length of the sinc filter, not in the datasheet
+_SETTLING_CONVERSIONS = const(
+    4
+)  # thrown away after the start; assumption: the length of the sinc filter, not in the datasheet
 
 
 class NAU7802:

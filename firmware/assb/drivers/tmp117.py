@@ -10,7 +10,9 @@ _CONFIGURATION = const(0x01)
 _DEVICE_ID = const(0x0F)
 
 _DATA_READY = const(0x2000)
-_CONFIG_BITS = const(0x0FFC)  # MOD, CONV, AVG, T/nA, POL, DR/Alert; the rest are flags and the self-clearing reset (7.6)
+_CONFIG_BITS = const(
+    0x0FFC
+)  # MOD, CONV, AVG, T/nA, POL, DR/Alert; the rest are flags and the self-clearing reset (7.6)
 _NO_RESULT = const(0x8000)  # -256 °C until the first conversion is complete (7.3.1)
 _CODE_LOWEST = const(-55 * 128)  # rated range, in 7.8125 m°C
 _CODE_HIGHEST = const(150 * 128)

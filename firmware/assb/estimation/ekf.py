@@ -3,42 +3,47 @@
 Positive current charges; leak_a > 0 is charge lost inside the cell. With the inner current i = current_a - leak_a:
 
     dSOC/dt = eta i / (3600 Q)              eta: coulombic efficiency, on charge only
-    dV1/dt  = (R1 i - V1) / tau1            V2 alike; both exact over a step with the current held
+    dV1/dt  = (R1 i - _V1) / tau1            _V2 alike; both exact over a step with the current held
     dh/dt   = rate |i| / (3600 Q) (sign(i) - h)
-    V       = OCV(SOC) + dOCV/dT (T - Tref) + M h + V1 + V2 + R0(T, P) i
+    V       = OCV(_SOC) + dOCV/dT (T - Tref) + M h + _V1 + _V2 + R0(T, P) i
 
 after Plett, J. Power Sources 134 (2004) 277, doi:10.1016/j.jpowsour.2004.02.033, with the leak as fifth state and stack
 pressure as an input: pressing harder lowers R0, and must not look like ageing. The leak acts on everything inside the
 terminals, so its onset shows as a dip V R0 / (Rs + R0) and its age as missing charge.
 
-Noise. SOC is a random walk. V1, V2, h and leak are drifts of given standard deviation and correlation time, so that
-without evidence their variances stay bounded; the drift of V2 stands for slow overvoltages that the model lacks.
+Noise. _SOC is a random walk. _V1, _V2, h and leak are drifts of given standard deviation and correlation time, so that
+without evidence their variances stay bounded; the drift of _V2 stands for slow overvoltages that the model lacks.
 R0 is wrong by an unknown constant factor of 1-sigma overvoltage_sigma_frac. It is considered, not estimated (Schmidt's
 filter): `_cross` is its covariance with the states. Taken as white noise instead, a steady current would teach the
 filter a false leak. Its sensitivity is R0 * current_a, without the estimated leak: a sensitivity that moved with the
 estimate would make the error look observable, and did (5 sigma false leaks in simulation).
-The bend of the OCV over the SOC's own uncertainty, d2OCV/dSOC2 var(SOC), counts as noise (second-order filter; its
+The bend of the OCV over the _SOC's own uncertainty, d2OCV/dSOC2 var(_SOC), counts as noise (second-order filter; its
 persistence is in BEND_WEIGHT): near a knee a first-order filter takes it for a leak.
 A fading mean of the normalised innovation squared raises the drifts, within adapt_max, while the model does not
 explain the voltage. An innovation beyond gate_sigmas corrects nothing, but each one admits that the leak may have
 jumped by leak_sigma_a: an outlier is lost, a short that stays is believed after a few samples. In the first seconds
-after a reset it is the initial SOC that is doubted instead.
+after a reset it is the initial _SOC that is doubted instead.
 
 The C kernel, cffi_kernels/src/assb_estimator.c, does the same operations in the same order; a test holds them equal.
 """
 
+from assb.const import const
 from assb.estimation.believed_cell import LAST_KNOT, BelievedCell, lerp
 
-OK = 0
-BAD_VOLTAGE = -1
-BAD_CURRENT = -2
-BAD_TEMPERATURE = -3
-BAD_PRESSURE = -4
-BAD_DT = -5
-BAD_PARAMETER = -6
-BAD_SOC = -8
+_OK = const(0)
+_BAD_VOLTAGE = const(-1)
+_BAD_CURRENT = const(-2)
+_BAD_TEMPERATURE = const(-3)
+_BAD_PRESSURE = const(-4)
+_BAD_DT = const(-5)
+_BAD_PARAMETER = const(-6)
+_BAD_SOC = const(-8)
 
-SOC, V1, V2, HYS, LEAK = 0, 1, 2, 3, 4
+_SOC = const(0)
+_V1 = const(1)
+_V2 = const(2)
+_HYS = const(3)
+_LEAK = const(4)
 STATES = (0, 1, 2, 3, 4)
 DRIVEN = (0, 1, 2, 3)  # the states that the leak drives
 
@@ -46,7 +51,7 @@ PRESSURE_ZERO_MPA = -1.0  # a load cell may read a little below zero
 VARIANCE_FLOOR = 1e-14  # rounding must not make a variance negative
 BEND_WEIGHT = 20.0  # 1/2 for one sample, 40 times that as the bend's error stays for seconds (assumption)
 SETTLING_S = 10.0  # after a reset (assumption)
-SETTLING_SOC_SIGMA = 0.1  # jump of SOC that each sample beyond the gate admits meanwhile (assumption)
+SETTLING_SOC_SIGMA = 0.1  # jump of _SOC that each sample beyond the gate admits meanwhile (assumption)
 HYSTERESIS_UNKNOWN = 0.333  # variance of a uniform -1..1
 
 
@@ -100,9 +105,9 @@ class Ekf(BelievedCell):
         self.reset(0.5, 1.0)
 
     def reset(self, soc, soc_sigma):
-        """At rest, without leak, hysteresis unknown. Returns BAD_SOC for a SOC outside 0..1 or sigma not in (0, 1]."""
+        """At rest, without leak, hysteresis unknown. Returns _BAD_SOC for a _SOC outside 0..1 or sigma not in (0, 1]."""
         if not (0 <= soc <= 1 and 0 < soc_sigma <= 1):
-            return BAD_SOC
+            return _BAD_SOC
         self.soc = soc
         self.soc_residual = 0.0
         self.v1_v = 0.0
@@ -120,36 +125,36 @@ class Ekf(BelievedCell):
             for j in STATES:
                 self._covariance[i][j] = diagonal[i] if i == j else 0.0
             self._cross[i] = 0.0
-        return OK
+        return _OK
 
     def step(self, voltage_v, current_a, temperature_degc, pressure_mpa, dt_s):
         """Predict over dt_s with current_a held, then correct with voltage_v, measured at the end of dt_s.
 
-        Returns OK, or a negative status for an input that is not finite or implausible; the state is then untouched.
+        Returns _OK, or a negative status for an input that is not finite or implausible; the state is then untouched.
         """
         if not self._voltage_min_v <= voltage_v <= self._voltage_max_v:
-            return BAD_VOLTAGE
+            return _BAD_VOLTAGE
         status = self.predict(current_a, temperature_degc, pressure_mpa, dt_s)
-        if status == OK:
+        if status == _OK:
             self._measurement_update(voltage_v, current_a, temperature_degc)
         return status
 
     def predict(self, current_a, temperature_degc, pressure_mpa, dt_s):
         """Count charge over dt_s without looking at the voltage (a lost voltage sensor): the covariance grows."""
         if not 0 < dt_s <= self._dt_max_s:
-            return BAD_DT
+            return _BAD_DT
         if not -self._current_max_a <= current_a <= self._current_max_a:
-            return BAD_CURRENT
+            return _BAD_CURRENT
         if not self._temperature_min_degc <= temperature_degc <= self._temperature_max_degc:
-            return BAD_TEMPERATURE
+            return _BAD_TEMPERATURE
         if not PRESSURE_ZERO_MPA <= pressure_mpa <= self._pressure_max_mpa:
-            return BAD_PRESSURE
+            return _BAD_PRESSURE
         r1_ohm, r2_ohm = self._resistances(temperature_degc, pressure_mpa)
         self._time_update(current_a, dt_s, r1_ohm, r2_ohm)
-        return OK
+        return _OK
 
     def _add_soc(self, increment):
-        """Compensated sum, so that single precision keeps increments below half an ulp of SOC."""
+        """Compensated sum, so that single precision keeps increments below half an ulp of _SOC."""
         y = increment + self.soc_residual
         total = self.soc + y
         self.soc_residual = y - (total - self.soc)
@@ -180,13 +185,13 @@ class Ekf(BelievedCell):
         # x' = f x + g leak, for the four states that the leak drives; leak' = keep leak
         keep = 1.0 - dl
         f, g = self._f, self._g
-        f[V1] = 1.0 - d1
-        f[V2] = 1.0 - d2
-        f[HYS] = 1.0 - dh
-        g[SOC] = -counted
-        g[V1] = -d1 * r1_ohm
-        g[V2] = -d2 * r2_ohm
-        g[HYS] = -(sign - self.hysteresis) * f[HYS] * turn * sign
+        f[_V1] = 1.0 - d1
+        f[_V2] = 1.0 - d2
+        f[_HYS] = 1.0 - dh
+        g[_SOC] = -counted
+        g[_V1] = -d1 * r1_ohm
+        g[_V2] = -d2 * r2_ohm
+        g[_HYS] = -(sign - self.hysteresis) * f[_HYS] * turn * sign
 
         self._add_soc(counted * inner_a)
         self.v1_v = self.v1_v + d1 * (r1_ohm * inner_a - self.v1_v)
@@ -201,18 +206,18 @@ class Ekf(BelievedCell):
         drift1_v = self._overvoltage_sigma_frac * r1_ohm * inner_a
         drift2_v = self._overvoltage_sigma_frac * (self.r0_ohm + r2_ohm) * inner_a
         hys_sigma = self._hysteresis_sigma_frac
-        cov[SOC][SOC] = cov[SOC][SOC] + self._soc_noise_frac_per_rts * self._soc_noise_frac_per_rts * dt_s
-        cov[V1][V1] = cov[V1][V1] + boost * (floor_var + drift1_v * drift1_v) * (d1 * (2.0 - d1))
-        cov[V2][V2] = cov[V2][V2] + boost * (floor_var + drift2_v * drift2_v) * (d2 * (2.0 - d2))
-        cov[HYS][HYS] = cov[HYS][HYS] + hys_sigma * hys_sigma * (dh * (2.0 - dh))
-        cov[LEAK][LEAK] = keep * keep * leak_var + boost * self._leak_sigma_a * self._leak_sigma_a * (dl * (2.0 - dl))
+        cov[_SOC][_SOC] = cov[_SOC][_SOC] + self._soc_noise_frac_per_rts * self._soc_noise_frac_per_rts * dt_s
+        cov[_V1][_V1] = cov[_V1][_V1] + boost * (floor_var + drift1_v * drift1_v) * (d1 * (2.0 - d1))
+        cov[_V2][_V2] = cov[_V2][_V2] + boost * (floor_var + drift2_v * drift2_v) * (d2 * (2.0 - d2))
+        cov[_HYS][_HYS] = cov[_HYS][_HYS] + hys_sigma * hys_sigma * (dh * (2.0 - dh))
+        cov[_LEAK][_LEAK] = keep * keep * leak_var + boost * self._leak_sigma_a * self._leak_sigma_a * (dl * (2.0 - dl))
 
     def _move_covariance(self, keep):
         """F P F' without the last diagonal element, whose old value it returns."""
         cov, f, g, cross, moved = self._covariance, self._f, self._g, self._leak_cross, self._moved
-        leak_var = cov[LEAK][LEAK]
+        leak_var = cov[_LEAK][_LEAK]
         for a in DRIVEN:
-            cross[a] = cov[a][LEAK]
+            cross[a] = cov[a][_LEAK]
             moved[a] = f[a] * cross[a] + g[a] * leak_var
         for a in DRIVEN:
             fa = f[a]
@@ -225,12 +230,12 @@ class Ekf(BelievedCell):
                 cov[b][a] = value
         for a in DRIVEN:
             value = keep * moved[a]
-            cov[a][LEAK] = value
-            cov[LEAK][a] = value
+            cov[a][_LEAK] = value
+            cov[_LEAK][a] = value
         ohm = self._cross
         for a in DRIVEN:
-            ohm[a] = f[a] * ohm[a] + g[a] * ohm[LEAK]
-        ohm[LEAK] = keep * ohm[LEAK]
+            ohm[a] = f[a] * ohm[a] + g[a] * ohm[_LEAK]
+        ohm[_LEAK] = keep * ohm[_LEAK]
         return leak_var
 
     def _measurement_update(self, voltage_v, current_a, temperature_degc):
@@ -242,11 +247,11 @@ class Ekf(BelievedCell):
         warmer_k = temperature_degc - self._ocv_temperature_degc
         ocv_v = lerp(p[at], p[at + 1], fraction) + self._entropy_v_per_k * warmer_k
         at = self._docv_v + knot
-        h[SOC] = lerp(p[at], p[at + 1], fraction)
-        h[LEAK] = -self.r0_ohm
+        h[_SOC] = lerp(p[at], p[at + 1], fraction)
+        h[_LEAK] = -self.r0_ohm
         drop_v = self.r0_ohm * current_a
         ohm_var = self._overvoltage_sigma_frac * self._overvoltage_sigma_frac
-        bend_v = (p[at + 1] - p[at]) * LAST_KNOT * self._covariance[SOC][SOC]
+        bend_v = (p[at + 1] - p[at]) * LAST_KNOT * self._covariance[_SOC][_SOC]
         noise_var = self._voltage_sigma_v * self._voltage_sigma_v + BEND_WEIGHT * bend_v * bend_v
         for i in STATES:
             row = self._covariance[i]
@@ -256,7 +261,7 @@ class Ekf(BelievedCell):
         ohm_part = drop_v * (seen + ohm_var * drop_v)
         self.innovation_var = c[0] * h[0] + c[1] + c[2] + c[3] * h[3] + c[4] * h[4] + ohm_part + noise_var
         self.innovation_v = voltage_v - (
-            ocv_v + h[HYS] * self.hysteresis + self.v1_v + self.v2_v + self.r0_ohm * (current_a - self.leak_a)
+            ocv_v + h[_HYS] * self.hysteresis + self.v1_v + self.v2_v + self.r0_ohm * (current_a - self.leak_a)
         )
         if self._inside_gate():
             self._correct()
@@ -268,10 +273,10 @@ class Ekf(BelievedCell):
         limit = self._gate_sigmas * self._gate_sigmas
         counted = min(nis, limit)
         self.nis_mean = self.nis_mean + self._d_adapt * (counted - self.nis_mean)
-        doubted, jump = LEAK, self._leak_sigma_a
+        doubted, jump = _LEAK, self._leak_sigma_a
         if self._settling_s > 0:
             self._settling_s = self._settling_s - self._decay_dt_s
-            doubted, jump = SOC, SETTLING_SOC_SIGMA
+            doubted, jump = _SOC, SETTLING_SOC_SIGMA
         if nis > limit:
             row = self._covariance[doubted]
             row[doubted] = row[doubted] + jump * jump
@@ -281,11 +286,11 @@ class Ekf(BelievedCell):
         c, gain, innovation_v = self._c, self._gain, self.innovation_v
         for i in STATES:
             gain[i] = c[i] / self.innovation_var
-        self._add_soc(gain[SOC] * innovation_v)
-        self.v1_v = self.v1_v + gain[V1] * innovation_v
-        self.v2_v = self.v2_v + gain[V2] * innovation_v
-        self.hysteresis = clamp(self.hysteresis + gain[HYS] * innovation_v, -1.0, 1.0)
-        self.leak_a = clamp(self.leak_a + gain[LEAK] * innovation_v, -self._current_max_a, self._current_max_a)
+        self._add_soc(gain[_SOC] * innovation_v)
+        self.v1_v = self.v1_v + gain[_V1] * innovation_v
+        self.v2_v = self.v2_v + gain[_V2] * innovation_v
+        self.hysteresis = clamp(self.hysteresis + gain[_HYS] * innovation_v, -1.0, 1.0)
+        self.leak_a = clamp(self.leak_a + gain[_LEAK] * innovation_v, -self._current_max_a, self._current_max_a)
 
     def _covariance_update(self, drop_v, ohm_var, seen, spread):
         """Joseph form, (1 - K H) P (1 - K H)' + K R K', which keeps the covariance positive for any gain.
@@ -322,7 +327,7 @@ class Ekf(BelievedCell):
 
     @property
     def soc_sigma(self):
-        return self._covariance[SOC][SOC] ** 0.5
+        return self._covariance[_SOC][_SOC] ** 0.5
 
     @property
     def hysteresis_v(self):
@@ -330,7 +335,7 @@ class Ekf(BelievedCell):
 
     @property
     def leak_sigma_a(self):
-        return self._covariance[LEAK][LEAK] ** 0.5
+        return self._covariance[_LEAK][_LEAK] ** 0.5
 
     @property
     def innovation_sigma_v(self):

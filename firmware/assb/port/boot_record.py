@@ -10,8 +10,6 @@ import machine
 BOOTS, CRASHES, UPDATE = "/boots", "/crashes", "/update"
 
 
-
-
 class BootRecord:
     """Counts this boot when it is made. `boot_count`, `reset_cause` (index into schema.RESET_CAUSES)."""
 

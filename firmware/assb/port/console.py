@@ -3,9 +3,11 @@
 import select
 import sys
 
+from assb.const import const
+
 from ..protocol.commands import LINE_MAX
 
-BYTES_PER_POLL = 32  # of input, so that a flood takes no more than its share of a slice
+_BYTES_PER_POLL = const(32)  # of input, so that a flood takes no more than its share of a slice
 
 
 class Console:
@@ -38,7 +40,7 @@ class Console:
 
     def read_line(self):
         """The next whole line as text, or None. Lines that are too long or not ASCII are dropped and counted."""
-        for _ in range(BYTES_PER_POLL):
+        for _ in range(_BYTES_PER_POLL):
             if not self._in_poll.poll(0):
                 return None
             if not self._in.readinto(self._byte, 1):

@@ -2,7 +2,9 @@
 
 import machine
 
-KEEP_ALIVE_PERIOD_MS = 500
+from assb.const import const
+
+_KEEP_ALIVE_PERIOD_MS = const(500)
 
 
 class Watchdog:
@@ -18,7 +20,7 @@ class Watchdog:
         """Hand the feeding to a timer: only with the outputs off, for the REPL and for maintenance."""
         if self._wdt and hasattr(machine, "Timer"):
             self._timer = machine.Timer(-1)
-            self._timer.init(period=KEEP_ALIVE_PERIOD_MS, mode=machine.Timer.PERIODIC, callback=self._feed_from_timer)
+            self._timer.init(period=_KEEP_ALIVE_PERIOD_MS, mode=machine.Timer.PERIODIC, callback=self._feed_from_timer)
 
     def _feed_from_timer(self, _timer):
         self._wdt.feed()

@@ -39,7 +39,12 @@ def _devices_bytes(config):
     data = b""
     for kind, instance, bus, address, pins, arguments in config.devices:
         data += struct.pack(
-            image.DEVICE_FORMAT, image.DEVICE_KINDS.index(kind), instance, bus, address, *(tuple(pins) + tuple(arguments))
+            image.DEVICE_FORMAT,
+            image.DEVICE_KINDS.index(kind),
+            instance,
+            bus,
+            address,
+            *(tuple(pins) + tuple(arguments)),
         )
     return data
 

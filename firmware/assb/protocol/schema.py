@@ -6,6 +6,16 @@ from assb.protocol.tables import *  # noqa: F403 - one name space for the host: 
 SCOPE_PACK, SCOPE_CELL, SCOPE_FIXED = "pack", "cell", "fixed"
 KIND_HIGH, KIND_LOW, KIND_STALE = "high", "low", "stale"
 TICKS_PERIOD_MS = 1 << 30
+CELLS_MAX = 16
+FLAG_INJECTED = 1  # sensor values came over the link, not from drivers
+
+# Ids of messages and events by name. Firmware modules write `_EV_TRIP = const(5)` for the few that they use, which keeps
+# the names off the board; a test holds them equal to these.
+HELLO, SCHEMA, PACK, CELL, EVIDENCE, HEALTH, CYCLER, EVENT = 1, 2, 3, 4, 5, 6, 7, 8
+(
+    EV_BOOT, EV_STATE, EV_WARN, EV_DERATE, EV_TRIP, EV_CLEAR, EV_STAGE, EV_DIP, EV_ARMED, EV_LEASE, EV_STOPPED,
+    EV_FAULTS_CLEARED, EV_CONTACTOR_COMMAND, EV_CONTACTOR, EV_PARAMETER, EV_MARK, EV_SELF_TEST, EV_BUS, EV_ALERT,
+) = range(1, 20)  # fmt: skip
 
 
 def _blank(word):
@@ -42,7 +52,8 @@ LIMIT_ROWS = tuple(tuple(row[:8]) for row in tables.rows(tables.LIMIT_ROWS))
 ROWS_WHILE_CONNECTED = tuple(row[1] for row in tables.rows(tables.LIMIT_ROWS) if row[8] == "connected")
 # (name, 1 = the line must carry its CRC, keys it takes)
 COMMANDS = tuple(
-    (name, crc, tuple(_blank(keys).split(",")) if _blank(keys) else ()) for name, crc, keys in tables.rows(tables.COMMANDS)
+    (name, crc, tuple(_blank(keys).split(",")) if _blank(keys) else ())
+    for name, crc, keys in tables.rows(tables.COMMANDS)
 )
 
 

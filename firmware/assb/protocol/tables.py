@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from typing import Any
 
 PROTOCOL_VERSION = 1
-CELLS_MAX = 16
 INT30_MAX = (1 << 30) - 1
 INT30_MIN = -(1 << 30)
 
@@ -97,8 +96,6 @@ MESSAGES = """\
 7 CYCLER pack cycler_period_ms charge_enabled,discharge_enabled,charge_limit_ma,discharge_limit_ma
 8 EVENT fixed - event:B,number:H,a:i,b:i
 """
-HELLO, SCHEMA, PACK, CELL, EVIDENCE, HEALTH, CYCLER, EVENT = 1, 2, 3, 4, 5, 6, 7, 8
-FLAG_INJECTED = 1  # sensor values came over the link, not from drivers
 
 # id name meaning-of-a meaning-of-b
 EVENTS = """\
@@ -122,10 +119,6 @@ EVENTS = """\
 18 bus_error device -
 19 alert_tripped device flags
 """
-(
-    EV_BOOT, EV_STATE, EV_WARN, EV_DERATE, EV_TRIP, EV_CLEAR, EV_STAGE, EV_DIP, EV_ARMED, EV_LEASE, EV_STOPPED,
-    EV_FAULTS_CLEARED, EV_CONTACTOR_COMMAND, EV_CONTACTOR, EV_PARAMETER, EV_MARK, EV_SELF_TEST, EV_BUS, EV_ALERT,
-) = range(1, 20)  # fmt: skip
 
 # id name settable(1: while running, 0: config image only) lowest highest default
 PARAMETERS = """\
@@ -227,10 +220,12 @@ reset 1 -
 
 
 def rows(table):
-    """The rows of one table as lists of words, numbers as int."""
-    for line in table.split("\n"):
-        if line:
-            yield [_number(word) for word in line.split(" ")]
+    """The rows of one table as lists of words, numbers as int; a line at a time, so that a search leaves little garbage."""
+    at = 0
+    while at < len(table):
+        end = table.find("\n", at)
+        yield [_number(word) for word in table[at:end].split(" ")]
+        at = end + 1
 
 
 def _number(word) -> "Any":
