@@ -1,7 +1,7 @@
-"""The directory that a VM imports its `machine` and `time` from: board_path with the constants of wire.py folded in.
+"""The directory that a VM imports `machine` and `time` from: board_path as bytecode, with the numbers of wire.py in it.
 
-On a board these modules are in ROM; here they live in the VM's heap, and names that are looked up there would take
-room from the firmware and time from each tick.
+On a board these modules are in ROM; here they live in the heap of the VM. Names to look up and a compiler's leavings
+would take room from the firmware, and time from each tick.
 """
 
 import re
@@ -9,10 +9,13 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
+from assb_host.flash.firmware_files import compiled
+
 from assb_hil.dut.board_path import wire
 
 SOURCE = Path(__file__).parent / "board_path"
-MODULES = ("machine", "time", "_lockstep", "_flash", "_boot", "_files", "vboot", "image_copy")
+SCRIPTS = ("vboot", "image_copy")  # named on the VM's command line, so they stay text
+MODULES = ("machine", "time", "_lockstep", "_flash", "_boot", "_files")
 _NAME = re.compile(r"\bwire\.([A-Z][A-Z0-9_]*)")
 
 
@@ -25,8 +28,15 @@ def fold(source: str) -> str:
 @cache
 def _directory() -> tempfile.TemporaryDirectory:
     directory = tempfile.TemporaryDirectory(prefix="assb-vm-")
-    for name in MODULES:
-        Path(directory.name, f"{name}.py").write_text(fold((SOURCE / f"{name}.py").read_text()))
+    with tempfile.TemporaryDirectory(prefix="assb-vm-source-") as sources:
+        for name in (*SCRIPTS, *MODULES):
+            source = Path(sources, f"{name}.py")
+            source.write_text(fold((SOURCE / f"{name}.py").read_text()))
+            target = Path(directory.name, source.name)
+            if name in SCRIPTS:
+                target.write_bytes(source.read_bytes())
+            else:
+                target.with_suffix(".mpy").write_bytes(compiled(source, source.name, Path(sources)))
     return directory
 
 
