@@ -12,7 +12,15 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
 EVENTS_SHOWN = 7
-QUIET_EVENTS = ("sent_lease", "dip_seen", "enable_switched", "coil_switched", "contactor_commanded", "contactor_moved")
+QUIET_EVENTS = (
+    "sent_lease",
+    "dip_seen",
+    "alert_tripped",
+    "enable_switched",
+    "coil_switched",
+    "contactor_commanded",
+    "contactor_moved",
+)
 PLAIN_EVERY_S = 20.0
 STAGE_STYLES = ("green", "yellow", "dark_orange", "bold red")
 

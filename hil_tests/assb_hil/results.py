@@ -39,9 +39,27 @@ def recording_of(result: Result, scenario: Scenario) -> Recording:
         },
         state_names=schema.STATES,
         stage_names=schema.STAGES,
-        events=[_event(event) for event in result.events if event["name"] not in ROUTINE],
+        events=[_event(event) for event in collapsed(result.events) if event["name"] not in ROUTINE],
         checks=[Check(c.name, c.passed, c.value, c.limit, c.unit) for c in result.checks],
     )
+
+
+def collapsed(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """An event that its source repeats unchanged, nothing else having happened there, is shown once with its count."""
+    shown: list[dict[str, Any]] = []
+    newest: dict[str, dict[str, Any]] = {}
+    for event in events:
+        before = newest.get(event["source"])
+        if before is not None and fields_of(before) == fields_of(event):
+            before["times"] = before.get("times", 1) + 1
+            continue
+        newest[event["source"]] = dict(event)
+        shown.append(newest[event["source"]])
+    return shown
+
+
+def fields_of(event: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in event.items() if key not in ("t_s", "times")}
 
 
 def _event(event: dict[str, Any]) -> Event:

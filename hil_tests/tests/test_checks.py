@@ -10,6 +10,7 @@ from assb_hil.checks import (
     SocErrorCheck,
 )
 from assb_hil.recorder import TRUTH, Recorder
+from assb_hil.results import collapsed
 
 
 class Facts:
@@ -94,3 +95,11 @@ def test_the_hash_covers_truth_events_and_console():
         recorder.console(0.3, b"hello\r\n" if change == 3 else b"hullo\r\n")
         hashes.add(recorder.sha256)
     assert len(hashes) == 4
+
+
+def test_what_a_source_repeats_unchanged_is_shown_once_with_its_count():
+    events = [{"t_s": t_s, "source": "board", "name": "alert_tripped", "flags": 8} for t_s in (1.0, 1.1, 1.2)]
+    events.insert(2, {"t_s": 1.15, "source": "rig", "name": "contact_moved", "closed": 0})
+    events.append({"t_s": 1.3, "source": "board", "name": "alert_tripped", "flags": 16})
+    assert [(event["t_s"], event.get("times")) for event in collapsed(events)] == [(1.0, 3), (1.15, None), (1.3, None)]
+    assert "times" not in events[0]
