@@ -27,7 +27,7 @@ STATE = {name: number for number, name in enumerate(schema.STATES)}
 def link(dut):
     """A link in virtual time to the firmware on the reference bench."""
     link = Link(DutConsole(dut))
-    link.hello(10.0)
+    link.wait_for(lambda item: isinstance(item, Frame) and item.type == schema.HELLO, 10.0, "HELLO of the boot")
     return link
 
 
@@ -81,10 +81,11 @@ def test_a_damaged_command_is_refused_as_damaged(link):
             link.console.write(data.replace(b"4321", b"4322"))
 
     with pytest.raises(RefusedError, match="bad_crc"):
-        Link(DamagedConsole()).request("set", name="dip_floor_uv", value=4321)
+        Link(DamagedConsole()).request("set", name="dip_floor_uv", value=4321, reply_deadline_s=0.4)
     assert link.request("get", name="dip_floor_uv")["value"] not in ("4321", "4322")
 
 
+@pytest.mark.bench(events=("lease_lapsed",))
 def test_a_lease_that_is_kept_keeps_the_board_armed_and_lapses_without(link):
     link.wait_for(state_is("SAFE"), 10.0, "SAFE")
     link.request("arm", lease_ms=int(1000 * LEASE_S))

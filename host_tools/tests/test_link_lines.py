@@ -117,6 +117,15 @@ def test_a_reply_to_another_line_is_not_taken(link, board_end):
     thread.join()
 
 
+def test_a_late_reply_of_an_earlier_process_with_the_same_id_is_not_taken(link, board_end):
+    thread = board_end.answer(
+        lambda name, pairs: reply_line("ok", "hello", ("id", pairs["id"])) + accepted(name, pairs)
+    )
+    assert link.request("stop") == {}
+    thread.join()
+    assert link.poll()[0].text.startswith("!ok hello")
+
+
 def test_a_damaged_reply_is_counted_and_not_believed(link, board_end):
     thread = board_end.answer(lambda name, pairs: accepted(name, pairs).replace(b"!ok", b"!oc"))
     with pytest.raises(LinkError, match="no reply"):

@@ -62,7 +62,7 @@ class Link:
                 while self._inbox:
                     item = self._inbox.popleft()
                     reply = self._reply(item)
-                    if reply and reply[2].get("id") == line_id:
+                    if reply and reply[1] == command and reply[2].get("id") == line_id:
                         return _answered(command, reply)
                     if reply and not reply[0] and "id" not in reply[2]:
                         unread = reply
