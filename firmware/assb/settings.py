@@ -20,12 +20,10 @@ class Settings:
 
     def refusal(self, name, value):
         """Why this value may not be set now, as one word for the reply; empty when it may."""
-        for row in tables.rows(tables.PARAMETERS):
-            if row[1] == name:
-                break
-        else:
+        try:
+            _, _, settable, lowest, highest, _ = tables.row(tables.PARAMETERS, name)
+        except KeyError:
             return "unknown_parameter"
-        _, _, settable, lowest, highest, _ = row
         if not settable:
             return "config_image_only"
         if not lowest <= value <= highest:
@@ -36,8 +34,5 @@ class Settings:
 
     def set(self, name, value):
         """Take a value that `refusal` let pass; returns the parameter's id."""
-        for at, row in enumerate(tables.rows(tables.PARAMETERS)):
-            if row[1] == name:
-                self._value[at] = value
-                return row[0]
-        raise KeyError(name)
+        self._value[tables.position(tables.PARAMETERS, name)] = value
+        return tables.row(tables.PARAMETERS, name)[0]

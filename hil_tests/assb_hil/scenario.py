@@ -66,7 +66,7 @@ class Scenario:
     host: Host = field(default_factory=Host)
     expected_trips: tuple[str, ...] = ()
     expected_events: tuple[str, ...] = ()
-    heap_low_min_b: int = 4_000
+    heap_low_min_b: int = 8_000
     loads: tuple[Load, ...] = ()
     commands: tuple[Command, ...] = ()
     faults: tuple[Fault, ...] = ()
@@ -86,7 +86,7 @@ class Head(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     host: Host = msgspec.field(default_factory=Host)
     expected_trips: tuple[str, ...] = ()
     expected_events: tuple[str, ...] = ()
-    heap_low_min_b: Annotated[int, Meta(ge=0)] = 4_000
+    heap_low_min_b: Annotated[int, Meta(ge=0)] = 8_000
     command: tuple[Command, ...] = ()
 
 

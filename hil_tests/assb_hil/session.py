@@ -236,7 +236,8 @@ def open_session(
             flash = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="assb-hil-"))) / "flash.bin"
             write_image(flash, compiled_firmware() | {CONFIG_PATH: image})
         cost = CostModel.from_table(msgspec.structs.asdict(pack.board.cost))
-        board: Any = stack.enter_context(VirtualBoard(rig, flash=flash, cost=cost, seed=seed))
+        heap_bytes = pack.board.memory.heap_bytes
+        board: Any = stack.enter_context(VirtualBoard(rig, flash=flash, cost=cost, seed=seed, heap_bytes=heap_bytes))
         demand_features(scenario, board)
         yield Session(scenario, seed, pack, rig, board)
 

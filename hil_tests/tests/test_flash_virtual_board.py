@@ -115,9 +115,7 @@ def test_firmware_alone_keeps_the_configuration(flashed, plan):
     assert on_board(flashed, (CONFIG_PATH,)) == {CONFIG_PATH: sha256(plan.files[CONFIG_PATH])}
 
 
-@pytest.mark.parametrize(
-    ("step", "share"), [("compare", 0), ("write", 0.4), ("commit", 0), ("verify", 0)]
-)
+@pytest.mark.parametrize(("step", "share"), [("compare", 0), ("write", 0.4), ("commit", 0), ("verify", 0)])
 def test_a_board_that_lost_power_in_a_flash_is_mended_by_a_second_one(board, plan, step, share, soon_given_up):
     with pytest.raises((LinkError, PortError, NotRunningError)):
         flasher.flash(board.console_port, plan, at(step, share, board.power_off))

@@ -238,10 +238,21 @@ def positions(table, column=1):
 
 
 def position(table, name):
-    """Position of the row of that name; raises KeyError."""
-    for at, row in enumerate(rows(table)):
-        if row[1] == name:
-            return at
+    """Position of the row whose second word is `name`; raises KeyError. Searches the text: makes next to no garbage."""
+    at = table.find(" " + name + " ")
+    while at >= 0:
+        if " " not in table[table.rfind("\n", 0, at) + 1 : at]:
+            return table.count("\n", 0, at)
+        at = table.find(" " + name + " ", at + 1)
+    raise KeyError(name)
+
+
+def row(table, name):
+    """The row whose second word is `name`; raises KeyError."""
+    wanted = position(table, name)
+    for at, found in enumerate(rows(table)):
+        if at == wanted:
+            return found
     raise KeyError(name)
 
 
@@ -259,11 +270,10 @@ def schema_id():
 
 def signal_code(name):
     """Wire code of a signal; raises KeyError."""
-    for table in (PACK_SIGNALS, CELL_SIGNALS):
-        for row in rows(table):
-            if row[1] == name:
-                return row[2]
-    raise KeyError(name)
+    try:
+        return row(PACK_SIGNALS, name)[2]
+    except KeyError:
+        return row(CELL_SIGNALS, name)[2]
 
 
 def message_text(row):

@@ -21,7 +21,7 @@ from assb_hil.dut.lockstep import Lockstep
 from assb_hil.dut.process import VmProcess
 from assb_hil.dut.same_cpu import SameCpu
 
-PICO_HEAP = "192K"
+PICO_HEAP_BYTES = 192 * 1024
 QUIET_MS = 1  # no word from the VM for so long: look whether it waits for its console
 HANG_S = 20.0  # computing without a wait for so long, it counts as hung
 SLICE_US = 50_000  # background: how much virtual time passes between looks at the clock
@@ -46,13 +46,13 @@ class VirtualBoard:
         cost: CostModel | None = None,
         seed: int = 0,
         micropython: str | Path | None = None,
-        heap: str = PICO_HEAP,
+        heap_bytes: int = PICO_HEAP_BYTES,
         flash_blocks: int = PICO_BLOCKS,
     ):
         self.name = name
         self.world = world
         self.seed = seed
-        self.heap = heap
+        self.heap_bytes = heap_bytes
         self.micropython = find_micropython(micropython)
         self._scratch = None if flash else tempfile.TemporaryDirectory(prefix="assb-board-")
         self.flash = Path(flash) if flash else Path(self._scratch.name) / "flash.bin"
@@ -225,7 +225,7 @@ class VirtualBoard:
         self._starts += 1
         self.lockstep.begin(RESET_CAUSES[kind], not raw, self.seed * 1_000_003 + self._starts * 7919)
         self.world.on_reset()
-        vm = self._vm = VmProcess(self.micropython, self.heap, self._flash_fd)
+        vm = self._vm = VmProcess(self.micropython, self.heap_bytes, self._flash_fd)
         self._poll.register(vm.console, select.POLLIN)
         self._poll.register(vm.port, select.POLLIN)
         self._same_cpu.follow(vm.pid)
