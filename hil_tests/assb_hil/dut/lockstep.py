@@ -12,7 +12,8 @@ from assb_hil.dut.board_path import wire
 from assb_hil.dut.cost import CostModel
 
 # A prediction that was not used for so many requests is no longer made
-FORGET_AFTER = 40
+FORGET_AFTER = 100
+GAP_SLACK = 6
 FAR_US = 1 << 60
 KIND_MASK = 15
 
@@ -73,6 +74,7 @@ class Lockstep:
         self._interrupt = 0
         self._keys: list[tuple[int, int, int, bytes, int]] = []
         self._last_used: list[int] = []
+        self._gap: list[int] = []  # requests between the last two uses
         self._reply[:] = array("q", bytes(8 * wire.REPLY_WORDS))
         self._acks = None
 
@@ -107,6 +109,7 @@ class Lockstep:
         k = 0
         while used:
             if used & 1:
+                self._gap[k] = serial - last_used[k]
                 last_used[k] = serial
                 self.predicted += 1
             used >>= 1
@@ -209,7 +212,9 @@ class Lockstep:
         else:
             k = len(self._keys)
             self._keys.append(key)
-            self._last_used.append(0)
+            self._last_used.append(self.requests)
+            self._gap.append(0)
+        self._gap[k] = self.requests - self._last_used[k]
         self._last_used[k] = self.requests
         return k
 
@@ -225,9 +230,11 @@ class Lockstep:
     def _set_predictions(self) -> None:
         reply = self._reply
         i = wire.REPLY_SLOTS
-        oldest = self.requests - FORGET_AFTER
         for k, key in enumerate(self._keys):
-            seen = None if self.interactive or self._last_used[k] < oldest else self._peek(key)
+            since = self.requests - self._last_used[k]
+            # What is read now and then is predicted when its turn comes again; missing it costs one round trip
+            due = since < GAP_SLACK or self._gap[k] - GAP_SLACK < since < FORGET_AFTER
+            seen = self._peek(key) if due and not self.interactive else None
             if seen is None:
                 reply[i] = 0
             else:

@@ -29,9 +29,10 @@ class VmProcess:
         self.console.setblocking(False)
         environment = {name: value for name, value in os.environ.items() if name not in STRIPPED}
         script = vm_path() / "vboot.py"
+        heap = f"heapsize={heap_bytes + SHIM_BYTES}"
         with console_end, port_end:
             self._process = subprocess.Popen(
-                [micropython, "-X", f"heapsize={heap_bytes + SHIM_BYTES}", "-i", script, str(port_end.fileno()), str(flash_fd)],
+                [micropython, "-X", heap, "-i", script, str(port_end.fileno()), str(flash_fd)],
                 stdin=console_end.fileno(), stdout=console_end.fileno(),
                 stderr=console_end.fileno(),
                 pass_fds=(port_end.fileno(), flash_fd), env=environment, cwd="/", start_new_session=True,

@@ -29,7 +29,7 @@ _FLASH_ERASE_US = const(12)
 _FLASH_PAGE_US = const(13)
 _COSTS = const(14)
 
-_AHEAD_US = const(5000)
+_AHEAD_US = const(20_000)
 _EIO = const(5)
 
 # "l" is a word here as well, and unlike "q" reading one makes no long integer
