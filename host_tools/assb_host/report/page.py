@@ -116,7 +116,8 @@ def _events(events: list[Event]) -> str:
     if not events:
         return ""
     rows = "".join(
-        f'<tr class="{escape(event.source)}"><td class="number">{event.t_s:.3f}</td><td>{escape(event.source)}</td>'
+        f'<tr class="{escape(event.source)} {escape(event.name)}"><td class="number">{event.t_s:.3f}</td>'
+        f"<td>{escape(event.source)}</td>"
         f"<td>{escape(event.name.replace('_', ' '))}</td><td>{escape(event.text)}</td></tr>"
         for event in events
     )

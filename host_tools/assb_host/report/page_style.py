@@ -24,7 +24,8 @@ table{width:100%;border-collapse:collapse;font-size:13.5px}
 th,td{padding:4px 10px;border-bottom:1px solid var(--line);text-align:left;vertical-align:top}
 th{color:var(--soft);font-weight:600}.number{text-align:right;font-variant-numeric:tabular-nums}
 .mark{width:64px;font-weight:600}.ok .mark{color:var(--good)}.bad .mark{color:var(--bad)}.bad td{background:#fbeeed}
-.events .rig td{color:var(--bad)}.events .host td{color:var(--soft)}
+.events .rig td{color:#1d4e89}.events .fault_applied td{color:var(--bad)}.events td:nth-child(3),th{white-space:nowrap}
+.events .host td{color:var(--soft)}
 .meta th{width:220px}code{font:12.5px/1.4 ui-monospace,Menlo,Consolas,monospace;overflow-wrap:anywhere}
 @media print{body{background:#fff;font-size:12px}main{max-width:none;padding:0}h2{break-after:avoid}
 tr{break-inside:avoid}
