@@ -103,7 +103,7 @@ class Cell:
         """Back to rest; raises ValueError for a SOC outside 0..1, a temperature or pressure out of range."""
         demand_ok(lib.assb_cell_reset(self._params, self._state, soc, temperature_degc, pressure_mpa), "cell reset")
 
-    def step(  # noqa: PLR0917 - one number per input of the rig
+    def step(
         self,
         current_a: float,
         dt_s: float,
@@ -125,7 +125,7 @@ class Cell:
         given.short_s = short_s
         return lib.assb_cell_step(self._params, self._state, given, dt_s)
 
-    def run(  # noqa: PLR0917 - one column per input, in the order of `step`
+    def run(
         self,
         current_a: Iterable[float],
         dt_s: float,

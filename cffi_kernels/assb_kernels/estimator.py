@@ -70,7 +70,7 @@ class Estimator:
         self._fill(0.0, current_a, temperature_degc, pressure_mpa, dt_s)
         return getattr(lib, self._prefix + "predict")(self._params, self._state, self._sample)
 
-    def run(  # noqa: PLR0917 - one column per input, in the order of `step`
+    def run(
         self,
         voltage_v: Iterable[float],
         current_a: float | Iterable[float],

@@ -1,4 +1,4 @@
-"""The firmware: the only module that knows everyone. `App.step(now_ms)` is the whole program, called by every main loop.
+"""The firmware: the only module that knows everyone. `App.step(now_ms)` is the whole program; every main loop calls it.
 
 fast tick   sample, limit rows, supervisor, outputs                     integers only, allocates nothing
 slow tick   temperature, estimator and detection of each cell, pressure, telemetry, garbage collection;
@@ -69,7 +69,7 @@ _HEALTHY_MS = const(30000)  # after this long without a crash, earlier crashes a
 
 
 class App:
-    """One pack. `config` is None when there is no valid image: then it answers `hello` in LOCKOUT and drives nothing."""
+    """One pack. `config` is None when there is no valid image: then it answers in LOCKOUT and drives nothing."""
 
     def __init__(self, board, config, config_status, clock, console, watchdog, record):
         now_ms = clock.now_ms()

@@ -1,5 +1,7 @@
-"""The drivers of one configuration, behind the few calls that the app makes. A device that fails is counted, never fatal:
-its channel stays invalid, the self-test does not pass, and the board still answers.
+"""The drivers of one configuration, behind the few calls that the app makes.
+
+A device that fails is counted, never fatal: its channel stays invalid, the self-test does not pass, and the board still
+answers.
 """
 
 import machine

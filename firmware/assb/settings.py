@@ -1,4 +1,4 @@
-"""The parameters in force: the config image's values, some of which may be set while running (within the schema's range)."""
+"""The parameters in force: the config image's values, some of which may be set while running."""
 
 from array import array
 

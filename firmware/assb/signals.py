@@ -1,4 +1,4 @@
-"""The blackboard: one preallocated integer, its time and its validity per signal of the schema. Nothing here allocates."""
+"""The blackboard: per signal of the schema one preallocated integer, its time, its validity. Allocates nothing."""
 
 from array import array
 

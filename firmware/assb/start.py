@@ -1,5 +1,5 @@
-"""From power-on to the main loop, in an order that keeps the heap low: the configuration is read, and its reader let go,
-before the application is loaded.
+"""From power-on to the main loop, in an order that keeps the heap low: the configuration is read, and its reader let
+go, before the application is loaded.
 """
 
 import sys
@@ -8,7 +8,7 @@ from .port.heap import collect
 
 
 def read_config(path="/config.bin"):
-    """(Config, 0), or (None, status): -1 no file, -2 an image that this firmware does not understand (why is printed)."""
+    """(Config, 0), or (None, status): -1 no file, -2 an image that this firmware can't use (why is printed)."""
     from .protocol import image
 
     try:

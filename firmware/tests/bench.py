@@ -207,7 +207,7 @@ class BenchRecord:
 
 
 class Bench:
-    """An App on the bench. `run(ms)` moves time tick by tick; `send(name, key=value)` is a command line with its CRC."""
+    """An App on the bench. `run(ms)` moves time tick by tick; `send(name, key=value)` is a command with its CRC."""
 
     def __init__(self, cell_count=1, now_ms=0, **parameters):
         from assb.app import App

@@ -30,7 +30,7 @@ DEVICES = [
 
 
 def put_firmware(folder):
-    """As a board gets it, in .mpy. The heap below is larger than a board's: script and stand-in are compiled into it."""
+    """As a board gets it, in .mpy. The heap below is larger than a board's: script and stand-in are in it."""
     for path, data in firmware_files().items():
         if path.endswith(".mpy"):
             file = folder / path.split("/", 2)[2]

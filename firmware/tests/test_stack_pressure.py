@@ -16,7 +16,7 @@ def regulator(**changes):
 
 
 class Press:
-    """Regulator with a lag, cylinder with stiction, a stack that swells: enough to close the loop, not the product's plant."""
+    """Regulator with a lag, cylinder with stiction, a stack that swells: enough to close the loop."""
 
     def __init__(self, pressure_kpa=0.0, lag_s=1.0, stiction_kpa=20.0, limit_kpa=8000):
         self.drive_kpa = self.pressure_kpa = pressure_kpa

@@ -1,4 +1,4 @@
-"""Supervisor rows: reachability, priority, outputs, timeouts. The rows are data, so the laws are checked on all of them."""
+"""Supervisor rows: reachability, priority, outputs, timeouts. The rows are data: the laws are checked on all."""
 
 import itertools
 

@@ -167,7 +167,7 @@ def test_die_temperature_is_read_with_the_diagnosis():
     polarity=st.sampled_from([-1, 1]),
 )
 @settings(deadline=None, max_examples=50)
-def test_alert_limits_are_programmed_on_the_side_that_trips_earlier(  # noqa: PLR0917
+def test_alert_limits_are_programmed_on_the_side_that_trips_earlier(
     undervoltage_uv, overvoltage_uv, charge_ua, discharge_ua, cdegc, polarity
 ):
     _, _, driver = monitor(polarity=polarity)

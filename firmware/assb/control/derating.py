@@ -1,4 +1,4 @@
-"""Current limits for the cycler, in mA: what the configuration allows, less what limit rows take away. Allocates nothing."""
+"""Current limits for the cycler, in mA: what is configured, less what limit rows take away. Allocates nothing."""
 
 
 class Derating:

@@ -5,8 +5,8 @@ clears a row: the level that stood stays, and the stale row of that channel trip
 
 Each level is entered after the row's debounce above it, and left below it by the row's hysteresis (trip - reset):
   warn, derate  leave by themselves, after the same debounce
-  trip          latches; leaves by its recovery: auto (within the reset level for recovery_ms), manual (`clear` within the
-                reset level) or reset (not before a restart). After `trips_to_lockout` trips it never leaves.
+  trip          latches; leaves by its recovery: auto (within the reset level for recovery_ms), manual (`clear` within
+                the reset level) or reset (not before a restart). After `trips_to_lockout` trips it never leaves.
 """
 
 from array import array
@@ -37,7 +37,7 @@ _ENTERED = (_EV_CLEAR, _EV_WARN, _EV_DERATE, _EV_TRIP)
 
 
 class Protection:
-    """All limit rows of one configuration. `limits` are the rows of the config image, in the order of tables.LIMIT_ROWS.
+    """All limit rows of one configuration. `limits` are the config image's rows, in the order of tables.LIMIT_ROWS.
 
     A watch is one row on one signal; its columns are arrays, which on a board weigh a fifth of one object per watch.
     Levels are kept with the sign turned for rows that trip low, so that higher is always worse.
@@ -100,7 +100,7 @@ class Protection:
         self.within_reset[at] = 1
 
     def evaluate(self, now_ms, connected=1):
-        """Every row once, into warn_bits, derate_bits, trip_bits and blocked. `connected`: contactor commanded closed."""
+        """Every row once, into warn_bits, derate_bits, trip_bits and blocked. `connected`: contactor told to close."""
         warn = derate = trip = blocked = 0
         for at in range(self.count):
             if connected or not self.connected_only[at]:
@@ -196,7 +196,7 @@ class Protection:
         return self.trips_to_lockout[at] != 0 and self.trip_count[at] >= self.trips_to_lockout[at]
 
     def clear(self):
-        """The user's deliberate clear: manual rows whose value is back within the reset level. Returns the bits left."""
+        """The user's deliberate clear: manual rows that are back within their reset level. Returns the bits left."""
         left = 0
         for at in range(self.count):
             if self.level[at] != TRIPPED:
@@ -209,8 +209,9 @@ class Protection:
 
 
 _COLUMNS = (
-    "row_at", "index", "sign", "stale", "connected_only", "warn", "derate", "trip", "hysteresis", "debounce_ms", "recovery",
-    "recovery_ms", "trips_to_lockout", "mask", "level", "trip_count", "timing", "next_level", "since_ms", "within_reset",
+    "row_at", "index", "sign", "stale", "connected_only", "warn", "derate", "trip", "hysteresis", "debounce_ms",
+    "recovery", "recovery_ms", "trips_to_lockout", "mask", "level", "trip_count", "timing", "next_level", "since_ms",
+    "within_reset",
 )  # fmt: skip
 
 

@@ -66,7 +66,7 @@ class StackPressure:
         return self.command_kpa
 
     def rest(self, applied_kpa, dt_ms, faulted):
-        """Not regulating: hold the actuator, or after a fault bleed to the window's lower edge where the rig says so."""
+        """Not regulating: hold the actuator, or after a fault bleed to the window's lower edge if the rig says so."""
         self.command_kpa = applied_kpa
         if faulted and self._safe_state == BLEED and applied_kpa > self.min_kpa:
             self.command_kpa = int(_towards(applied_kpa, self.min_kpa, self._rate_kpa_s * dt_ms / 1000))

@@ -1,6 +1,6 @@
-"""Supervisor: states, rows {from, needs, blocked by, to} and one interpreter. Evaluated on every fast tick, allocates nothing.
+"""Supervisor: states, rows {from, needs, blocked by, to} and one interpreter. On every fast tick; allocates nothing.
 
-The first row that matches wins, so the order of the rows is their priority: lock, open, maintenance, stop, then progress.
+The first row that matches wins, so the order of the rows is their priority: lock, open, maintenance, stop, progress.
 What a state allows the outputs is one table; limit rows can only take away from it.
 """
 

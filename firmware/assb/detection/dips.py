@@ -1,8 +1,8 @@
 """Evidence 1, electrical: short voltage dips while charging, from filaments that touch and burn out.
 
-A dip is a run of samples in which the innovation lies below -3 sigma of its learned noise. It counts once, as soon as its
-mean over its own length is worth `sigmas` of the noise of that mean (matched filter for a dip of unknown length), and is
-deeper than the floor. Confounders: a current step or an actuator move masks the evidence for a while.
+A dip is a run of samples in which the innovation lies below -3 sigma of its learned noise. It counts once, as soon as
+its mean over its own length is worth `sigmas` of the noise of that mean (matched filter for a dip of unknown length),
+and is deeper than the floor. Confounders: a current step or an actuator move masks the evidence for a while.
 Soft shorts come and go by the thousand (Counihan et al., Joule 2024, doi:10.1016/j.joule.2023.11.007).
 """
 

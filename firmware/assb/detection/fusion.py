@@ -2,9 +2,9 @@
 
     suspect     one evidence is active
     soft short  two kinds (electrical and charge) are active, or the charge evidence alone persists for `leak_alone_ms`
-    hard short  the voltage lies `hard_short_drop_uv` below the model for two samples running: no confirmation is awaited
+    hard short  the voltage lies `hard_short_drop_uv` below the model for two samples running; nothing confirms it
 
-A stage rises at once and falls only after every evidence was silent for FALL_MS. What a stage does is the limit rows' affair.
+A stage rises at once and falls only after all evidence was silent for FALL_MS. What it does is the limit rows' affair.
 Confidence is the logistic of a log-likelihood ratio: the sum of the evidences' scores above threshold, each bounded.
 """
 

@@ -105,7 +105,7 @@ class Ekf(BelievedCell):
         self.reset(0.5, 1.0)
 
     def reset(self, soc, soc_sigma):
-        """At rest, without leak, hysteresis unknown. Returns _BAD_SOC for a _SOC outside 0..1 or sigma not in (0, 1]."""
+        """At rest, without leak, hysteresis unknown. Returns _BAD_SOC for a SOC outside 0..1 or sigma not in (0, 1]."""
         if not (0 <= soc <= 1 and 0 < soc_sigma <= 1):
             return _BAD_SOC
         self.soc = soc

@@ -7,7 +7,7 @@ _MASK = (1 << 30) - 1
 
 
 class Clock:
-    """`cost(kind)` says that a piece of code of that kind has just run: a board needs no telling, a virtual one does."""
+    """`cost(kind)` says that a piece of code of that kind has just run: a virtual board needs to be told."""
 
     def __init__(self):
         self.now_ms = time.ticks_ms

@@ -1,4 +1,4 @@
-"""The hardware watchdog. Once started it can't be stopped on an RP2040, so at the REPL a timer feeds it (outputs are off)."""
+"""The hardware watchdog. A started one can't be stopped on an RP2040, so at the REPL, outputs off, a timer feeds it."""
 
 import machine
 

@@ -8,7 +8,8 @@
       4 devices     DEVICE_FORMAT                what is wired to the board, see DEVICE_KINDS
       5 estimator   f32 …                        the flat layout of assb.estimation.parameters
 
-The host encodes (image_writer.py, which no board loads), the board decodes. Both run the same checks, so an image that a board would refuse can't be built.
+The host encodes (image_writer.py, which no board loads), the board decodes. Both run the same checks, so an image that
+a board would refuse can't be built.
 `decode` raises ImageError and leaves nothing half applied.
 """
 

@@ -1,4 +1,4 @@
-"""The tables of tables.py spread into tuples, for the host, for tests and for generated pages. No board loads this module."""
+"""The tables of tables.py spread into tuples, for the host, tests and generated pages. No board loads this."""
 
 from assb.protocol import tables
 from assb.protocol.tables import *  # noqa: F403 - one name space for the host: constants, ids and tables
@@ -9,8 +9,8 @@ TICKS_PERIOD_MS = 1 << 30
 CELLS_MAX = 16
 FLAG_INJECTED = 1  # sensor values came over the link, not from drivers
 
-# Ids of messages and events by name. Firmware modules write `_EV_TRIP = const(5)` for the few that they use, which keeps
-# the names off the board; a test holds them equal to these.
+# Ids of messages and events by name. Firmware modules write `_EV_TRIP = const(5)` for the few that they use, which
+# keeps the names off the board; a test holds them equal to these.
 HELLO, SCHEMA, PACK, CELL, EVIDENCE, HEALTH, CYCLER, EVENT = 1, 2, 3, 4, 5, 6, 7, 8
 (
     EV_BOOT, EV_STATE, EV_WARN, EV_DERATE, EV_TRIP, EV_CLEAR, EV_STAGE, EV_DIP, EV_ARMED, EV_LEASE, EV_STOPPED,
@@ -72,9 +72,9 @@ def layout(message):
     if message[2] == SCOPE_FIXED:
         return message[4]
     fields = tuple((name, code_of(name)) for name in message[4])
-    return (("cell", "B"),) + fields if message[2] == SCOPE_CELL else fields  # noqa: RUF005 (no display unpacking on MicroPython)
+    return (("cell", "B"),) + fields if message[2] == SCOPE_CELL else fields
 
 
-def message_text(message):
+def message_text(row):
     """One message's layout as a SCHEMA frame carries it."""
-    return "%d %s %s" % (message[0], message[1], " ".join("%s:%s" % field for field in layout(message)))
+    return "%d %s %s" % (row[0], row[1], " ".join("%s:%s" % field for field in layout(row)))

@@ -1,6 +1,6 @@
 """`machine` for heap tests on the VM: registers that answer like configured chips and allocate nothing while they do.
 
-Not a chip model (those are in hil_tests): values are constant, so that whatever is allocated was allocated by the firmware.
+Not a chip model (those are in hil_tests): values are constant, so whatever is allocated was allocated by the firmware.
 """
 
 PWRON_RESET = 1

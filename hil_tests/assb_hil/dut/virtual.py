@@ -28,8 +28,8 @@ SLICE_US = 50_000  # background: how much virtual time passes between looks at t
 TURN_S = 0.005
 
 
-class BoardHangsError(Exception):
-    """The VM computes without ever waiting, no watchdog is armed, and virtual time stands still."""
+class BoardHangsError(AssbError):
+    """The VM computes without ever waiting, no watchdog is armed, and virtual time stands still; or it does not start."""
 
 
 class VirtualBoard:
