@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from time import perf_counter_ns
 
+from assb_host.errors import AssbError
+
 from assb_hil.dut.base import CHIP_MODELS, LOCKSTEP, POWER, POWER_CUT, RESET_CAUSES, WATCHDOG, World
 from assb_hil.dut.board_path import wire
 from assb_hil.dut.bridge import ConsoleBridge, Tap
@@ -29,7 +31,7 @@ TURN_S = 0.005
 
 
 class BoardHangsError(AssbError):
-    """The VM computes without ever waiting, no watchdog is armed, and virtual time stands still; or it does not start."""
+    """The VM does not start, or computes without ever waiting while no watchdog is armed: virtual time stands still."""
 
 
 class VirtualBoard:
@@ -262,9 +264,7 @@ class VirtualBoard:
         """Ctrl-D and SystemExit end the process: the port's soft reset. A signal ended it: a crash, as a hard fault."""
         status = self._vm.wait()
         if self._booting:
-            raise BoardHangsError(
-                f"{self.name}: {self.micropython} ended with {status}: {bytes(self._bridge.unstamped[-500:])!r}"
-            )
+            raise self._does_not_start(f"ended with {status}")
         crashed = status < 0
         self.crashes += crashed
         self._restart("hard" if crashed else "soft")
@@ -274,6 +274,7 @@ class VirtualBoard:
     def _serve(self, limit_us: int, until_s: float | None) -> None:
         """Runs the board up to limit_us, or until the wall clock says until_s."""
         started = self._resumed_ns = perf_counter_ns()
+        self._paced = until_s is not None  # a hung board is then left to its user, as a real one would be
         try:
             with self._same_cpu:
                 while self._vm is not None:
@@ -379,14 +380,17 @@ class VirtualBoard:
     def _hangs(self, limit_us: int) -> bool:
         """Virtual time stands still, so the watchdog's deadline is the next thing that happens."""
         if self._booting:
-            raise BoardHangsError(
-                f"{self.name}: {self.micropython} does not start the board: {bytes(self._bridge.unstamped[-500:])!r}"
-            )
-        if not self.lockstep.watchdog_us:
-            raise BoardHangsError(
-                f"{self.name}: the firmware has computed for {HANG_S:.0f} s without a wait, and no watchdog is armed"
-            )
+            raise self._does_not_start(f"says nothing for {HANG_S:.0f} s")
+        if not self.lockstep.watchdog_us and not self._paced:
+            seen = f"the firmware has computed for {HANG_S:.0f} s without a wait, and no watchdog is armed"
+            raise BoardHangsError(seen, self.name, "look for a loop that neither sleeps nor asks for the time")
         return self._idle(limit_us)
+
+    def _does_not_start(self, seen: str) -> BoardHangsError:
+        said = bytes(self._bridge.unstamped[-500:]).decode(errors="replace").strip()
+        return BoardHangsError(
+            f"the VM {seen}", f"{self.micropython}: {said or 'no output'}", "try another MicroPython"
+        )
 
     def _await_events(self, seconds: float) -> None:
         """Nothing may happen on the board before the wall clock has caught up; the port's peer may still speak."""
