@@ -1,12 +1,13 @@
 """Claims about the virtual board: time, determinism, resets, heap."""
 
 import subprocess
+import time
 
 import assb_hil.dut.virtual as virtual_module
 import pytest
 from assb_hil.dut.cost import CostModel
 from assb_hil.dut.find_micropython import find_micropython
-from assb_hil.dut.virtual import BoardHangsError
+from assb_hil.dut.virtual import BoardHangsError, VirtualBoard
 from virtual_bench import BOOT, ChipWorld, Trace, make_board, run_lines
 
 TICKER = """
@@ -274,6 +275,27 @@ def test_firmware_that_spins_is_bitten_by_its_watchdog_or_reported(tmp_path, mon
         assert board.read_console().split() == [b"1", b"3"]
     with make_board(tmp_path, "while True: pass") as board, pytest.raises(BoardHangsError, match="no watchdog"):
         board.run_until(70_000)
+
+
+def test_a_board_that_hangs_in_a_users_hands_waits_for_ctrl_c(tmp_path, monkeypatch):
+    monkeypatch.setattr(virtual_module, "HANG_S", 0.2)
+    with make_board(tmp_path, "print('spin')\nwhile True: pass") as board:
+        started = time.monotonic()
+        board.run_paced(1.0, lambda: time.monotonic() - started > 20 or board.now_us > 600_000)
+        assert board.now_us > 600_000
+        board.write_console(b"\x03")
+        board.run_until(board.now_us + 10_000)
+        assert b"KeyboardInterrupt" in board.read_console()
+
+
+def test_a_program_that_is_no_vm_is_reported_with_what_it_said(tmp_path):
+    fake = tmp_path / "micropython"
+    fake.write_text("#!/bin/sh\necho micropython\n")
+    fake.chmod(0o755)
+    with VirtualBoard(ChipWorld(), flash=tmp_path / "flash.bin", micropython=fake) as board:
+        board.power_on()
+        with pytest.raises(BoardHangsError, match=r"ended with 0.*micropython"):
+            board.run_until(10_000)
 
 
 @pytest.mark.parametrize(

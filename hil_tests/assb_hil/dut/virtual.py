@@ -1,13 +1,10 @@
 """The virtual board: a MicroPython VM in lockstep with a world, behind a pseudo-terminal, on a flash image."""
 
-import contextlib
 import os
 import select
 import tempfile
-import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from time import perf_counter_ns
 
@@ -20,21 +17,21 @@ from assb_hil.dut.cost import CostModel
 from assb_hil.dut.find_micropython import find_micropython
 from assb_hil.dut.flash_image import PICO_BLOCKS, block_count, create_blank, open_image
 from assb_hil.dut.lockstep import Lockstep
+from assb_hil.dut.paced import Paced
 from assb_hil.dut.process import VmProcess
 from assb_hil.dut.same_cpu import SameCpu
+from assb_hil.dut.turns import Turns
 
 PICO_HEAP_BYTES = 192 * 1024
 QUIET_MS = 1  # no word from the VM for so long: look whether it waits for its console
 HANG_S = 20.0  # computing without a wait for so long, it counts as hung
-SLICE_US = 50_000  # background: how much virtual time passes between looks at the clock
-TURN_S = 0.005
 
 
 class BoardHangsError(AssbError):
     """The VM does not start, or computes without ever waiting while no watchdog is armed: virtual time stands still."""
 
 
-class VirtualBoard:
+class VirtualBoard(Paced):
     """A `Dut`. One thread drives it (run_until), or its own inside background(); other calls are safe from any."""
 
     features = frozenset({LOCKSTEP, POWER, POWER_CUT, WATCHDOG, CHIP_MODELS})
@@ -69,15 +66,9 @@ class VirtualBoard:
         self.serve_ns = 0
         self._vm: VmProcess | None = None
         self._starts = 0
-        self._lock = threading.RLock()
-        self._guests = 0  # threads that want the lock
-        self._guests_lock = threading.Lock()
-        self._stopping = threading.Event()
-        self._wake, self._waker = os.pipe()
-        os.set_blocking(self._wake, False)
-        os.set_blocking(self._waker, False)
+        self._turns = Turns()
         self._poll = select.poll()
-        self._poll.register(self._wake, select.POLLIN)
+        self._poll.register(self._turns.wake_fd, select.POLLIN)
         self._bridge = ConsoleBridge(self._poll)
         self._same_cpu = SameCpu()
 
@@ -97,31 +88,31 @@ class VirtualBoard:
         return self._vm is not None
 
     def power_on(self) -> None:
-        with self._turn():
+        with self._turns.guest():
             if self._vm is None:
                 self._start("power_on")
 
     def power_off(self) -> None:
         """At any moment, in the middle of a flash operation as well."""
-        with self._turn():
+        with self._turns.guest():
             self._stop()
             self.world.on_reset()
 
     def reset(self, kind: str = "hard") -> None:
-        with self._turn():
+        with self._turns.guest():
             self._restart(kind)
 
     def power_cut_at(self, operation: int | None) -> None:
         """Power fails at that flash operation (erase or program) from now, 1 = the next; None: never."""
-        with self._turn():
+        with self._turns.guest():
             self.lockstep.power_cut_at = None if operation is None else self.lockstep.flash_operations + operation
 
     def write_console(self, data: bytes) -> None:
-        with self._turn():
+        with self._turns.guest():
             self._bridge.input += data
 
     def read_console(self) -> bytes:
-        with self._turn():
+        with self._turns.guest():
             return self._bridge.take_unread()
 
     def add_tap(self, tap: Tap) -> None:
@@ -129,7 +120,7 @@ class VirtualBoard:
 
     def run_until(self, now_us: int) -> None:
         """Runs board and world up to a virtual time; the board then stands still until the next call."""
-        with self._turn():
+        with self._turns.guest():
             self._serve(now_us, None)
 
     def counters(self) -> dict[str, int | float]:
@@ -150,45 +141,12 @@ class VirtualBoard:
             "wall_link_s": (self.serve_ns - self.firmware_ns - lockstep.world_ns) / 1e9,
         }
 
-    @contextlib.contextmanager
-    def background(self, pace: float = 1.0) -> Iterator[None]:
-        """A thread drives the board, `pace` virtual seconds per second (inf: as fast as it goes)."""
-        self._stopping.clear()
-        failures: list[BaseException] = []
-        thread = threading.Thread(target=self._pump, args=(pace, failures), name=f"board-{self.name}", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            self._stopping.set()
-            self._wake_up()
-            thread.join()
-        if failures:
-            raise failures[0]
-
-    def run_paced(self, pace: float, stop: Callable[[], bool]) -> None:
-        """Drives the board from this thread, along the wall clock, until stop() says so."""
-        wall_s, due_us = time.monotonic(), float(self.now_us)
-        while not stop():
-            while self._guests:
-                time.sleep(0)
-            with self._lock:
-                before_s, wall_s = wall_s, time.monotonic()
-                # A board that waits for its user has nothing to hurry for
-                rate = pace if pace != float("inf") else 1.0
-                due_us = max(due_us, float(self.now_us)) + (wall_s - before_s) * 1e6 * rate
-                running = self.powered and not self.lockstep.interactive
-                limit_us = self.now_us + SLICE_US if pace == float("inf") and running else int(due_us)
-                self._serve(limit_us, time.monotonic() + TURN_S)
-                if self.now_us >= limit_us and limit_us == int(due_us):
-                    self._await_events(TURN_S)
-
     def close(self) -> None:
-        with self._turn():
+        with self._turns.guest():
             self._stop()
             self._bridge.port.close()
-            for fd in (self._flash_fd, self._wake, self._waker):
-                os.close(fd)
+            os.close(self._flash_fd)
+            self._turns.close()
             if self._scratch:
                 self._scratch.cleanup()
 
@@ -197,28 +155,6 @@ class VirtualBoard:
 
     def __exit__(self, *_error) -> None:
         self.close()
-
-    # Threads
-
-    @contextlib.contextmanager
-    def _turn(self) -> Iterator[None]:
-        with self._guests_lock:
-            self._guests += 1
-        self._wake_up()
-        with self._lock:
-            with self._guests_lock:
-                self._guests -= 1
-            yield
-
-    def _wake_up(self) -> None:
-        with contextlib.suppress(BlockingIOError):
-            os.write(self._waker, b"w")
-
-    def _pump(self, pace: float, failures: list[BaseException]) -> None:
-        try:
-            self.run_paced(pace, self._stopping.is_set)
-        except BaseException as error:
-            failures.append(error)
 
     # Power and resets
 
@@ -270,6 +206,9 @@ class VirtualBoard:
         self._restart("hard" if crashed else "soft")
 
     # Serving the VM
+
+    def _runs_program(self) -> bool:
+        return self._vm is not None and not self.lockstep.interactive
 
     def _serve(self, limit_us: int, until_s: float | None) -> None:
         """Runs the board up to limit_us, or until the wall clock says until_s."""
@@ -328,9 +267,8 @@ class VirtualBoard:
         readable = dict(events)
         if self._bridge.port.fd in readable:
             self._bridge.take_input()
-        if self._wake in readable:
-            with contextlib.suppress(BlockingIOError):
-                os.read(self._wake, 4096)
+        if self._turns.wake_fd in readable:
+            self._turns.awake()
         if vm is None:
             return
         console, port = vm.console.fileno(), vm.port.fileno()
