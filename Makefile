@@ -59,5 +59,5 @@ $(VENV)/.check-tools: $(VENV)/.test-tools
 	@echo "installing what the checks need"
 	@$(PIP) --editable '.[check]'
 	@rm -rf firmware/typings
-	@$(PIP) --no-user --target firmware/typings micropython-rp2-rpi-pico-stubs==1.28.0.post4
+	@$(PIP) --no-user --target firmware/typings micropython-rp2-rpi-pico-stubs==1.29.0.post1
 	@touch $@
