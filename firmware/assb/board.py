@@ -76,6 +76,7 @@ class Board:
             self._buses[instance] = machine.I2C(instance, sda=sda, scl=scl, freq=arguments[0])
         self._monitors = [self._make_monitor(device) for device in config.devices_of("ina228")]
         self._thermometers = [self._make_thermometer(device) for device in config.devices_of("tmp117")]
+        self._alerts = bytearray(len(self._monitors))
         self._load_cell = self._regulator = None
         for device in config.devices_of("nau7802"):
             self._load_cell = self._make_load_cell(device)
@@ -182,9 +183,10 @@ class Board:
         for at, monitor in enumerate(self._monitors):
             if not monitor.update_diagnostics() and monitor.status == CONFIG_LOST:
                 self._restore(monitor.restore)
-            if monitor.alert_flags:
+            if monitor.alert_flags & ~self._alerts[at]:
                 self._events.push(_EV_ALERT, at, monitor.alert_flags)
-                monitor.clear_alerts()
+            self._alerts[at] = monitor.alert_flags  # an alert that lasts is one event
+            monitor.clear_alerts()
         if self._regulator:
             self._regulator.verify()
         self._assert_outputs()

@@ -2,6 +2,7 @@
 
 import pytest
 from assb.drivers import status
+from assb.drivers.electro_pneumatic import ElectroPneumatic
 from assb.drivers.mcp4725 import MCP4725
 from assb_hil.chips import mcp4725 as mcp_chip
 from assb_hil.chips.model_bus import ModelBus
@@ -25,6 +26,20 @@ def test_set_up_takes_the_power_on_value_off_mid_scale_once():
     assert chip.output_v == 0.0
     driver.configure(bus.sleep_ms)
     assert chip.eeprom_writes == 1
+
+
+@given(st.integers(0, 4095), st.integers(4096, 20000))
+@settings(deadline=None)
+def test_a_restart_of_the_board_leaves_the_output_as_it_is(code, full_scale_kpa):
+    chip, bus, driver = dac(eeprom_code=0)
+    driver.configure(bus.sleep_ms)
+    driver.write(code)
+    restarted = MCP4725(bus, MCP)
+    restarted.configure(bus.sleep_ms)
+    assert chip.code == restarted.code == code
+    regulator = ElectroPneumatic(restarted, full_scale_kpa)
+    assert regulator.command_kpa(regulator.commanded_kpa)
+    assert chip.code == code
 
 
 @given(st.integers(-100, 5000))

@@ -1,5 +1,6 @@
 """Claims about boards that other commands find: run, list, stop, stale entries, `--dut virtual`."""
 
+import contextlib
 import json
 import os
 import signal
@@ -10,9 +11,12 @@ from pathlib import Path
 
 import pytest
 from assb_hil.dut import BoardNotFoundError, open_dut, registry
+from assb_hil.dut.flash_image import write_image
 from assb_hil.dut.registry import Entry, RegistryError, find_board, registered, running
 
 DEADLINE_S = 60
+# Swallows what a lost host would raise
+BUSY = "import time\nwhile True:\n    try:\n        time.sleep_ms(1)\n    except Exception:\n        pass\n"
 ENTRY = Entry("bench", "/dev/pts/99", os.getpid(), "flash.bin", "1")
 
 
@@ -28,20 +32,25 @@ def assb(*arguments) -> subprocess.CompletedProcess:
     )  # fmt: skip
 
 
-@pytest.fixture
-def bench():
-    """`assb board run bench2`, with its port."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "assb_host", "board", "run", "bench2", "--pace", "max"],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+@contextlib.contextmanager
+def running_board(*options):
+    """`assb board run bench2`, its process and its port."""
+    command = [sys.executable, "-m", "assb_host", "board", "run", "bench2", "--pace", "max", *options]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     first = process.stdout.readline()
     assert first.startswith("board bench2 on /dev/")
-    yield process, first.split()[3]
-    process.kill()
-    process.wait()
-    process.stdout.close()
+    try:
+        yield process, first.split()[3]
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+@pytest.fixture
+def bench():
+    with running_board() as started:
+        yield started
 
 
 def test_an_entry_is_found_while_it_is_registered_and_not_after():
@@ -92,15 +101,18 @@ def test_a_board_runs_is_listed_found_and_stopped(bench):
     assert "no virtual board" in assb("board", "list").stdout
 
 
-def test_a_killed_board_leaves_no_vm_and_no_entry(bench):
-    process, _ = bench
-    vm = int(Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text())
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    deadline_s = time.monotonic() + DEADLINE_S
-    while os.path.exists(f"/proc/{vm}/exe"):
-        assert time.monotonic() < deadline_s
-    assert running() == []
+@pytest.mark.parametrize("main", ["", BUSY], ids=["at the prompt", "busy"])
+def test_a_killed_board_leaves_no_vm_and_no_entry(tmp_path, main):
+    image = tmp_path / "flash.bin"
+    write_image(image, {"/main.py": main.encode()})
+    with running_board("--flash", str(image)) as (process, _):
+        vm = int(Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text())
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        deadline_s = time.monotonic() + DEADLINE_S
+        while os.path.exists(f"/proc/{vm}/exe"):
+            assert time.monotonic() < deadline_s
+        assert running() == []
 
 
 def test_a_board_is_started_for_a_command_when_none_runs():

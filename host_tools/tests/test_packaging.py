@@ -115,3 +115,9 @@ def test_its_board_files_build_an_image(outside):
     done = assb(outside, "config", "build", "li_lpscl_nca", "-o", "config.bin")
     assert done.returncode == 0, done.stderr
     assert (outside / "config.bin").stat().st_size > 2000
+
+
+def test_its_demo_flashes_and_runs_and_every_check_holds(outside):
+    done = assb(outside, "demo")
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    assert (outside / "out" / "demo" / "report.html").stat().st_size > 10_000

@@ -6,7 +6,7 @@ class ElectroPneumatic:
 
     `dac`: MCP4725 or alike (`write(code)`, `read_back()`, `configure()`), amplified so that its full code is the
     regulator's full input. `full_scale_kpa`: stack pressure at the full code; `maximum_kpa`: never command more.
-    Attributes: commanded_kpa, the last command that the DAC acknowledged.
+    Attributes: commanded_kpa, the last command that the DAC acknowledged, at first what a configured DAC holds.
     """
 
     FULL_CODE = 4095
@@ -17,8 +17,9 @@ class ElectroPneumatic:
         self._dac = dac
         self._full_scale_kpa = full_scale_kpa
         self._maximum_kpa = full_scale_kpa if maximum_kpa is None else min(maximum_kpa, full_scale_kpa)
-        self._stale = True  # the DAC may hold something else
-        self.commanded_kpa = 0
+        self._stale = dac.status != 0  # the DAC may hold something else
+        # what a configured DAC holds, rounded up, so that commanding it again gives the same code
+        self.commanded_kpa = 0 if self._stale else -(-dac.code * full_scale_kpa // self.FULL_CODE)
 
     @property
     def status(self) -> int:

@@ -18,6 +18,8 @@ class MCP4725:
 
     The EEPROM holds what the output does at power-on, and leaves the factory at mid scale (half of the full
     pressure!): `configure` sets it to zero once, when it is not; ordinary writes never touch it (1 million cycles).
+    Otherwise `configure` leaves the output as it is and adopts its code: a board that restarts must not let go of a
+    stack that is pressed.
     """
 
     def __init__(self, bus, address: int = 0x60):
@@ -31,19 +33,22 @@ class MCP4725:
         self.status = NOT_READY
 
     def configure(self, sleep_ms=None) -> None:
-        """Output to zero, and the power-on value to zero if it is not. Raises OSError. `sleep_ms`: time.sleep_ms."""
+        """Adopt the output, or set output and power-on value to zero where that is not zero yet. Raises OSError.
+
+        `sleep_ms`: time.sleep_ms.
+        """
         if sleep_ms is None:
             from time import sleep_ms
-        self._bus.writeto(self._address, b"\x00\x00")
-        self.code = self._powered_down = 0
         self._wait_ready(sleep_ms)
         if self._stored_word() != 0:
             self._bus.writeto(self._address, bytes((_WRITE_DAC_AND_EEPROM, 0, 0)))
             self._wait_ready(sleep_ms)
             if self._stored_word() != 0:
                 raise self._error(errno.EIO, f"power-on value stays 0x{self._stored_word():04x}")
-        if self._dac_word() != 0:
-            raise self._error(errno.EIO, f"output register reads 0x{self._dac_word():04x} after writing 0")
+            if self._dac_word() != 0:
+                raise self._error(errno.EIO, f"output register reads 0x{self._dac_word():04x} after writing 0")
+        self._powered_down = self._dac_word() >> 12
+        self.code = 0 if self._powered_down else self._dac_word()
         self.status = 0
 
     def write(self, code: int) -> bool:

@@ -1,9 +1,14 @@
-"""Second file: run the firmware, unless an update was asked for or it crashed too often; then stay at the REPL."""
+"""Second file: run the firmware, or stay at the REPL: an update was asked for, a flash was cut, or too many crashes."""
 
 import os
 
 
 def _reason_to_stay():
+    try:
+        os.stat("/unfinished")
+        return "MAINTENANCE: a flash was cut while it renamed files; flash again"
+    except OSError:
+        pass
     try:
         os.remove("/update")
         return "UPDATE"

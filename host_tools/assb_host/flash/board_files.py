@@ -9,7 +9,7 @@ from assb_host.flash.firmware_files import sha256
 
 CHUNK_BYTES = 768  # 1024 characters as base64, which keeps Ctrl-C and the like off the line
 NEW = ".new"
-UPDATE_FLAG = "/update"  # main.py stays at the REPL when it finds this: firmware half renamed must not run
+UNFINISHED = "/unfinished"  # main.py stays at the REPL while this is there: firmware half renamed must not run
 
 # Helpers that live in the board's globals during a flash
 HELPERS = """
@@ -86,14 +86,14 @@ class BoardFiles:
         """Rename what was written, remove what is stale; a power cut meanwhile leaves the board at its REPL."""
         folders = [path.rstrip("/") for path in sorted(stale, reverse=True) if path.endswith("/")]
         files = [path for path in stale if not path.endswith("/")]
-        self._repl.run(f"open({UPDATE_FLAG!r}, 'w').close()\nos.sync() if hasattr(os, 'sync') else None", UPDATE_FLAG)
+        self._repl.run(f"open({UNFINISHED!r}, 'w').close()\nos.sync() if hasattr(os, 'sync') else None", UNFINISHED)
         for path in written:
             self._repl.run(f"os.rename({path + NEW!r}, {path!r})", path)
         for path in files:
             self._repl.run(f"_remove({path!r})", path)
         for folder in folders:
             self._repl.run(f"os.rmdir({folder!r})", folder)
-        self._repl.run(f"_remove({UPDATE_FLAG!r})", UPDATE_FLAG)
+        self._repl.run(f"_remove({UNFINISHED!r})", UNFINISHED)
 
     def forget(self) -> None:
         """Take the helpers out of the board's globals again."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from assb.protocol import schema
 
 from assb_host.errors import AssbError, FlashError, LinkError, NotRunningError, PortError
-from assb_host.flash.board_files import NEW, UPDATE_FLAG, BoardFiles
+from assb_host.flash.board_files import NEW, UNFINISHED, BoardFiles
 from assb_host.flash.board_repl import PROMPT, BoardRepl
 from assb_host.flash.firmware_files import SLOT, sha256
 from assb_host.flash.identity import Identity, ask, refuse_mismatch
@@ -74,7 +74,7 @@ def write(repl: BoardRepl, plan: FlashPlan, result: FlashResult, progress: Progr
     result.removed = [path for path in stale if not path.endswith(NEW)]
     send(files, {path: plan.files[path] for path in changed}, present, result, progress)
     progress("commit", 0, 0, "")
-    if changed or stale:
+    if changed or stale or UNFINISHED in present:
         files.commit(changed, stale)
     progress("verify", 0, 0, "")
     prove(files.hashes(tuple(plan.files)), wanted)
@@ -84,14 +84,14 @@ def write(repl: BoardRepl, plan: FlashPlan, result: FlashResult, progress: Progr
 def managed_roots(plan: FlashPlan) -> tuple[str, ...]:
     """What a flash looks at: its own files, the slot, what an interrupted flash may have left. Never the rest."""
     outside = [path for path in (*plan.files, CONFIG_PATH) if not path.startswith(f"/{SLOT}/")]
-    return (f"/{SLOT}", *dict.fromkeys([*outside, *[path + NEW for path in outside]]), UPDATE_FLAG, CRASHES)
+    return (f"/{SLOT}", *dict.fromkeys([*outside, *[path + NEW for path in outside]]), UNFINISHED, CRASHES)
 
 
 def stale_paths(present: dict[str, str], wanted) -> list[str]:
     """Files and folders (these end in /) that the plan does not know; without a new configuration the old stays."""
     keep = {*wanted, CONFIG_PATH}
     folders = {path[: at + 1] for path in keep for at in range(len(path)) if path[at] == "/"}
-    return [path for path in present if path not in keep and path not in folders and path != UPDATE_FLAG]
+    return [path for path in present if path not in keep and path not in folders and path != UNFINISHED]
 
 
 def send(files: BoardFiles, contents: dict[str, bytes], present, result: FlashResult, progress: Progress) -> None:
