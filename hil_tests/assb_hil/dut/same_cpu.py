@@ -10,6 +10,15 @@ import os
 from types import TracebackType
 
 
+def may_choose() -> bool:
+    """Whether this process may say where it runs: not on every system, nor in every container."""
+    try:
+        os.sched_setaffinity(0, os.sched_getaffinity(0))
+    except (AttributeError, OSError):
+        return False
+    return current_cpu() >= 0
+
+
 def current_cpu() -> int:
     """Number of the processor that this thread runs on; -1 when the system doesn't tell."""
     try:
@@ -22,7 +31,7 @@ class SameCpu:
     """A context in which this thread stays where it is, the VM beside it. Between contexts the scheduler decides."""
 
     def __init__(self):
-        self._possible = hasattr(os, "sched_setaffinity") and current_cpu() >= 0
+        self._possible = may_choose()
         self._getcpu = ctypes.CDLL(None).sched_getcpu if self._possible else current_cpu
         self._allowed: set[int] = set()
         self._vm = (0, -1)  # process, processor
