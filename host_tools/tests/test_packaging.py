@@ -89,6 +89,9 @@ def assb(outside: Path, *arguments: str) -> subprocess.CompletedProcess:
     """`assb` of that environment, run in its folder."""
     command = [str(outside / "venv" / "bin" / "python"), "-m", "assb_host", *arguments]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    environment["PATH"] = os.pathsep.join(
+        [str(Path(sys.executable).parent), environment.get("PATH", "")]
+    )  # micropython
     return subprocess.run(
         command, cwd=outside, env=environment, capture_output=True, text=True, timeout=300, check=False
     )
