@@ -42,7 +42,7 @@ clean:
 $(VENV)/bin/python:
 	@$(PYTHON) host_tools/checks/preflight.py
 	@echo "setting up $(VENV) with $$($(PYTHON) --version)"
-	@$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
 $(VENV)/.installed: pyproject.toml setup.py $(KERNELS) | $(VENV)/bin/python
 	@$(PYTHON) host_tools/checks/preflight.py
