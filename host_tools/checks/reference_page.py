@@ -78,7 +78,8 @@ def limit_rows() -> str:
     for position, (number, name, scope, signal, kind, least, greatest, action) in enumerate(schema.LIMIT_ROWS):
         what, remedy = schema_text.LIMIT_TEXT[name]
         always = "" if name in image.ALWAYS_ENABLED else " May be switched off."
-        watches = f"`{signal}` {KINDS[kind]}"
+        connected = " while connected" if name in schema.ROWS_WHILE_CONNECTED else ""
+        watches = f"`{signal}` {KINDS[kind]}{connected}"
         rows.append(
             (
                 position,

@@ -8,6 +8,8 @@ from assb.protocol import schema
 
 from assb_host.config.pack import PackConfig
 
+# Slices of a slow tick beside one for each cell: slow sensors, collection, pressure, telemetry, housekeeping
+SLICES_BESIDE_CELLS = 5
 # Signals that the slow tick puts on the blackboard; a fast tick may find them one slow period old
 SLOW_SIGNALS = ("cell_stage", "estimator_status")
 
@@ -31,10 +33,16 @@ def budget_terms_ms(pack: PackConfig, row: str) -> dict[str, float]:
         # debounce is counted in ticks, so it ends with one
         "debounce_ms": float(-(-debounce_ms // fast_ms) * fast_ms),
         "tick_ms": fast_ms + (cost.fast_worst_us + bus_us(pack)) / 1000,
-        "slice_ms": cost.slice_worst_us / 1000,
+        "slice_ms": slices_per_tick(pack) * cost.slice_worst_us / 1000,
         "gc_ms": cost.gc_worst_us / 1000,
         "actuator_ms": actuator_ms(pack, row),
     }
+
+
+def slices_per_tick(pack: PackConfig) -> int:
+    """Slices of the slow tick that one fast tick may have to wait for: one while there are not too many cells."""
+    ticks = pack.parameters["slow_period_ms"] // pack.parameters["fast_period_ms"]
+    return -(-(SLICES_BESIDE_CELLS + pack.parameters["cells_in_series"]) // ticks)
 
 
 def sample_age_ms(pack: PackConfig, name: str) -> float:
