@@ -169,6 +169,10 @@ class Rig:
                 known[write, read_n] = seen
         return seen
 
+    def preview(self, bus: int, address: int, write: bytes, read_n: int) -> tuple[bytes, int] | None:
+        chip = self._chips.get((bus, address))
+        return None if chip is None else chip.preview(write, read_n)
+
     def acks(self) -> frozenset[tuple[int, int]]:
         return self._acks
 

@@ -67,6 +67,25 @@ def test_a_prediction_holds_until_it_says_and_reading_it_has_no_side_effect(name
                 check(chip, key, *prediction, data.draw(st.floats(0.0, 1.0)))
 
 
+@pytest.mark.parametrize("name", CHIPS)
+@given(data=st.data())
+@settings(max_examples=40, deadline=None)
+def test_a_preview_is_what_the_first_read_before_its_end_gives(name, data):
+    make, reads, writes, longest_us = CHIPS[name]
+    chip = make()
+    for _ in range(data.draw(st.integers(1, 6))):
+        if data.draw(st.booleans()):
+            chip.i2c(data.draw(st.sampled_from(writes)), 0)
+        chip.advance(chip.now_us + data.draw(st.integers(1, longest_us)))
+        for key in reads:
+            preview = chip.preview(*key)
+            if preview is not None:
+                content, valid_until_us = preview
+                reader = copy.deepcopy(chip)
+                reader.advance(data.draw(st.integers(chip.now_us, min(valid_until_us - 1, chip.now_us + 1_000_000))))
+                assert reader.i2c(*key) == content
+
+
 def check(chip, key, content, valid_until_us, fraction):
     assert valid_until_us > chip.now_us
     reader, bystander = copy.deepcopy(chip), copy.deepcopy(chip)

@@ -23,12 +23,15 @@ keys = select.poll(); keys.register(sys.stdin, select.POLLIN)
 while True:
     bus.readfrom_mem_into(0x40, 5, buf)
     early = bytes(buf)
-    bus.readfrom_mem_into(0x40, 7, buf)
+    bus.readfrom_mem_into(0x40, 9, buf)
+    counted = bytes(buf)
+    if n % 3 == 0:
+        bus.readfrom_mem_into(0x40, 9, buf)
     out.value(n & 1)
     bus.writeto_mem(0x40, 1, buf)
     time.board_cost(1)
     bus.readfrom_mem_into(0x40, 5, buf)
-    print(n, time.ticks_us(), early, bytes(buf), back.value())
+    print(n, time.ticks_us(), early, counted, bytes(buf), back.value())
     if keys.poll(0):
         print("got", sys.stdin.read(1))
     n += 1
@@ -66,7 +69,8 @@ def test_predicted_reads_equal_reads_that_ask(tmp_path):
     predicted, world = traced(tmp_path, ChipWorld(predicts=True))
     asked, plain = traced(tmp_path, ChipWorld(predicts=False))
     assert predicted.text() == asked.text()
-    assert (world.pins, world.writes) == (plain.pins, plain.writes)
+    assert (world.pins, world.writes, world.reads) == (plain.pins, plain.writes, plain.reads)
+    assert len(world.reads) > 100
 
 
 def test_the_trace_does_not_depend_on_the_steps_of_run_until(tmp_path):

@@ -10,6 +10,7 @@ from assb_hil.dut.virtual import VirtualBoard
 
 CHIP = (0, 0x40)
 CONVERSION_US = 3300
+COUNTER = b"\x09"  # this register counts how often it is read
 # One reset and boot take some 50 ms of wall time
 BOOT = CostModel(boot_us=10_000)
 
@@ -23,6 +24,7 @@ class ChipWorld(IdleWorld):
         self.present = frozenset({CHIP})
         self.writes: list[tuple[int, int, bytes]] = []  # (time, address, bytes)
         self.pins: list[tuple[int, int, int]] = []  # (time, pin, level)
+        self.reads: list[int] = []  # times at which the counter was read
         self.resets = 0
         self.levels: dict[int, int] = {}
 
@@ -31,6 +33,8 @@ class ChipWorld(IdleWorld):
 
     def value(self, write: bytes, read_n: int) -> bytes:
         register = write[0] if write else 0
+        if write[:1] == COUNTER:
+            return (len(self.reads) << 8 | self.now_us // CONVERSION_US & 255).to_bytes(8, "big")[-read_n:]
         return (register * 1_000_000 + self.now_us // CONVERSION_US).to_bytes(8, "big")[-read_n:]
 
     def i2c(self, bus, address, write, read_n):
@@ -39,10 +43,18 @@ class ChipWorld(IdleWorld):
         if not read_n:
             self.writes.append((self.now_us, address, write))
             return b""
-        return self.value(write, read_n)
+        data = self.value(write, read_n)
+        if write[:1] == COUNTER:
+            self.reads.append(self.now_us)
+        return data
 
     def peek(self, bus, address, write, read_n):
-        if not self.predicts or (bus, address) not in self.present:
+        if not self.predicts or write[:1] == COUNTER or (bus, address) not in self.present:
+            return None
+        return self.value(write, read_n), (self.now_us // CONVERSION_US + 1) * CONVERSION_US
+
+    def preview(self, bus, address, write, read_n):
+        if not self.predicts or write[:1] != COUNTER or (bus, address) not in self.present:
             return None
         return self.value(write, read_n), (self.now_us // CONVERSION_US + 1) * CONVERSION_US
 

@@ -50,6 +50,12 @@ class I2cChip:
             return None
         return self._content(write[0], read_n), valid_until_us
 
+    def preview(self, write: bytes, read_n: int) -> tuple[bytes, int] | None:
+        """What a read whose side effect keeps it out of peek() would give, and until when, if nobody comes first."""
+        if not self.acking or len(write) != 1 or not read_n or self.next_change_us <= self.now_us:
+            return None
+        return self._content(write[0], read_n), self.next_change_us
+
     def _change(self, now_us: int) -> None:
         """Do what is due at `next_change_us` and move it on."""
         raise NotImplementedError

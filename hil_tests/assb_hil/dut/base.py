@@ -28,13 +28,18 @@ class World(Protocol):
     def peek(self, bus: int, address: int, write: bytes, read_n: int) -> tuple[bytes, int] | None:
         """What i2c would read, and the time until which it would; None when reading has a side effect."""
 
+    def preview(self, bus: int, address: int, write: bytes, read_n: int) -> tuple[bytes, int] | None:
+        """As peek, for a read that has a side effect; when it is used, i2c() carries it out at its time."""
+
     def acks(self) -> frozenset[tuple[int, int]]:
         """(bus, address) of the devices that acknowledge; changes inside advance only."""
         ...
 
     def pin_read(self, pin: int) -> int: ...
 
-    def pin_peek(self, pin: int) -> tuple[int, int] | None: ...
+    def pin_peek(self, pin: int) -> tuple[int, int] | None:
+        """Level and the time until which it holds unless a pin or a chip is written; None for a pin that reading a chip
+        can change, as an ALERT output that is cleared so."""
 
     def pin_write(self, pin: int, level: int) -> None: ...
 

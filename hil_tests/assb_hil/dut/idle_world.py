@@ -16,6 +16,9 @@ class IdleWorld:
     def peek(self, bus: int, address: int, write: bytes, read_n: int) -> tuple[bytes, int] | None:
         return None
 
+    def preview(self, bus: int, address: int, write: bytes, read_n: int) -> tuple[bytes, int] | None:
+        return None
+
     def acks(self) -> frozenset[tuple[int, int]]:
         return frozenset()
 

@@ -14,7 +14,7 @@ from assb_hil.dut.cost import CostModel
 # A prediction that was not used for so many requests is no longer made
 FORGET_AFTER = 100
 GAP_SLACK = 6
-FAR_US = 1 << 60
+FAR_US = 1 << 59
 KIND_MASK = 15
 
 
@@ -39,6 +39,14 @@ def read_key(word: int) -> tuple[int, int, int, bytes, int]:
     prefix_n = word >> 16 & 15
     prefix = (word >> 32).to_bytes(prefix_n, "big") if prefix_n else b""
     return word & KIND_MASK, word >> 4 & 15, word >> 8 & 255, prefix, word >> 20 & 4095
+
+
+def data_words(word: int) -> int:
+    """How many data words follow a post word."""
+    kind = word & KIND_MASK
+    if kind == wire.I2C:
+        return -(-(word >> 20) // wire.BYTES_PER_WORD)
+    return 0 if kind == wire.REPLAY else 1
 
 
 class Lockstep:
@@ -70,7 +78,7 @@ class Lockstep:
         self.watchdog_us = 0
         self._words: list[int] = []
         self._next_post = 0
-        self._at_us = 0
+        self._made_us = self._at_us = 0
         self._interrupt = 0
         self._keys: list[tuple[int, int, int, bytes, int]] = []
         self._last_used: list[int] = []
@@ -99,6 +107,7 @@ class Lockstep:
         self._interrupt = 0
         self.requests += 1
         self._note_used(words[4])
+        self._made_us = words[1]
         self._at_us = words[2] if self.operation == wire.WAIT else words[1]
         if self.operation == wire.HELLO:
             self._at_us = self.now_us + self.cost.boot_us
@@ -115,14 +124,20 @@ class Lockstep:
             used >>= 1
             k += 1
 
+    def reach(self, limit_us: int) -> bool:
+        """Works up to the time at which the request was made; True when that has come."""
+        return self._work_up_to(min(self._made_us, limit_us)) >= self._made_us or self.bitten()
+
     def progress(self, limit_us: int) -> bool:
         """Works on the request as far as limit_us allows; True when the board may be answered or has been bitten."""
-        end_us = min(self._at_us, limit_us)
+        return self._work_up_to(min(self._at_us, limit_us)) >= self._at_us or self.bitten()
+
+    def _work_up_to(self, end_us: int) -> int:
         if self.watchdog_us:
             end_us = min(end_us, self.watchdog_us)
         self._apply_posts(end_us)
         self.advance(end_us)
-        return end_us >= self._at_us or self.bitten()
+        return end_us
 
     def bitten(self) -> bool:
         """Whether the watchdog has run out before the time of the request."""
@@ -131,14 +146,14 @@ class Lockstep:
     def interrupt(self) -> None:
         """Ctrl-C during a wait: it ends now, and the reply raises KeyboardInterrupt."""
         self._interrupt = wire.INTERRUPT
-        self._at_us = max(self.now_us, self._words[1])
+        self._at_us = max(self.now_us, self._made_us)
 
     def _apply_posts(self, end_us: int) -> None:
         words = self._words
         i = self._next_post
         while i < len(words) and words[i] <= end_us:
             word = words[i + 1]
-            n_words = -(-(word >> 20) // wire.BYTES_PER_WORD) if word & KIND_MASK == wire.I2C else 1
+            n_words = data_words(word)
             self.advance(words[i])
             started = perf_counter_ns()
             self._apply(word, words[i + 2 : i + 2 + n_words])
@@ -157,6 +172,9 @@ class Lockstep:
             world.pin_write(number, word >> 20)
         elif kind == wire.PWM:
             world.pwm_write(number, word >> 20, data[0])
+        elif kind == wire.REPLAY:
+            _, bus, address, prefix, n = read_key(word)
+            world.i2c(bus, address, prefix, n)
         elif kind == wire.RELEASE:
             world.pin_write(number, 0)  # an input pulled low by the circuit's gate resistor
         else:
@@ -219,13 +237,17 @@ class Lockstep:
         return k
 
     def _peek(self, key: tuple[int, int, int, bytes, int]) -> tuple[int, int] | None:
+        """(value, valid until << 1 | side effect) of a read to come, or None."""
         kind, bus, number, prefix, n = key
         if kind == wire.PIN:
-            return self.world.pin_peek(number)
+            level = self.world.pin_peek(number)
+            return None if level is None else (level[0], min(level[1], FAR_US) << 1)
         if kind != wire.I2C or n > wire.BYTES_PER_WORD:
             return None
-        seen = self.world.peek(bus, number, prefix, n)
-        return None if seen is None else (int.from_bytes(seen[0], "little"), seen[1])
+        seen, effect = self.world.peek(bus, number, prefix, n), 0
+        if seen is None:
+            seen, effect = self.world.preview(bus, number, prefix, n), 1
+        return None if seen is None else (int.from_bytes(seen[0], "little"), min(seen[1], FAR_US) << 1 | effect)
 
     def _set_predictions(self) -> None:
         reply = self._reply
@@ -238,7 +260,7 @@ class Lockstep:
             if seen is None:
                 reply[i] = 0
             else:
-                reply[i + 1], reply[i] = seen[0], min(seen[1], FAR_US)
+                reply[i + 1], reply[i] = seen
             i += 2
 
     def _set_acks(self) -> None:

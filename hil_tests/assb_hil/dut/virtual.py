@@ -231,6 +231,10 @@ class VirtualBoard(Paced):
         waits = lockstep.operation in (wire.WAIT, wire.SYNC)
         if waits and self._bridge.input and self._bridge.deliver_to_waiting():
             lockstep.interrupt()
+        if self._bridge.unstamped:
+            if not lockstep.reach(limit_us):
+                return False
+            self._bridge.stamp(self.now_us)
         if not lockstep.progress(limit_us):
             return False
         if lockstep.bitten():
@@ -279,7 +283,6 @@ class VirtualBoard(Paced):
             if message:
                 self._booting = False
                 self._bridge.heard()
-                self._bridge.stamp(self.now_us)
                 self.lockstep.take(message)
                 return
         if console in readable and not self._bridge.drain():

@@ -206,7 +206,10 @@ def read(word, buffer, n, us):
     k = slots.get(word, -1)
     if k >= 0:
         i = wire.REPLY_SLOTS + 2 * k
-        if state[_NOW] < rx[i] and stale[(word >> 4 & 3) << 7 | word >> 8 & 127] != state[_SEQUENCE] & 255:
+        until = rx[i]
+        if state[_NOW] < until >> 1 and stale[(word >> 4 & 3) << 7 | word >> 8 & 127] != state[_SEQUENCE] & 255:
+            if until & 1 and not _replay(word):
+                return _read_now(word, buffer, n, us)
             data = rx[i + 1]
             for j in range(n):
                 buffer[j] = data & 255
@@ -217,6 +220,18 @@ def read(word, buffer, n, us):
     if n > wire.TRANSFER_BYTES:
         raise ValueError("the virtual board moves at most wire.TRANSFER_BYTES bytes in one I2C transfer")
     _read_now(word, buffer, n, us)
+
+
+def _replay(word):
+    """Posts a predicted read for its side effect; nothing else is predicted of that device then. False: no room."""
+    i = state[_LENGTH]
+    if i + 2 > wire.REQUEST_WORDS:
+        return False
+    tx[i] = state[_NOW]
+    tx[i + 1] = word | wire.REPLAY
+    stale[(word >> 4 & 3) << 7 | word >> 8 & 127] = state[_SEQUENCE] & 255
+    state[_LENGTH] = i + 2
+    return True
 
 
 def _read_now(word, buffer, n, us):
@@ -242,7 +257,7 @@ def read_level(word):
     k = slots.get(word, -1)
     if k >= 0:
         i = wire.REPLY_SLOTS + 2 * k
-        if state[_NOW] < rx[i] and state[_PINS_STALE] != state[_SEQUENCE]:
+        if state[_NOW] < rx[i] >> 1 and state[_PINS_STALE] != state[_SEQUENCE]:
             state[_USED] |= 1 << k
             return rx[i + 1]
     value = call(wire.READ, word)

@@ -16,7 +16,7 @@ Reply, always REPLY_WORDS long, because MicroPython's readinto waits until its b
     2  result: READ bytes read, level or count, NACK; FLASH bytes to write before power fails, or ALL
     3  slot that a READ's key was given, NONE when it can't be predicted
     4… bit map of the devices that acknowledge, two words (56 addresses each) a bus
-       predictions, two words each: valid until, value
+       predictions, two words each: valid until << 1 | whether reading has a side effect, value
        bytes of a READ; the configuration of a HELLO is in place of the predictions
 """
 
@@ -37,6 +37,7 @@ PIN = 1
 ADC = 2
 PWM = 3
 RELEASE = 4  # a pin becomes an input again
+REPLAY = 5  # carry out a read that was predicted, for its side effect; the rest is its read word, no data follows
 
 ERASE = 0
 PROGRAM = 1
