@@ -62,6 +62,7 @@ def configs(draw):
     parameters |= {"pressure_min_kpa": low, "pressure_target_kpa": mid, "pressure_max_kpa": high}
     parameters["fast_period_ms"] = draw(st.sampled_from([5, 10, 25, 50]))
     parameters["slow_period_ms"] = parameters["fast_period_ms"] * 10
+    parameters["watchdog_ms"] = draw(st.sampled_from([0, 2000, 8388]))
     limits = [
         limit_values(row, trips=draw(st.integers(0, 255)), debounce_ms=draw(st.integers(0, schema.INT30_MAX)))
         for row in schema.LIMIT_ROWS
@@ -132,6 +133,26 @@ def test_a_parameter_outside_its_range_is_refused(parameter, value):
     values = {row[1]: row[5] for row in schema.PARAMETERS} | {parameter: value}
     with pytest.raises(image.ImageError, match=parameter):
         image_writer.encode(small_config(parameters=values))
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"watchdog_ms": 999}, "under 1000"),
+        ({"watchdog_ms": 1999, "fast_period_ms": 50, "slow_period_ms": 500}, "under 2000"),
+        ({"slow_period_ms": 170}, "over 16 of fast_period_ms"),
+    ],
+)
+def test_times_that_would_reset_for_ever_or_overrun_the_means_are_refused(changes, says):
+    values = {row[1]: row[5] for row in schema.PARAMETERS} | changes
+    with pytest.raises(image.ImageError, match=says):
+        image_writer.encode(small_config(parameters=values))
+
+
+@pytest.mark.parametrize("changes", [{"watchdog_ms": 0}, {"watchdog_ms": 1000}, {"slow_period_ms": 160}])
+def test_the_edges_of_those_times_are_taken(changes):
+    values = {row[1]: row[5] for row in schema.PARAMETERS} | changes
+    assert image.decode(image_writer.encode(small_config(parameters=values))).parameters == values
 
 
 @pytest.mark.parametrize(

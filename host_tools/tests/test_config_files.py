@@ -70,6 +70,9 @@ def test_every_parameter_of_the_schema_has_one_key():
         ("max_mpa = 5.5", "max_mpa = 7.5", "limits.pressure_high.trip_mpa", "more than pressure.max_mpa"),
         ("min_mpa = 4.5", "min_mpa = 2.5", "limits.pressure_low.trip_mpa", "less than pressure.min_mpa"),
         ("slow_period_ms = 100", "slow_period_ms = 105", "timing.slow_period_ms", "a multiple"),
+        ("slow_period_ms = 100", "slow_period_ms = 170", "timing.slow_period_ms", "at most 16 times"),
+        ("watchdog_ms = 2000", "watchdog_ms = 50", "timing.watchdog_ms", "0 (no watchdog), or at least 1000"),
+        ("watchdog_ms = 2000", "watchdog_ms = 999", "timing.watchdog_ms", "0 (no watchdog), or at least 1000"),
         ("fast_period_ms = 10", "fast_period_ms = 10.5", "timing.fast_period_ms", "a whole number"),
         ("cells_in_series = 1", "cells_in_series = 2", "cells_in_series", "one monitor for each cell"),
         ("cells_in_series = 1", "cells_in_series = true", "cells_in_series", "a whole number, 1 .. 16"),
@@ -89,6 +92,14 @@ def test_a_wrong_value_is_named_with_file_key_value_and_what_is_allowed(tmp_path
     assert (error.file, error.key) == (str(path), key)
     assert allowed in error.allowed
     assert str(error).startswith(f"{path}: {key}: ")
+
+
+def test_a_watchdog_may_be_off_or_as_short_as_a_second_and_four_slow_periods():
+    slow = {"timing.fast_period_ms": 20, "timing.slow_period_ms": 320, "limits.temperature_stale.trip_ms": 2000}
+    for changes in ({"timing.watchdog_ms": 0}, {"timing.watchdog_ms": 1000}):
+        load_pack(PACK, changes=changes)
+    with pytest.raises(ConfigError, match=r"watchdog_ms: got 1279; .* 1280"):
+        load_pack(PACK, changes={**slow, "timing.watchdog_ms": 1279})
 
 
 def without_table(text: str, name: str) -> str:

@@ -50,6 +50,12 @@ ALWAYS_ENABLED = (
     "self_test_failed",
 )
 
+# Less bites while the board still boots or collects garbage: it would reset for ever
+WATCHDOG_MIN_MS = 1000
+WATCHDOG_MIN_SLOW_PERIODS = 4
+# estimation.mean sums no more fast samples between two estimator steps
+FAST_TICKS_PER_SLOW_MAX = 16
+
 # A device: kind, instance, I2C bus, 7-bit address, four pins (-1: not wired), four arguments
 DEVICE_FORMAT = "<BBBBbbbbiiii"
 DEVICE_BYTES = 24
@@ -232,6 +238,16 @@ def _check_parameters(values):
         raise ImageError("min <= target <= max does not hold", "parameters.pressure_target_kpa")
     if values["slow_period_ms"] % values["fast_period_ms"]:
         raise ImageError("no multiple of fast_period_ms", "parameters.slow_period_ms")
+    if values["slow_period_ms"] > FAST_TICKS_PER_SLOW_MAX * values["fast_period_ms"]:
+        raise ImageError("over %d of fast_period_ms" % FAST_TICKS_PER_SLOW_MAX, "parameters.slow_period_ms")
+    least_ms = watchdog_least_ms(values["slow_period_ms"])
+    if values["watchdog_ms"] and values["watchdog_ms"] < least_ms:
+        raise ImageError("under %d it would reset for ever; 0: off" % least_ms, "parameters.watchdog_ms")
+
+
+def watchdog_least_ms(slow_period_ms):
+    """The shortest watchdog, in ms, that a board with this slow tick outlives."""
+    return max(WATCHDOG_MIN_MS, WATCHDOG_MIN_SLOW_PERIODS * slow_period_ms)
 
 
 def check_limit(row, values):

@@ -55,8 +55,21 @@ def check_parameters(pack: PackConfig) -> None:
             raise ConfigError(
                 pack.path, f"({row[1]})", value, f"{row[3]} .. {row[4]}", "change what it is computed from"
             )
-    if pack.parameters["slow_period_ms"] % pack.parameters["fast_period_ms"]:
+    check_timing(pack)
+
+
+def check_timing(pack: PackConfig) -> None:
+    fast_ms, slow_ms = pack.parameters["fast_period_ms"], pack.parameters["slow_period_ms"]
+    watchdog_ms, least_ms = pack.parameters["watchdog_ms"], image.watchdog_least_ms(slow_ms)
+    if slow_ms % fast_ms:
         raise fail(pack, "timing.slow_period_ms", "a multiple of timing.fast_period_ms")
+    if slow_ms > image.FAST_TICKS_PER_SLOW_MAX * fast_ms:
+        allowed = f"at most {image.FAST_TICKS_PER_SLOW_MAX} times timing.fast_period_ms ({fast_ms})"
+        raise fail(pack, "timing.slow_period_ms", allowed, "the firmware averages no more fast samples into one step")
+    if watchdog_ms and watchdog_ms < least_ms:
+        allowed = f"0 (no watchdog), or at least {least_ms}: one second and four slow periods"
+        remedy = "a shorter watchdog bites while the board starts or collects garbage, and resets it for ever"
+        raise fail(pack, "timing.watchdog_ms", allowed, remedy)
 
 
 def check_pressure(pack: PackConfig) -> None:
