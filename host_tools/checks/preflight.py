@@ -69,13 +69,18 @@ def compiler_problem():
     return None
 
 
-def main():
-    problems = [problem() for problem in (python_problem, venv_problem, header_problem, compiler_problem)]
-    missing = [problem for problem in problems if problem]
+# What pip needs for the C kernels (setup.py), and `make` for a venv with them
+BUILD_PROBLEMS = (python_problem, header_problem, compiler_problem)
+SETUP_PROBLEMS = (python_problem, venv_problem, header_problem, compiler_problem)
+
+
+def report(checks):
+    """Name on stderr what is missing, each with its remedy; how many there are."""
+    missing = [problem for problem in [check() for check in checks] if problem]
     for what, remedy in missing:
         sys.stderr.write("missing: %s\n  install it: %s\n" % (what, remedy))
-    return 1 if missing else 0
+    return len(missing)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(1 if report(SETUP_PROBLEMS) else 0)

