@@ -3,24 +3,25 @@
 Reading is strict: an unknown key, a wrong type or a value out of range names the file, the place and what is allowed.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
-from assb.protocol import schema
+from assb_host.config import PackConfig, load_pack
 from assb_host.config.errors import ConfigError
 from assb_host.config.toml_reader import convert, read_toml
 from msgspec import Meta
 
-from assb_hil.checks import CHECKS, Check
-from assb_hil.faults import FAULTS, Fault
+from assb_hil.checks import CHECKS, Check, EventCheck, NoEventCheck, ReactionCheck, SignalCheck
+from assb_hil.faults import FAULTS, Fault, SensorLost
+from assb_hil.health import SURPRISES
 from assb_hil.loads import LOADS, Load
+from assb_hil.plant_file import load_plant
+from assb_hil.vocabulary import ROW_NAMES, SIGNAL_NAMES, TIMED_ROWS, demand, demand_command, demand_event
 
-ROW_NAMES = tuple(row[1] for row in schema.LIMIT_ROWS)
-EVENT_NAMES = tuple(row[1] for row in schema.EVENTS)
-COMMAND_NAMES = tuple(row[0] for row in schema.COMMANDS)
 Seconds = Annotated[float, Meta(ge=0.0)]
 
 
@@ -146,21 +147,67 @@ def _row(entry: Any, selector: str, classes: dict[str, type], where: str, path: 
 
 
 def _cross_check(scenario: Scenario) -> None:
-    """What no single row can tell: names of the firmware's tables, and times within the run."""
+    """What no single row can tell: names of the firmware's and the rig's tables, files, and times within the run."""
     path = scenario.path
     for row in scenario.expected_trips:
-        if row not in ROW_NAMES:
-            raise ConfigError(path, "expected_trips", row, f"limit rows: {', '.join(ROW_NAMES)}")
+        demand(path, "expected_trips", row, ROW_NAMES)
     for event in scenario.expected_events:
-        if event not in EVENT_NAMES:
-            raise ConfigError(path, "expected_events", event, f"events: {', '.join(EVENT_NAMES)}")
-    for command in scenario.commands:
-        if command.name not in COMMAND_NAMES:
-            raise ConfigError(path, "command.name", command.name, f"one of {', '.join(COMMAND_NAMES)}")
-    for item in (*scenario.loads, *scenario.commands, *scenario.faults):
-        if item.at_s > scenario.duration_s:
-            raise ConfigError(
-                path, f"{type(item).__name__}.at_s", item.at_s, f"up to duration_s = {scenario.duration_s:g}"
-            )
+        demand(path, "expected_events", event, SURPRISES)
+    for position, command in enumerate(scenario.commands):
+        demand_command(path, f"command[{position}]", command.name, command.keys)
+    for table, rows in (("load", scenario.loads), ("command", scenario.commands), ("fault", scenario.faults)):
+        for position, item in enumerate(rows):
+            _demand_within(scenario, f"{table}[{position}].at_s", item.at_s)
+    pack = _named_file(scenario, "pack", load_pack)
+    _named_file(scenario, "plant", load_plant)
+    _check_bench(scenario, pack)
+    for position, check in enumerate(scenario.checks):
+        _check_check(scenario, pack, f"check[{position}]", check)
     if not scenario.checks:
         raise ConfigError(path, "check", None, "at least one [[check]]: a run that checks nothing shows nothing")
+
+
+def _demand_within(scenario: Scenario, key: str, at_s: float) -> None:
+    if at_s > scenario.duration_s:
+        raise ConfigError(scenario.path, key, at_s, f"up to duration_s = {scenario.duration_s:g}")
+
+
+def _named_file(scenario: Scenario, key: str, load: Callable[[str], Any]) -> Any:
+    """The pack or plant that the scenario names; what is wrong with it is told with the scenario that wanted it."""
+    name = getattr(scenario, key)
+    try:
+        return load(name)
+    except ConfigError as error:
+        broken = bool(error.key) or Path(error.file).is_file()
+        allowed = f"a {key} that can be used; this one: {error.seen}" if broken else error.allowed
+        raise ConfigError(scenario.path, key, name, allowed, error.remedy) from None
+
+
+def _check_bench(scenario: Scenario, pack: PackConfig) -> None:
+    """The rig has one cell, and a chip can only be lost where there is one."""
+    if pack.parameters["cells_in_series"] != 1:
+        raise ConfigError(scenario.path, "pack", scenario.pack, "a pack with cells_in_series = 1: the rig has one cell")
+    for position, fault in enumerate(scenario.faults):
+        if isinstance(fault, SensorLost):
+            fitted = [kind for kind in ("ina228", "nau7802", "tmp117", "mcp4725") if getattr(pack.board, kind)]
+            remedy = f"board {pack.board.name} has no other"
+            demand(scenario.path, f"fault[{position}].device", fault.device, fitted, remedy)
+
+
+def _check_check(scenario: Scenario, pack: PackConfig, where: str, check: Check) -> None:
+    """The names that a check uses exist, and its span lies within the run: otherwise it would judge nothing."""
+    path = scenario.path
+    if isinstance(check, EventCheck | NoEventCheck):
+        demand_event(path, where, check.event, check.fields)
+    if isinstance(check, SignalCheck):
+        demand(path, f"{where}.signal", check.signal, SIGNAL_NAMES)
+        if check.min is None and check.max is None:
+            raise ConfigError(path, f"{where}.max", None, "a number in min, in max, or in both")
+    if isinstance(check, ReactionCheck):
+        enabled = [row for row in TIMED_ROWS if pack.limits[row].enabled]
+        demand(path, f"{where}.row", check.row, enabled, "the rig times the rows of the monitor's registers")
+    for begin, end in (("from_s", "to_s"), ("after_s", "by_s")):
+        begin_s, end_s = getattr(check, begin, 0.0), getattr(check, end, None)
+        _demand_within(scenario, f"{where}.{begin}", begin_s)
+        if end_s is not None and end_s < begin_s:
+            raise ConfigError(path, f"{where}.{end}", end_s, f"{begin} = {begin_s:g} or later")

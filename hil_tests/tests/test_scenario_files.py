@@ -9,7 +9,11 @@ from assb_hil.faults import FAULTS
 from assb_hil.loads import LOADS
 from assb_hil.plant_file import load_plant
 from assb_hil.scenario import load_scenario, read_scenario, scenario_names
+from assb_hil.session import open_session
+from assb_hil.vocabulary import EVENT_FIELDS, SIGNAL_NAMES
 from assb_host.config.errors import ConfigError
+from assb_host.config.locate import find
+from assb_host.errors import EXIT_CONFIG
 
 GOOD = """
 title = "t"
@@ -49,7 +53,8 @@ def test_a_good_file_reads():
         ('name = "soft_short"', 'name = "hardshort"', ("fault[0].name", "'hardshort'", "hard_short, growing_short")),
         ('kind = "cc"', 'kind = "ccc"', ("load[0].kind", "rest, cc, cccv, pulse, drive")),
         ("max_frac = 0.05", "", ("check[0].max_frac", "add this key")),
-        ("at_s = 2.0", "at_s = 20.0", ("20.0", "duration_s = 10")),
+        ("at_s = 2.0", "at_s = 20.0", ("fault[0].at_s", "20.0", "duration_s = 10")),
+        ("duration_s = 10.0", "duration_s = 0.5", ("load[0].at_s", "1.0", "duration_s = 0.5")),
         ("soc_frac = 0.5", "soc_frac = 50", ("start.soc_frac", "50", "0 .. 1")),
         ("duration_s = 10.0", "duration_s = 0.0", ("duration_s", "more than 0")),
     ],
@@ -62,10 +67,155 @@ def test_a_wrong_file_is_refused_by_place_value_and_what_is_allowed(old, new, to
 
 
 def test_unknown_limit_rows_and_commands_are_refused():
-    with pytest.raises(ConfigError, match="cell_overvoltage, cell_undervoltage"):
+    with pytest.raises(ConfigError, match=r"expected_trips.*'overvoltage'.*cell_overvoltage, cell_undervoltage"):
         read('expected_trips = ["overvoltage"]' + GOOD)
-    with pytest.raises(ConfigError, match=r"'open'.*one of help"):
+    with pytest.raises(ConfigError, match=r"expected_events.*'bus_eror'.*self_test_failed, lease_lapsed, bus_error"):
+        read('expected_events = ["bus_eror"]' + GOOD)
+    with pytest.raises(ConfigError, match=r"command\[0\].name.*'open'.*one of help"):
         read(GOOD + '[[command]]\nat_s = 1.0\nname = "open"\n')
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        ('name = "arm"\nkeys = { lease = 5000 }', r"command\[0\].keys.lease.*keys of arm: lease_ms"),
+        ('name = "stop"\nkeys = { now = 1 }', r"command\[0\].keys.now.*keys of stop: none"),
+        ('name = "get"\nkeys = { name = "presure_kpa" }', r"command\[0\].keys.name.*'presure_kpa'.*pressure_kp_ppm"),
+    ],
+)
+def test_a_command_takes_its_own_keys_and_parameters_alone(command, told):
+    with pytest.raises(ConfigError, match=told):
+        read(GOOD + f"[[command]]\nat_s = 1.0\n{command}\n")
+
+
+NO_EVENT = '[[check]]\nkind = "no_event"\n'
+SIGNAL = '[[check]]\nkind = "signal"\nstatistic = "max"\n'
+
+
+@pytest.mark.parametrize(
+    ("check", "told"),
+    [
+        (NO_EVENT + 'event = "limit_triped"', ("check[1].event", "'limit_triped'", "limit_tripped", "contact_moved")),
+        ('[[check]]\nkind = "event"\nevent = "arm"', ("check[1].event", "'arm'", "armed", "sent_arm")),
+        (
+            NO_EVENT + 'event = "limit_tripped"\nfields = { rows = "soft_short" }',
+            ("check[1].fields.rows", "'soft_short'", "row, value"),
+        ),
+        (
+            NO_EVENT + 'event = "limit_tripped"\nfields = { row = "softshort" }',
+            ("check[1].fields.row", "'softshort'", "short_suspected, soft_short"),
+        ),
+        (
+            NO_EVENT + 'event = "stage_changed"\nfields = { stage = "short" }',
+            ("check[1].fields.stage", "'short'", "none, suspect, soft_short, hard_short"),
+        ),
+        (
+            NO_EVENT + 'event = "state_changed"\nfields = { from_state = "charge" }',
+            ("check[1].fields.from_state", "'charge'", "REST, CHARGE"),
+        ),
+        (
+            NO_EVENT + 'event = "state_changed"\nfields = { to_state = 6 }',
+            ("check[1].fields.to_state", "got 6", "REST, CHARGE"),
+        ),
+        (
+            NO_EVENT + 'event = "boot"\nfields = { reset_cause = "wdt" }',
+            ("check[1].fields.reset_cause", "'wdt'", "hard, watchdog"),
+        ),
+        (
+            NO_EVENT + 'event = "parameter_set"\nfields = { parameter = "pressure_target" }',
+            ("check[1].fields.parameter", "'pressure_target'", "pressure_target_kpa"),
+        ),
+        (
+            NO_EVENT + 'event = "parameter_set"\nfields = { value = "4700" }',
+            ("check[1].fields.value", "'4700'", "a whole number"),
+        ),
+        (
+            NO_EVENT + 'event = "register_crossed"\nfields = { row = "overtemperature" }',
+            ("check[1].fields.row", "'overtemperature'", "cell_overvoltage, cell_undervoltage"),
+        ),
+        (
+            NO_EVENT + 'event = "contact_moved"\nfields = { closed = "0" }',
+            ("check[1].fields.closed", "'0'", "one of 0, 1"),
+        ),
+        (
+            NO_EVENT + 'event = "enable_switched"\nfields = { line = "charge" }',
+            ("check[1].fields.line", "'charge'", "charge_enabled, discharge_enabled"),
+        ),
+        (
+            NO_EVENT + 'event = "fault_applied"\nfields = { fault = "short" }',
+            ("check[1].fields.fault", "'short'", "soft_short, hard_short"),
+        ),
+        (
+            NO_EVENT + 'event = "fault_applied"\nfields = { device = "ina229" }',
+            ("check[1].fields.device", "'ina229'", "ina228"),
+        ),
+        (
+            NO_EVENT + 'event = "sent_arm"\nfields = { keys = 5000 }',
+            ("check[1].fields.keys", "5000", "text in quotes"),
+        ),
+        (NO_EVENT + 'event = "stopped"\nfields = { by = "host" }', ("check[1].fields.by", "stopped has none")),
+        (NO_EVENT + 'event = "stopped"\nfrom_s = 11.0', ("check[1].from_s", "11.0", "duration_s = 10")),
+        (NO_EVENT + 'event = "stopped"\nfrom_s = 5.0\nto_s = 4.0', ("check[1].to_s", "4.0", "from_s = 5 or later")),
+        (SIGNAL + 'signal = "true_curent_a"\nmax = 1.0', ("check[1].signal", "'true_curent_a'", "true_current_a")),
+        (SIGNAL + 'signal = "true_current_a"', ("check[1].max", "is missing", "in min, in max")),
+        (
+            '[[check]]\nkind = "reaction"\nrow = "undervoltage"',
+            ("check[1].row", "'undervoltage'", "cell_overvoltage, cell_undervoltage"),
+        ),
+        (
+            '[[check]]\nkind = "reaction"\nrow = "overtemperature"',
+            ("check[1].row", "'overtemperature'", "the rows of the monitor's registers"),
+        ),
+    ],
+)
+def test_a_check_that_could_judge_nothing_is_refused(check, told):
+    with pytest.raises(ConfigError) as refusal:
+        read(GOOD + check)
+    assert refusal.value.exit_code == EXIT_CONFIG
+    for words in ("case.toml", *told):
+        assert words in str(refusal.value)
+
+
+def test_a_run_says_nothing_that_the_vocabulary_lacks():
+    scenario = read(
+        GOOD.replace("duration_s = 10.0", "duration_s = 4.0") + '[[command]]\nat_s = 3.0\nname = "schema"\n'
+    )
+    with open_session(scenario) as session:
+        recorder = session.run().recorder
+    assert set(recorder.series) <= set(SIGNAL_NAMES)
+    assert {"count", "heap_low_b"} <= set(recorder.series)  # a SCHEMA frame and a HEALTH frame were among them
+    for event in recorder.events:
+        assert set(event) - {"t_s", "source", "name"} <= set(EVENT_FIELDS[event["name"]])
+
+
+def test_a_pack_or_plant_that_is_not_there_is_told_with_the_scenario_and_its_key():
+    for key, told in (("pack", "li_lpscl_nca, lto_nmc"), ("plant", "li_lpscl_nca")):
+        for name, allowed in (("li_nca", told), ("./gone.toml", "a file that")):
+            with pytest.raises(ConfigError, match=rf"^case.toml: {key}: got '{name}'; allowed .*{allowed}"):
+                read(GOOD.replace(f'{key} = "li_lpscl_nca"', f'{key} = "{name}"'))
+
+
+def test_a_pack_that_is_wrong_inside_is_told_with_the_scenario_and_both_keys(tmp_path):
+    path = tmp_path / "li_lpscl_nca.toml"
+    text = find("pack", "li_lpscl_nca").read_text(encoding="utf-8")
+    path.write_text(text.replace("cells_in_series = 1", "cells_in_series = 0"), encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"^case.toml: pack: .*li_lpscl_nca.toml: cells_in_series: got 0"):
+        read(GOOD.replace('pack = "li_lpscl_nca"', f'pack = "{path}"'))
+    path.write_text(text.replace("cells_in_series = 1", "cells_in_series = 2"), encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"^case.toml: pack: "):
+        read(GOOD.replace('pack = "li_lpscl_nca"', f'pack = "{path}"'))
+
+
+def test_a_chip_that_the_board_lacks_cannot_be_lost(tmp_path):
+    path = tmp_path / "bare.toml"
+    board = find("board", "pico").read_text(encoding="utf-8").replace('name = "pico"', 'name = "bare"')
+    path.write_text(board[: board.index("[[mcp4725]]")] + board[board.index("[contactor]") :], encoding="utf-8")
+    pack = tmp_path / "li_lpscl_nca.toml"
+    text = find("pack", "li_lpscl_nca").read_text(encoding="utf-8")
+    pack.write_text(text.replace('board = "virtual-pico"', 'board = "bare.toml"'), encoding="utf-8")
+    lost = '[[fault]]\nname = "sensor_lost"\nat_s = 3.0\ndevice = "mcp4725"\n'
+    with pytest.raises(ConfigError, match=r"fault\[1\].device: got 'mcp4725'; allowed one of ina228, nau7802, tmp117"):
+        read(GOOD.replace('pack = "li_lpscl_nca"', f'pack = "{pack}"') + lost)
 
 
 def test_a_scenario_without_a_check_is_refused():
