@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import pytest
 from assb.protocol import schema
 from assb_hil.dut.idle_world import IdleWorld
 from assb_hil.dut.virtual import VirtualBoard
-from assb_host.commands.monitor import Watched
+from assb_host.commands.monitor import JsonLines, PlainLines, Watched
 from assb_host.commands.monitor_table import page
 from assb_host.errors import LinkError, RefusedError
 from assb_host.link.console import DutConsole
@@ -184,7 +185,67 @@ def test_monitor_finds_a_board_that_went_away_and_came_back(image, tmp_path):
                     watched.open()
                 watch_until(watched, lambda it: it.picture.pack)
         watch_until(watched, lambda it: it.absent)
-        watched.picture.pack = {}
+    watched.close()
+
+
+def table_text(watched, width=130):
+    console = Console(width=width, record=True, file=io.StringIO())
+    console.print(page(watched))
+    return console.export_text()
+
+
+def test_a_board_that_stands_still_is_shown_as_silent_with_what_it_said_last(image, tmp_path):
+    path = tmp_path / "flash.bin"
+    path.write_bytes(image)
+    with VirtualBoard(IdleWorld(), flash=path) as board:
+        board.power_on()
+        watched = Watched(board.console_port)
+        watched.open()
+        with board.background():
+            watch_until(watched, lambda it: it.picture.pack and it.picture.hello)
+            assert json.loads(JsonLines().line(watched))["link"]["silent_s"] < 1
+            assert "silent" not in PlainLines().line(watched) + table_text(watched)
+        watch_until(watched, lambda it: it.silent_s > 1.5)
+        watched.close()
+        assert re.match(rf"silent for \d+ s; last .* s  {watched.picture.state} ", PlainLines().line(watched))
+        assert re.search(rf"silent for \d+ s; .*\n.*last  {watched.picture.state} ", table_text(watched))
+        assert json.loads(JsonLines().line(watched))["link"]["silent_s"] > 1.5
+
+
+def test_a_port_that_comes_back_shows_nothing_of_the_board_before(image, tmp_path):
+    port = tmp_path / "port"
+    path = tmp_path / "flash.bin"
+    path.write_bytes(image)
+    with VirtualBoard(IdleWorld(), flash=path) as board:
+        port.symlink_to(board.console_port)
+        board.power_on()
+        watched = Watched(str(port))
+        watched.open()
+        with board.background():
+            watch_until(watched, lambda it: it.picture.pack)
+    watch_until(watched, lambda it: it.absent)
+    with VirtualBoard(IdleWorld()) as mute:
+        port.unlink()
+        port.symlink_to(mute.console_port)
+        watch_until(watched, lambda it: not it.absent)
+        assert watched.picture.pack == {}
+        assert PlainLines().line(watched) == f"no telemetry on {port}"
+    watched.close()
+
+
+def test_a_board_at_its_prompt_is_told_how_to_start_its_firmware(running):
+    watched = Watched(running.console_port)
+    watched.open()
+    watch_until(watched, lambda it: it.picture.pack)
+    watched.link.console.write(b"\r\x03\x03")
+    watch_until(watched, lambda it: it.silence and it.link.at_prompt)
+    assert "the board is at its Python prompt; Ctrl-D" in PlainLines().line(watched)
+    assert "the board is at its Python prompt; Ctrl-D" in table_text(watched, 160)
+    with pytest.raises(LinkError, match="no reply to `stop` .*Python prompt; Ctrl-D or `mpremote reset` starts"):
+        watched.link.request("stop", reply_deadline_s=0.3)
+    watched.link.console.write(b"\x04")
+    watch_until(watched, lambda it: not it.silence)
+    assert not watched.link.at_prompt
     watched.close()
 
 
@@ -192,10 +253,8 @@ def test_the_live_table_shows_what_tripped_and_what_to_do(running):
     watched = Watched(running.console_port)
     watched.open()
     watch_until(watched, lambda it: "current_stale" in it.picture.tripped)
-    console = Console(width=130, record=True, file=io.StringIO())
-    console.print(page(watched))
+    text = table_text(watched)
     watched.close()
-    text = console.export_text()
     assert "virtual-pico / li_lpscl_nca" in text
     assert "Check the wiring and supply of the current monitor." in text
     assert "0 damaged" in text

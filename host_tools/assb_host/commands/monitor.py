@@ -9,11 +9,13 @@ import click
 
 from assb_host.commands.target_options import target_options
 from assb_host.errors import AssbError, LinkError, PortError
+from assb_host.link.decoder import Frame
 
 REFRESH_S = 0.2
 LINE_S = 1.0
 HELLO_EVERY_S = 3.0  # while nothing is known of the board, or nothing comes
 REOPEN_S = 0.5
+SILENT_S = 1.0  # without a frame: what is shown is old, and says so
 
 
 @click.command()
@@ -38,8 +40,8 @@ def monitor(port, dut, plain, as_json, duration_s):
             watch(watched, show, time.monotonic() + duration_s)
         except KeyboardInterrupt:
             return 0
-    if watched.picture.frame_count == 0:
-        raise LinkError(f"no telemetry in {duration_s:g} s", path, "is firmware running? flash it with `assb flash`")
+    if watched.silent_s is None:
+        raise LinkError(f"no telemetry in {duration_s:g} s", path, watched.silence_remedy)
     return 0
 
 
@@ -56,6 +58,24 @@ class Watched:
         self._dut = dut
         self._target = ExitStack()
         self._hello_due_s = 0.0
+        self._heard_at_s: float | None = None
+
+    @property
+    def silent_s(self) -> float | None:
+        """Time since the last frame; None when there never was one."""
+        return None if self._heard_at_s is None else time.monotonic() - self._heard_at_s
+
+    @property
+    def silence(self) -> str:
+        """`silent for 4 s`, when the last frame is too old to be shown as what the board does now; else nothing."""
+        silent_s = self.silent_s
+        return f"silent for {silent_s:.0f} s" if silent_s is not None and silent_s > SILENT_S else ""
+
+    @property
+    def silence_remedy(self) -> str:
+        from assb_host.link.link import NO_FIRMWARE
+
+        return self.link.silence_remedy if self.link else NO_FIRMWARE
 
     def open(self) -> None:
         from assb_host.link.console import SerialConsole
@@ -74,26 +94,30 @@ class Watched:
             self._ask()
             for item in self.link.poll(REFRESH_S / 2):
                 self.picture.take(item)
+                if isinstance(item, Frame):
+                    self._heard_at_s = time.monotonic()
         except PortError as error:
             self.close()
             self.absent = str(error)
 
     def _ask(self):
         now_s = time.monotonic()
-        if now_s >= self._hello_due_s and not (self.picture.hello and self.link.decoder.schema_known):
+        known = self.picture.hello and self.link.decoder.schema_known
+        if now_s >= self._hello_due_s and (self.silence or not known):
             self._hello_due_s = now_s + HELLO_EVERY_S
             self.link.ask_hello()
             if not self.link.decoder.schema_known:
                 self.link.ask_schema()
 
     def _reopen(self):
+        from assb_host.link.picture import Picture
         from assb_host.link.target import open_target
 
         try:
             if self._dut:
                 self.path = self._target.enter_context(open_target(dut=self._dut))
             self.open()
-            self.picture.hello = {}
+            self.picture = Picture()  # it may be another board, or the same one in another state
         except AssbError as error:
             self.absent = str(error)
             time.sleep(REOPEN_S)
@@ -138,18 +162,33 @@ class PlainLines(Lines):
         if watched.absent:
             return f"waiting: {watched.absent}"
         if not watched.picture.pack:
-            said = watched.picture.texts[-1] if watched.picture.texts else ""
-            return f"no telemetry on {watched.path}" + (f"; it said: {said}" if said else "")
+            return no_telemetry(watched)
+        if watched.silence:
+            return f"{watched.silence}{prompt_hint(watched)}; last {plain_line(watched.picture).strip()}"
         return plain_line(watched.picture)
 
 
 class JsonLines(Lines):
     def line(self, watched):
         decoder = watched.link.decoder if watched.link else None
+        silent_s = watched.silent_s
         link = {"port": watched.path, "open": decoder is not None}
+        link["silent_s"] = None if silent_s is None else round(silent_s, 3)
         if decoder:
             link |= {"frames": decoder.frame_count, "damaged": decoder.damaged_count, "lost": decoder.lost_count}
         return json.dumps(watched.picture.snapshot() | {"link": link})
+
+
+def no_telemetry(watched) -> str:
+    if hint := prompt_hint(watched):
+        return f"no telemetry on {watched.path}{hint}"
+    said = watched.picture.texts[-1] if watched.picture.texts else ""
+    return f"no telemetry on {watched.path}" + (f"; it said: {said}" if said else "")
+
+
+def prompt_hint(watched) -> str:
+    """`; the board is at its Python prompt…` when it is."""
+    return f"; {watched.silence_remedy}" if watched.link and watched.link.at_prompt else ""
 
 
 def plain_line(picture) -> str:

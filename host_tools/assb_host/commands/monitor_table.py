@@ -29,9 +29,9 @@ def page(watched) -> Group:
         return Group(Panel(Text(f"waiting for the board: {watched.absent}", "yellow"), title="assb monitor"))
     if not picture.pack:
         said = "\n".join(picture.texts)
-        hint = "no telemetry yet; a board at its prompt or without firmware sends none (`assb flash`)"
+        hint = f"no telemetry yet; {watched.silence_remedy}"
         return Group(Panel(Text(f"{watched.path}: {hint}\n{said}", "yellow"), title="assb monitor"))
-    parts = [header(picture, watched.path), pack_table(picture), cell_table(picture)]
+    parts = [header(picture, watched), pack_table(picture), cell_table(picture)]
     parts += (
         [limits_table(picture)] if any(picture.pack[bits] for bits in ("warn_bits", "derate_bits", "trip_bits")) else []
     )
@@ -39,13 +39,23 @@ def page(watched) -> Group:
     return Group(*parts, footer(picture, watched))
 
 
-def header(picture, path) -> Panel:
+def header(picture, watched) -> Panel:
     hello = picture.hello
     version = "assb {version_major}.{version_minor}.{version_patch}".format(**hello) if hello else "version unknown"
     names = " / ".join(hello[key] for key in ("board", "pack", "cell") if hello.get(key)) or "no configuration"
     state = Text(f" {picture.state} ", STATE_STYLES.get(picture.state, "bold"))
-    return Panel(Text.assemble(state, f"  {STATE_TEXT.get(picture.state, '')}"), title=f"{names}  {version}  {path}",
-                 subtitle=f"up {picture.t_s:.1f} s")  # fmt: skip
+    meaning = Text(STATE_TEXT.get(picture.state, ""))
+    said = silence_text(watched) if watched.silence else Text()
+    return Panel(
+        Text.assemble(said, "last " if watched.silence else "", state, "  ", meaning),
+        title=f"{names}  {version}  {watched.path}",
+        subtitle=f"up {picture.t_s:.1f} s",
+        border_style="yellow" if watched.silence else "",
+    )
+
+
+def silence_text(watched) -> Text:
+    return Text(f"{watched.silence}; {watched.silence_remedy}\n", "bold yellow")
 
 
 def pack_table(picture) -> Table:

@@ -14,6 +14,12 @@ from assb_host.link.decoder import Decoder, Frame, Line
 REPLY_DEADLINE_S = 2.0
 POLL_S = 0.05
 ID_MAX = 9999
+NO_FIRMWARE = "is firmware running? flash it with `assb flash`"
+AT_PROMPT = (
+    "the board is at its Python prompt; Ctrl-D or `mpremote reset` starts the firmware "
+    "(if it has none: `assb flash --pack NAME`)"
+)
+PROMPTS = (">>>", "raw REPL; CTRL-B to exit")
 
 REMEDIES = {
     "bad_crc": "the line was damaged on the way; send it again",
@@ -38,6 +44,7 @@ class Link:
         self._lease_every_s = 0.0
         self._lease_due_s = 0.0
         self._lease_ids: set[str] = set()
+        self._last_line = ""  # of console text since the newest frame
 
     def poll(self, wait_s: float = 0.0) -> list[Frame | Line]:
         """Everything that has come since the last poll; waits up to wait_s when there is nothing."""
@@ -46,6 +53,17 @@ class Link:
         items = list(self._inbox)
         self._inbox.clear()
         return items
+
+    @property
+    def at_prompt(self) -> bool:
+        """Whether what the board said last is Python's own: a prompt, or what it makes of our command lines."""
+        said = self.decoder.pending_text.strip() or self._last_line
+        return said.endswith(PROMPTS) or said.startswith("SyntaxError")
+
+    @property
+    def silence_remedy(self) -> str:
+        """What to do about a board that does not answer."""
+        return AT_PROMPT if self.at_prompt else NO_FIRMWARE
 
     def request(self, command: str, /, *, reply_deadline_s: float = REPLY_DEADLINE_S, **pairs) -> dict[str, str]:
         """Send a command and return what its reply says: RefusedError when the board says no, LinkError when nothing.
@@ -71,8 +89,7 @@ class Link:
             self._inbox.extendleft(reversed(seen))
         if unread:
             return _answered(command, unread)
-        remedy = "is firmware running? flash it with `assb flash`"
-        raise LinkError(f"no reply to `{command}` in {reply_deadline_s:g} s", self.console.name, remedy)
+        raise LinkError(f"no reply to `{command}` in {reply_deadline_s:g} s", self.console.name, self.silence_remedy)
 
     def wait_for(self, wanted: Callable[[Frame | Line], bool], deadline_s: float, what: str = "") -> Frame | Line:
         """The first item that is wanted; what came before it is dropped. LinkError when none comes in time."""
@@ -84,9 +101,8 @@ class Link:
                 item = self._inbox.popleft()
                 if wanted(item):
                     return item
-        raise LinkError(
-            f"no {what or 'sign of the board'} in {deadline_s:g} s", self.console.name, "is the board running?"
-        )
+        remedy = AT_PROMPT if self.at_prompt else "is the board running?"
+        raise LinkError(f"no {what or 'sign of the board'} in {deadline_s:g} s", self.console.name, remedy)
 
     def hello(self, deadline_s: float = REPLY_DEADLINE_S) -> Frame:
         """Who is there. A board with a schema that is not ours is asked for it, so that its frames can be read."""
@@ -121,10 +137,17 @@ class Link:
 
     def _take(self, wait_s):
         for item in self.decoder.feed(self.console.read(wait_s)):
+            self._heed(item)
             reply = self._reply(item)
             self.damaged_reply_count += reply is None and _looks_like_reply(item)
             if reply is None or reply[2].get("id") not in self._lease_ids or not reply[0]:
                 self._inbox.append(item)  # a refused renewal is shown: the lease has lapsed
+
+    def _heed(self, item):
+        if isinstance(item, Frame):
+            self._last_line = ""
+        elif item.text.strip():
+            self._last_line = item.text.strip()
 
     def _send(self, name, pairs) -> str:
         self._last_id = self._last_id % ID_MAX + 1
