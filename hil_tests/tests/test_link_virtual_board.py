@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import re
 import signal
 import subprocess
@@ -15,7 +16,7 @@ from assb_hil.dut.virtual import VirtualBoard
 from assb_host.commands.monitor import JsonLines, PlainLines, Watched
 from assb_host.commands.monitor_table import page
 from assb_host.errors import LinkError, RefusedError
-from assb_host.link.console import DutConsole
+from assb_host.link.console import DutConsole, SerialConsole
 from assb_host.link.decoder import Frame
 from assb_host.link.link import Link
 from rich.console import Console
@@ -160,6 +161,48 @@ def test_monitor_without_a_word_from_the_board_says_so():
     assert "no telemetry" in stderr
 
 
+@pytest.fixture
+def bench_port(image, tmp_path):
+    """Port of a board on the reference bench, in a process of its own and in SAFE."""
+    path = tmp_path / "bench.bin"
+    path.write_bytes(image)
+    environment = os.environ | {"XDG_RUNTIME_DIR": str(tmp_path)}
+    command = [sys.executable, "-m", "assb_host", "board", "run", "bench", "--flash", str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        port = process.stdout.readline().split()[3]
+        with SerialConsole(port) as console:
+            Link(console).wait_for(state_is("SAFE"), 30.0, "SAFE")
+        yield port
+        process.terminate()
+
+
+def test_stop_reaches_a_board_that_assb_arm_holds(bench_port):
+    command = [sys.executable, "-m", "assb_host", "{}", "--port", bench_port]
+    deaf = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_IGN)}  # as a shell's background job
+    arm = subprocess.Popen([part.format("arm") for part in command], stdout=subprocess.PIPE, text=True, **deaf)
+    lines = [arm.stdout.readline() for _ in range(4)]
+    assert "ARMED" in lines[1]
+    assert re.search(r"cell 0: 3\.\d+ V  SOC", lines[3])
+    done = subprocess.run([part.format("stop") for part in command], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "stopped: the board is in SAFE\n", "")
+    assert "stopped" in arm.communicate(timeout=10)[0]
+    assert arm.returncode == 0
+
+
+def test_stop_leaves_a_monitor_alone_and_says_how_to_free_the_port(running):
+    watching = monitor(running.console_port, "--plain")
+    watching.stdout.readline()
+    done = subprocess.run(
+        [sys.executable, "-m", "assb_host", "stop", "--port", running.console_port],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert f"busy: assb monitor (process {watching.pid}" in done.stderr
+    assert f"free it with Ctrl-C in its terminal or `kill -INT {watching.pid}`" in done.stderr
+    assert watching.poll() is None
+    watching.send_signal(signal.SIGINT)
+    watching.communicate(timeout=10)
+
+
 def watch_until(watched, wanted, deadline_s=30.0):
     """Polls until wanted(watched) holds."""
     end_s = time.monotonic() + deadline_s
@@ -241,7 +284,7 @@ def test_a_board_at_its_prompt_is_told_how_to_start_its_firmware(running):
     watch_until(watched, lambda it: it.silence and it.link.at_prompt)
     assert "the board is at its Python prompt; Ctrl-D" in PlainLines().line(watched)
     assert "the board is at its Python prompt; Ctrl-D" in table_text(watched, 160)
-    with pytest.raises(LinkError, match="no reply to `stop` .*Python prompt; Ctrl-D or `mpremote reset` starts"):
+    with pytest.raises(LinkError, match=r"no reply to `stop` .*Python prompt; Ctrl-D or `mpremote reset` starts"):
         watched.link.request("stop", reply_deadline_s=0.3)
     watched.link.console.write(b"\x04")
     watch_until(watched, lambda it: not it.silence)

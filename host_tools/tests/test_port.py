@@ -8,6 +8,7 @@ import sys
 import pytest
 from assb_host.errors import PortError
 from assb_host.link.console import SerialConsole
+from assb_host.link.lock import Holder
 from assb_host.link.target import open_target
 
 HOLD = """
@@ -50,6 +51,16 @@ def test_the_second_process_is_told_who_holds_the_port(terminal):
     finally:
         process.communicate("")
     SerialConsole(path).close()
+
+
+def test_a_process_that_is_not_the_command_of_the_lock_is_not_interrupted():
+    with subprocess.Popen(["sleep", "60"]) as process:
+        with pytest.raises(PortError, match=rf"process {process.pid} is not `assb arm` any more"):
+            Holder("assb arm", process.pid, "12:00").interrupt()
+        assert process.poll() is None
+        process.kill()
+    with pytest.raises(PortError, match="any more"):
+        Holder("assb arm", process.pid, "12:00").interrupt()
 
 
 def test_a_port_is_free_again_after_its_holder_was_killed(terminal):

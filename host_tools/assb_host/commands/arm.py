@@ -1,12 +1,15 @@
 """`assb arm`: arm a board and keep its lease for as long as this process lives."""
 
+import signal
+
 import click
 from assb.protocol import schema
 
+from assb_host.commands.monitor import LINE_S, plain_line
 from assb_host.commands.target_options import opened_link, target_options
 from assb_host.errors import LinkError
 from assb_host.link.decoder import Frame
-from assb_host.link.units import rows_of, word
+from assb_host.link.picture import Picture
 
 RENEWALS_PER_LEASE = 4  # so that two lost lines in a row cost nothing
 LEASE_MIN_MS = 1000
@@ -23,12 +26,11 @@ def arm(port, dut, lease_ms, duration_s):
 
     Exit code 1 when the board itself left operation, for instance by a fault.
     """
+    # A shell starts background jobs deaf to SIGINT; Ctrl-C and `assb stop` must reach this process all the same
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with opened_link(port, dut, "assb arm") as link:
-        reply = link.request("arm", **({"lease_ms": lease_ms} if lease_ms else {}))
-        granted_s = int(reply["lease_ms"]) / 1000
-        click.echo(f"armed; lease {granted_s:g} s, renewed from here; Ctrl-C stops the board")
-        link.keep_lease(granted_s / RENEWALS_PER_LEASE)
         try:
+            begin(link, lease_ms)
             left = watch(link, duration_s)
         except KeyboardInterrupt:
             left = False
@@ -40,23 +42,29 @@ def arm(port, dut, lease_ms, duration_s):
         return 0
 
 
+def begin(link, lease_ms: int | None) -> None:
+    """Arm the board and renew the lease from now on."""
+    reply = link.request("arm", **({"lease_ms": lease_ms} if lease_ms else {}))
+    granted_s = int(reply["lease_ms"]) / 1000
+    click.echo(f"armed; lease {granted_s:g} s, renewed from here; Ctrl-C stops the board")
+    link.keep_lease(granted_s / RENEWALS_PER_LEASE)
+
+
 def watch(link, duration_s: float) -> bool:
-    """Print the states that the board goes through; True when it left operation by itself before the time is over."""
-    state, begun = None, False
+    """Print a line a second and at each change of state; True when the board left operation by itself before the time
+    is over."""
+    picture, state, begun, due_s = Picture(), None, False, 0.0
     end_s = link.console.now_s() + duration_s
     heard_s = link.console.now_s()
     while link.console.now_s() < end_s:
         for item in link.poll(0.1):
+            picture.take(item)
             if not isinstance(item, Frame) or item.type != schema.PACK:
                 continue
             heard_s = link.console.now_s()
-            if item.fields["state"] != state:
-                state = item.fields["state"]
-                tripped = ", ".join(rows_of(item.fields["trip_bits"]))
-                click.echo(
-                    f"{item.t_ms / 1000:9.1f} s  {word(schema.STATES, state)}"
-                    + (f"  tripped: {tripped}" if tripped else "")
-                )
+            if item.fields["state"] != state or heard_s >= due_s:
+                state, due_s = item.fields["state"], heard_s + LINE_S
+                click.echo(plain_line(picture))
             begun = begun or state not in OFF
             if begun and state in OFF:
                 return True
