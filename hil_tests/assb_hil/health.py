@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from assb_hil.checks import Verdict
+from assb_hil.recorder import Recorder
 
 if TYPE_CHECKING:
     from assb_hil.session import Session
@@ -25,10 +26,20 @@ def health_verdicts(session: "Session") -> list[Verdict]:
         Verdict("no command refused", not refused, refused[0] if refused else "none", "none", ""),
         Verdict("no damaged frame", link.damaged_count == 0, link.damaged_count, 0, "frames"),
         Verdict("no lost frame", link.lost_count == 0, link.lost_count, 0, "frames"),
-        Verdict("the board started once", recorder.hello_count == 1, recorder.hello_count, 1, "starts"),
+        Verdict("the board started once", starts(recorder) == 1, starts(recorder), 1, "starts"),
         Verdict("no watchdog reset", counters["watchdog_resets"] == 0, counters["watchdog_resets"], 0, "resets"),
         _heap(session),
     ]
+
+
+def starts(recorder: Recorder) -> int:
+    """Boots that the board tells of. HELLO frames do not count: it also says HELLO when it is asked to. Its own count
+    tells of boots whose event was never sent; it begins above 1 on a board that was flashed over its port."""
+    counts = [event["boot_count"] for event in recorder.events_named("boot", "board")]
+    if not counts:
+        return 0
+    newest = recorder.hello.get("boot_count", counts[-1])
+    return max(len(counts), (newest - counts[0] & 0xFFFF) + 1)
 
 
 def _heap(session: "Session") -> Verdict:
