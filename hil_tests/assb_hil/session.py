@@ -18,7 +18,7 @@ from assb.protocol.commands import format_line
 from assb.protocol.frame import Crc16
 from assb.protocol.image import decode
 from assb_host.config import PackConfig, budget_terms_ms, build_image, fault_time_budget_ms, load_pack
-from assb_host.errors import AssbError
+from assb_host.errors import EXIT_USAGE, AssbError
 from assb_host.flash.firmware_files import firmware_files
 from assb_host.flash.plan import CONFIG_PATH
 
@@ -42,6 +42,8 @@ Progress = Callable[["Session"], None]
 
 class UnsupportedError(AssbError):
     """The device under test can't do what the scenario asks."""
+
+    exit_code = EXIT_USAGE
 
 
 @dataclass

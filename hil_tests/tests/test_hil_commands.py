@@ -10,6 +10,7 @@ from assb_hil.commands.hil import hil
 from assb_hil.faults import SoftShort
 from assb_hil.scenario import load_scenario
 from assb_hil.session import UnsupportedError, demand_features, open_session
+from assb_host.errors import EXIT_USAGE
 from click.testing import CliRunner
 
 SHORT = """
@@ -76,6 +77,7 @@ def test_an_unknown_device_under_test_is_an_error(scenario_file):
     done = call(hil, "run", scenario_file(5.0), "--dut", "nonsense")
     assert isinstance(done.exception, UnsupportedError)
     assert "there are: virtual" in str(done.exception)
+    assert done.exception.exit_code == EXIT_USAGE
 
 
 def test_a_fault_that_the_device_cannot_have_is_an_error_not_a_skip():
