@@ -4,8 +4,11 @@
         dut.run_until(rig.origin_us + 2_000_000)
 
 The board carries the reference pack and has its power on; `@pytest.mark.bench(soc_frac=0.9, trips=("soft_short",))`
-changes the start and says which limit rows may trip. After the test: no other trip, no damaged frame, no watchdog
-reset, heap low water kept.
+changes the start and says which limit rows may trip. After the test: no other trip, no unexpected event (but those in
+`events`), no refused command, no damaged or lost frame, one start, no watchdog reset, heap low water kept.
+
+The trace hash of such a board, as of `assb hil run`, is that of a first boot; `assb demo` flashes its board over the port,
+one boot more, and so has another.
 """
 
 from collections.abc import Iterator
