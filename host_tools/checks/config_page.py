@@ -8,7 +8,7 @@ from assb_host.config.board import Board
 from assb_host.config.cell import Cell
 from assb_host.config.limit_keys import limit_struct, unit_of
 from assb_host.config.pack import PackFile
-from assb_host.config.toml_reader import allowed_words, plain
+from assb_host.config.toml_reader import allowed_words, described, plain
 
 HEAD = """\
 # Board, pack and cell files
@@ -44,15 +44,6 @@ FILES = (
     ("Board file", Board, "`board_configs/boards/`; `[[name]]` tables may come several times"),
     ("Cell file", Cell, "`board_configs/cells/`"),
 )
-
-
-def described(field_type) -> str:
-    """The description in a field's metadata, wherever Annotated put it."""
-    if isinstance(field_type, msgspec.inspect.Metadata):
-        return (field_type.extra_json_schema or {}).get("description", "") or described(field_type.type)
-    if isinstance(field_type, msgspec.inspect.UnionType):
-        return next((text for text in map(described, field_type.types) if text), "")
-    return ""
 
 
 def default_words(field) -> str:

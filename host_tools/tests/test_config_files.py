@@ -75,7 +75,8 @@ def test_every_parameter_of_the_schema_has_one_key():
         ("watchdog_ms = 2000", "watchdog_ms = 999", "timing.watchdog_ms", "0 (no watchdog), or at least 1000"),
         ("fast_period_ms = 10", "fast_period_ms = 10.5", "timing.fast_period_ms", "a whole number"),
         ("cells_in_series = 1", "cells_in_series = 2", "cells_in_series", "one monitor for each cell"),
-        ("cells_in_series = 1", "cells_in_series = true", "cells_in_series", "a whole number, 1 .. 16"),
+        ("cells_in_series = 1", "cells_in_series = true", "cells_in_series", "a whole number, 1 .. 2"),
+        ("cells_in_series = 1", "cells_in_series = 3", "cells_in_series", "a whole number, 1 .. 2"),
         ('lease_lapse = "stop"', 'lease_lapse = "ignore"', "supervision.lease_lapse", "one of continue, stop"),
         ('board = "virtual-pico"', 'board = "virtual-pic"', "board", "virtual-pico"),
         ('cell = "li_lpscl_nca"', 'cell = "no/such.toml"', "cell", "a file that exists"),
@@ -150,6 +151,37 @@ def test_what_the_board_refuses_to_read_is_a_missing_file_or_bad_toml(tmp_path):
         load_pack("li_lpscl_nc")
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("trip_v = 4.35", "trip_v = 5.35", "the unit is in the key: volts"),
+        ("zero_counts = 0", "zero_counts = 0.5", "zero_counts: got 0.5"),
+        ("rate_max_mpa_s = 0.2", "rate_max_mpa_s = -1", "rate_max_mpa_s: got -1"),
+        ('lease_lapse = "stop"', 'lease_lapse = "ignore"', "When the host stops renewing its lease"),
+        ("cells_in_series = 1", "cells_in_series = 3", "more need a stack monitor, which is not supported yet"),
+        ('name = "li_lpscl_nca"', 'name = "Li LPSCl"', "1 to 15 small letters, digits"),
+        ('shunt_source = "A: 4C', 'shunt_source = "4C', "starts with a mark and a colon"),
+    ],
+)
+def test_the_hint_names_a_unit_only_where_the_key_ends_in_one(tmp_path, old, new, says):
+    with pytest.raises(ConfigError) as caught:
+        load_pack(changed(tmp_path, "pack", PACK, old, new))
+    assert says in str(caught.value)
+    assert ("the unit is in the key" in str(caught.value)) == ("the unit" in says)
+
+
+def test_a_folder_and_a_config_image_in_place_of_a_pack_are_called_what_they_are(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "packs").mkdir()
+    (tmp_path / "config.bin").write_bytes(build_image(load_pack(PACK)))
+    for name in ("packs", "packs/", str(tmp_path)):
+        with pytest.raises(ConfigError, match=r"the folder .*; name a file in it"):
+            load_pack(name)
+    for name in ("config.bin", "./config.bin"):
+        with pytest.raises(ConfigError, match=r"a config image.*the pack file that it was built from"):
+            load_pack(name)
+
+
 def test_a_pack_at_a_path_names_its_own_board_and_cell_files(tmp_path):
     pack = changed(tmp_path, "pack", PACK, 'board = "virtual-pico"', 'board = "./bench.toml"')
     (tmp_path / "bench.toml").write_text(
@@ -162,7 +194,9 @@ def test_a_pack_at_a_path_names_its_own_board_and_cell_files(tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "key"),
     [
-        ("ready_pin = 7", "ready_pin = 6", "nau7802[0].ready_pin"),
+        ("charge_pin = 12", "charge_pin = 11", "enable_lines.charge_pin"),
+        ("range_mv = 163", "alert_pin = 6", "ina228[0].alert_pin"),
+        ("range_mv = 163", "polarity = 0", "ina228[0].polarity"),
         ("address = 0x48", "address = 0x40", "tmp117[0].address"),
         ("conversion_us = 540", "conversion_us = 541", "ina228[0].conversion_us"),
         ("heap_bytes = 196608", "heap_bytes = 1", "memory.heap_bytes"),

@@ -63,11 +63,11 @@ NO_PIN = -1
 # kind: pins | arguments. Position is the wire value; append only. `instance` counts from 0 within a kind.
 DEVICE_KINDS = (
     "i2c_bus",  # sda, scl | frequency_hz. instance = number of the bus
-    # alert | adc_range (0: ±163.84 mV, 1: ±40.96 mV), conversion_us, averages, polarity (1 or -1).
+    # none | adc_range (0: ±163.84 mV, 1: ±40.96 mV), conversion_us, averages, polarity (1 or -1).
     # instance = cell; 0 has the shunt
     "ina228",
-    "nau7802",  # data_ready | gain, rate_hz, ldo_mv (0: AVDD is fed from outside). Stack force, instance = stack
-    "tmp117",  # alert | averages, cycle_ms. instance = place on the stack
+    "nau7802",  # none | gain, rate_hz, ldo_mv (0: AVDD is fed from outside). Stack force, instance = stack
+    "tmp117",  # none | averages, cycle_ms. instance = place on the stack
     "mcp4725",  # none | none. 0–10 V set point of the electro-pneumatic regulator
     "contactor",  # drive, feedback, precharge | drive_close_level, feedback_closed_level
     "enable_lines",  # charge, discharge | none. To the cycler or charger, 1 enables

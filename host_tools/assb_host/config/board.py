@@ -83,14 +83,15 @@ class Ina228(Table):
     cell: Annotated[int, Meta(ge=0, le=15, description="Cell it measures; 0 carries the pack's shunt")]
     bus: I2cBusNumber
     address: I2cAddress
-    alert_pin: Pin | None = None
     range_mv: Annotated[Literal[163, 40], Meta(description="Shunt range: ±163.84 or ±40.96 mV")] = 163
     conversion_us: Annotated[
         Literal[50, 84, 150, 280, 540, 1052, 2074, 4120],
         Meta(description="Of voltage and of current, one after another"),
     ] = 540
     averages: Literal[1, 4, 16, 64, 128, 256, 512, 1024] = 4
-    polarity: Annotated[Literal[1, -1], Meta(description="1: IN+ faces the charger")] = 1
+    polarity: Annotated[
+        Literal[1, -1], Meta(description="1: IN+ of the shunt faces the charger; -1: it faces the cell")
+    ] = 1
 
     @property
     def cycle_us(self) -> int:
@@ -102,7 +103,6 @@ class Nau7802(Table):
     bus: I2cBusNumber
     stack: Annotated[int, Meta(ge=0, le=15)] = 0
     address: I2cAddress = 0x2A
-    ready_pin: Pin | None = None
     gain: Literal[1, 2, 4, 8, 16, 32, 64, 128] = 128
     rate_hz: Literal[10, 20, 40, 80, 320] = 80
     excitation_mv: Annotated[
@@ -114,7 +114,6 @@ class Tmp117(Table):
     bus: I2cBusNumber
     place: Annotated[int, Meta(ge=0, le=15, description="Place on the stack, from 0")] = 0
     address: I2cAddress = 0x48
-    alert_pin: Pin | None = None
     averages: Literal[1, 8, 32, 64] = 8
     cycle_ms: Literal[125, 250, 500, 1000, 4000, 8000, 16000] = 125
 

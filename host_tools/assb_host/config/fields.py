@@ -4,17 +4,21 @@ from typing import Annotated
 
 from msgspec import Meta
 
+SOURCE_PATTERN = r"^[RVKDMSA](, [RVKDMSA])*: .+"
+NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,14}$"
+# A pattern as people read it
+PATTERN_WORDS = {
+    SOURCE_PATTERN: "text in quotes that starts with a mark and a colon, as in 'A: estimated'",
+    NAME_PATTERN: "text in quotes of 1 to 15 small letters, digits, - and _, a letter or digit first",
+}
+
 # Where a figure comes from, after a mark: R review, V confirmed in another text, K from memory of a paper, D datasheet,
 # M measured or fitted, S standard or law, A our assumption. A number without a source is not accepted.
 Source = Annotated[
     str,
-    Meta(
-        pattern=r"^[RVKDMSA](, [RVKDMSA])*: .+", description="Where the figures come from, after a mark R V K D M S A"
-    ),
+    Meta(pattern=SOURCE_PATTERN, description="Where the figures come from, after a mark R V K D M S A"),
 ]
-Name = Annotated[
-    str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,14}$", description="The file's own name, at most 15 characters")
-]
+Name = Annotated[str, Meta(pattern=NAME_PATTERN, description="The file's own name, at most 15 characters")]
 Reference = Annotated[str, Meta(min_length=1)]
 Description = Annotated[str, Meta(min_length=1, description="One line for people")]
 

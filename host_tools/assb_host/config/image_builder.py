@@ -98,13 +98,13 @@ def device_records(board: Board) -> list[tuple]:
         records.append(("i2c_bus", bus.bus, bus.bus, 0, pins(bus.sda_pin, bus.scl_pin), arguments(bus.frequency_hz)))
     for chip in board.ina228:
         setting = arguments(0 if chip.range_mv == 163 else 1, chip.conversion_us, chip.averages, chip.polarity)
-        records.append(("ina228", chip.cell, chip.bus, chip.address, pins(chip.alert_pin), setting))
+        records.append(("ina228", chip.cell, chip.bus, chip.address, pins(), setting))
     for chip in board.nau7802:
         setting = arguments(chip.gain, chip.rate_hz, chip.excitation_mv)
-        records.append(("nau7802", chip.stack, chip.bus, chip.address, pins(chip.ready_pin), setting))
+        records.append(("nau7802", chip.stack, chip.bus, chip.address, pins(), setting))
     for chip in board.tmp117:
         setting = arguments(chip.averages, chip.cycle_ms)
-        records.append(("tmp117", chip.place, chip.bus, chip.address, pins(chip.alert_pin), setting))
+        records.append(("tmp117", chip.place, chip.bus, chip.address, pins(), setting))
     for position, chip in enumerate(board.mcp4725):
         records.append(("mcp4725", position, chip.bus, chip.address, pins(), arguments()))
     wires = pins(contactor.drive_pin, contactor.feedback_pin, contactor.precharge_pin)

@@ -1,5 +1,6 @@
 """Where a board, pack or cell file is: shipped under a name, or at a path."""
 
+import os
 from importlib.resources import files
 from pathlib import Path
 
@@ -27,12 +28,16 @@ def find(kind: str, name: str, *, named_in: Path | None = None, key: str = "") -
         path = Path(name) if named_in is None else named_in.parent / name
         if path.is_file():
             return path
+        if path.is_dir():
+            raise ConfigError(named_in or path, key, f"the folder {name}", "a TOML file", "name a file in it")
         raise ConfigError(
             named_in or path, key, None if named_in is None else name, "a file that exists", f"there is no {path}"
         )
     path = shipped_folder(kind) / f"{name}.toml"
     if path.is_file():
         return path
+    if named_in is None and Path(name).exists():
+        return find(kind, os.path.join(".", name))
     allowed = f"one of {', '.join(shipped_names(kind))}, or a path that ends in .toml"
     if named_in is not None:
         raise ConfigError(named_in, key, name, allowed)

@@ -22,6 +22,9 @@ from assb_host.config.toml_reader import convert, read_toml
 NAU7802_FULL_SCALE_FRAC = 0.5
 NAU7802_FULL_CODE = 1 << 23
 
+# Fewer than the wire can carry (schema.CELLS_MAX)
+CELLS_IN_SERIES_MAX = 2
+CELLS_IN_SERIES = "One INA228 per cell is for 1 or 2 cells; more need a stack monitor, which is not supported yet"
 SAFE_STATE = word_field("safe_state", "What the press does when the firmware gives up: `pressure_safe_state`")
 LEASE_LAPSE = word_field("lease_lapse", "When the host stops renewing its lease: `lease_lapse_stops`")
 OPEN_MS = ("open_ms", Annotated[NonNegative, Meta(description="Coil off to contacts open, at worst")])
@@ -44,7 +47,7 @@ class PackFile(Table):
     description: Description
     board: Annotated[Reference, Meta(description="Board file: shipped name or path")]
     cell: Annotated[Reference, Meta(description="Cell file: shipped name or path")]
-    cells_in_series: Annotated[int, Meta(ge=1, le=schema.CELLS_MAX)]
+    cells_in_series: Annotated[int, Meta(ge=1, le=CELLS_IN_SERIES_MAX, description=CELLS_IN_SERIES)]
     shunt_ohm: Annotated[float, Meta(ge=1e-5, le=1.0, description="Current shunt (`shunt_uohm`)")]
     shunt_source: Source
     timing: table_struct("timing", SOURCE)  # pyright: ignore[reportInvalidTypeForm]

@@ -6,20 +6,37 @@ from difflib import get_close_matches
 from pathlib import Path
 
 import msgspec
+from assb.protocol import image
 
 from assb_host.config.errors import ConfigError
+from assb_host.config.fields import PATTERN_WORDS
 
 MESSAGE = re.compile(r"^(?P<what>.*?)(?: - at `\$\.?(?P<path>.*)`)?$", re.DOTALL)
 FIELD = re.compile(r"^Object (?P<kind>contains unknown|missing required) field `(?P<field>[^`]*)`$")
 RANGE = re.compile(r"^Expected `(?P<type>[^`]*)` (?P<compare>[<>]=?|of length|matching regex) ?(?P<bound>.*)$")
 WORDS = {"int": "a whole number", "float": "a number", "str": "text in quotes", "bool": "true or false"}
 WORDS |= {"array": "a list in [ ]", "object": "a table"}
+# Endings of keys whose unit is one word
+UNIT_WORDS = {
+    "v": "volts",
+    "mv": "millivolts",
+    "a": "amperes",
+    "ohm": "ohms",
+    "mpa": "megapascals",
+    "kn": "kilonewtons",
+}
+UNIT_WORDS |= {"degc": "degrees Celsius", "ms": "milliseconds", "us": "microseconds", "s": "seconds", "hz": "hertz"}
+UNIT_WORDS |= {"bytes": "bytes", "ah": "ampere-hours", "cm2": "square centimetres"}
 
 
 def read_toml(path: Path) -> dict:
     """The tables of a file; ConfigError when it can't be read or is not TOML."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        data = path.read_bytes()
+        if data.startswith(image.MAGIC):
+            remedy = "give the pack file that it was built from"
+            raise ConfigError(path, "", "a config image", "a TOML file", remedy)
+        return tomllib.loads(data.decode("utf-8"))
     except OSError as error:
         raise ConfigError(path, "", error.strerror or str(error), "a file that can be read") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -47,11 +64,29 @@ def translated(message: str, raw: dict, struct, path: Path) -> ConfigError:
         close = get_close_matches(field["field"], names, 1, 0.4)
         remedy = f"did you mean {close[0]}?" if close else "remove it"
         return ConfigError(path, dotted, value_at(raw, dotted), f"keys {', '.join(names)}", remedy)
-    return ConfigError(path, key, value_at(raw, key), allowed_at(struct, key) or what, unit_hint(key))
+    return ConfigError(path, key, value_at(raw, key), allowed_at(struct, key) or what, hint(struct, key))
+
+
+def hint(struct, key: str) -> str:
+    """The unit of a key that ends in one, else what the key means."""
+    info = info_at(struct, key)
+    return unit_hint(key) or ("" if info is None else described(info))
 
 
 def unit_hint(key: str) -> str:
-    return f"the unit is in the key: {key.rsplit('.', 1)[-1]}" if "_" in key else ""
+    name = re.sub(r"\[.*", "", key.rpartition(".")[2])
+    word = UNIT_WORDS.get(name.rpartition("_")[2], "") if "_" in name else ""
+    compound = "_per_" in name or name.endswith("_mpa_s")
+    return f"the unit is in the key: {word}" if word and not compound else ""
+
+
+def described(info) -> str:
+    """The description in a type's metadata, wherever Annotated put it."""
+    if isinstance(info, msgspec.inspect.Metadata):
+        return (info.extra_json_schema or {}).get("description", "") or described(info.type)
+    if isinstance(info, msgspec.inspect.UnionType):
+        return next((text for text in map(described, info.types) if text), "")
+    return ""
 
 
 def steps(key: str) -> list[str | int]:
@@ -72,6 +107,12 @@ def value_at(raw, key: str):
 
 
 def type_at(struct, key: str):
+    """`info_at` without metadata."""
+    info = info_at(struct, key)
+    return None if info is None else plain(info)
+
+
+def info_at(struct, key: str):
     """msgspec's type information of the field that a key names; None when there is no such field."""
     info = msgspec.inspect.type_info(struct)
     for step in steps(key):
@@ -82,7 +123,7 @@ def type_at(struct, key: str):
             info = next((field.type for field in getattr(info, "fields", ()) if field.encode_name == step), None)
         if info is None:
             return None
-    return plain(info)
+    return info
 
 
 def plain(info):
@@ -109,15 +150,15 @@ def allowed_words(info) -> str:
     """What a value of a type may be: `a number, 1 .. 5`, `one of auto, manual, reset`."""
     match info:
         case msgspec.inspect.LiteralType(values=values):
-            words = "one of " + ", ".join(str(value) for value in values)
+            words = "one of " + ", ".join(str(value) or '""' for value in values)
         case msgspec.inspect.IntType() | msgspec.inspect.FloatType() as info:
             words = number_words(info)
         case msgspec.inspect.StrType(pattern=pattern):
-            words = WORDS["str"] + (f" like {pattern}" if pattern else "")
+            words = PATTERN_WORDS.get(pattern or "", WORDS["str"])
         case msgspec.inspect.BoolType():
             words = WORDS["bool"]
         case msgspec.inspect.ListType(min_length=length):
-            words = f"a list of at least {length or 0} values"
+            words = f"a list of at least {length} values" if length else "a list"
         case _:
             words = "a table with the keys " + ", ".join(field.encode_name for field in getattr(info, "fields", ()))
     return words
