@@ -7,8 +7,8 @@ The board carries the reference pack and has its power on; `@pytest.mark.bench(s
 changes the start and says which limit rows may trip. After the test: no other trip, no unexpected event (but those in
 `events`), no refused command, no damaged or lost frame, one start, no watchdog reset, heap low water kept.
 
-The trace hash of such a board, as of `assb hil run`, is that of a first boot; `assb demo` flashes its board over the port,
-one boot more, and so has another.
+The trace hash of such a board, as of `assb hil run`, is that of a first boot; `assb demo` flashes its board over the
+port, one boot more, and so has another.
 """
 
 from collections.abc import Iterator
