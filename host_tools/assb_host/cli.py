@@ -8,7 +8,7 @@ from importlib import import_module
 
 import click
 
-from assb_host.errors import EXIT_CODES, EXIT_INTERRUPTED, AssbError
+from assb_host.errors import EXIT_CODES, EXIT_INTERRUPTED, EXIT_OK, AssbError
 
 # name → (where the click command lives, one line of help), so that `assb --help` imports none of them
 COMMANDS = {
@@ -99,6 +99,9 @@ def run(arguments=None) -> int:
     except AssbError as error:
         click.echo(f"assb: error: {error}", err=True)
         return error.exit_code
+    except click.exceptions.NoArgsIsHelpError as error:  # bare `assb`, or a bare group of commands
+        click.echo(error.format_message())
+        return EXIT_OK
     except click.ClickException as error:
         click.echo(f"assb: error: {error.format_message()}; {usage_hint(error)}", err=True)
         return error.exit_code

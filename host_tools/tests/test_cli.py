@@ -56,6 +56,13 @@ def test_an_unknown_command_is_a_usage_error():
     assert "assb --help" in done.stderr
 
 
+@pytest.mark.parametrize("group", [(), ("config",)])
+def test_a_bare_group_prints_its_help_and_no_error(group):
+    done = assb(*group)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == assb(*group, "--help").stdout
+
+
 def test_an_error_says_what_where_and_what_to_do():
     done = assb("send", "--port", "/dev/ttyABSENT7", "hello")
     assert done.returncode == errors.EXIT_PORT

@@ -28,6 +28,7 @@ REMEDIES = {
     "not_safe": "the board arms from SAFE only; see its state with `assb monitor`",
     "tripped": "see the tripped limits with `assb monitor`, then `assb send clear`",
     "unknown_command": "`assb send help` lists the commands",
+    "unknown_parameter": "docs/reference.md lists the parameters; `assb config show NAME` shows a pack's",
 }
 
 
