@@ -15,7 +15,7 @@ from assb_hil.dut.idle_world import IdleWorld
 from assb_hil.dut.virtual import VirtualBoard
 from assb_host.commands.monitor import JsonLines, PlainLines, Watched
 from assb_host.commands.monitor_table import page
-from assb_host.errors import LinkError, RefusedError
+from assb_host.errors import LinkError, NotRunningError, RefusedError
 from assb_host.link.console import DutConsole, SerialConsole
 from assb_host.link.decoder import Frame
 from assb_host.link.link import Link
@@ -233,7 +233,7 @@ def test_monitor_finds_a_board_that_went_away_and_came_back(image, tmp_path):
 
 def table_text(watched, width=130):
     console = Console(width=width, record=True, file=io.StringIO())
-    console.print(page(watched))
+    console.print(page(watched, width))
     return console.export_text()
 
 
@@ -301,3 +301,67 @@ def test_the_live_table_shows_what_tripped_and_what_to_do(running):
     assert "virtual-pico / li_lpscl_nca" in text
     assert "Check the wiring and supply of the current monitor." in text
     assert "0 damaged" in text
+    assert "command MPa" in text
+
+
+def test_nothing_is_cut_in_80_columns(running):
+    watched = Watched(running.console_port)
+    watched.open()
+    watch_until(watched, lambda it: it.picture.hello and "cell_stage" in it.picture.cells.get(0, {}))
+    watched.close()
+    longest = {"voltage_v": 4.1234, "soc_frac": 1.0, "soc_sigma_frac": 0.1234, "r0_ohm": 0.24515, "leak_a": -0.01234,
+               "leak_sigma_a": 0.05632, "innovation_v": -0.01234, "innovation_sigma_v": 0.001, "dip_state": 1,
+               "dip_score": 0.12, "dip_count": 123, "leak_state": 1, "leak_score": -0.12, "cell_stage": 3,
+               "short_ohm": 123.45}  # fmt: skip
+    watched.picture.cells[0] |= longest
+    watched.picture.cycler = {"charge_enabled": 1, "discharge_enabled": 1, "charge_limit_a": 1.25,
+                              "discharge_limit_a": 12.5}  # fmt: skip
+    text = table_text(watched, 80)
+    assert "…" not in text
+    for word in ("learning", "hard_short", "chg/dis limits A", "+1.25 / -12.50", "R0 mΩ"):
+        assert word in text
+    assert "command" not in text
+    assert "innovation" not in text
+
+
+@pytest.fixture
+def unconfigured(tmp_path):
+    """A board with firmware and no configuration."""
+    from assb_hil.dut.flash_image import write_image
+    from assb_host.flash.plan import plan_for
+
+    path = tmp_path / "flash.bin"
+    write_image(path, plan_for().files)
+    with VirtualBoard(IdleWorld(), flash=path) as board:
+        board.power_on()
+        with board.background():
+            yield board
+
+
+def assb(*arguments):
+    return subprocess.run([sys.executable, "-m", "assb_host", *arguments], capture_output=True, text=True, check=False)
+
+
+def test_a_board_without_configuration_says_so_and_shows_dashes(unconfigured):
+    hint = "no valid configuration (missing); flash one with `assb flash --pack NAME`"
+    watched = Watched(unconfigured.console_port)
+    watched.open()
+    watch_until(watched, lambda it: it.picture.hello and it.picture.pack)
+    watched.close()
+    line = PlainLines().line(watched)
+    assert "LOCKOUT" in line
+    assert "- A  -/- MPa  - degC" in line
+    assert line.endswith(hint)
+    assert hint in table_text(watched, 80)
+    assert json.loads(JsonLines().line(watched))["pack"]["current_a"] is None
+    done = assb("arm", "--port", unconfigured.console_port)
+    assert done.returncode == RefusedError.exit_code
+    assert hint in done.stderr
+
+
+def test_flash_without_a_pack_on_a_board_without_configuration_says_so(unconfigured):
+    done = assb("flash", "--port", unconfigured.console_port)
+    assert done.returncode == NotRunningError.exit_code
+    assert "all verified" in done.stdout
+    assert "no valid configuration (missing); " in done.stderr
+    assert done.stderr.endswith("flash one with `assb flash --pack NAME`\n")

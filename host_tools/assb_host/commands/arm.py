@@ -7,9 +7,9 @@ from assb.protocol import schema
 
 from assb_host.commands.monitor import LINE_S, plain_line
 from assb_host.commands.target_options import opened_link, target_options
-from assb_host.errors import LinkError
+from assb_host.errors import LinkError, RefusedError
 from assb_host.link.decoder import Frame
-from assb_host.link.picture import Picture
+from assb_host.link.picture import Picture, config_hint
 
 RENEWALS_PER_LEASE = 4  # so that two lost lines in a row cost nothing
 LEASE_MIN_MS = 1000
@@ -44,7 +44,12 @@ def arm(port, dut, lease_ms, duration_s):
 
 def begin(link, lease_ms: int | None) -> None:
     """Arm the board and renew the lease from now on."""
-    reply = link.request("arm", **({"lease_ms": lease_ms} if lease_ms else {}))
+    try:
+        reply = link.request("arm", **({"lease_ms": lease_ms} if lease_ms else {}))
+    except RefusedError as error:
+        if hint := config_hint(link.hello().fields):
+            raise RefusedError(error.reason, error.where, hint) from error
+        raise
     granted_s = int(reply["lease_ms"]) / 1000
     click.echo(f"armed; lease {granted_s:g} s, renewed from here; Ctrl-C stops the board")
     link.keep_lease(granted_s / RENEWALS_PER_LEASE)

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import click
 
 from assb_host.commands.target_options import target_options
+from assb_host.errors import NotRunningError
 
 STEPS = {
     "compile": "compile the firmware",
@@ -30,10 +31,12 @@ def flash(port, dut, pack, config_file, as_json):
     """Put firmware and configuration on a board and verify them.
 
     Only files that differ are sent; every file is verified by its SHA-256 on the board; the board must then report the
-    version, schema and configuration just written. Without --pack and --config it keeps the configuration it has.
+    version, schema and configuration just written. Without --pack and --config it keeps the configuration it has;
+    exit code 9 when it has none.
     """
     from assb_host.flash.flasher import flash as flash_board
     from assb_host.flash.plan import plan_for
+    from assb_host.link.picture import config_hint
     from assb_host.link.target import open_target
 
     with shown_progress() as progress:
@@ -45,6 +48,9 @@ def flash(port, dut, pack, config_file, as_json):
         click.echo(json.dumps(result_json(result)))
     else:
         click.echo(summary(result))
+    if hint := config_hint(result.hello):
+        seen, _, remedy = hint.partition("; ")
+        raise NotRunningError(f"the firmware runs, but the board has {seen}", result.port, remedy)
 
 
 def summary(result) -> str:

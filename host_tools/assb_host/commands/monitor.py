@@ -195,18 +195,24 @@ def plain_line(picture) -> str:
     """The pack and its lowest cell in one line."""
     pack = picture.snapshot()["pack"]
     parts = [f"{picture.t_s:9.1f} s  {pack['state']:<10}"]
-    for number, cell in sorted(picture.cells.items()):
+    for position, cell in sorted(picture.cells.items()):
         if "voltage_v" in cell:
             sigma = 100 * cell["soc_sigma_frac"]
-            parts.append(f"cell {number}: {cell['voltage_v']:.4f} V  SOC {100 * cell['soc_frac']:.1f}±{sigma:.1f} %")
-    parts.append(f"{pack['current_a']:+.3f} A")
-    parts.append(f"{pack['pressure_mpa']:.3f}/{pack['pressure_target_mpa']:.3f} MPa")
-    parts.append(f"{pack['temperature_degc']:.1f} degC")
+            parts.append(f"cell {position}: {cell['voltage_v']:.4f} V  SOC {100 * cell['soc_frac']:.1f}±{sigma:.1f} %")
+    pressure = f"{number(pack['pressure_mpa'], '.3f')}/{number(pack['pressure_target_mpa'], '.3f')} MPa"
+    parts += [f"{number(pack['current_a'], '+.3f')} A", pressure, f"{number(pack['temperature_degc'], '.1f')} degC"]
     parts.append(f"stage {pack['stage']}")
     parts.append(f"contactor {'closed' if pack['contactor_closed'] else 'open'}")
     if pack["trip_rows"]:
         parts.append("tripped " + ",".join(pack["trip_rows"]))
+    if picture.config_hint:
+        parts.append(picture.config_hint)
     return "  ".join(parts)
+
+
+def number(value: float | None, form: str) -> str:
+    """The value, or a dash when it was never measured."""
+    return "-" if value is None else format(value, form)
 
 
 class Table:
@@ -227,4 +233,4 @@ class Table:
     def update(self, watched) -> None:
         from assb_host.commands.monitor_table import page
 
-        self._live.update(page(watched), refresh=True)
+        self._live.update(page(watched, self._live.console.width), refresh=True)

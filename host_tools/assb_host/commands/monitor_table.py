@@ -7,6 +7,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from assb_host.commands.monitor import number
 from assb_host.link.units import rows_of, word
 
 STATE_STYLES = {"FAULT": "bold white on red", "LOCKOUT": "bold white on red", "DERATE": "black on yellow",
@@ -14,6 +15,7 @@ STATE_STYLES = {"FAULT": "bold white on red", "LOCKOUT": "bold white on red", "D
 STAGE_STYLES = {"none": "green", "suspect": "yellow", "soft_short": "bold red", "hard_short": "bold white on red"}
 EVIDENCE_STYLES = {"unavailable": "dim", "learning": "yellow", "normal": "green", "active": "bold red"}
 
+WIDE_FROM = 100
 WORST_TIMES = (("fast tick", "fast"), ("slice", "slice"), ("late", "late"), ("gc", "gc"))
 COUNTS = (
     ("bus errors", "bus_error_count"),
@@ -22,8 +24,9 @@ COUNTS = (
 )
 
 
-def page(watched) -> Group:
-    """Everything that is known, as one renderable."""
+def page(watched, width: int = WIDE_FROM) -> Group:
+    """Everything that is known, as one renderable; below WIDE_FROM columns without the commands and the innovation."""
+    wide = width >= WIDE_FROM
     picture = watched.picture
     if watched.absent:
         return Group(Panel(Text(f"waiting for the board: {watched.absent}", "yellow"), title="assb monitor"))
@@ -31,7 +34,11 @@ def page(watched) -> Group:
         said = "\n".join(picture.texts)
         hint = f"no telemetry yet; {watched.silence_remedy}"
         return Group(Panel(Text(f"{watched.path}: {hint}\n{said}", "yellow"), title="assb monitor"))
-    parts = [header(picture, watched), pack_table(picture), cell_table(picture)]
+    parts = [
+        header(picture, watched),
+        pack_table(picture, wide),
+        *([cell_table(picture, wide)] if picture.cells else []),
+    ]
     parts += (
         [limits_table(picture)] if any(picture.pack[bits] for bits in ("warn_bits", "derate_bits", "trip_bits")) else []
     )
@@ -46,6 +53,8 @@ def header(picture, watched) -> Panel:
     state = Text(f" {picture.state} ", STATE_STYLES.get(picture.state, "bold"))
     meaning = Text(STATE_TEXT.get(picture.state, ""))
     said = silence_text(watched) if watched.silence else Text()
+    if picture.config_hint:
+        said.append(f"{picture.config_hint}\n", "bold yellow")
     return Panel(
         Text.assemble(said, "last " if watched.silence else "", state, "  ", meaning),
         title=f"{names}  {version}  {watched.path}",
@@ -58,48 +67,58 @@ def silence_text(watched) -> Text:
     return Text(f"{watched.silence}; {watched.silence_remedy}\n", "bold yellow")
 
 
-def pack_table(picture) -> Table:
-    pack, cycler = picture.pack, picture.cycler
-    table = Table(expand=True)
-    for name in ("pack voltage", "current", "pressure / target", "command", "temperature", "contactor", "cycler may"):
-        table.add_column(name, justify="right")
+def pack_table(picture, wide: bool) -> Table:
+    pack = picture.pack
     closed, asked = pack["contactor_closed"], pack["contactor_command"]
-    contactor = Text("closed" if closed else "open", "red" if closed != asked else "")
-    pressure = f"{pack['pressure_mpa']:.3f} / {pack['pressure_target_mpa']:.3f} MPa"
-    command = f"{pack['pressure_command_mpa']:.3f} MPa"
-    volts, amps, temperature = (
-        f"{pack['pack_voltage_v']:.4f} V",
-        f"{pack['current_a']:+.4f} A",
-        f"{pack['temperature_degc']:.2f} degC",
-    )
-    table.add_row(volts, amps, pressure, command, temperature, contactor, cycler_text(cycler))
+    columns = [
+        ("pack V", number(picture.measured("pack_voltage_v"), ".4f")),
+        ("current A", number(picture.measured("current_a"), "+.4f")),
+        ("MPa / target", f"{megapascals(picture, 'pressure')} / {megapascals(picture, 'pressure_target')}"),
+        ("command MPa", megapascals(picture, "pressure_command")) if wide else None,
+        ("temp °C", number(picture.measured("temperature_degc"), ".2f")),
+        ("contactor", Text("closed" if closed else "open", "red" if closed != asked else "")),
+        ("chg/dis limits A", cycler_text(picture.cycler)),
+    ]
+    return one_table([column for column in columns if column])
+
+
+def one_table(columns) -> Table:
+    """One row, from (heading, value)."""
+    table = Table(expand=True)
+    for heading, _ in columns:
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_row(*(value for _, value in columns))
     return table
 
 
+def megapascals(picture, name: str) -> str:
+    return number(picture.measured(f"{name}_mpa"), ".3f")
+
+
 def cycler_text(cycler: dict) -> str:
+    """Limits of the currents that the cycler may drive; `off` for a direction that is not allowed."""
     if not cycler:
         return "?"
-    charge = f"+{cycler['charge_limit_a']:.2f} A" if cycler["charge_enabled"] else "no charge"
-    discharge = f"-{cycler['discharge_limit_a']:.2f} A" if cycler["discharge_enabled"] else "no discharge"
-    return f"{charge}, {discharge}"
+    charge = f"+{cycler['charge_limit_a']:.2f}" if cycler["charge_enabled"] else "off"
+    discharge = f"-{cycler['discharge_limit_a']:.2f}" if cycler["discharge_enabled"] else "off"
+    return f"{charge} / {discharge}"
 
 
-def cell_table(picture) -> Table:
-    table = Table(expand=True)
-    for name in (
-        "cell",
-        "voltage",
-        "SOC ± σ",
-        "R0",
-        "leak ± σ",
-        "innovation",
-        "dips",
-        "leak evidence",
-        "stage",
-    ):
-        table.add_column(name, justify="right")
-    for number, cell in sorted(picture.cells.items()):
-        table.add_row(str(number), *estimate_columns(cell), *evidence_columns(cell))
+# (heading, narrowest that cuts no word: longer values wrap); together they fit 80 columns without the innovation
+CELL_COLUMNS = (("cell", 4), ("V", 6), ("SOC ± σ %", 6), ("R0 mΩ", 6), ("leak ± σ mA", 6), ("innovation mV", 13),
+                ("dips", 8), ("leak", 8), ("stage", 10))  # fmt: skip
+INNOVATION = 5
+
+
+def cell_table(picture, wide: bool) -> Table:
+    table = Table(expand=True, padding=(0, 1) if wide else 0)
+    kept = [at for at in range(len(CELL_COLUMNS)) if wide or at != INNOVATION]
+    for at in kept:
+        heading, width = CELL_COLUMNS[at]
+        table.add_column(heading, justify="right", min_width=width)
+    for position, cell in sorted(picture.cells.items()):
+        row = [str(position), *estimate_columns(cell), *evidence_columns(cell)]
+        table.add_row(*(row[at] for at in kept))
     return table
 
 
@@ -108,11 +127,11 @@ def estimate_columns(cell: dict) -> list[str]:
         return ["?"] * 5
     innovation_sigmas = cell["innovation_v"] / cell["innovation_sigma_v"] if cell["innovation_sigma_v"] else 0.0
     return [
-        f"{cell['voltage_v']:.4f} V",
-        f"{100 * cell['soc_frac']:.2f} ± {100 * cell['soc_sigma_frac']:.2f} %",
-        f"{1000 * cell['r0_ohm']:.2f} mohm",
-        f"{1000 * cell['leak_a']:+.2f} ± {1000 * cell['leak_sigma_a']:.2f} mA",
-        f"{1000 * cell['innovation_v']:+.2f} mV ({innovation_sigmas:+.1f}σ)",
+        f"{cell['voltage_v']:.4f}",
+        f"{100 * cell['soc_frac']:.2f} ± {100 * cell['soc_sigma_frac']:.2f}",
+        f"{1000 * cell['r0_ohm']:.2f}",
+        f"{1000 * cell['leak_a']:+.2f} ± {1000 * cell['leak_sigma_a']:.2f}",
+        f"{1000 * cell['innovation_v']:+.2f} ({innovation_sigmas:+.1f}σ)",
     ]
 
 
@@ -120,9 +139,9 @@ def evidence_columns(cell: dict) -> list[Text]:
     if "cell_stage" not in cell:
         return [Text("?")] * 3
     stage = word(schema.STAGES, cell["cell_stage"])
-    short = f" {cell['short_ohm']:.2f} ohm" if cell["short_ohm"] else ""
+    short = f" {cell['short_ohm']:.2f} Ω" if cell["short_ohm"] else ""
     return [
-        evidence_text(cell["dip_state"], cell["dip_score"], f", {cell['dip_count']} seen"),
+        evidence_text(cell["dip_state"], cell["dip_score"], f" ({cell['dip_count']})"),
         evidence_text(cell["leak_state"], cell["leak_score"], ""),
         Text(stage + short, STAGE_STYLES.get(stage, "")),
     ]
@@ -130,6 +149,8 @@ def evidence_columns(cell: dict) -> list[Text]:
 
 def evidence_text(state: int, score: float, more: str) -> Text:
     name = word(schema.EVIDENCE_STATES, state)
+    if name == "unavailable":  # nothing to judge by, so there is no score
+        return Text("n/a", EVIDENCE_STYLES[name])
     return Text(f"{name} {score:.2f}{more}", EVIDENCE_STYLES.get(name, ""))
 
 

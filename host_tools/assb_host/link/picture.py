@@ -23,6 +23,15 @@ READINGS = {
 EVENT_ROWS = {row[0]: row for row in schema.EVENTS}
 WORDS = {"state": schema.STATES, "stage": schema.STAGES, "cell_stage": schema.STAGES,
          "dip_state": schema.EVIDENCE_STATES, "leak_state": schema.EVIDENCE_STATES}  # fmt: skip
+CONFIG_FAULTS = {-1: "missing", -2: "refused"}  # config_status of HELLO; 0 is a valid image
+MEASURED = (
+    "pack_voltage_v",
+    "current_a",
+    "temperature_degc",
+    "pressure_mpa",
+    "pressure_target_mpa",
+    "pressure_command_mpa",
+)  # of PACK: without a configuration nothing is wired, and the zeros mean nothing
 BITS = ("warn_bits", "derate_bits", "trip_bits")
 
 
@@ -68,6 +77,15 @@ class Picture:
             self.events.append((self.t_s, event_text(fields)))
 
     @property
+    def config_hint(self) -> str:
+        """What is wrong with the board's configuration and what to do; nothing while all is well."""
+        return config_hint(self.hello)
+
+    def measured(self, name: str) -> float | None:
+        """A value of PACK, or None when this board can't have measured it."""
+        return None if self.config_hint else self.pack[name]
+
+    @property
     def state(self) -> str:
         return word(schema.STATES, self.pack["state"]) if self.pack else "?"
 
@@ -79,12 +97,21 @@ class Picture:
         """Everything as plain values, states and limit rows by name: one line of `assb monitor --json`."""
         return {
             "t_s": self.t_s,
-            "pack": spelt(self.pack),
+            "pack": spelt(self.pack) | {name: self.measured(name) for name in MEASURED if name in self.pack},
             "cells": [spelt(fields) for _, fields in sorted(self.cells.items())],
             "cycler": self.cycler,
             "health": self.health,
-            "board": {key: self.hello[key] for key in ("board", "pack", "cell") if key in self.hello},
+            "board": {key: self.hello[key] for key in ("board", "pack", "cell", "config_status") if key in self.hello},
         }
+
+
+def config_hint(hello: dict) -> str:
+    """`no valid configuration (missing); flash one with …` from the fields of HELLO; nothing when it has one."""
+    status = hello.get("config_status", 0)
+    if status == 0:
+        return ""
+    fault = CONFIG_FAULTS.get(status, f"status {status}")
+    return f"no valid configuration ({fault}); flash one with `assb flash --pack NAME`"
 
 
 def spelt(fields: dict[str, Any]) -> dict[str, Any]:
