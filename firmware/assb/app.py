@@ -32,6 +32,7 @@ _EV_STOPPED = const(11)
 _EV_FAULTS_CLEARED = const(12)
 _EV_CONTACTOR_COMMAND = const(13)
 _EV_CONTACTOR = const(14)
+_EV_SELF_TEST = const(17)
 
 # Places of the pack signals on the blackboard, in the order of tables.PACK_SIGNALS (a test compares)
 _STATE = const(0)
@@ -65,6 +66,7 @@ _FRAME_DROP_COUNT = const(29)
 _RX_ERROR_COUNT = const(30)
 _COMMAND_COUNT = const(31)
 
+_MISSED_MAX_US = const(100000000)  # keeps lateness within 30 bits
 _HEALTHY_MS = const(30000)  # after this long without a crash, earlier crashes are forgotten
 
 
@@ -101,6 +103,9 @@ class App:
         self.reset_wanted = False
         self.ready = False  # every channel gave valid data; part of the self-test
         self._rest_ua = 1000 * settings("rest_current_ma")
+        self._missed_us = 0  # fast ticks that were skipped altogether since the last one
+        self._late_us = 0  # the worst since the watchdog was fed
+        self._deadline_us = self.protection.trip_level("deadline_overrun")
         self._press_hold_ms = settings("press_hold_ms")
         self._lapse_stops = settings("lease_lapse_stops")
         self.requests = 0  # supervisor conditions asked for by commands, taken at the next fast tick
@@ -151,6 +156,9 @@ class App:
         late_us = spent_us(start_us, self._due_us)
         if late_us >= 1 << 29:
             late_us = 0  # a few us early: the two clocks round differently
+        late_us += self._missed_us
+        self._missed_us = 0
+        self._late_us = max(self._late_us, late_us)
         self.fast(now_ms, late_us)
         clock.cost(FAST)
         fast_end_us = clock.now_us()
@@ -167,6 +175,8 @@ class App:
         while until_ms(self._due_ms, now_ms) < -self._fast_ms:
             self._due_ms = later(self._due_ms, self._fast_ms)
             self._due_us = (self._due_us + 1000 * self._fast_ms) & ((1 << 30) - 1)
+            if self._missed_us < _MISSED_MAX_US:
+                self._missed_us += 1000 * self._fast_ms  # the next tick is late by these too
 
     def _worst(self, index, value_us, now_ms):
         if value_us > self.signals.value[index]:
@@ -183,8 +193,9 @@ class App:
         if supervisor.state > sv.SELFTEST or not self.config:
             protection.evaluate(now_ms, supervisor.main)
         supervisor.step(self._conditions(now_ms), protection.blocked, now_ms)
-        if supervisor.state == sv.LOCKOUT and not self.ready:
+        if supervisor.state == sv.LOCKOUT and not self.ready and not signals.value[_SELF_TEST_FAILED]:
             signals.put(_SELF_TEST_FAILED, 1, now_ms)
+            self.events.push(_EV_SELF_TEST, -self.config_status, 0)
         self.derating.update(supervisor.charge, supervisor.discharge, protection.derate_bits)
         if supervisor.main != signals.value[_CONTACTOR_COMMAND]:
             self.events.push(_EV_CONTACTOR_COMMAND, supervisor.main, 0)
@@ -195,8 +206,8 @@ class App:
         value = self.signals.value
         conditions = self.requests
         self.requests = 0
-        if self._contactor_closed(now_ms):
-            conditions |= sv.CLOSED
+        if self._contactor_closed(now_ms) and self.supervisor.main:
+            conditions |= sv.CLOSED  # a contact that nobody asked for is a mismatch, no progress
         rest_ua = self._rest_ua
         if value[_CURRENT_UA] > rest_ua:
             conditions |= sv.CHARGING
@@ -275,8 +286,8 @@ class App:
             current_ma = signals.value[_CURRENT_UA] // 1000
             command_kpa = self.pressure.regulate(pressure_kpa, current_ma, applied_kpa, dt_ms)
         else:
-            faulted = self.supervisor.state in (sv.FAULT, sv.LOCKOUT) and measured
-            command_kpa = self.pressure.rest(applied_kpa, dt_ms, faulted)
+            faulted = self.supervisor.state in (sv.FAULT, sv.LOCKOUT)
+            command_kpa = self.pressure.rest(applied_kpa, pressure_kpa if measured else 0, dt_ms, faulted)
         self._regulating = self.supervisor.regulate and measured
         if command_kpa != applied_kpa:
             self.board.command_kpa(command_kpa)
@@ -318,9 +329,11 @@ class App:
         signals.put(_HEAP_FREE_B, free_b(), now_ms)
 
     def _slice_housekeeping(self, now_ms):
-        """The loop has gone round: feed the watchdog."""
+        """The loop has gone round: feed the watchdog, if every fast tick of the round met its deadline."""
         self._slice_collect(now_ms)
-        self.watchdog.feed()
+        if self._late_us < self._deadline_us:
+            self.watchdog.feed()
+        self._late_us = 0
         if not self._healthy and elapsed_ms(now_ms, self._started_ms) > _HEALTHY_MS:
             self._healthy = True
             self.record.healthy()
@@ -342,7 +355,7 @@ class App:
 
     def stop(self):
         self.lease_ms = 0
-        self.requests |= sv.STOP
+        self.requests = self.requests & ~sv.ARM | sv.STOP  # an arm that waits for its tick is taken back
         self.events.push(_EV_STOPPED, 0, 0)
 
     def clear(self):
@@ -386,7 +399,7 @@ class App:
 
     def safe(self):
         """Outputs off, whatever the state: for exceptions, updates and the way to the REPL."""
-        self.board.apply(0, 0, 0, 0)
+        self.board.off()
 
 
 def _timeouts_ms(settings):

@@ -17,6 +17,7 @@ from .drivers.nau7802 import NAU7802
 from .drivers.status import CONFIG_LOST, NOT_READY
 from .drivers.tmp117 import TMP117
 from .protocol import tables
+from .ticks import elapsed_ms
 
 # Ids of the wire, as in schema.py (a test compares)
 _EV_BUS = const(18)
@@ -48,6 +49,9 @@ class NoBoard:
     def apply(self, main, precharge, charge, discharge):
         pass
 
+    def off(self):
+        pass
+
     def applied_kpa(self):
         return 0
 
@@ -77,6 +81,7 @@ class Board:
         self._monitors = [self._make_monitor(device) for device in config.devices_of("ina228")]
         self._thermometers = [self._make_thermometer(device) for device in config.devices_of("tmp117")]
         self._alerts = bytearray(len(self._monitors))
+        self._heard_ms = [-1] * len(self._thermometers)
         self._load_cell = self._regulator = None
         for device in config.devices_of("nau7802"):
             self._load_cell = self._make_load_cell(device)
@@ -93,7 +98,7 @@ class Board:
 
     def _make_monitor(self, device):
         _, instance, bus, address, _, arguments = device
-        monitor = INA228(self._buses[bus], address, self._parameter("shunt_uohm"), arguments[0])
+        monitor = INA228(self._buses[bus], address, self._parameter("shunt_uohm"), arguments[0], polarity=arguments[3])
         self._set_up(instance, monitor.configure, arguments[1], arguments[1], 50, arguments[2])
         self._set_up(instance, self._program_alerts, monitor, instance)
         return monitor
@@ -153,6 +158,7 @@ class Board:
         signals = self._signals
         current_ua = 0
         pack_uv = 0
+        heard = 0
         for at in range(self._count):
             monitor = self._monitors[at]
             if not monitor.update():
@@ -165,8 +171,13 @@ class Board:
                 signals.put(self._s_current, current_ua, now_ms)
             signals.put(self._s_voltages[at], monitor.voltage_uv, now_ms)
             pack_uv += monitor.voltage_uv
-            self._cells[at].add_sample(monitor.voltage_uv, current_ua)
-        signals.put(self._s_pack, pack_uv, now_ms)
+            heard += 1
+            if signals.valid[self._s_current]:
+                self._cells[at].add_sample(monitor.voltage_uv, current_ua)
+        if heard == self._count:
+            signals.put(self._s_pack, pack_uv, now_ms)
+        else:
+            signals.lose(self._s_pack)
         if self.measures_pressure:
             self._sample_pressure(now_ms)
 
@@ -192,15 +203,32 @@ class Board:
         self._assert_outputs()
 
     def _sample_temperature(self, now_ms):
+        """The hottest place. It is fresh only when every thermometer is: a lost one must not hide behind the others."""
         hottest = None
-        for thermometer in self._thermometers:
+        for at, thermometer in enumerate(self._thermometers):
             if thermometer.update():
-                if hottest is None or thermometer.temperature_cdegc > hottest:
-                    hottest = thermometer.temperature_cdegc
+                self._heard_ms[at] = now_ms
             elif thermometer.status != NOT_READY:
-                self._signals.lose(self._s_temperature)
-        if hottest is not None:
-            self._signals.put(self._s_temperature, hottest, now_ms)
+                self._heard_ms[at] = -1
+                if thermometer.status == CONFIG_LOST:
+                    self._restore(thermometer.restore)
+            if hottest is None or thermometer.temperature_cdegc > hottest:
+                hottest = thermometer.temperature_cdegc
+        oldest_ms = self._oldest_ms(now_ms)
+        if oldest_ms < 0:
+            self._signals.lose(self._s_temperature)
+        elif hottest is not None:
+            self._signals.put(self._s_temperature, hottest, oldest_ms)
+
+    def _oldest_ms(self, now_ms):
+        """When the thermometer that was heard longest ago was heard; -1 while one is lost or has not spoken yet."""
+        oldest_ms = now_ms
+        for heard_ms in self._heard_ms:
+            if heard_ms < 0:
+                return -1
+            if elapsed_ms(now_ms, heard_ms) > elapsed_ms(now_ms, oldest_ms):
+                oldest_ms = heard_ms
+        return oldest_ms
 
     def _restore(self, program):
         """A brown-out took the registers: program them again. The channel stays invalid until it converts.
@@ -235,6 +263,12 @@ class Board:
             outputs[2] = charge
             outputs[3] = discharge
             self._assert_outputs()
+
+    def off(self):
+        """All outputs off, written whatever was written before."""
+        for at in range(4):
+            self._outputs[at] = 0
+        self._assert_outputs()
 
     def _assert_outputs(self):
         main, precharge, charge, discharge = self._outputs

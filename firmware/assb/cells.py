@@ -57,7 +57,10 @@ class CellWatch:
         signals.lose(self._at("estimator_status"))
 
     def tune(self):
-        """Take the masks again: they may be set while running."""
+        """Take the parameters again that may be set while running."""
+        self.dips.tune(self._settings)
+        self.leak.tune(self._settings)
+        self.fusion.tune(self._settings)
         self._dip_mask_ms = self._settings("dip_mask_ms")
         self._move_mask_ms = self._settings("move_mask_ms")
 

@@ -2,6 +2,7 @@
 
 from .const import const
 from .control import supervisor as sv
+from .control.protection import NO_CHARGE, NO_DISCHARGE
 from .protocol import tables
 from .protocol.commands import LineError, format_line, parse_int, parse_line
 
@@ -10,6 +11,7 @@ _EV_PARAMETER = const(15)
 _EV_MARK = const(16)
 
 _LINES_PER_POLL = const(2)
+_BOTH = NO_CHARGE | NO_DISCHARGE
 
 
 class ConsoleCommands:
@@ -92,7 +94,7 @@ class ConsoleCommands:
             raise LineError("out_of_range", "lease_ms_1000_to_%d" % app.settings("lease_ms"))
         if app.supervisor.state != sv.SAFE:
             raise LineError("not_safe", "state_" + tables.STATES.split()[app.supervisor.state])
-        if app.protection.blocked:
+        if app.protection.blocked & _BOTH == _BOTH:
             raise LineError("tripped", "rows_%d" % app.protection.trip_bits)
         app.arm(lease_ms, now_ms)
         return (("lease_ms", lease_ms),)
@@ -131,7 +133,7 @@ def _command(name):
     """(needs its CRC, keys) of a command."""
     for row, needs_crc, keys in tables.rows(tables.COMMANDS):
         if row == name:
-            return needs_crc, keys.split(",")
+            return needs_crc, () if keys == "-" else keys.split(",")
     raise LineError("unknown_command", "help_lists_them")
 
 

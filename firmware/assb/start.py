@@ -64,6 +64,7 @@ def main():
             config.release()
         collect()
         run(app)
+        record.intend_reset()
     except KeyboardInterrupt:
         _outputs_off(board)
         if watchdog:
@@ -81,4 +82,4 @@ def main():
 
 def _outputs_off(board):
     if board:
-        board.apply(0, 0, 0, 0)
+        board.off()

@@ -131,6 +131,9 @@ class BenchBoard:
     def contactor_closed(self):
         return 1 if self.outputs[0] or self.welded else 0
 
+    def off(self):
+        self.apply(0, 0, 0, 0)
+
     def apply(self, main, precharge, charge, discharge):
         self.outputs = (main, precharge, charge, discharge)
         self.history.append(self.outputs)
@@ -198,9 +201,13 @@ class BenchRecord:
 
     def __init__(self):
         self.updates = 0
+        self.resets = 0
 
     def healthy(self):
         pass
+
+    def intend_reset(self):
+        self.resets += 1
 
     def request_update(self):
         self.updates += 1

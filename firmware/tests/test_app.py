@@ -1,11 +1,13 @@
 """The whole firmware on the bench: boot, arming, lease, faults, commands. The same App runs on every device."""
 
 import re
+import struct
 from pathlib import Path
 
 import pytest
 from assb.protocol import schema
 from bench import Bench, limit
+from cobs import cobs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -268,3 +270,111 @@ def test_garbage_on_the_line_never_moves_it_out_of_safe(lines):
     bench.run(500)
     assert bench.state == "SAFE"
     assert bench.board.outputs == (0, 0, 0, 0)
+
+
+@pytest.mark.parametrize("order", [("arm", "stop"), ("stop", "arm", "stop")])
+def test_a_stop_behind_an_arm_in_one_breath_wins(order):
+    bench = Bench().run(600)
+    for name in order:
+        bench.send(name)
+    bench.run(10000)
+    assert bench.state == "SAFE"
+    assert {outputs[0] for outputs in bench.board.history} == {0}
+
+
+def test_ticks_that_were_missed_make_the_next_one_late_and_open():
+    bench = Bench().to_rest()
+    bench.clock.ms += 200
+    bench.run(20)
+    assert bench.state in ("FAULT", "LOCKOUT")
+    assert "deadline_overrun" in bench.tripped()
+    assert bench.app.signals.value[bench.app.signals.pack("late_worst_us")] > 150000
+
+
+def test_the_watchdog_is_not_fed_in_a_period_that_missed_its_deadline():
+    bench = Bench().run(1000)
+    feeds = bench.watchdog.feeds
+    for _ in range(20):
+        bench.clock.ms += 200
+        bench.run(100)
+    assert bench.watchdog.feeds <= feeds + 1
+
+
+def test_pressure_lost_in_precharge_does_not_connect():
+    bench = Bench(precharge_ms=5000).run(600)
+    bench.send("arm")
+    bench.run(3000)
+    assert bench.state == "PRECHARGE"
+    bench.board.pressure_kpa = 0
+    bench.run(1000)
+    assert bench.state == "SAFE"
+    assert {outputs[0] for outputs in bench.board.history} == {0}
+
+
+def test_a_glitch_of_the_feedback_does_not_skip_the_precharge():
+    bench = Bench(precharge_ms=5000).run(600)
+    bench.send("arm")
+    bench.run(3000)
+    bench.board.welded = True
+    bench.run(20)
+    bench.board.welded = False
+    bench.run(500)
+    assert bench.state == "PRECHARGE"
+    assert bench.board.outputs == (0, 1, 0, 0)
+
+
+def test_after_a_soft_short_the_pack_may_be_armed_for_discharge():
+    bench = Bench().to_rest()
+    fusion = bench.app.cells[0].fusion
+    fusion.stage = 2
+    fusion._quiet_since_ms = bench.clock.ms
+    bench.run(200)
+    bench.send("stop")
+    bench.run(100)
+    bench.send("arm")
+    bench.run(4000)
+    assert bench.state == "DERATE"  # the suspect derates what is left
+    assert bench.board.outputs == (1, 0, 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "where"),
+    [
+        ("dip_sigma_milli", 9000, lambda cell: cell.dips._sigmas * 1000),
+        ("dip_floor_uv", 2000, lambda cell: cell.dips._floor_uv),
+        ("dip_window_ms", 5000, lambda cell: cell.dips._window_ms),
+        ("dip_count_warn", 5, lambda cell: cell.dips._count_warn),
+        ("leak_sigma_milli", 7000, lambda cell: cell.leak._sigmas * 1000),
+        ("leak_floor_ua", 777, lambda cell: cell.leak._floor_ua),
+        ("leak_persist_ms", 555, lambda cell: cell.leak._persist_ms),
+        ("leak_alone_ms", 444, lambda cell: cell.fusion._alone_ms),
+        ("dip_mask_ms", 333, lambda cell: cell._dip_mask_ms),
+        ("move_mask_ms", 222, lambda cell: cell._move_mask_ms),
+    ],
+)
+def test_a_parameter_that_may_be_set_takes_effect(name, value, where):
+    bench = Bench().run(600)
+    bench.send("set", name=name, value=value)
+    bench.run(50)
+    assert where(bench.app.cells[0]) == value
+
+
+def test_a_self_test_that_failed_is_one_event():
+    bench = Bench()
+    bench.board.dead.add("pressure")
+    bench.run(8000)
+    numbers = [frame[0] for frame in events(bench)]
+    assert numbers.count(schema.EV_SELF_TEST) == 1
+
+
+def events(bench):
+    """(event, number, a, b) of every EVENT frame on the bench's console."""
+    found = []
+    for chunk in bytes(bench.console.wire).split(b"\0"):
+        try:
+            raw = cobs.decode(chunk)
+        except cobs.DecodeError:
+            continue
+        if raw and raw[0] == schema.EVENT:
+            found.append(struct.unpack_from("<BHii", raw, 8))
+    return found

@@ -5,7 +5,7 @@ import random
 import pytest
 from assb.detection import ACTIVE, LEARNING, NORMAL, UNAVAILABLE
 from assb.detection.dips import _LEARN_SAMPLES, Dips
-from assb.detection.fusion import FALL_MS, HARD_SHORT, NONE, SOFT_SHORT, SUSPECT, Fusion
+from assb.detection.fusion import _FALL_MS, _HARD_SHORT, _NONE, _SOFT_SHORT, _SUSPECT, Fusion
 from assb.detection.leak import Leak
 from assb.protocol import schema
 from hypothesis import given, settings
@@ -118,32 +118,32 @@ def fuse(fusion, dips=QUIET, leak=QUIET, innovation_uv=0, samples=1, now_ms=0):
 
 
 def test_one_kind_is_a_suspect_and_two_kinds_are_a_soft_short():
-    assert fuse(Fusion(parameter())) == NONE
-    assert fuse(Fusion(parameter()), dips=LOUD) == SUSPECT
-    assert fuse(Fusion(parameter()), leak=LOUD) == SUSPECT
-    assert fuse(Fusion(parameter()), dips=LOUD, leak=LOUD) == SOFT_SHORT
+    assert fuse(Fusion(parameter())) == _NONE
+    assert fuse(Fusion(parameter()), dips=LOUD) == _SUSPECT
+    assert fuse(Fusion(parameter()), leak=LOUD) == _SUSPECT
+    assert fuse(Fusion(parameter()), dips=LOUD, leak=LOUD) == _SOFT_SHORT
 
 
 def test_charge_evidence_alone_must_persist_for_a_soft_short():
     alone_ms = DEFAULTS["leak_alone_ms"]
-    assert fuse(Fusion(parameter()), leak=Kinds(ACTIVE, 1500, alone_ms - 1)) == SUSPECT
-    assert fuse(Fusion(parameter()), leak=Kinds(ACTIVE, 1500, alone_ms)) == SOFT_SHORT
+    assert fuse(Fusion(parameter()), leak=Kinds(ACTIVE, 1500, alone_ms - 1)) == _SUSPECT
+    assert fuse(Fusion(parameter()), leak=Kinds(ACTIVE, 1500, alone_ms)) == _SOFT_SHORT
 
 
 def test_a_collapse_of_the_voltage_is_a_hard_short_at_its_second_sample():
     fusion = Fusion(parameter())
     beyond_uv = -DEFAULTS["hard_short_drop_uv"] - 1
-    assert fuse(fusion, innovation_uv=beyond_uv) == NONE
-    assert fuse(fusion, innovation_uv=beyond_uv) == HARD_SHORT
+    assert fuse(fusion, innovation_uv=beyond_uv) == _NONE
+    assert fuse(fusion, innovation_uv=beyond_uv) == _HARD_SHORT
     assert fusion.confidence_ppm == 1000000
 
 
 def test_a_stage_falls_only_after_the_evidence_was_silent():
     fusion = Fusion(parameter())
     fuse(fusion, dips=LOUD)
-    silent = FALL_MS // STEP_MS
-    assert fuse(fusion, samples=silent - 1, now_ms=STEP_MS) == SUSPECT
-    assert fuse(fusion, samples=3, now_ms=FALL_MS) == NONE
+    silent = _FALL_MS // STEP_MS
+    assert fuse(fusion, samples=silent - 1, now_ms=STEP_MS) == _SUSPECT
+    assert fuse(fusion, samples=3, now_ms=_FALL_MS) == _NONE
 
 
 def test_the_resistance_is_voltage_over_leak():

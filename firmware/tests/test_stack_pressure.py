@@ -1,7 +1,7 @@
 """Pressure regulation against a stack with a slow regulator, swelling and stiction."""
 
 import pytest
-from assb.control.stack_pressure import BLEED, StackPressure
+from assb.control.stack_pressure import _BLEED, StackPressure
 from assb.protocol import schema
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -86,13 +86,21 @@ def test_it_starts_without_a_bump():
 
 
 def test_at_rest_it_holds_and_after_a_fault_it_bleeds_only_where_the_rig_says_so():
-    hold, bleed = regulator(), regulator(pressure_safe_state=BLEED)
-    assert hold.rest(5200, STEP_MS, True) == 5200
-    assert bleed.rest(5200, STEP_MS, False) == 5200
-    command = 5200
-    for _ in range(200):
-        command = bleed.rest(command, STEP_MS, True)
-    assert command == DEFAULTS["pressure_min_kpa"]
+    hold, bleed = regulator(), regulator(pressure_safe_state=_BLEED)
+    assert hold.rest(5200, 5200, STEP_MS, True) == 5200
+    assert bleed.rest(5200, 5200, STEP_MS, False) == 5200
+    for measured_kpa in (5200, 0):  # 0: no measurement
+        command = 5200
+        for _ in range(200):
+            command = bleed.rest(command, measured_kpa, STEP_MS, True)
+        assert command == DEFAULTS["pressure_min_kpa"]
+
+
+def test_pressure_above_the_window_comes_down_whatever_the_safe_state():
+    hold = regulator()
+    step_kpa = DEFAULTS["pressure_rate_max_kpa_s"] * STEP_MS // 1000
+    assert hold.rest(6900, DEFAULTS["pressure_max_kpa"], STEP_MS, True) == 6900
+    assert hold.rest(6900, DEFAULTS["pressure_max_kpa"] + 1, STEP_MS, True) == 6900 - step_kpa
 
 
 @settings(max_examples=200, deadline=None)

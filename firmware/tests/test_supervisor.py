@@ -15,7 +15,7 @@ ALL_CONDITIONS = [1 << bit for bit in range(14)]
 PRECHARGE_MS = 50
 
 
-def make(state=sv.BOOT, precharge_ms=PRECHARGE_MS):
+def make(state=sv._BOOT, precharge_ms=PRECHARGE_MS):
     timeouts = [0] * len(schema.STATES)
     timeouts[sv.SELFTEST] = 1000
     timeouts[sv.ARMED] = 2000
@@ -39,10 +39,10 @@ def reachable(start):
 
 
 def test_every_state_is_reachable_from_boot():
-    assert reachable(sv.BOOT) == set(STATES)
+    assert reachable(sv._BOOT) == set(STATES)
 
 
-@pytest.mark.parametrize("state", [sv.ARMED, sv.PRECHARGE, sv.REST, sv.CHARGE, sv.DISCHARGE, sv.DERATE])
+@pytest.mark.parametrize("state", [sv.ARMED, sv.PRECHARGE, sv._REST, sv._CHARGE, sv._DISCHARGE, sv._DERATE])
 @pytest.mark.parametrize("also", [0, sv.ARM, sv.STOP, sv.PRESSED, sv.CLOSED, sv.CHARGING, sv.CLEARED])
 def test_an_opening_row_wins_over_everything_but_a_lockout(state, also):
     supervisor = make(state)
@@ -74,7 +74,7 @@ def test_lockout_is_left_only_for_maintenance(conditions):
     supervisor = make(sv.LOCKOUT)
     for now_ms, bits in enumerate(conditions):
         supervisor.step(bits, 0, now_ms)
-        assert supervisor.state in (sv.LOCKOUT, sv.MAINTENANCE)
+        assert supervisor.state in (sv.LOCKOUT, sv._MAINTENANCE)
         assert not supervisor.main
 
 
@@ -96,19 +96,19 @@ def test_precharge_comes_before_the_main_contactor():
     supervisor = make(sv.ARMED)
     supervisor.step(sv.PRESSED, 0, 0)
     assert (supervisor.state, supervisor.precharge, supervisor.main) == (sv.PRECHARGE, 1, 0)
-    supervisor.step(0, 0, PRECHARGE_MS - 1)
+    supervisor.step(sv.PRESSED, 0, PRECHARGE_MS - 1)
     assert (supervisor.precharge, supervisor.main) == (1, 0)
-    supervisor.step(0, 0, PRECHARGE_MS)
+    supervisor.step(sv.PRESSED, 0, PRECHARGE_MS)
     assert (supervisor.precharge, supervisor.main) == (1, 1)
-    supervisor.step(sv.CLOSED, 0, PRECHARGE_MS + 20)
-    assert (supervisor.state, supervisor.precharge, supervisor.main) == (sv.REST, 0, 1)
+    supervisor.step(sv.PRESSED | sv.CLOSED, 0, PRECHARGE_MS + 20)
+    assert (supervisor.state, supervisor.precharge, supervisor.main) == (sv._REST, 0, 1)
 
 
 def test_a_contactor_that_does_not_close_is_a_fault():
     supervisor = make(sv.PRECHARGE)
-    supervisor.step(0, 0, 499)
+    supervisor.step(sv.PRESSED, 0, 499)
     assert supervisor.state == sv.PRECHARGE
-    supervisor.step(0, 0, 500)
+    supervisor.step(sv.PRESSED, 0, 500)
     assert (supervisor.state, supervisor.main) == (sv.FAULT, 0)
 
 

@@ -30,9 +30,16 @@ ACTION_MASKS = {
     "open": NO_CHARGE | NO_DISCHARGE | OPEN,
     "lockout": NO_CHARGE | NO_DISCHARGE | OPEN | LOCKOUT,
 }
-CLEAR, WARNED, DERATED, TRIPPED = 0, 1, 2, 3
-ENABLED, WARNS, DERATES = 1, 2, 4
-AUTO, MANUAL, UNTIL_RESET = 0, 1, 2
+_CLEAR = const(0)
+_WARNED = const(1)
+DERATED = const(2)
+_TRIPPED = const(3)
+_ENABLED = const(1)
+_WARNS = const(2)
+_DERATES = const(4)
+_AUTO = const(0)
+_MANUAL = const(1)
+_UNTIL_RESET = const(2)
 _ENTERED = (_EV_CLEAR, _EV_WARN, _EV_DERATE, _EV_TRIP)
 
 
@@ -72,11 +79,14 @@ class Protection:
     recovery_ms: array
     trips_to_lockout: array
     mask: array
+    mildest: array  # the highest level below a trip that this row uses
     level: array  # state from here on
     trip_count: array
     timing: array  # 1 while since_ms counts towards next_level
     next_level: array
     since_ms: array
+    tripping: array  # 1 while beyond_ms counts towards a trip
+    beyond_ms: array
     within_reset: array
 
     def _fill(self, at, row_at, row, limit, index):
@@ -89,8 +99,9 @@ class Protection:
         self.connected_only[at] = row[8] == "connected"
         self.trip[at] = sign * trip
         # a level that is not used stands at the trip level, where it is never reached first
-        self.warn[at] = sign * (warn if flags & WARNS else trip)
-        self.derate[at] = sign * (derate if flags & DERATES else trip)
+        self.warn[at] = sign * (warn if flags & _WARNS else trip)
+        self.derate[at] = sign * (derate if flags & _DERATES else trip)
+        self.mildest[at] = DERATED if flags & _DERATES else _WARNED if flags & _WARNS else _CLEAR
         self.hysteresis[at] = sign * (trip - reset)
         self.debounce_ms[at] = debounce_ms
         self.recovery[at] = recovery
@@ -108,12 +119,12 @@ class Protection:
             else:
                 self._suspend(at)
             level = self.level[at]
-            if level == TRIPPED:
+            if level == _TRIPPED:
                 trip |= 1 << self.row_at[at]
                 blocked |= self.mask[at]
             elif level == DERATED:
                 derate |= 1 << self.row_at[at]
-            elif level == WARNED:
+            elif level == _WARNED:
                 warn |= 1 << self.row_at[at]
         self.warn_bits = warn
         self.derate_bits = derate
@@ -124,8 +135,9 @@ class Protection:
         """Not judged now: a trip stays for its recovery, milder levels end."""
         self.within_reset[at] = 1
         self.timing[at] = 0
-        if self.level[at] != TRIPPED:
-            self.level[at] = CLEAR
+        self.tripping[at] = 0
+        if self.level[at] != _TRIPPED:
+            self.level[at] = _CLEAR
 
     def _step(self, at, now_ms):
         signals = self._signals
@@ -137,33 +149,47 @@ class Protection:
         else:
             return  # the level that stood stays; the channel's stale row counts its age
         level = self._level_of(at, value)
-        self.within_reset[at] = level < TRIPPED
-        if self.level[at] == TRIPPED:
+        self.within_reset[at] = level < _TRIPPED
+        if self.level[at] == _TRIPPED:
             self._recover(at, level, now_ms)
-        elif level == self.level[at]:
-            self.timing[at] = 0
-        else:
-            self._move(at, level, now_ms)
+        elif not self._trips(at, level, now_ms):
+            self._move(at, min(level, self.mildest[at]), now_ms)
 
     def _level_of(self, at, value):
         """The level that the value asks for, with each level's hysteresis once it is entered."""
         held = self.level[at]
         trip = self.trip[at]
         back = self.hysteresis[at]
-        if value >= trip or (held == TRIPPED and value > trip - back):
-            return TRIPPED
+        if value >= trip or (held == _TRIPPED and value > trip - back):
+            return _TRIPPED
         derate = self.derate[at]
         if derate < trip and value >= derate - (back if held >= DERATED else 0):
             return DERATED
         warn = self.warn[at]
-        if warn < trip and value >= warn - (back if held >= WARNED else 0):
-            return WARNED
-        return CLEAR
+        if warn < trip and value >= warn - (back if held >= _WARNED else 0):
+            return _WARNED
+        return _CLEAR
+
+    def _trips(self, at, level, now_ms):
+        """The trip level has its own time: ripple across it must not hide that the milder levels are exceeded too."""
+        if level < _TRIPPED:
+            self.tripping[at] = 0
+            return False
+        if not self.tripping[at]:
+            self.tripping[at] = 1
+            self.beyond_ms[at] = now_ms
+        if elapsed_ms(now_ms, self.beyond_ms[at]) < self.debounce_ms[at]:
+            return False
+        self._enter(at, _TRIPPED)
+        return True
 
     def _move(self, at, level, now_ms):
-        """Debounce towards another level; a rise past the level that is being timed starts its own time."""
-        next_level = self.next_level[at]
+        """Debounce towards a milder level than a trip; a rise past the one that is being timed starts its own time."""
         held = self.level[at]
+        if level == held:
+            self.timing[at] = 0
+            return
+        next_level = self.next_level[at]
         if not self.timing[at] or level > next_level or (level > held) != (next_level > held):
             self.timing[at] = 1
             self.since_ms[at] = now_ms
@@ -173,8 +199,9 @@ class Protection:
 
     def _enter(self, at, level):
         self.timing[at] = 0
+        self.tripping[at] = 0
         self.level[at] = level
-        if level == TRIPPED:
+        if level == _TRIPPED:
             self.trip_count[at] += 1
         signals, events = self._signals, self._events
         index = self.index[at]
@@ -182,14 +209,22 @@ class Protection:
         events.push(_ENTERED[level], self.row_at[at], value)
 
     def _recover(self, at, level, now_ms):
-        if level == TRIPPED or self.recovery[at] != AUTO or self.locked(at):
+        if level == _TRIPPED or self.recovery[at] != _AUTO or self.locked(at):
             self.timing[at] = 0
             return
         if not self.timing[at]:
             self.timing[at] = 1
             self.since_ms[at] = now_ms
         if elapsed_ms(now_ms, self.since_ms[at]) >= self.recovery_ms[at]:
-            self._enter(at, CLEAR)
+            self._enter(at, _CLEAR)
+
+    def trip_level(self, name):
+        """Trip level of a row, or the largest number where the configuration has it switched off."""
+        row_at = tables.position(tables.LIMIT_ROWS, name)
+        for at in range(self.count):
+            if self.row_at[at] == row_at:
+                return self.sign[at] * self.trip[at]
+        return tables.INT30_MAX
 
     def locked(self, at):
         """Tripped too often: only a restart helps."""
@@ -199,10 +234,10 @@ class Protection:
         """The user's deliberate clear: manual rows that are back within their reset level. Returns the bits left."""
         left = 0
         for at in range(self.count):
-            if self.level[at] != TRIPPED:
+            if self.level[at] != _TRIPPED:
                 continue
-            if self.recovery[at] == MANUAL and self.within_reset[at] and not self.locked(at):
-                self._enter(at, CLEAR)
+            if self.recovery[at] == _MANUAL and self.within_reset[at] and not self.locked(at):
+                self._enter(at, _CLEAR)
             else:
                 left |= 1 << self.row_at[at]
         return left
@@ -211,6 +246,7 @@ class Protection:
 _COLUMNS = (
     "row_at", "index", "sign", "stale", "connected_only", "warn", "derate", "trip", "hysteresis", "debounce_ms",
     "recovery", "recovery_ms", "trips_to_lockout", "mask", "level", "trip_count", "timing", "next_level", "since_ms",
+    "tripping", "beyond_ms", "mildest",
     "within_reset",
 )  # fmt: skip
 
@@ -218,7 +254,7 @@ _COLUMNS = (
 def _watched(signals, limits):
     """(position, row, limit, blackboard index) of every enabled row, once per cell where its scope says so."""
     for row_at, row in enumerate(tables.rows(tables.LIMIT_ROWS)):
-        if row_at >= len(limits) or not limits[row_at][1] & ENABLED:
+        if row_at >= len(limits) or not limits[row_at][1] & _ENABLED:
             continue
         if row[2] == "pack":
             yield row_at, row, limits[row_at], signals.pack(row[3])

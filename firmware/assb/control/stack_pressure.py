@@ -9,7 +9,10 @@ The feed-forward is the pressure that the stack would gain while the regulator l
 that lag. Inside the deadband the command rests, so that the valve does not chatter.
 """
 
-HOLD, BLEED = 0, 1
+from assb.const import const
+
+_HOLD = const(0)
+_BLEED = const(1)
 
 
 class StackPressure:
@@ -65,11 +68,16 @@ class StackPressure:
         self.command_kpa = int(limited + 0.5)
         return self.command_kpa
 
-    def rest(self, applied_kpa, dt_ms, faulted):
-        """Not regulating: hold the actuator, or after a fault bleed to the window's lower edge if the rig says so."""
+    def rest(self, applied_kpa, pressure_kpa, dt_ms, faulted):
+        """Not regulating: hold the actuator, but come down while the pressure is above its window; after a fault bleed
+        to the window's lower edge if the rig says so, measured or not. `pressure_kpa`: 0 when not measured.
+        """
+        step_kpa = self._rate_kpa_s * dt_ms / 1000
         self.command_kpa = applied_kpa
-        if faulted and self._safe_state == BLEED and applied_kpa > self.min_kpa:
-            self.command_kpa = int(_towards(applied_kpa, self.min_kpa, self._rate_kpa_s * dt_ms / 1000))
+        if pressure_kpa > self.max_kpa:
+            self.command_kpa = int(_towards(applied_kpa, 0, step_kpa))
+        elif faulted and self._safe_state == _BLEED and applied_kpa > self.min_kpa:
+            self.command_kpa = int(_towards(applied_kpa, self.min_kpa, step_kpa))
         return self.command_kpa
 
     def inside(self, pressure_kpa, ramped):

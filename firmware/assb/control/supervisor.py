@@ -13,7 +13,18 @@ from .protection import OPEN as ROW_OPEN
 # Ids of the wire, as in schema.py (a test compares)
 _EV_STATE = const(2)
 
-(BOOT, SELFTEST, SAFE, ARMED, PRECHARGE, REST, CHARGE, DISCHARGE, DERATE, FAULT, LOCKOUT, MAINTENANCE) = range(12)
+_BOOT = const(0)
+SELFTEST = const(1)
+SAFE = const(2)
+ARMED = const(3)
+PRECHARGE = const(4)
+_REST = const(5)
+_CHARGE = const(6)
+_DISCHARGE = const(7)
+_DERATE = const(8)
+FAULT = const(9)
+LOCKOUT = const(10)
+_MAINTENANCE = const(11)
 
 # Conditions, one bit each
 READY = 1  # self-test passed, every channel has fresh valid data
@@ -28,8 +39,8 @@ DISCHARGING = 256
 DERATED = 512
 UPDATE = 1024
 CLEARED = 2048  # the host cleared, and no row is left tripped that opens or locks
-TIMEOUT = 4096  # the state's own time is over
-BLOCKED = 8192  # a tripped row forbids charge and discharge
+_TIMEOUT = const(4096)  # the state's own time is over
+_BLOCKED = const(8192)  # a tripped row forbids charge and discharge
 
 
 def _states(*states):
@@ -39,30 +50,31 @@ def _states(*states):
     return bits
 
 
-CLOSED_STATES = (REST, CHARGE, DISCHARGE, DERATE)
-_RUNNING = _states(REST, CHARGE, DISCHARGE, DERATE)
+CLOSED_STATES = (_REST, _CHARGE, _DISCHARGE, _DERATE)
+_RUNNING = _states(_REST, _CHARGE, _DISCHARGE, _DERATE)
 _ACTIVE = _RUNNING | _states(ARMED, PRECHARGE)
 _IDLE = _states(SAFE, FAULT, LOCKOUT)
 
 # (from states, needs all of, blocked by any of, to)
 ROWS = (
-    (_states(BOOT, SELFTEST, SAFE, FAULT) | _ACTIVE, LOCK, 0, LOCKOUT),
+    (_states(_BOOT, SELFTEST, SAFE, FAULT) | _ACTIVE, LOCK, 0, LOCKOUT),
     (_states(SELFTEST, SAFE) | _ACTIVE, OPEN, 0, FAULT),
-    (_states(BOOT, SELFTEST) | _IDLE | _ACTIVE, UPDATE, 0, MAINTENANCE),
+    (_states(_BOOT, SELFTEST) | _IDLE | _ACTIVE, UPDATE, 0, _MAINTENANCE),
     (_ACTIVE, STOP, 0, SAFE),
-    (_states(BOOT), 0, 0, SELFTEST),
+    (_states(_BOOT), 0, 0, SELFTEST),
     (_states(SELFTEST), READY, 0, SAFE),
-    (_states(SELFTEST), TIMEOUT, READY, LOCKOUT),
-    (_states(SAFE), ARM, OPEN | LOCK | BLOCKED, ARMED),
+    (_states(SELFTEST), _TIMEOUT, READY, LOCKOUT),
+    (_states(SAFE), ARM, STOP | OPEN | LOCK | _BLOCKED, ARMED),
     (_states(ARMED), PRESSED, 0, PRECHARGE),
-    (_states(ARMED), TIMEOUT, PRESSED, SAFE),
-    (_states(PRECHARGE), CLOSED, 0, REST),
-    (_states(PRECHARGE), TIMEOUT, CLOSED, FAULT),
-    (_states(REST, CHARGE, DISCHARGE), DERATED, 0, DERATE),
-    (_states(DERATE), 0, DERATED, REST),
-    (_states(REST, DISCHARGE), CHARGING, DERATED, CHARGE),
-    (_states(REST, CHARGE), DISCHARGING, DERATED, DISCHARGE),
-    (_states(CHARGE, DISCHARGE), 0, CHARGING | DISCHARGING, REST),
+    (_states(ARMED), _TIMEOUT, PRESSED, SAFE),
+    (_states(PRECHARGE), 0, PRESSED, SAFE),
+    (_states(PRECHARGE), CLOSED, 0, _REST),
+    (_states(PRECHARGE), _TIMEOUT, CLOSED, FAULT),
+    (_states(_REST, _CHARGE, _DISCHARGE), DERATED, 0, _DERATE),
+    (_states(_DERATE), 0, DERATED, _REST),
+    (_states(_REST, _DISCHARGE), CHARGING, DERATED, _CHARGE),
+    (_states(_REST, _CHARGE), DISCHARGING, DERATED, _DISCHARGE),
+    (_states(_CHARGE, _DISCHARGE), 0, CHARGING | DISCHARGING, _REST),
     (_states(FAULT), CLEARED, OPEN | LOCK, SAFE),
 )
 
@@ -90,7 +102,7 @@ class Supervisor:
         self._timeouts_ms = timeouts_ms
         self._precharge_ms = precharge_ms
         self._events = events
-        self.state = BOOT
+        self.state = _BOOT
         self.since_ms = now_ms
         self.main = self.precharge = self.charge = self.discharge = self.regulate = 0
 
@@ -98,13 +110,13 @@ class Supervisor:
         """One tick: `conditions` are the bits above without TIMEOUT, `blocked` the mask of the tripped limit rows."""
         timeout = self._timeouts_ms[self.state]
         if timeout and elapsed_ms(now_ms, self.since_ms) >= timeout:
-            conditions |= TIMEOUT
+            conditions |= _TIMEOUT
         if blocked & ROW_OPEN:
             conditions |= OPEN
         if blocked & ROW_LOCKOUT:
             conditions |= LOCK
         if blocked & NO_CHARGE and blocked & NO_DISCHARGE:
-            conditions |= BLOCKED
+            conditions |= _BLOCKED
         to = self.next_state(self.state, conditions)
         if to != self.state:
             self._events.push(_EV_STATE, self.state, to)

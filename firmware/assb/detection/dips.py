@@ -23,10 +23,7 @@ class Dips:
     """One cell. Innovation in uV; feed it at every estimator step."""
 
     def __init__(self, parameter):
-        self._sigmas = parameter("dip_sigma_milli") / 1000
-        self._floor_uv = parameter("dip_floor_uv")
-        self._window_ms = parameter("dip_window_ms")
-        self._count_warn = parameter("dip_count_warn")
+        self.tune(parameter)
         self._times_ms = []
         self._variance_uv2 = 0.0
         self._learned = 0
@@ -37,6 +34,13 @@ class Dips:
         self.score_milli = 0
         self.total = 0
         self.depth_uv = 0
+
+    def tune(self, parameter):
+        """Take the thresholds again: they may be set while running."""
+        self._sigmas = parameter("dip_sigma_milli") / 1000
+        self._floor_uv = parameter("dip_floor_uv")
+        self._window_ms = parameter("dip_window_ms")
+        self._count_warn = parameter("dip_count_warn")
 
     def update(self, innovation_uv, charging, masked, now_ms):
         """One sample. Returns True at the sample in which a dip is counted; its depth is `depth_uv`."""

@@ -10,11 +10,16 @@ Confidence is the logistic of a log-likelihood ratio: the sum of the evidences' 
 
 from math import exp
 
+from assb.const import const
+
 from ..ticks import elapsed_ms
 from . import ACTIVE
 
-NONE, SUSPECT, SOFT_SHORT, HARD_SHORT = range(4)
-FALL_MS = 60000  # assumption
+_NONE = const(0)
+_SUSPECT = const(1)
+_SOFT_SHORT = const(2)
+_HARD_SHORT = const(3)
+_FALL_MS = const(60000)  # assumption
 PRIOR = -4.6  # ln odds of a short before any evidence: 1 % (assumption)
 WEIGHT = 4.0  # of one evidence at its threshold (assumption)
 BOUND = 3.0  # no evidence counts for more than this many thresholds
@@ -24,13 +29,17 @@ class Fusion:
     """One cell."""
 
     def __init__(self, parameter):
-        self._drop_uv = parameter("hard_short_drop_uv")
-        self._alone_ms = parameter("leak_alone_ms")
+        self.tune(parameter)
         self._collapsed = 0
         self._quiet_since_ms = 0
-        self.stage = NONE
+        self.stage = _NONE
         self.short_mohm = 0
         self.confidence_ppm = 0
+
+    def tune(self, parameter):
+        """Take the thresholds again: they may be set while running."""
+        self._drop_uv = parameter("hard_short_drop_uv")
+        self._alone_ms = parameter("leak_alone_ms")
 
     def update(self, dips, leak, innovation_uv, voltage_uv, leak_ua, now_ms):
         """One sample; returns True when the stage changed."""
@@ -41,7 +50,7 @@ class Fusion:
         if stage >= self.stage:
             self._quiet_since_ms = now_ms
         before = self.stage
-        if stage > before or elapsed_ms(now_ms, self._quiet_since_ms) >= FALL_MS:
+        if stage > before or elapsed_ms(now_ms, self._quiet_since_ms) >= _FALL_MS:
             self.stage = stage
         self.short_mohm = _resistance_mohm(voltage_uv, leak_ua) if charge else 0
         self.confidence_ppm = self._confidence_ppm(dips, leak)
@@ -49,10 +58,10 @@ class Fusion:
 
     def _stage_now(self, electrical, charge, charge_ms):
         if self._collapsed >= 2:
-            return HARD_SHORT
+            return _HARD_SHORT
         if (electrical and charge) or (charge and charge_ms >= self._alone_ms):
-            return SOFT_SHORT
-        return SUSPECT if electrical or charge else NONE
+            return _SOFT_SHORT
+        return _SUSPECT if electrical or charge else _NONE
 
     def _confidence_ppm(self, dips, leak):
         if self._collapsed >= 2:

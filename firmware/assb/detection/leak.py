@@ -12,15 +12,19 @@ class Leak:
     """One cell. Currents in uA; feed it at every estimator step."""
 
     def __init__(self, parameter):
-        self._sigmas = parameter("leak_sigma_milli") / 1000
-        self._floor_ua = parameter("leak_floor_ua")
-        self._gain_error = parameter("current_gain_error_ppm") / 1e6
-        self._persist_ms = parameter("leak_persist_ms")
+        self.tune(parameter)
         self._beyond = False
         self._since_ms = 0
         self.state = UNAVAILABLE
         self.score_milli = 0
         self.active_ms = 0
+
+    def tune(self, parameter):
+        """Take the thresholds again: they may be set while running."""
+        self._sigmas = parameter("leak_sigma_milli") / 1000
+        self._floor_ua = parameter("leak_floor_ua")
+        self._gain_error = parameter("current_gain_error_ppm") / 1e6
+        self._persist_ms = parameter("leak_persist_ms")
 
     def update(self, leak_ua, sigma_ua, current_ua, valid, now_ms):
         """One sample; `valid` is False while the estimator is not to be believed."""

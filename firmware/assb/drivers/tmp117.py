@@ -58,10 +58,14 @@ class TMP117:
             )
         if cycle_ms < SHORTEST_CYCLE_MS[average]:
             raise ValueError(f"TMP117 average={average} takes {SHORTEST_CYCLE_MS[average]} ms, cycle_ms={cycle_ms}")
+        self._config = CYCLE_BITS[cycle_ms] << 7 | AVERAGE_BITS[average] << 5
+        self.restore()
+
+    def restore(self) -> None:
+        """Program the configuration again, as after a brown-out. Raises OSError."""
         self._configured = False
         self.status = CONFIG_LOST
         self.check_id()
-        self._config = CYCLE_BITS[cycle_ms] << 7 | AVERAGE_BITS[average] << 5
         self._registers.program(_CONFIGURATION, self._config, _CONFIG_BITS)
         self._configured = True
         self.status = NOT_READY

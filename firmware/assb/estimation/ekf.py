@@ -3,26 +3,26 @@
 Positive current charges; leak_a > 0 is charge lost inside the cell. With the inner current i = current_a - leak_a:
 
     dSOC/dt = eta i / (3600 Q)              eta: coulombic efficiency, on charge only
-    dV1/dt  = (R1 i - _V1) / tau1            _V2 alike; both exact over a step with the current held
+    dV1/dt  = (R1 i - V1) / tau1            V2 alike; both exact over a step with the current held
     dh/dt   = rate |i| / (3600 Q) (sign(i) - h)
-    V       = OCV(_SOC) + dOCV/dT (T - Tref) + M h + _V1 + _V2 + R0(T, P) i
+    V       = OCV(SOC) + dOCV/dT (T - Tref) + M h + V1 + V2 + R0(T, P) i
 
 after Plett, J. Power Sources 134 (2004) 277, doi:10.1016/j.jpowsour.2004.02.033, with the leak as fifth state and stack
 pressure as an input: pressing harder lowers R0, and must not look like ageing. The leak acts on everything inside the
 terminals, so its onset shows as a dip V R0 / (Rs + R0) and its age as missing charge.
 
-Noise. _SOC is a random walk. _V1, _V2, h and leak are drifts of given standard deviation and correlation time, so that
-without evidence their variances stay bounded; the drift of _V2 stands for slow overvoltages that the model lacks.
+Noise. SOC is a random walk. V1, V2, h and leak are drifts of given standard deviation and correlation time, so that
+without evidence their variances stay bounded; the drift of V2 stands for slow overvoltages that the model lacks.
 R0 is wrong by an unknown constant factor of 1-sigma overvoltage_sigma_frac. It is considered, not estimated (Schmidt's
 filter): `_cross` is its covariance with the states. Taken as white noise instead, a steady current would teach the
 filter a false leak. Its sensitivity is R0 * current_a, without the estimated leak: a sensitivity that moved with the
 estimate would make the error look observable, and did (5 sigma false leaks in simulation).
-The bend of the OCV over the _SOC's own uncertainty, d2OCV/dSOC2 var(_SOC), counts as noise (second-order filter; its
+The bend of the OCV over the SOC's own uncertainty, d2OCV/dSOC2 var(SOC), counts as noise (second-order filter; its
 persistence is in BEND_WEIGHT): near a knee a first-order filter takes it for a leak.
 A fading mean of the normalised innovation squared raises the drifts, within adapt_max, while the model does not
 explain the voltage. An innovation beyond gate_sigmas corrects nothing, but each one admits that the leak may have
 jumped by leak_sigma_a: an outlier is lost, a short that stays is believed after a few samples. In the first seconds
-after a reset it is the initial _SOC that is doubted instead.
+after a reset it is the initial SOC that is doubted instead.
 
 The C kernel, cffi_kernels/src/assb_estimator.c, does the same operations in the same order; a test holds them equal.
 """

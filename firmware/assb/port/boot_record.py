@@ -7,7 +7,11 @@ import os
 
 import machine
 
-BOOTS, CRASHES, UPDATE = "/boots", "/crashes", "/update"
+from ..const import const
+
+BOOTS, CRASHES, UPDATE, INTENDED = "/boots", "/crashes", "/update", "/intended"
+_HARD = const(2)  # in schema.RESET_CAUSES
+_WATCHDOG = const(3)
 
 
 class BootRecord:
@@ -17,6 +21,11 @@ class BootRecord:
         self.boot_count = (_read_count(BOOTS) + 1) & 0xFFFF
         _write_count(BOOTS, self.boot_count)
         self.reset_cause = _reset_cause()
+        intended = _remove(INTENDED)
+        if self.reset_cause == _WATCHDOG and intended:
+            self.reset_cause = _HARD  # an RP2040 resets itself through its watchdog
+        elif self.reset_cause == _WATCHDOG:
+            self.crashed()  # a loop of watchdog resets ends at the REPL too
 
     def crashed(self):
         _write_count(CRASHES, _read_count(CRASHES) + 1)
@@ -26,9 +35,21 @@ class BootRecord:
         if _read_count(CRASHES):
             _write_count(CRASHES, 0)
 
+    def intend_reset(self):
+        """The reset that follows is meant."""
+        _write_count(INTENDED, 1)
+
     def request_update(self):
         """The next boot stays at the REPL, before the watchdog is started."""
         _write_count(UPDATE, 1)
+
+
+def _remove(path):
+    try:
+        os.remove(path)
+        return True
+    except OSError:
+        return False
 
 
 def _read_count(path):

@@ -158,7 +158,7 @@ PARAMETERS = """\
 34 dip_mask_ms 1 0 60000 1000
 35 move_mask_ms 1 0 60000 5000
 36 dip_window_ms 1 1000 3600000 600000
-37 dip_count_warn 1 1 1000 3
+37 dip_count_warn 1 1 16 3
 38 leak_sigma_milli 1 1000 100000 5000
 39 leak_floor_ua 1 0 1073741823 2000
 40 current_gain_error_ppm 0 0 100000 2000

@@ -277,7 +277,10 @@ class VirtualBoard(Paced):
             return
         console, port = vm.console.fileno(), vm.port.fileno()
         if readable.get(port, 0) & select.POLLIN and not self.lockstep.operation:
-            message = vm.port.recv(8 * wire.REQUEST_WORDS)
+            try:
+                message = vm.port.recv(8 * wire.REQUEST_WORDS)
+            except ConnectionResetError:  # the process was killed while an answer to it was unread
+                message = b""
             # What was printed before a request belongs to its time; both sockets are local, so all of it is there
             self._bridge.drain()
             if message:

@@ -13,11 +13,13 @@ import _files  # noqa: F401 (from here on the host's files are out of reach)
 import _flash
 import _lockstep
 import machine
+import micropython
 import vfs
 import wire
 
 
 def start():
+    micropython.kbd_intr(-1)  # no Ctrl-C before the board has its file system: boot.py is the first that it may stop
     port, image = [open(int(number), "r+b") for number in sys.argv[1:]]  # noqa: SIM115 (both stay open for ever)
     words = _lockstep.hello(port)
     board = machine._board
@@ -38,6 +40,7 @@ def start():
     del sys.modules["_flash"]
     sys.modules["umachine"] = machine
     sys.modules["utime"] = time
+    micropython.kbd_intr(3)
 
 
 def mount(flash):
