@@ -30,7 +30,7 @@ double assb_cell_ocv_v(const assb_cell_params *p, double soc, double core_degc)
     const int last = ASSB_OCV_POINTS - 1;
     double entropic = p->entropy_v_per_k * (core_degc + KELVIN - p->reference_k);
     double ocv;
-    if (soc < 0) {
+    if (!(soc >= 0)) { /* NaN too: it must not become an index */
         ocv = p->ocv_v[0] + EMPTY_SLOPE_V * soc;
         return ocv + entropic > 0 ? ocv + entropic : 0; /* an empty cell drives nothing */
     }

@@ -17,6 +17,15 @@ BUSY = "import time\nn = 0\nwhile True:\n    n += 1\n    print('tick', n)\n    t
 DEADLINE_S = 60
 
 
+def test_ctrl_c_during_the_boot_waits_for_the_prompt(tmp_path):
+    """A blank flash is formatted first; a client that connects meanwhile must find a board that soft-resets as one."""
+    with make_board(tmp_path, "") as running:
+        running.write_console(b"\r\x03")
+        with running.background():
+            assert mpremote(running, "fs", "ls").returncode == 0
+        assert running.counters()["crashes"] == 0
+
+
 @pytest.fixture(params=["", BUSY], ids=["at the prompt", "busy"])
 def board(request, tmp_path):
     with make_board(tmp_path, request.param, boot="print('booted')") as running, running.background():

@@ -27,4 +27,4 @@ def test_an_unexpected_trip_fails_the_test_that_caused_it(hil_session):
     dut.run_until(rig.origin_us + 3_000_000)
     with pytest.raises(pytest.fail.Exception, match="no unexpected trip: current_stale, voltage_stale"):
         demand_health(hil_session)
-    rig.recorder.events.clear()
+    rig.recorder.events[:] = rig.recorder.events_named("boot")  # the fixture judges the rest again
