@@ -1,6 +1,7 @@
 # Everything sets itself up in .venv from python3, make and a C compiler. Without make: see README, "Without make".
 #   make demo   boot, flash and run a simulated pack; leaves out/demo/report.html
-#   make test   all tests         make check   format, lint, types, import arrows, generated pages
+#   make test   all tests         make sanitise   the kernels' tests on builds with ASan and UBSan (part of make test)
+#   make check   format, lint, types, import arrows, generated pages
 #   make clean  forget .venv and everything that was built
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' && echo $$p && exit; \
@@ -11,13 +12,16 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
 KERNELS := $(wildcard cffi_kernels/include/*.h cffi_kernels/src/*.c cffi_kernels/assb_kernels/build_kernels.py)
 C_FILES := $(wildcard cffi_kernels/include/*.h cffi_kernels/src/*.c)
 
-.PHONY: demo test check format clean
+.PHONY: demo test sanitise check format clean
 
 demo: $(VENV)/.installed
 	$(BIN)/assb demo $(ARGS)
 
 test: $(VENV)/.test-tools
 	$(BIN)/python -m pytest $(ARGS)
+
+sanitise: $(VENV)/.test-tools
+	$(BIN)/python -m pytest cffi_kernels/tests/test_sanitised.py $(ARGS)
 
 check: $(VENV)/.check-tools
 	$(BIN)/ruff format --check --quiet
