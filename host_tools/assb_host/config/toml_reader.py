@@ -128,12 +128,17 @@ def info_at(struct, key: str):
 
 def plain(info):
     """The one type of an `X | None`, without metadata."""
+    return alternatives(info)[0]
+
+
+def alternatives(info) -> list:
+    """The types that a value may have, without metadata and without None."""
     if isinstance(info, msgspec.inspect.Metadata):
-        return plain(info.type)
+        return alternatives(info.type)
     if isinstance(info, msgspec.inspect.UnionType):
-        kinds = [plain(kind) for kind in info.types]
-        return next((kind for kind in kinds if not isinstance(kind, msgspec.inspect.NoneType)), kinds[0])
-    return info
+        kinds = [kind for each in info.types for kind in alternatives(each)]
+        return [kind for kind in kinds if not isinstance(kind, msgspec.inspect.NoneType)] or kinds
+    return [info]
 
 
 def field_names(struct, key: str) -> list[str]:
@@ -142,15 +147,15 @@ def field_names(struct, key: str) -> list[str]:
 
 def allowed_at(struct, key: str) -> str:
     """What a key may hold, in words; empty for a key that there is not."""
-    info = type_at(struct, key)
-    return "" if info is None else allowed_words(info)
+    info = info_at(struct, key)
+    return "" if info is None else ", or ".join(map(allowed_words, alternatives(info)))
 
 
 def allowed_words(info) -> str:
     """What a value of a type may be: `a number, 1 .. 5`, `one of auto, manual, reset`."""
     match info:
         case msgspec.inspect.LiteralType(values=values):
-            words = "one of " + ", ".join(str(value) or '""' for value in values)
+            words = ("one of " if len(values) > 1 else "") + ", ".join(str(value) or '""' for value in values)
         case msgspec.inspect.IntType() | msgspec.inspect.FloatType() as info:
             words = number_words(info)
         case msgspec.inspect.StrType(pattern=pattern):
