@@ -1,167 +1,335 @@
-"""Plant files: what a simulated cell and its bench are, every number with its source.
+"""Plants: what a simulated cell and its bench are, read from plants/, every number with its source.
 
-A file that is wrong is refused with its name, the key, what it holds and what is wanted.
+A file that is wrong is refused with its name, the key, what it holds and what is wanted. Figures of an area become a
+cell by its format (plants/formats/); the press, cycler and sensors are those of a bench (plants/benches/).
 """
 
 import random
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from assb_host.config.errors import ConfigError
-from assb_host.config.toml_reader import read_toml
-from assb_kernels import CellParams
-from assb_kernels.cell import ocv_table
+from assb_host.config.toml_reader import convert, read_toml
+from assb_kernels import (
+    ActuatorParams,
+    AgeingParams,
+    CellParams,
+    CyclerParams,
+    FilamentParams,
+    Limits,
+    Pack,
+    SensorParams,
+    Stack,
+    StackParams,
+    VoidParams,
+    ocv_table,
+)
 
-from assb_hil.cycler import CyclerParams
-from assb_hil.sensors import SensorSpec
+from assb_hil.plant_checks import check_bench, check_plant
+from assb_hil.plant_figures import BenchTables, FormatTables, PlantTables, SensorSpec, Shape
 
-MARKS = ("R", "V", "K", "A")
+FOLDERS = {"plant": "assb_hil.plants", "format": "assb_hil.plants.formats", "bench": "assb_hil.plants.benches"}
 CHANNELS = ("voltage_v", "current_a", "pressure_mpa", "temperature_degc")
-BENCH_KEYS = {
-    "regulator": (
-        "full_scale_mpa",
-        "full_scale_error_ppm",
-        "time_constant_s",
-        "slew_mpa_s",
-        "hysteresis_frac",
-        "supply_mpa",
-    ),
-    "contactor": ("operate_ms", "release_ms"),
-    "cycler": ("enable_delay_ms", "limit_delay_ms", "limit_timeout_ms", "slew_a_per_s", "current_max_a"),
-}
+LITHIUM_TABLES = ("voids", "filament")
+
+
+@dataclass(frozen=True)
+class PlantLimits:
+    """Window of use of one unit. C-rates: what may flow for hours; the firmware's limits may allow more for seconds."""
+
+    voltage_min_v: float
+    voltage_max_v: float
+    pressure_min_mpa: float
+    pressure_mpa: float
+    pressure_max_mpa: float
+    temperature_min_degc: float
+    temperature_degc: float
+    temperature_max_degc: float
+    charge_max_c: float
+    discharge_max_c: float
+
+    def protocol(self) -> Limits:
+        """What ends a protocol when it is broken."""
+        names = ("voltage_min_v", "voltage_max_v", "pressure_min_mpa", "pressure_max_mpa")
+        names += ("temperature_min_degc", "temperature_max_degc")
+        return Limits(**{name: getattr(self, name) for name in names})
 
 
 @dataclass(frozen=True)
 class PlantFile:
-    """A plant as its file says it."""
+    """A plant as its files say it."""
 
     name: str
-    cell: CellParams
-    regulator: dict[str, float]
-    contactor: dict[str, float]
-    cycler: CyclerParams
-    sensors: dict[str, SensorSpec]
+    path: Path
+    tables: PlantTables
+    format_name: str
+    format: FormatTables
+    bench_name: str
+    bench: BenchTables
+    units: int
 
-    def regulator_full_scale_mpa(self, seed: int) -> float:
-        """Of the bench that this seed draws."""
-        spread = random.Random(f"{seed} regulator").gauss(0.0, self.regulator["full_scale_error_ppm"])
-        return self.regulator["full_scale_mpa"] * (1.0 + 1e-6 * spread)
+    @property
+    def cell(self) -> CellParams:
+        """One unit without spread."""
+        return cell_params(self.tables, shaped(self.tables, self.format_name, self.format))
 
-    def regulator_settings(self) -> dict[str, float]:
-        """Keyword arguments of chips.ElectroPneumaticRegulator, but for its full scale."""
-        return {key: self.regulator[key] for key in ("supply_mpa", "time_constant_s", "slew_mpa_s", "hysteresis_frac")}
+    def cells(self, seed: int = 0) -> list[CellParams]:
+        """The units of the pack that this seed draws; one unit alone is as the file says."""
+        return [self.cell] if self.units == 1 else [spread(self, unit, seed) for unit in range(self.units)]
+
+    @property
+    def stacks(self) -> list[Stack]:
+        return [Stack(stack_params(self.bench), actuator_params(self.bench)) for _ in range(max(self.stack_of) + 1)]
+
+    @property
+    def stack_of(self) -> list[int]:
+        """Stack of each unit: shared out in order, evenly."""
+        stacks = min(self.tables.pack.stacks.value, self.units)
+        return [unit * stacks // self.units for unit in range(self.units)]
+
+    @property
+    def taps(self) -> bool:
+        """Whether each unit's voltage can be seen."""
+        return self.tables.pack.taps.value
+
+    @property
+    def limits(self) -> PlantLimits:
+        return PlantLimits(**figures(self.tables.limits))
+
+    @property
+    def cycler(self) -> CyclerParams:
+        return cycler_params(self.bench)
+
+    @property
+    def sensors(self) -> dict[str, SensorSpec]:
+        """{channel: its errors}; `drawn_sensors` has those of one bench."""
+        return {channel: getattr(self.bench.sensors, channel) for channel in CHANNELS}
+
+    def drawn_sensors(self, seed: int) -> dict[str, SensorParams]:
+        return {channel: drawn(spec, channel, seed) for channel, spec in self.sensors.items()}
 
     def contactor_times_us(self) -> tuple[int, int]:
         """Operate and release time."""
-        return int(self.contactor["operate_ms"] * 1000), int(self.contactor["release_ms"] * 1000)
+        times = self.bench.contactor
+        return int(times.operate_ms.value * 1000), int(times.release_ms.value * 1000)
+
+    def regulator_full_scale_mpa(self, seed: int) -> float:
+        """Pressure at 10 V of the regulator that this seed draws. Raises ConfigError for a bench without one."""
+        piston = self.bench.pneumatic
+        if piston is None:
+            raise ConfigError(f"bench {self.bench_name}", "pneumatic", None, "a bench with a regulator")
+        error_ppm = random.Random(f"{seed} regulator").gauss(0.0, piston.full_scale_sigma_ppm.value)
+        return piston.full_scale_mpa.value * (1.0 + 1e-6 * error_ppm)
+
+    def start_soc(self, soc: float, seed: int) -> list[float]:
+        """SOC of each unit when the pack is said to stand at `soc`, within 0..1."""
+        sigma = self.tables.pack.soc_sigma_frac.value if self.units > 1 else 0.0
+        return [min(max(soc + drawn_for(self, seed, k, "soc") * sigma, 0.0), 1.0) for k in range(self.units)]
+
+    def pack(
+        self, soc: float = 0.5, temperature_degc: float | None = None, pressure_mpa: float | None = None, seed: int = 0
+    ) -> Pack:
+        """At rest; temperature and pressure are the plant's usual ones unless given."""
+        limits = self.limits
+        return Pack(
+            self.cells(seed),
+            self.stacks,
+            self.stack_of,
+            soc=self.start_soc(soc, seed),
+            temperature_degc=limits.temperature_degc if temperature_degc is None else temperature_degc,
+            pressure_mpa=limits.pressure_mpa if pressure_mpa is None else pressure_mpa,
+            seed=seed,
+        )
 
 
 def plant_names() -> list[str]:
     """Names of the plants that come with the harness."""
-    folder = resources.files("assb_hil.plants")
-    return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
+    return shipped_names("plant")
 
 
-def load_plant(name: str) -> PlantFile:
-    """The plant `name`, or the file at that path; raises ConfigError."""
-    path = Path(name)
-    if path.suffix != ".toml":
-        if name not in plant_names():
-            raise ConfigError("plants", "", name, f"one of {', '.join(plant_names())}", "or give a .toml file")
-        path = Path(str(resources.files("assb_hil.plants").joinpath(f"{name}.toml")))
-    return _Reader(path, read_toml(path)).plant()
+def shipped_names(kind: str) -> list[str]:
+    """`kind` is plant, format or bench."""
+    return sorted(
+        entry.name.removesuffix(".toml")
+        for entry in resources.files(FOLDERS[kind]).iterdir()
+        if entry.name.endswith(".toml")
+    )
 
 
-class _Reader:
-    """Takes one document apart; every complaint names file and key."""
+def load_plant(
+    name: str, format: str | None = None, bench: str | None = None, *, units: int | None = None
+) -> PlantFile:
+    """The plant `name`, or the file at that path; `format`, `bench` and `units` replace what the file has.
 
-    def __init__(self, path: Path, document: dict[str, Any]):
-        self.path = path
-        self.document = document
-
-    def plant(self) -> PlantFile:
-        self._demand_keys("", self.document, ("cell", "ocv", "sensors", *BENCH_KEYS))
-        bench = {table: self._numbers(table, keys) for table, keys in BENCH_KEYS.items()}
-        sensors = self._table("sensors")
-        self._demand_keys("sensors", sensors, CHANNELS)
-        return PlantFile(
-            name=self.path.stem,
-            cell=self._cell(),
-            regulator=bench["regulator"],
-            contactor=bench["contactor"],
-            cycler=_cycler_params(bench["cycler"]),
-            sensors={channel: self._sensor(channel, sensors[channel]) for channel in CHANNELS},
-        )
-
-    def _fail(self, key: str, seen: object, wanted: str) -> ConfigError:
-        return ConfigError(self.path, key, seen, wanted)
-
-    def _table(self, key: str) -> dict[str, Any]:
-        table = self.document.get(key)
-        if not isinstance(table, dict):
-            raise self._fail(f"[{key}]", table, "this table")
-        return table
-
-    def _demand_keys(self, table: str, given: dict[str, Any], wanted: tuple[str, ...]) -> None:
-        for key, value in given.items():
-            if key not in wanted:
-                raise self._fail(f"{table}.{key}".strip("."), value, f"one of {', '.join(wanted)}")
-        for key in wanted:
-            if key not in given:
-                raise self._fail(f"{table}.{key}".strip("."), None, "a value for it: nothing is assumed")
-
-    def _numbers(self, table: str, keys: tuple[str, ...]) -> dict[str, float]:
-        given = self._table(table)
-        self._demand_keys(table, given, keys)
-        return {key: self._sourced(f"{table}.{key}", given[key]) for key in keys}
-
-    def _sourced(self, key: str, entry: Any) -> Any:
-        """The value of `{ value = …, source = "R|V|K|A…" }`."""
-        if not isinstance(entry, dict) or set(entry) != {"value", "source"}:
-            raise self._fail(key, entry, "{ value = …, source = … }")
-        self._demand_source(key, entry)
-        values = entry["value"] if isinstance(entry["value"], list) else [entry["value"]]
-        if not all(isinstance(v, int | float) and not isinstance(v, bool) for v in values):
-            raise self._fail(key, entry["value"], "a number, or a list of numbers")
-        return entry["value"]
-
-    def _demand_source(self, key: str, entry: dict[str, Any]) -> None:
-        marks = str(entry.get("source", "")).split(":")[0].replace(" ", "").split(",")
-        if not all(mark in MARKS for mark in marks):
-            raise self._fail(
-                f"{key}.source", entry.get("source"), f"a source that begins with one of {', '.join(MARKS)}"
-            )
-
-    def _cell(self) -> CellParams:
-        given = self._table("cell")
-        wanted = tuple(field.name for field in fields(CellParams) if field.name not in ("ocv_v", "reference_k"))
-        self._demand_keys("cell", given, wanted)
-        values = {key: self._sourced(f"cell.{key}", entry) for key, entry in given.items()}
-        ocv = self._table("ocv")
-        self._demand_keys("ocv", ocv, ("source", "soc_frac", "ocv_v"))
-        self._demand_source("ocv", ocv)
-        try:
-            return CellParams(ocv_v=ocv_table(ocv["soc_frac"], ocv["ocv_v"]), **values)
-        except (TypeError, ValueError) as error:
-            raise ConfigError(self.path, "ocv", None, str(error)) from error
-
-    def _sensor(self, channel: str, entry: Any) -> SensorSpec:
-        keys = tuple(field.name for field in fields(SensorSpec))
-        if not isinstance(entry, dict) or set(entry) != {*keys, "source"}:
-            raise self._fail(
-                f"sensors.{channel}", entry, "{ " + ", ".join(f"{key} = …" for key in keys) + ", source = … }"
-            )
-        self._demand_source(f"sensors.{channel}", entry)
-        return SensorSpec(**{key: float(entry[key]) for key in keys})
+    Raises ConfigError.
+    """
+    path = find("plant", name)
+    tables = convert(with_lithium(read_toml(path), path), PlantTables, path)
+    check_plant(tables, path)
+    format_name, bench_name = format or tables.format, bench or tables.bench
+    format_path = find("format", format_name, None if format else path)
+    bench_path = find("bench", bench_name, None if bench else path)
+    bench_tables = convert(read_toml(bench_path), BenchTables, bench_path)
+    check_bench(bench_tables, bench_path)
+    return PlantFile(
+        name=path.stem,
+        path=path,
+        tables=tables,
+        format_name=format_path.stem,
+        format=convert(read_toml(format_path), FormatTables, format_path),
+        bench_name=bench_path.stem,
+        bench=bench_tables,
+        units=demand_units(units or tables.pack.units.value, path),
+    )
 
 
-def _cycler_params(values: dict[str, float]) -> CyclerParams:
+def demand_units(units: int, path: Path) -> int:
+    if not 1 <= units <= 64:
+        raise ConfigError(path, "pack.units", units, "a whole number, 1 .. 64")
+    return units
+
+
+def find(kind: str, name: str, named_in: Path | None = None) -> Path:
+    """File of a shipped name or a path; a path in a file is relative to that file."""
+    if name.endswith(".toml"):
+        return Path(name) if named_in is None else named_in.parent / name
+    if name not in shipped_names(kind):
+        allowed = f"one of {', '.join(shipped_names(kind))}"
+        raise ConfigError(named_in or f"{kind}s", kind if named_in else "", name, allowed, "or give a .toml file")
+    return Path(str(resources.files(FOLDERS[kind]).joinpath(f"{name}.toml")))
+
+
+def with_lithium(raw: dict[str, Any], path: Path) -> dict[str, Any]:
+    """`raw` with the void and filament figures that it takes over from another plant."""
+    name = raw.get("lithium_of")
+    if not isinstance(name, str) or not name:
+        return raw
+    base = read_toml(find("plant", name, path))
+    for key in LITHIUM_TABLES:
+        own = raw.get(key, {})
+        if isinstance(own, dict) and isinstance(base.get(key), dict):
+            raw[key] = base[key] | own
+    return raw
+
+
+def figures(table: msgspec.Struct) -> dict[str, Any]:
+    """{key: value} of a table of figures."""
+    return {name: getattr(table, name).value for name in table.__struct_fields__}
+
+
+def shaped(tables: PlantTables, format_name: str, format: FormatTables) -> dict[str, Any]:
+    """Figures of the format, with those that the plant has otherwise."""
+    own = getattr(tables, format_name, None)
+    values = {name: value for name, value in format_figures(format).items()}
+    if isinstance(own, Shape):
+        values |= {name: figure.value for name in own.__struct_fields__ if (figure := getattr(own, name)) is not None}
+    return values
+
+
+def format_figures(format: FormatTables) -> dict[str, Any]:
+    return {name: getattr(format, name).value for name in format.__struct_fields__ if name != "description"}
+
+
+def cell_params(tables: PlantTables, shape: dict[str, Any]) -> CellParams:
+    """One unit: areas times layers; the separator's resistance from its thickness."""
+    cell = figures(tables.cell)
+    face_cm2 = shape["layer_area_cm2"]
+    area_cm2 = shape["layers"] * face_cm2
+    separator_ohm_cm2 = 0.1 * shape["se_um"] / cell["se_conductivity_ms_per_cm"]
+    kept = ("se_activation_ev", "contact_ohm_cm2", "contact_activation_ev", "contact_pressure_mpa", "contact_exponent")
+    kept += ("contact_floor_mpa", "rc_tau_s", "rc_activation_ev", "hysteresis_v", "hysteresis_rate")
+    return CellParams(
+        capacity_ah=cell["areal_capacity_mah_cm2"] * area_cm2 / 1000,
+        layers=shape["layers"],
+        layer_area_cm2=face_cm2,
+        ocv_v=ocv_table(tables.ocv.soc, tables.ocv.ocv_v),
+        entropy_v_per_k=ocv_table(tables.entropy.soc, tables.entropy.v_per_k),
+        rc_factor=ocv_table(tables.rc.soc, tables.rc.factor) if tables.rc else 1.0,
+        se_ohm_cm2=separator_ohm_cm2 + cell["composite_ohm_cm2"],
+        rc_ohm=tuple(ohm_cm2 / area_cm2 for ohm_cm2 in cell["rc_ohm_cm2"]),
+        core_j_per_k=shape["core_j_per_k_cm2"] * area_cm2,
+        surface_j_per_k=shape["surface_j_per_k_cm2"] * face_cm2,
+        core_surface_w_per_k=shape["core_surface_w_per_k_cm2"] * face_cm2,
+        surface_ambient_w_per_k=shape["surface_ambient_w_per_k_cm2"] * face_cm2,
+        expansion_um_per_k=cell["expansion_um_per_k"] * shape["layers"],
+        voids=VoidParams(**figures(tables.voids)) if tables.voids else VoidParams(),
+        filament=FilamentParams(**figures(tables.filament)) if tables.filament else FilamentParams(),
+        ageing=AgeingParams(**figures(tables.ageing)),
+        **swelling(tables),
+        **{name: cell[name] for name in kept},
+    )
+
+
+def swelling(tables: PlantTables) -> dict[str, Any]:
+    """Both electrodes' swelling, and the share of it that is done at each SOC."""
+    anode_um, cathode_um = tables.cell.anode_um_per_mah_cm2.value, tables.cell.cathode_um_per_mah_cm2.value
+    total_um = anode_um + cathode_um
+    curves = tables.swelling
+    if curves is None or total_um == 0:
+        return {"swelling_um_per_mah_cm2": total_um}
+    shares = zip(curves.anode_frac, curves.cathode_frac, strict=True)
+    done = [(anode_um * anode + cathode_um * cathode) / total_um for anode, cathode in shares]
+    return {"swelling_um_per_mah_cm2": total_um, "swelling_frac": ocv_table(curves.soc, done)}
+
+
+def drawn_for(plant: PlantFile, seed: int, unit: int, what: str) -> float:
+    """A standard normal figure of this pack."""
+    return random.Random(f"{plant.name} {seed} {unit} {what}").gauss(0.0, 1.0)
+
+
+def spread(plant: PlantFile, unit: int, seed: int) -> CellParams:
+    """One unit of many: not quite as large, as conductive and as cool as its neighbours."""
+    cell, pack = plant.cell, plant.tables.pack
+    size = 1.0 + pack.capacity_sigma_frac.value * drawn_for(plant, seed, unit, "capacity")
+    ohms = 1.0 + pack.resistance_sigma_frac.value * drawn_for(plant, seed, unit, "resistance")
+    return replace(
+        cell,
+        capacity_ah=cell.capacity_ah * size,
+        se_ohm_cm2=cell.se_ohm_cm2 * ohms,
+        contact_ohm_cm2=cell.contact_ohm_cm2 * ohms,
+        rc_ohm=tuple(ohm * ohms for ohm in cell.rc_ohm),
+        ambient_offset_k=pack.temperature_sigma_k.value * drawn_for(plant, seed, unit, "temperature"),
+    )
+
+
+def stack_params(bench: BenchTables) -> StackParams:
+    return StackParams(**figures(bench.stack))
+
+
+def actuator_params(bench: BenchTables) -> ActuatorParams:
+    if bench.stepper is not None:
+        return ActuatorParams(kind="stepper", **figures(bench.stepper))
+    if bench.pneumatic is None:
+        return ActuatorParams(kind="fixed_gap")
+    values = figures(bench.pneumatic)
+    own = ("full_scale_mpa", "full_scale_sigma_ppm")
+    return ActuatorParams(kind="pneumatic", **{key: value for key, value in values.items() if key not in own})
+
+
+def cycler_params(bench: BenchTables) -> CyclerParams:
+    cycler = bench.cycler
     return CyclerParams(
-        enable_delay_us=int(values["enable_delay_ms"] * 1000),
-        limit_delay_us=int(values["limit_delay_ms"] * 1000),
-        limit_timeout_us=int(values["limit_timeout_ms"] * 1000),
-        slew_a_per_s=values["slew_a_per_s"],
-        current_max_a=values["current_max_a"],
+        enable_delay_s=cycler.enable_delay_ms.value / 1000,
+        limit_delay_s=cycler.limit_delay_ms.value / 1000,
+        limit_timeout_s=cycler.limit_timeout_ms.value / 1000,
+        slew_a_per_s=cycler.slew_a_per_s.value,
+        current_max_a=cycler.current_max_a.value,
+    )
+
+
+def drawn(spec: SensorSpec, channel: str, seed: int) -> SensorParams:
+    """One sensor of the bench that this seed draws."""
+    luck = random.Random(f"{seed} {channel}")
+    return SensorParams(
+        gain_frac=1e-6 * luck.gauss(0.0, spec.gain_sigma_ppm),
+        offset=luck.gauss(0.0, spec.offset_sigma),
+        drift_per_rt_h=spec.drift_per_rt_h,
+        noise_rms=spec.noise_rms,
+        quantum=spec.quantum,
+        delay_s=spec.delay_s,
+        dropout_frac=spec.dropout_frac,
     )

@@ -5,10 +5,13 @@ from typing import Annotated
 from msgspec import Meta
 
 SOURCE_PATTERN = r"^[RVKDMSA](, [RVKDMSA])*: .+"
+# Of a single simulated figure: nothing simulated was measured, and an assumption may have nothing to add
+FIGURE_SOURCE_PATTERN = r"^[RVKA](, [RVKA])*(: .+)?$"
 NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,14}$"
 # A pattern as people read it
 PATTERN_WORDS = {
     SOURCE_PATTERN: "text in quotes that starts with a mark and a colon, as in 'A: estimated'",
+    FIGURE_SOURCE_PATTERN: "text in quotes that starts with marks R, V, K or A, as in 'A' or 'K, A: estimated'",
     NAME_PATTERN: "text in quotes of 1 to 15 small letters, digits, - and _, a letter or digit first",
 }
 
@@ -17,6 +20,12 @@ PATTERN_WORDS = {
 Source = Annotated[
     str,
     Meta(pattern=SOURCE_PATTERN, description="Where the figures come from, after a mark R V K D M S A"),
+]
+FigureSource = Annotated[
+    str,
+    Meta(
+        pattern=FIGURE_SOURCE_PATTERN, description="Where the figure comes from: marks R V K A, and more after a colon"
+    ),
 ]
 Name = Annotated[str, Meta(pattern=NAME_PATTERN, description="The file's own name, at most 15 characters")]
 Reference = Annotated[str, Meta(min_length=1)]

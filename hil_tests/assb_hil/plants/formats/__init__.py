@@ -1,0 +1,1 @@
+"""Shapes of cells: layers, area, separator and thermal masses."""
