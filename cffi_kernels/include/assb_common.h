@@ -1,6 +1,7 @@
 /* What the kernels share. Text between the cdef markers is cut out for cffi by build_kernels.py. */
 #ifndef ASSB_COMMON_H
 #define ASSB_COMMON_H
+#include <stdint.h>
 
 /* cdef begin */
 /* 0 is success; anything negative means that the call changed nothing. */
@@ -12,8 +13,10 @@ enum assb_status {
     ASSB_BAD_PRESSURE = -4,
     ASSB_BAD_DT = -5, /* not finite, not positive, or above the parameters' dt_max_s */
     ASSB_BAD_PARAMETER = -6,
-    ASSB_BAD_SHORT = -7, /* short conductance not finite or negative */
-    ASSB_BAD_SOC = -8    /* initial SOC or its sigma */
+    ASSB_BAD_SHORT = -7,    /* short conductance not finite or negative */
+    ASSB_BAD_SOC = -8,      /* initial SOC or its sigma */
+    ASSB_BAD_PROTOCOL = -9, /* a protocol step, an index or a count is out of range */
+    ASSB_LOG_FULL = -10     /* the event log is full: drain it and go on */
 };
 
 enum assb_dimension {
@@ -23,8 +26,24 @@ enum assb_dimension {
     ASSB_R0_POINTS = 96,
     ASSB_STATES = 5,
     ASSB_RC_PAIRS = 3,
-    ASSB_VISCOUS = 2
+    ASSB_VISCOUS = 2,
+    ASSB_CREEP_TERMS = 2,
+    ASSB_EVENT_KINDS = 6
 };
+
+/* What a unit tells of a step: bit 1 << kind of `mask`, and the last value of that kind. */
+enum assb_event_kind {
+    ASSB_BRIDGE = 1,     /* Rs of the fresh bridge, ohm */
+    ASSB_DEEPENED = 2,   /* Rs, ohm: each halving of a bridge's */
+    ASSB_BURN_OUT = 3,   /* energy that it took, J */
+    ASSB_HARD_SHORT = 4, /* Rs < R0, ohm */
+    ASSB_VOIDED = 5      /* theta, crossing 0.1 upwards */
+};
+
+typedef struct {
+    uint64_t mask;
+    double value[ASSB_EVENT_KINDS];
+} assb_told;
 /* cdef end */
 
 #endif

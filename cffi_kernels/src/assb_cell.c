@@ -1,7 +1,8 @@
 #include "assb_cell.h"
 
-#include <math.h>
 #include <stddef.h>
+
+#include "assb_math.h"
 
 #define KELVIN 273.15
 #define BOLTZMANN_EV_PER_K 8.617333262e-5 /* CODATA 2018 */
@@ -9,159 +10,340 @@
 /* Slopes past the ends of the OCV table, V per unit SOC (assumption): steep enough that voltage limits act. */
 #define EMPTY_SLOPE_V 40.0
 #define FULL_SLOPE_V 5.0
+/* Beyond these an input is a mistake; within them every result stays finite. */
+#define CURRENT_MOST_A 1e6
+#define PRESSURE_MOST_MPA 1e5
+#define HEATER_MOST_W 1e6
+#define SHORT_MOST_S 1e6
+#define DT_LEAST_S 1e-9
+#define DT_MOST_S 1e6
+#define AMBIENT_MOST_DEGC 1000.0
+#define PARAMETER_MOST 1e12
+#define ACTIVATION_MOST_EV 3.0
+#define EXPONENT_MOST 40.0
+/* Temperatures are held within these, and Arrhenius laws feel no less than the second: a cell that boiled is no cell.
+ */
+#define COLDEST_DEGC -223.15
+#define HOTTEST_DEGC 1e4
+#define SWITCHINGS_MOST 16 /* bridgings and burn-outs in one step; more is chatter below any step worth taking */
+#define VOIDED_THETA 0.1
 
-/* Arrhenius factor of a resistance: 1 at the reference, more in the cold. */
-static double cold_factor(const assb_cell_params *p, double activation_ev, double core_degc)
+enum { LAST = ASSB_OCV_POINTS - 1 };
+
+/* Where a SOC stands on the axis that the curves share. */
+typedef struct {
+    int knot;
+    double weight;
+    double beyond; /* past the end: < 0 when over-empty, > 0 when over-full */
+} place;
+
+static place place_of(double soc)
 {
-    return exp(activation_ev / BOLTZMANN_EV_PER_K * (1 / (core_degc + KELVIN) - 1 / p->reference_k));
+    if (!(soc >= 0)) { /* NaN too: it must not become an index */
+        place empty = {0, 0, soc < 0 ? soc : 0};
+        return empty;
+    }
+    if (soc >= 1) {
+        place full = {LAST - 1, 1, soc - 1};
+        return full;
+    }
+    int knot = (int)(soc * LAST);
+    place inside = {knot, soc * LAST - knot, 0};
+    return inside;
+}
+
+static double at(const double *curve, place where)
+{
+    return curve[where.knot] + where.weight * (curve[where.knot + 1] - curve[where.knot]);
+}
+
+static double cold_per_ev(double core_degc, double per_reference_k)
+{
+    return (1 / (core_degc + KELVIN) - per_reference_k) * (1 / BOLTZMANN_EV_PER_K);
+}
+
+static double ln_pressure(const assb_cell_params *p, double pressure_mpa)
+{
+    return assb_log(pressure_mpa > p->contact_floor_mpa ? pressure_mpa : p->contact_floor_mpa);
+}
+
+/* Electrolyte and contact, each with its Arrhenius law; the contact falls as a power of the pressure. */
+static double areal_ohm_cm2(const assb_cell_params *p, double cold, double pressed, double theta)
+{
+    double open = theta < p->voids.theta_max ? theta : p->voids.theta_max;
+    double contact = p->contact_ohm_cm2 * assb_exp(p->contact_activation_ev * cold - p->contact_exponent * pressed);
+    return p->se_ohm_cm2 * assb_exp(p->se_activation_ev * cold) + (open > 0 ? contact / (1 - open) : contact);
 }
 
 double assb_cell_r0_ohm(const assb_cell_params *p, double core_degc, double pressure_mpa)
 {
-    double pressed = pressure_mpa > p->contact_floor_mpa ? pressure_mpa : p->contact_floor_mpa;
-    double contact = p->contact_ohm_cm2 * pow(pressed / p->contact_pressure_mpa, -p->contact_exponent);
-    double areal = p->se_ohm_cm2 * cold_factor(p, p->se_activation_ev, core_degc) +
-                   contact * cold_factor(p, p->contact_activation_ev, core_degc);
-    return areal / (p->layers * p->layer_area_cm2);
+    double pressed = ln_pressure(p, pressure_mpa) - assb_log(p->contact_pressure_mpa);
+    double cold = cold_per_ev(core_degc, 1 / p->reference_k);
+    return areal_ohm_cm2(p, cold, pressed, 0) / (p->layers * p->layer_area_cm2);
+}
+
+static double equilibrium_v(const assb_cell_params *p, place where, double entropy_v_per_k, double core_degc)
+{
+    double beyond_v = where.beyond * (where.beyond < 0 ? EMPTY_SLOPE_V : FULL_SLOPE_V);
+    return at(p->ocv_v, where) + beyond_v + entropy_v_per_k * (core_degc + KELVIN - p->reference_k);
 }
 
 double assb_cell_ocv_v(const assb_cell_params *p, double soc, double core_degc)
 {
-    const int last = ASSB_OCV_POINTS - 1;
-    double entropic = p->entropy_v_per_k * (core_degc + KELVIN - p->reference_k);
-    double ocv;
-    if (!(soc >= 0)) { /* NaN too: it must not become an index */
-        ocv = p->ocv_v[0] + EMPTY_SLOPE_V * soc;
-        return ocv + entropic > 0 ? ocv + entropic : 0; /* an empty cell drives nothing */
-    }
-    if (soc >= 1)
-        return p->ocv_v[last] + FULL_SLOPE_V * (soc - 1) + entropic;
-    int knot = (int)(soc * last);
-    ocv = p->ocv_v[knot] + (soc * last - knot) * (p->ocv_v[knot + 1] - p->ocv_v[knot]);
-    return ocv + entropic;
+    place where = place_of(soc);
+    double ocv_v = equilibrium_v(p, where, at(p->entropy_v_per_k, where), core_degc);
+    return soc >= 0 || ocv_v > 0 ? ocv_v : 0; /* an empty cell drives nothing */
 }
 
-static double height_um(const assb_cell_params *p, const assb_cell_state *s)
+/* OCV, its slopes and the height, all from one place on the SOC axis. */
+static void settle_charge(const assb_cell_params *p, assb_cell_state *s)
 {
-    double layer_mah_cm2 = 1000 * p->capacity_ah * s->soc / (p->layers * p->layer_area_cm2);
+    assb_cell_cache *c = &s->cache;
+    place where = place_of(s->soc);
+    c->entropy_v_per_k = at(p->entropy_v_per_k, where);
+    double ocv_v = equilibrium_v(p, where, c->entropy_v_per_k, s->core_degc);
+    c->slope_v = LAST * (p->ocv_v[where.knot + 1] - p->ocv_v[where.knot]);
+    if (where.beyond != 0)
+        c->slope_v = where.beyond < 0 ? EMPTY_SLOPE_V : FULL_SLOPE_V;
+    if (where.beyond < 0 && ocv_v <= 0) {
+        ocv_v = 0;
+        c->slope_v = 0;
+    }
+    s->ocv_v = ocv_v + p->hysteresis_v * s->hysteresis;
+    c->rc_scale = at(p->rc_factor, where);
     double warm_k = 0.5 * (s->core_degc + s->surface_degc) + KELVIN - p->reference_k;
-    return p->layers * p->swelling_um_per_mah_cm2 * layer_mah_cm2 + p->expansion_um_per_k * warm_k;
+    s->height_um = c->swelling_um * (at(p->swelling_frac, where) + where.beyond) +
+                   p->layers * p->voids.height_um * s->theta + p->expansion_um_per_k * warm_k;
 }
 
 /* The short draws V Gs inside the terminals, which V itself depends on:
  * V = U + M h - sum Vi - (I + V Gs) R0  =>  V = (U + M h - sum Vi - I R0) / (1 + R0 Gs), I > 0 discharging.
  * Closing a short of Rs drops the terminals by V R0 / (Rs + R0) at once. */
-static void solve_voltage(const assb_cell_params *p, assb_cell_state *s, double current_a, double short_s)
+static void solve_voltage(assb_cell_state *s, double current_a)
 {
-    s->r0_ohm = assb_cell_r0_ohm(p, s->core_degc, s->stack.pressure_mpa);
-    s->ocv_v = assb_cell_ocv_v(p, s->soc, s->core_degc) + p->hysteresis_v * s->hysteresis;
-    double behind = s->ocv_v;
-    for (int k = 0; k < ASSB_RC_PAIRS; k++)
-        behind -= s->rc_v[k];
-    s->voltage_v = (behind + current_a * s->r0_ohm) / (1 + s->r0_ohm * short_s);
-    s->short_a = s->voltage_v * short_s;
+    double open_v = s->cache.behind_v + current_a * s->r0_ohm;
+    s->voltage_v = s->short_s > 0 ? open_v / (1 + s->r0_ohm * s->short_s) : open_v;
+    s->short_a = s->voltage_v * s->short_s;
 }
 
-/* Charge, hysteresis and RC pairs over dt_s with the inner current held; returns their heat in W.
- * Heat after Bernardi, Pawlikowski, Newman 1985, doi:10.1149/1.2113792: overvoltages, hysteresis and -I T dU/dT. */
-static double move_charge(const assb_cell_params *p, assb_cell_state *s, double inner_a, double dt_s)
+/* All that follows from the state; the next step starts from it, so each law is evaluated once a step. */
+static void settle(const assb_cell_params *p, assb_cell_state *s)
 {
-    double moved = inner_a * dt_s / (SECONDS_PER_HOUR * p->capacity_ah);
-    double warm = cold_factor(p, p->rc_activation_ev, s->core_degc);
-    double reversible_v = (s->core_degc + KELVIN) * p->entropy_v_per_k + p->hysteresis_v * s->hysteresis;
-    double heat_w = inner_a * inner_a * s->r0_ohm - inner_a * reversible_v;
-    s->soc -= moved;
-    s->hysteresis += (copysign(1, -inner_a) - s->hysteresis) * -expm1(-p->hysteresis_rate * fabs(moved));
+    assb_cell_cache *c = &s->cache;
+    double growth = 1 + s->ageing.resistance_growth_frac;
+    settle_charge(p, s);
+    c->ln_mpa = ln_pressure(p, s->pressure_mpa);
+    c->cold_per_ev = cold_per_ev(s->core_degc, c->per_reference_k);
+    s->r0_ohm = areal_ohm_cm2(p, c->cold_per_ev, c->ln_mpa - c->ln_contact_mpa, s->theta) * c->ohm_per_ohm_cm2;
+    c->rc_scale *= growth * assb_exp(p->rc_activation_ev * c->cold_per_ev);
+    c->behind_v = s->ocv_v - (s->rc_v[0] + s->rc_v[1] + s->rc_v[2]);
+}
+
+static void keep_dt(const assb_cell_params *p, assb_cell_cache *c, double dt_s)
+{
+    c->dt_s = dt_s;
+    c->per_s = 1 / dt_s;
     for (int k = 0; k < ASSB_RC_PAIRS; k++) {
-        double ohm = p->rc_ohm[k] * warm;
-        double before = s->rc_v[k];
-        s->rc_v[k] += (ohm * inner_a - before) * -expm1(-dt_s / p->rc_tau_s[k]);
-        /* given in less what the pair has stored, so that energy closes for any step */
-        double stored_j = 0.5 * p->rc_tau_s[k] / ohm * (s->rc_v[k] * s->rc_v[k] - before * before);
-        heat_w += 0.5 * (before + s->rc_v[k]) * inner_a - stored_j / dt_s;
+        c->decay[k] = -assb_expm1(-dt_s / p->rc_tau_s[k]);
+        c->mean[k] = c->decay[k] * p->rc_tau_s[k] / dt_s;
     }
+    /* backward Euler: no step is too long for it */
+    double link = p->core_surface_w_per_k;
+    c->core_w_per_k = p->core_j_per_k / dt_s;
+    c->surface_w_per_k = p->surface_j_per_k / dt_s;
+    double core = c->core_w_per_k + link;
+    double surface = c->surface_w_per_k + p->surface_ambient_w_per_k + link;
+    double determinant = core * surface - link * link;
+    c->core_by_core = surface / determinant;
+    c->core_by_surface = link / determinant;
+    c->surface_by_surface = core / determinant;
+}
+
+/* What a change of capacity or resistance moves. */
+static void keep_age(const assb_cell_params *p, assb_cell_state *s)
+{
+    assb_cell_cache *c = &s->cache;
+    s->capacity_ah = p->capacity_ah * (1 - s->ageing.capacity_loss_frac);
+    c->soc_per_as = 1 / (SECONDS_PER_HOUR * s->capacity_ah);
+    c->swelling_um = p->swelling_um_per_mah_cm2 * 1000 * s->capacity_ah / p->layer_area_cm2;
+    c->ohm_per_ohm_cm2 = (1 + s->ageing.resistance_growth_frac) / (p->layers * p->layer_area_cm2);
+}
+
+static void keep_parameters(const assb_cell_params *p, assb_cell_state *s)
+{
+    assb_cell_cache *c = &s->cache;
+    for (int k = 0; k < ASSB_RC_PAIRS; k++)
+        c->rc_farad[k] = p->rc_tau_s[k] / p->rc_ohm[k];
+    c->ma_cm2_per_a = 1000 / (p->layers * p->layer_area_cm2);
+    c->per_reference_k = 1 / p->reference_k;
+    c->ln_contact_mpa = assb_log(p->contact_pressure_mpa);
+    c->ln_strip_mpa = assb_log(p->voids.strip_pressure_mpa);
+    c->ln_filament_mpa = assb_log(p->filament.pressure_mpa);
+    c->filament_is_on = assb_filament_is_on(&p->filament);
+    c->ageing_is_on = assb_ageing_is_on(&p->ageing);
+    keep_age(p, s);
+}
+
+/* Charge, hysteresis and RC pairs over the cached dt_s with the mean inner current held; returns the heat in W.
+ *
+ * The mean voltage over the step is linear in the current, and the short's current in that voltage, so both are solved
+ * together: V (1 + Z Gs) = B + I Z with Z = R0 + sum Rk (1 - mean_k) + dU/dSOC dt/(7200 Q). Second order in dt, and
+ * stable for any. All heat is what went in at that mean voltage less what is stored, so energy closes for any dt_s.
+ * Heat after Bernardi, Pawlikowski, Newman 1985, doi:10.1149/1.2113792: overvoltages, hysteresis and -I T dU/dT. */
+static double move_charge(const assb_cell_params *p, assb_cell_state *s, double current_a, double short_s)
+{
+    assb_cell_cache *c = &s->cache;
+    double per_soc = c->dt_s * c->soc_per_as;
+    double ohm[ASSB_RC_PAIRS];
+    double behind_v = s->ocv_v;
+    double z_ohm = s->r0_ohm + 0.5 * c->slope_v * per_soc;
+    for (int k = 0; k < ASSB_RC_PAIRS; k++) {
+        ohm[k] = p->rc_ohm[k] * c->rc_scale;
+        behind_v -= s->rc_v[k] * c->mean[k];
+        z_ohm += ohm[k] * (1 - c->mean[k]);
+    }
+    double mean_v = behind_v + current_a * z_ohm;
+    if (short_s > 0)
+        mean_v /= 1 + z_ohm * short_s;
+    double inner_a = mean_v * short_s - current_a;
+    double moved = inner_a * per_soc;
+
+    double rc_heat_v = 0;
+    double stored = 0;
+    for (int k = 0; k < ASSB_RC_PAIRS; k++) {
+        double end_v = ohm[k] * inner_a;
+        rc_heat_v += end_v + (s->rc_v[k] - end_v) * c->mean[k];
+        s->rc_v[k] += (end_v - s->rc_v[k]) * c->decay[k];
+        stored += c->rc_farad[k] * s->rc_v[k] * s->rc_v[k];
+    }
+    double stored_j = 0.5 * stored / c->rc_scale;
+    double reversible_v = (s->core_degc + KELVIN) * c->entropy_v_per_k + p->hysteresis_v * s->hysteresis;
+    double heat_w = mean_v * mean_v * short_s + inner_a * (inner_a * s->r0_ohm + rc_heat_v - reversible_v) -
+                    (stored_j - s->stored_j) * c->per_s;
+    s->stored_j = stored_j;
+    s->mean_voltage_v = mean_v;
+    s->soc -= moved;
+    double size = moved < 0 ? -moved : moved;
+    s->hysteresis += ((moved < 0) - (moved > 0) - s->hysteresis) * -assb_expm1(-p->hysteresis_rate * size);
+    s->ageing.throughput_ah += size * s->capacity_ah;
     return heat_w;
 }
 
-/* Core and surface by backward Euler, a 2 x 2 system: no step is too long for it. */
-static void move_heat(const assb_cell_params *p, assb_cell_state *s, double ambient_degc, double dt_s)
+static double held(double degc)
 {
-    double core = p->core_j_per_k / dt_s;
-    double surface = p->surface_j_per_k / dt_s;
-    double link = p->core_surface_w_per_k;
-    double core_w = s->heat_w + core * s->core_degc;
-    double surface_w = surface * s->surface_degc + p->surface_ambient_w_per_k * ambient_degc;
-    double outer = surface + p->surface_ambient_w_per_k + link;
-    s->core_degc = (core_w * outer + link * surface_w) / ((core + link) * outer - link * link);
-    s->surface_degc = (surface_w + link * s->core_degc) / outer;
+    double above = degc > COLDEST_DEGC ? degc : COLDEST_DEGC;
+    return above < HOTTEST_DEGC ? above : HOTTEST_DEGC;
 }
 
-int assb_cell_check(const assb_cell_params *p)
+/* Core and surface: a 2 x 2 system, its inverse cached. */
+static void move_heat(const assb_cell_params *p, assb_cell_state *s, const assb_cell_input *in, double heat_w)
 {
-    const double *all = (const double *)p;
-    const double positive[] = {p->capacity_ah,
-                               p->reference_k,
-                               p->layers,
-                               p->layer_area_cm2,
-                               p->contact_pressure_mpa,
-                               p->contact_floor_mpa,
-                               p->core_j_per_k,
-                               p->surface_j_per_k,
-                               p->core_surface_w_per_k,
-                               p->rc_ohm[0],
-                               p->rc_ohm[1],
-                               p->rc_ohm[2],
-                               p->rc_tau_s[0],
-                               p->rc_tau_s[1],
-                               p->rc_tau_s[2],
-                               p->se_ohm_cm2 + p->contact_ohm_cm2,
-                               p->stack.stiffness_mpa_per_um,
-                               p->stack.viscous_tau_s[0],
-                               p->stack.viscous_tau_s[1],
-                               p->stack.creep_pressure_mpa,
-                               1 - p->stack.viscous_frac[0] - p->stack.viscous_frac[1]};
-    for (size_t k = 0; k < sizeof *p / sizeof *all; k++)
-        if (!isfinite(all[k]))
-            return ASSB_BAD_PARAMETER;
-    for (size_t k = 0; k < sizeof positive / sizeof *positive; k++)
-        if (!(positive[k] > 0))
-            return ASSB_BAD_PARAMETER;
-    return ASSB_OK;
+    const assb_cell_cache *c = &s->cache;
+    double room_degc = in->ambient_degc + p->ambient_offset_k;
+    double core_w = heat_w + c->core_w_per_k * s->core_degc;
+    double surface_w = in->heater_w + c->surface_w_per_k * s->surface_degc + p->surface_ambient_w_per_k * room_degc;
+    s->core_degc = held(c->core_by_core * core_w + c->core_by_surface * surface_w);
+    s->surface_degc = held(c->core_by_surface * core_w + c->surface_by_surface * surface_w);
 }
 
-int assb_cell_reset(const assb_cell_params *p, assb_cell_state *s, double soc, double temperature_degc,
-                    double pressure_mpa)
+static void move_voids(const assb_cell_params *p, assb_cell_state *s, double inner_a, double dt_s)
 {
-    static const assb_cell_state zero;
-    if (!(soc >= 0 && soc <= 1))
-        return ASSB_BAD_SOC;
-    if (!(temperature_degc > -KELVIN && temperature_degc < 1000))
-        return ASSB_BAD_TEMPERATURE;
-    if (!(pressure_mpa >= 0 && isfinite(pressure_mpa)))
-        return ASSB_BAD_PRESSURE;
-    *s = zero;
-    s->soc = soc;
-    s->core_degc = temperature_degc;
-    s->surface_degc = temperature_degc;
-    s->height_um = height_um(p, s);
-    assb_stack_reset(&p->stack, &s->stack, s->height_um, pressure_mpa);
-    solve_voltage(p, s, 0, 0);
-    return ASSB_OK;
+    double stripping_a = p->voids.both_ways != 0 && inner_a < 0 ? -inner_a : inner_a;
+    if (p->voids.rate_per_s == 0 || (s->theta == 0 && stripping_a <= 0))
+        return;
+    double before = s->theta;
+    double stripping_ma_cm2 = stripping_a * s->cache.ma_cm2_per_a;
+    s->theta = assb_voids_step(&p->voids, before, stripping_ma_cm2, s->cache.ln_mpa - s->cache.ln_strip_mpa, dt_s);
+    if (before < VOIDED_THETA && s->theta >= VOIDED_THETA) {
+        s->told.mask |= UINT64_C(1) << ASSB_VOIDED;
+        s->told.value[ASSB_VOIDED] = s->theta;
+    }
+}
+
+static assb_filament_move move_filament(const assb_cell_params *p, assb_cell_state *s, const assb_cell_input *in,
+                                        double dt_s, int may_switch)
+{
+    const assb_cell_cache *c = &s->cache;
+    double open_v = c->behind_v + in->current_a * s->r0_ohm;
+    double short_s = s->filament.short_s + in->short_s;
+    double plating_a = in->current_a - short_s * open_v / (1 + s->r0_ohm * short_s);
+    if (p->filament.both_ways != 0 && plating_a < 0)
+        plating_a = -plating_a;
+    assb_filament_drive drive = {plating_a * c->ma_cm2_per_a,
+                                 s->theta,
+                                 c->ln_mpa - c->ln_filament_mpa,
+                                 c->cold_per_ev,
+                                 open_v,
+                                 s->r0_ohm,
+                                 in->short_s};
+    return assb_filament_step(&p->filament, &s->filament, &drive, dt_s, may_switch, &s->told);
+}
+
+/* One span in which no filament bridges or burns out; returns how long it was. */
+static double move_span(const assb_cell_params *p, assb_cell_state *s, const assb_cell_input *in, double dt_s,
+                        int may_switch, double *heat_w)
+{
+    assb_filament_move own = {dt_s, 0};
+    if (s->cache.filament_is_on != 0)
+        own = move_filament(p, s, in, dt_s, may_switch);
+    s->pressure_mpa = in->pressure_mpa;
+    s->short_s = s->filament.short_s + in->short_s;
+    *heat_w = 0;
+    if (own.span_s >= DT_LEAST_S) {
+        if (own.span_s != s->cache.dt_s)
+            keep_dt(p, &s->cache, own.span_s);
+        double short_s = own.short_s + in->short_s;
+        *heat_w = move_charge(p, s, in->current_a, short_s);
+        move_voids(p, s, s->mean_voltage_v * short_s - in->current_a, own.span_s);
+        move_heat(p, s, in, *heat_w);
+    }
+    settle(p, s);
+    return own.span_s;
+}
+
+/* The spans of a step in which a filament switched: means are those over all of them. */
+static void move_rest(const assb_cell_params *p, assb_cell_state *s, const assb_cell_input *in, double dt_s,
+                      double gone_s, double heat_w)
+{
+    double volt_s = s->mean_voltage_v * gone_s;
+    double heat_j = heat_w * gone_s;
+    for (int switchings = 1; dt_s - gone_s >= DT_LEAST_S; switchings++) {
+        double span_s = move_span(p, s, in, dt_s - gone_s, switchings < SWITCHINGS_MOST, &heat_w);
+        volt_s += s->mean_voltage_v * span_s;
+        heat_j += heat_w * span_s;
+        gone_s += span_s;
+    }
+    s->mean_voltage_v = volt_s / dt_s;
+    s->heat_w = heat_j / dt_s;
+}
+
+static int is_within(double x, double most)
+{
+    return x >= -most && x <= most; /* NaN is not */
 }
 
 static int input_status(const assb_cell_input *in, double dt_s)
 {
-    if (!(dt_s > 0 && isfinite(dt_s)))
+    if (!(dt_s >= DT_LEAST_S && dt_s <= DT_MOST_S))
         return ASSB_BAD_DT;
-    if (!isfinite(in->current_a))
+    if (!is_within(in->current_a, CURRENT_MOST_A))
         return ASSB_BAD_CURRENT;
-    if (!(in->ambient_degc > -KELVIN && in->ambient_degc < 1000))
+    if (!(in->ambient_degc > -KELVIN && in->ambient_degc < AMBIENT_MOST_DEGC && is_within(in->heater_w, HEATER_MOST_W)))
         return ASSB_BAD_TEMPERATURE;
-    if (!isfinite(in->drive_mpa) || !isfinite(in->gap_rate_um_s))
+    if (!(in->pressure_mpa >= 0 && in->pressure_mpa <= PRESSURE_MOST_MPA))
         return ASSB_BAD_PRESSURE;
-    if (!(in->short_s >= 0 && isfinite(in->short_s)))
+    if (!(in->short_s >= 0 && in->short_s <= SHORT_MOST_S))
         return ASSB_BAD_SHORT;
     return ASSB_OK;
+}
+
+static void grow_old(const assb_cell_params *p, assb_cell_state *s, double dt_s)
+{
+    s->ageing.waiting_s += dt_s;
+    if (s->ageing.waiting_s < ASSB_AGEING_CLOCK_S)
+        return;
+    assb_ageing_move(&p->ageing, &s->ageing, s->soc, s->cache.cold_per_ev, p->capacity_ah);
+    keep_age(p, s);
 }
 
 int assb_cell_step(const assb_cell_params *p, assb_cell_state *s, const assb_cell_input *in, double dt_s)
@@ -169,48 +351,101 @@ int assb_cell_step(const assb_cell_params *p, assb_cell_state *s, const assb_cel
     int status = input_status(in, dt_s);
     if (status != ASSB_OK)
         return status;
-    solve_voltage(p, s, in->current_a, in->short_s);
-    s->heat_w = s->short_a * s->voltage_v;
-    s->heat_w += move_charge(p, s, s->short_a - in->current_a, dt_s);
-    move_heat(p, s, in->ambient_degc, dt_s);
-    s->height_um = height_um(p, s);
-    assb_stack_input stack = {s->height_um, in->drive_mpa, in->gap_rate_um_s};
-    assb_stack_step(&p->stack, &s->stack, &stack, dt_s);
-    solve_voltage(p, s, in->current_a, in->short_s);
+    s->told.mask = 0;
+    double gone_s = move_span(p, s, in, dt_s, 1, &s->heat_w);
+    if (gone_s < dt_s)
+        move_rest(p, s, in, dt_s, gone_s, s->heat_w);
+    if (s->cache.ageing_is_on != 0)
+        grow_old(p, s, dt_s);
+    solve_voltage(s, in->current_a);
     return ASSB_OK;
 }
 
-static void write_results(const assb_cell_results *out, const assb_cell_state *s, long k)
+int assb_cell_terminal(assb_cell_state *s, double current_a)
 {
-    const struct {
-        double *column;
-        double value;
-    } rows[] = {
-        {out->voltage_v, s->voltage_v},
-        {out->soc, s->soc},
-        {out->core_degc, s->core_degc},
-        {out->surface_degc, s->surface_degc},
-        {out->pressure_mpa, s->stack.pressure_mpa},
-        {out->gap_um, s->stack.gap_um},
-        {out->r0_ohm, s->r0_ohm},
-        {out->ocv_v, s->ocv_v},
-        {out->short_a, s->short_a},
-        {out->heat_w, s->heat_w},
-    };
-    for (size_t row = 0; row < sizeof rows / sizeof *rows; row++)
-        if (rows[row].column != NULL)
-            rows[row].column[k] = rows[row].value;
+    if (!is_within(current_a, CURRENT_MOST_A))
+        return ASSB_BAD_CURRENT;
+    solve_voltage(s, current_a);
+    return ASSB_OK;
 }
 
-long assb_cell_run(const assb_cell_params *p, assb_cell_state *s, const assb_cell_columns *in,
-                   const assb_cell_results *out, double dt_s, long n)
+assb_cell_line assb_cell_outlook(const assb_cell_params *p, const assb_cell_state *s, double dt_s)
 {
-    for (long k = 0; k < n; k++) {
-        assb_cell_input input = {in->current_a[k], in->ambient_degc[k], in->drive_mpa[k], in->gap_rate_um_s[k],
-                                 in->short_s[k]};
-        if (assb_cell_step(p, s, &input, dt_s) != ASSB_OK)
-            return k;
-        write_results(out, s, k);
+    assb_cell_cache kept = s->cache;
+    if (dt_s != kept.dt_s)
+        keep_dt(p, &kept, dt_s);
+    double behind_v = s->ocv_v;
+    double z_ohm = s->r0_ohm + kept.slope_v * dt_s * kept.soc_per_as;
+    for (int k = 0; k < ASSB_RC_PAIRS; k++) {
+        behind_v -= s->rc_v[k] * (1 - kept.decay[k]);
+        z_ohm += p->rc_ohm[k] * kept.rc_scale * kept.decay[k];
     }
-    return n;
+    double shorted = 1 + z_ohm * s->short_s;
+    assb_cell_line line = {behind_v / shorted, z_ohm / shorted};
+    return line;
+}
+
+double assb_cell_current_for_a(const assb_cell_params *p, const assb_cell_state *s, double voltage_v, double dt_s)
+{
+    assb_cell_line line = assb_cell_outlook(p, s, dt_s);
+    return (voltage_v - line.volts) / line.ohm;
+}
+
+static int all_are(const double *values, size_t count, double least, double most)
+{
+    for (size_t k = 0; k < count; k++)
+        if (!(values[k] >= least && values[k] <= most)) /* NaN is not */
+            return 0;
+    return 1;
+}
+
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+
+int assb_cell_check(const assb_cell_params *p)
+{
+    const double least = 1 / PARAMETER_MOST;
+    const double positive[] = {
+        p->capacity_ah,          p->reference_k,       p->layers,       p->layer_area_cm2,
+        p->contact_pressure_mpa, p->contact_floor_mpa, p->core_j_per_k, p->surface_j_per_k,
+        p->core_surface_w_per_k, p->rc_ohm[0],         p->rc_ohm[1],    p->rc_ohm[2],
+        p->rc_tau_s[0],          p->rc_tau_s[1],       p->rc_tau_s[2],  p->se_ohm_cm2 + p->contact_ohm_cm2};
+    const double not_below_zero[] = {p->se_ohm_cm2, p->contact_ohm_cm2, p->hysteresis_rate, p->surface_ambient_w_per_k};
+    const double activation_ev[] = {p->se_activation_ev, p->contact_activation_ev, p->rc_activation_ev,
+                                    p->filament.ccd_activation_ev, p->ageing.calendar_activation_ev};
+    const double exponents[] = {p->contact_exponent,           p->voids.strip_exponent,
+                                p->voids.heal_exponent,        p->filament.ccd_pressure_exponent,
+                                p->filament.creep_exponent[0], p->filament.creep_exponent[1],
+                                p->filament.bridge_exponent};
+    int is_fine = all_are((const double *)p, sizeof *p / sizeof(double), -PARAMETER_MOST, PARAMETER_MOST) &&
+                  all_are(positive, COUNT(positive), least, PARAMETER_MOST) &&
+                  all_are(not_below_zero, COUNT(not_below_zero), 0, PARAMETER_MOST) &&
+                  all_are(p->rc_factor, ASSB_OCV_POINTS, least, PARAMETER_MOST) &&
+                  all_are(activation_ev, COUNT(activation_ev), -ACTIVATION_MOST_EV, ACTIVATION_MOST_EV) &&
+                  all_are(exponents, COUNT(exponents), -EXPONENT_MOST, EXPONENT_MOST);
+    if (!is_fine || assb_voids_check(&p->voids) != ASSB_OK || assb_filament_check(&p->filament) != ASSB_OK)
+        return ASSB_BAD_PARAMETER;
+    return assb_ageing_check(&p->ageing);
+}
+
+int assb_cell_reset(const assb_cell_params *p, assb_cell_state *s, double soc, double temperature_degc,
+                    double pressure_mpa, uint64_t seed, uint64_t stream)
+{
+    static const assb_cell_state zero;
+    if (!(soc >= 0 && soc <= 1))
+        return ASSB_BAD_SOC;
+    if (!(temperature_degc > COLDEST_DEGC && temperature_degc < AMBIENT_MOST_DEGC))
+        return ASSB_BAD_TEMPERATURE;
+    if (!(pressure_mpa >= 0 && pressure_mpa <= PRESSURE_MOST_MPA))
+        return ASSB_BAD_PRESSURE;
+    *s = zero;
+    s->soc = soc;
+    s->core_degc = temperature_degc;
+    s->surface_degc = temperature_degc;
+    s->pressure_mpa = pressure_mpa;
+    assb_filament_reset(&s->filament, seed, stream);
+    keep_parameters(p, s);
+    settle(p, s);
+    solve_voltage(s, 0);
+    s->mean_voltage_v = s->voltage_v;
+    return ASSB_OK;
 }

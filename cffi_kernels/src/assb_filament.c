@@ -1,0 +1,200 @@
+#include "assb_filament.h"
+
+#include "assb_math.h"
+
+#define SHORT_MOST_S 1e6 /* a bridge's conductance grows no further: 1 microohm */
+
+int assb_filament_is_on(const assb_filament_params *p)
+{
+    return p->growth_per_s > 0 || p->creep_per_s[0] > 0 || p->creep_per_s[1] > 0 || p->bridge_per_s > 0;
+}
+
+int assb_filament_check(const assb_filament_params *p)
+{
+    const double not_below_zero[] = {p->growth_per_s,     p->void_focus,    p->creep_per_s[0],  p->creep_per_s[1],
+                                     p->healing_per_s,    p->bridge_per_s,  p->bridge_exponent, p->bridge_sigma_ln,
+                                     p->burn_median_j,    p->burn_sigma_ln, p->burn_window_s,   p->burnt_length,
+                                     1 - p->burnt_length, p->deepen_per_s};
+    for (unsigned k = 0; k < sizeof not_below_zero / sizeof *not_below_zero; k++)
+        if (!(not_below_zero[k] >= 0))
+            return ASSB_BAD_PARAMETER;
+    int has_reference = p->ccd_ma_cm2 > 0 && p->pressure_mpa > 0;
+    int has_bridge = p->bridge_per_s == 0 || p->bridge_median_ohm > 0;
+    int has_burn = p->burn_median_j == 0 || p->burn_window_s > 0;
+    int is_fine = !assb_filament_is_on(p) || (has_reference && has_bridge && has_burn);
+    return is_fine ? ASSB_OK : ASSB_BAD_PARAMETER;
+}
+
+void assb_filament_reset(assb_filament_state *s, uint64_t seed, uint64_t stream)
+{
+    static const assb_filament_state zero;
+    *s = zero;
+    assb_random_seed(&s->random, seed, stream);
+    s->bridge_at = assb_random_exponential(&s->random);
+}
+
+static void tell(assb_told *told, enum assb_event_kind kind, double value)
+{
+    told->mask |= UINT64_C(1) << kind;
+    told->value[kind] = value;
+}
+
+static double lognormal(assb_random *random, double median, double sigma_ln)
+{
+    return median * assb_exp(sigma_ln * assb_random_normal(random));
+}
+
+/* length^exponent; the usual whole exponents by multiplication. */
+static double power_of_length(double length, double exponent)
+{
+    int whole = exponent <= 16 ? (int)exponent : 0;
+    if (whole != exponent || whole == 0)
+        return exponent == 0 ? 1 : length > 0 ? assb_pow(length, exponent) : 0;
+    double result = 1;
+    for (double square = length; whole > 0; whole >>= 1, square *= square)
+        if (whole & 1)
+            result *= square;
+    return result;
+}
+
+/* Mean of length^n over a straight run from one length to another. */
+static double mean_power(double from, double to, double n)
+{
+    double run = to - from;
+    if (run < 0.01 * to && run > -0.01 * to)
+        return power_of_length(0.5 * (from + to), n);
+    return (to * power_of_length(to, n) - from * power_of_length(from, n)) / ((n + 1) * run);
+}
+
+/* How the plating current stands to the critical one: CCD = ccd (P/P0)^n exp(-E/kB (1/T - 1/Tref)). */
+static double overload(const assb_filament_params *p, const assb_filament_drive *d)
+{
+    double lowered = assb_exp(p->ccd_activation_ev * d->cold_per_ev - p->ccd_pressure_exponent * d->pressed);
+    return d->plating_ma_cm2 * lowered / p->ccd_ma_cm2;
+}
+
+/* length' = c (local current/CCD - 1)+ + g(P) - healing, the last one only while nothing plates. */
+static double length_after(const assb_filament_params *p, const assb_filament_state *s, const assb_filament_drive *d,
+                           double dt_s)
+{
+    double rise_per_s = 0;
+    for (int k = 0; k < ASSB_CREEP_TERMS; k++)
+        if (p->creep_per_s[k] > 0)
+            rise_per_s += p->creep_per_s[k] * assb_exp(p->creep_exponent[k] * d->pressed);
+    double length = s->length;
+    if (d->plating_ma_cm2 > 0) {
+        double beyond = overload(p, d) * (1 + p->void_focus * d->theta) - 1;
+        rise_per_s += beyond > 0 ? p->growth_per_s * beyond : 0;
+        length += rise_per_s * dt_s;
+    } else if (p->healing_per_s * dt_s > 1e-12) {
+        length += (rise_per_s / p->healing_per_s - length) * -assb_expm1(-p->healing_per_s * dt_s);
+    } else {
+        length += rise_per_s * dt_s;
+    }
+    return length < 1 ? length : 1;
+}
+
+static void note_hard(assb_filament_state *s, double r0_ohm, assb_told *told)
+{
+    if (s->is_hard != 0 || s->short_s * r0_ohm <= 1)
+        return;
+    s->is_hard = 1;
+    tell(told, ASSB_HARD_SHORT, 1 / s->short_s);
+}
+
+static void bridge(const assb_filament_params *p, assb_filament_state *s, double r0_ohm, assb_told *told)
+{
+    s->short_s = 1 / lognormal(&s->random, p->bridge_median_ohm, p->bridge_sigma_ln);
+    s->short_s = s->short_s < SHORT_MOST_S ? s->short_s : SHORT_MOST_S;
+    s->burn_at_j = p->burn_median_j > 0 ? lognormal(&s->random, p->burn_median_j, p->burn_sigma_ln) : 0;
+    s->bridge_at = assb_random_exponential(&s->random);
+    s->hazard = 0;
+    s->energy_j = 0;
+    s->deepened_at_s = 2 * s->short_s;
+    s->bridges += 1;
+    tell(told, ASSB_BRIDGE, 1 / s->short_s);
+    note_hard(s, r0_ohm, told);
+}
+
+static void burn_out(const assb_filament_params *p, assb_filament_state *s, assb_told *told)
+{
+    tell(told, ASSB_BURN_OUT, s->burn_at_j);
+    s->short_s = 0;
+    s->energy_j = 0;
+    s->burn_at_j = 0;
+    s->burn_outs += 1;
+    s->length = s->length < p->burnt_length ? s->length : p->burnt_length;
+}
+
+static assb_filament_move grow(const assb_filament_params *p, assb_filament_state *s, const assb_filament_drive *d,
+                               double dt_s, int may_switch, assb_told *told)
+{
+    assb_filament_move move = {dt_s, 0};
+    double before = s->length;
+    double after = length_after(p, s, d, dt_s);
+    double hazard = 0;
+    if (p->bridge_per_s > 0)
+        hazard = p->bridge_per_s * dt_s * mean_power(before, after, p->bridge_exponent);
+    if (!may_switch || s->hazard + hazard < s->bridge_at) {
+        s->length = after;
+        s->hazard += hazard;
+        return move;
+    }
+    double share = s->hazard < s->bridge_at ? (s->bridge_at - s->hazard) / hazard : 0;
+    move.span_s = share * dt_s;
+    s->length = before + share * (after - before);
+    bridge(p, s, d->r0_ohm, told);
+    return move;
+}
+
+/* E' = V^2 G - E/tau with the voltage across the bridge held: where it crosses burn_at_j, or dt_s if it does not. */
+static double burning_s(const assb_filament_params *p, const assb_filament_state *s, double power_w, double dt_s)
+{
+    double end_j = power_w * p->burn_window_s;
+    if (s->burn_at_j == 0 || s->is_hard != 0 || end_j <= s->burn_at_j)
+        return dt_s;
+    double left_s = p->burn_window_s * assb_log((end_j - s->energy_j) / (end_j - s->burn_at_j));
+    return left_s < dt_s ? (left_s > 0 ? left_s : 0) : dt_s;
+}
+
+static void note_deepening(assb_filament_state *s, double r0_ohm, assb_told *told)
+{
+    if (s->short_s >= s->deepened_at_s)
+        tell(told, ASSB_DEEPENED, 1 / s->short_s);
+    while (s->short_s >= s->deepened_at_s)
+        s->deepened_at_s *= 2;
+    note_hard(s, r0_ohm, told);
+}
+
+static assb_filament_move stand(const assb_filament_params *p, assb_filament_state *s, const assb_filament_drive *d,
+                                double dt_s, int may_switch, assb_told *told)
+{
+    double rate_per_s = 0;
+    if (p->deepen_per_s > 0 && d->plating_ma_cm2 > 0)
+        rate_per_s = p->deepen_per_s * overload(p, d);
+    double across_v = d->behind_v / (1 + d->r0_ohm * (s->short_s + d->outside_s));
+    double power_w = across_v * across_v * s->short_s;
+    assb_filament_move move = {may_switch ? burning_s(p, s, power_w, dt_s) : dt_s, s->short_s};
+    double folds = rate_per_s * move.span_s;
+    if (folds > 0) {
+        double room = assb_log(SHORT_MOST_S / s->short_s);
+        folds = folds < room ? folds : room;
+        double grown = assb_expm1(folds);
+        move.short_s = folds > 0 ? s->short_s * (grown / folds) : s->short_s;
+        s->short_s += s->short_s * grown;
+        note_deepening(s, d->r0_ohm, told);
+    }
+    if (move.span_s < dt_s) {
+        burn_out(p, s, told);
+    } else if (p->burn_window_s > 0) {
+        double end_j = power_w * p->burn_window_s;
+        s->energy_j += (end_j - s->energy_j) * -assb_expm1(-dt_s / p->burn_window_s);
+    }
+    return move;
+}
+
+assb_filament_move assb_filament_step(const assb_filament_params *p, assb_filament_state *s,
+                                      const assb_filament_drive *drive, double dt_s, int may_switch, assb_told *told)
+{
+    return s->short_s > 0 ? stand(p, s, drive, dt_s, may_switch, told) : grow(p, s, drive, dt_s, may_switch, told);
+}
