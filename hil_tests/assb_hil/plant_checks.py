@@ -60,7 +60,7 @@ def check_ocv(tables: PlantTables, path: Path) -> None:
 
 
 def check_swelling(tables: PlantTables, path: Path) -> None:
-    """Shares begin at 0 and end at 1; lithium that is plated takes up room, so an anode never gets thinner on charge."""
+    """Shares run from 0 to 1; on charge an anode takes lithium up and a cathode gives it away."""
     anode_um = tables.cell.anode_um_per_mah_cm2.value
     if anode_um < 0:
         raise ConfigError(path, "cell.anode_um_per_mah_cm2", anode_um, "0 or more: it takes up lithium on charge")

@@ -141,6 +141,14 @@ class Ageing(Table):
     resistance_per_loss: Figure[between(0, 100)]
 
 
+class Creep(Table):
+    """assb_stack.h: height that flows away for good."""
+
+    creep_um_per_s: Annotated[Figure[between(0, 10)], Meta(description="At creep_pressure_mpa")]
+    creep_pressure_mpa: Megapascal
+    creep_exponent: Figure[between(0, 30)]
+
+
 class LimitsTable(Table):
     """Window of use of one unit; C-rates are what may flow for hours without voids or filaments."""
 
@@ -187,6 +195,7 @@ class PlantTables(Table):
     cell: CellTable
     ocv: OcvCurve
     entropy: EntropyCurve
+    creep: Creep
     ageing: Ageing
     limits: LimitsTable
     pack: PackTable
@@ -197,7 +206,7 @@ class PlantTables(Table):
     sheet: Shape | None = None
     pellet: Shape | None = None
     lithium_of: Annotated[
-        str, Meta(description="Plant whose [voids] and [filament] hold wherever this file gives no other figure")
+        str, Meta(description="Plant whose [voids] and [filament] fill up these tables of this file")
     ] = ""
 
 
@@ -220,9 +229,6 @@ class StackTable(Table):
     stiffness_mpa_per_um: Figure[positive(100)]
     viscous_frac: TwoFractions
     viscous_tau_s: TwoTaus
-    creep_um_per_s: Annotated[Figure[between(0, 10)], Meta(description="At creep_pressure_mpa")]
-    creep_pressure_mpa: Megapascal
-    creep_exponent: Figure[between(0, 30)]
 
 
 class Pneumatic(Table):

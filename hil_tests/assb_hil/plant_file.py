@@ -5,7 +5,6 @@ cell by its format (plants/formats/); the press, cycler and sensors are those of
 """
 
 import random
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
@@ -83,7 +82,7 @@ class PlantFile:
 
     @property
     def stacks(self) -> list[Stack]:
-        return [Stack(stack_params(self.bench), actuator_params(self.bench)) for _ in range(max(self.stack_of) + 1)]
+        return [Stack(stack_params(self.tables, self.bench), actuator_params(self.bench))] * (max(self.stack_of) + 1)
 
     @property
     def stack_of(self) -> list[int]:
@@ -204,15 +203,14 @@ def find(kind: str, name: str, named_in: Path | None = None) -> Path:
 
 
 def with_lithium(raw: dict[str, Any], path: Path) -> dict[str, Any]:
-    """`raw` with the void and filament figures that it takes over from another plant."""
+    """`raw`, its tables of voids and filaments filled up from the plant that it names."""
     name = raw.get("lithium_of")
     if not isinstance(name, str) or not name:
         return raw
     base = read_toml(find("plant", name, path))
     for key in LITHIUM_TABLES:
-        own = raw.get(key, {})
-        if isinstance(own, dict) and isinstance(base.get(key), dict):
-            raw[key] = base[key] | own
+        if isinstance(raw.get(key), dict):
+            raw[key] = base.get(key, {}) | raw[key]
     return raw
 
 
@@ -296,8 +294,8 @@ def spread(plant: PlantFile, unit: int, seed: int) -> CellParams:
     )
 
 
-def stack_params(bench: BenchTables) -> StackParams:
-    return StackParams(**figures(bench.stack))
+def stack_params(tables: PlantTables, bench: BenchTables) -> StackParams:
+    return StackParams(**figures(bench.stack), **figures(tables.creep))
 
 
 def actuator_params(bench: BenchTables) -> ActuatorParams:
