@@ -180,8 +180,8 @@ PARAMETERS = """\
 # from the config image. Kind stale compares the signal's age in ms. A row that is judged `connected` rests while the
 # contactor is commanded open: a stack that is not pressed yet has no pressure.
 LIMIT_ROWS = """\
-1 cell_overvoltage cell voltage_uv high 1000000 5000000 open always
-2 cell_undervoltage cell voltage_uv low 500000 4500000 open always
+1 cell_overvoltage cell voltage_uv high 1000000 10000000 open always
+2 cell_undervoltage cell voltage_uv low 500000 9000000 open always
 3 charge_overcurrent pack current_ua high 1000 1073741823 open always
 4 discharge_overcurrent pack current_ua low -1073741824 -1000 open always
 5 overtemperature pack temperature_cdegc high 0 12000 open always
