@@ -158,7 +158,7 @@ def test_the_edges_of_those_times_are_taken(changes):
 @pytest.mark.parametrize(
     ("name", "changes", "says"),
     [
-        ("cell_overvoltage", {"trip": 5000001}, "5000001 is not"),
+        ("cell_overvoltage", {"trip": 10000001}, "10000001 is not"),
         ("cell_overvoltage", {"flags": 6}, "can't be switched off"),
         ("cell_overvoltage", {"reset": 1000000}, "safe side"),
         ("cell_overvoltage", {"warn": 1000001}, "warn, derate, trip"),
