@@ -76,6 +76,7 @@ typedef struct {
     double slope_v;  /* dOCV/dSOC */
     double rc_scale; /* on rc_ohm: temperature, SOC, ageing */
     double behind_v; /* ocv_v less the RC pairs */
+    double inner_a;  /* mean over the last span, > 0 discharges */
 } assb_cell_cache;
 
 typedef struct {
@@ -126,6 +127,8 @@ int assb_cell_reset(const assb_cell_params *params, assb_cell_state *state, doub
 double assb_cell_r0_ohm(const assb_cell_params *params, double core_degc, double pressure_mpa);
 /* Equilibrium voltage without hysteresis, V. */
 double assb_cell_ocv_v(const assb_cell_params *params, double soc, double core_degc);
+/* What assb_cell_step would answer, without a step. */
+int assb_cell_input_status(const assb_cell_input *in, double dt_s);
 /* Advance by dt_s with the inputs held; outcomes are those at the end of dt_s. Stable for any dt_s, shorts included. */
 int assb_cell_step(const assb_cell_params *params, assb_cell_state *state, const assb_cell_input *in, double dt_s);
 /* voltage_v and short_a for another current, without moving time. */

@@ -45,8 +45,9 @@ static inline int assb_finite(double x)
 static inline double assb_exp_parts(double x, double *part)
 {
     const double nearest = 0x1.8p52; /* adding it rounds to an integer, which then stands in the low bits */
-    double at_least = x > -ASSB_EXP_MOST ? x : -ASSB_EXP_MOST; /* NaN too: it must not become an index */
-    double held = at_least < ASSB_EXP_MOST ? at_least : ASSB_EXP_MOST;
+    double held = x;
+    if (!(x > -ASSB_EXP_MOST && x < ASSB_EXP_MOST)) /* NaN too: it must not become an index */
+        held = x > 0 ? ASSB_EXP_MOST : -ASSB_EXP_MOST;
     double shifted = held * 0x1.71547652b82fep+5 + nearest;
     uint64_t k = assb_bits(shifted);
     double count = shifted - nearest;
@@ -68,11 +69,11 @@ static inline double assb_exp(double x)
 /* e^x - 1 without loss near 0, where steps of charge and of time live. */
 static inline double assb_expm1(double x)
 {
-    double size = x < 0 ? -x : x;
-    if (size < 0.02)
+    double xx = x * x;
+    if (xx < 0.02 * 0.02)
         return x +
-               x * x * (0.5 + x * (1.0 / 6 + x * (1.0 / 24 + x * (1.0 / 120 + x * (1.0 / 720 + x * (1.0 / 5040))))));
-    if (size < 0.3) {
+               xx * ((0.5 + x * (1.0 / 6)) + xx * ((1.0 / 24 + x * (1.0 / 120)) + xx * (1.0 / 720 + x * (1.0 / 5040))));
+    if (xx < 0.3 * 0.3) {
         double sum = 1.0 / 14;
         for (int k = 13; k > 1; k--) /* Horner's form of the series: x (1 + x/2 (1 + x/3 (...))) */
             sum = (1 + x * sum) / k;

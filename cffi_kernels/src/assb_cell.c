@@ -12,7 +12,7 @@
 #define FULL_SLOPE_V 5.0
 /* Beyond these an input is a mistake; within them every result stays finite. */
 #define CURRENT_MOST_A 1e6
-#define PRESSURE_MOST_MPA 1e5
+#define PRESSURE_MOST_MPA 1e9
 #define HEATER_MOST_W 1e6
 #define SHORT_MOST_S 1e6
 #define DT_LEAST_S 1e-9
@@ -196,16 +196,21 @@ static double move_charge(const assb_cell_params *p, assb_cell_state *s, double 
     double per_soc = c->dt_s * c->soc_per_as;
     double ohm[ASSB_RC_PAIRS];
     double behind_v = s->ocv_v;
-    double z_ohm = s->r0_ohm + 0.5 * c->slope_v * per_soc;
+    double z_ohm = 0.5 * c->slope_v * per_soc;
     for (int k = 0; k < ASSB_RC_PAIRS; k++) {
         ohm[k] = p->rc_ohm[k] * c->rc_scale;
         behind_v -= s->rc_v[k] * c->mean[k];
         z_ohm += ohm[k] * (1 - c->mean[k]);
     }
+    z_ohm += s->r0_ohm;
     double mean_v = behind_v + current_a * z_ohm;
-    if (short_s > 0)
+    double inner_a = -current_a;
+    double short_w = 0;
+    if (short_s > 0) { /* a branch, so that without one the voltage is not waited for */
         mean_v /= 1 + z_ohm * short_s;
-    double inner_a = mean_v * short_s - current_a;
+        inner_a += mean_v * short_s;
+        short_w = mean_v * mean_v * short_s;
+    }
     double moved = inner_a * per_soc;
 
     double rc_heat_v = 0;
@@ -218,10 +223,11 @@ static double move_charge(const assb_cell_params *p, assb_cell_state *s, double 
     }
     double stored_j = 0.5 * stored / c->rc_scale;
     double reversible_v = (s->core_degc + KELVIN) * c->entropy_v_per_k + p->hysteresis_v * s->hysteresis;
-    double heat_w = mean_v * mean_v * short_s + inner_a * (inner_a * s->r0_ohm + rc_heat_v - reversible_v) -
-                    (stored_j - s->stored_j) * c->per_s;
+    double heat_w = short_w + inner_a * (rc_heat_v - reversible_v) - (stored_j - s->stored_j) * c->per_s +
+                    inner_a * inner_a * s->r0_ohm;
     s->stored_j = stored_j;
     s->mean_voltage_v = mean_v;
+    c->inner_a = inner_a;
     s->soc -= moved;
     double size = moved < 0 ? -moved : moved;
     s->hysteresis += ((moved < 0) - (moved > 0) - s->hysteresis) * -assb_expm1(-p->hysteresis_rate * size);
@@ -231,8 +237,9 @@ static double move_charge(const assb_cell_params *p, assb_cell_state *s, double 
 
 static double held(double degc)
 {
-    double above = degc > COLDEST_DEGC ? degc : COLDEST_DEGC;
-    return above < HOTTEST_DEGC ? above : HOTTEST_DEGC;
+    if (degc > COLDEST_DEGC && degc < HOTTEST_DEGC)
+        return degc;
+    return degc > 0 ? HOTTEST_DEGC : COLDEST_DEGC;
 }
 
 /* Core and surface: a 2 x 2 system, its inverse cached. */
@@ -246,8 +253,9 @@ static void move_heat(const assb_cell_params *p, assb_cell_state *s, const assb_
     s->surface_degc = held(c->core_by_surface * core_w + c->surface_by_surface * surface_w);
 }
 
-static void move_voids(const assb_cell_params *p, assb_cell_state *s, double inner_a, double dt_s)
+static void move_voids(const assb_cell_params *p, assb_cell_state *s, double dt_s)
 {
+    double inner_a = s->cache.inner_a;
     double stripping_a = p->voids.both_ways != 0 && inner_a < 0 ? -inner_a : inner_a;
     if (p->voids.rate_per_s == 0 || (s->theta == 0 && stripping_a <= 0))
         return;
@@ -266,7 +274,9 @@ static assb_filament_move move_filament(const assb_cell_params *p, assb_cell_sta
     const assb_cell_cache *c = &s->cache;
     double open_v = c->behind_v + in->current_a * s->r0_ohm;
     double short_s = s->filament.short_s + in->short_s;
-    double plating_a = in->current_a - short_s * open_v / (1 + s->r0_ohm * short_s);
+    double plating_a = in->current_a;
+    if (short_s > 0)
+        plating_a -= short_s * open_v / (1 + s->r0_ohm * short_s);
     if (p->filament.both_ways != 0 && plating_a < 0)
         plating_a = -plating_a;
     assb_filament_drive drive = {plating_a * c->ma_cm2_per_a,
@@ -292,9 +302,8 @@ static double move_span(const assb_cell_params *p, assb_cell_state *s, const ass
     if (own.span_s >= DT_LEAST_S) {
         if (own.span_s != s->cache.dt_s)
             keep_dt(p, &s->cache, own.span_s);
-        double short_s = own.short_s + in->short_s;
-        *heat_w = move_charge(p, s, in->current_a, short_s);
-        move_voids(p, s, s->mean_voltage_v * short_s - in->current_a, own.span_s);
+        *heat_w = move_charge(p, s, in->current_a, own.short_s + in->short_s);
+        move_voids(p, s, own.span_s);
         move_heat(p, s, in, *heat_w);
     }
     settle(p, s);
@@ -322,7 +331,7 @@ static int is_within(double x, double most)
     return x >= -most && x <= most; /* NaN is not */
 }
 
-static int input_status(const assb_cell_input *in, double dt_s)
+int assb_cell_input_status(const assb_cell_input *in, double dt_s)
 {
     if (!(dt_s >= DT_LEAST_S && dt_s <= DT_MOST_S))
         return ASSB_BAD_DT;
@@ -348,7 +357,7 @@ static void grow_old(const assb_cell_params *p, assb_cell_state *s, double dt_s)
 
 int assb_cell_step(const assb_cell_params *p, assb_cell_state *s, const assb_cell_input *in, double dt_s)
 {
-    int status = input_status(in, dt_s);
+    int status = assb_cell_input_status(in, dt_s);
     if (status != ASSB_OK)
         return status;
     s->told.mask = 0;
