@@ -1,7 +1,24 @@
-"""C kernels behind cffi: the fast estimator and the simulated cell."""
+"""C kernels behind cffi: the fast estimator and the simulated cells in their stacks."""
 
-from assb_kernels.cell import Cell, CellParams, ocv_table
+from assb_kernels.cell import AgeingParams, CellParams, FilamentParams, VoidParams, ocv_table
 from assb_kernels.estimator import PARAMETER_LAYOUT, PARAMETER_SIZE, Estimator
+from assb_kernels.pack import Pack, TruthEvent
+from assb_kernels.stack import ActuatorParams, Stack, StackParams
 from assb_kernels.status import STATUS_TEXT
 
-__all__ = ["PARAMETER_LAYOUT", "PARAMETER_SIZE", "STATUS_TEXT", "Cell", "CellParams", "Estimator", "ocv_table"]
+__all__ = [
+    "PARAMETER_LAYOUT",
+    "PARAMETER_SIZE",
+    "STATUS_TEXT",
+    "ActuatorParams",
+    "AgeingParams",
+    "CellParams",
+    "Estimator",
+    "FilamentParams",
+    "Pack",
+    "Stack",
+    "StackParams",
+    "TruthEvent",
+    "VoidParams",
+    "ocv_table",
+]

@@ -6,8 +6,31 @@ from pathlib import Path
 from cffi import FFI
 
 KERNELS = Path(__file__).resolve().parent.parent
-HEADERS = ("assb_common.h", "assb_estimator.h", "assb_stack.h", "assb_cell.h")
-SOURCES = ("assb_estimator_f32.c", "assb_estimator_f64.c", "assb_stack.c", "assb_cell.c")
+# In the order in which their declarations build on each other
+HEADERS = (
+    "assb_common.h",
+    "assb_estimator.h",
+    "assb_random.h",
+    "assb_voids.h",
+    "assb_filament.h",
+    "assb_ageing.h",
+    "assb_cell.h",
+    "assb_stack.h",
+    "assb_actuator.h",
+    "assb_pack.h",
+)
+SOURCES = (
+    "assb_estimator_f32.c",
+    "assb_estimator_f64.c",
+    "assb_random.c",
+    "assb_voids.c",
+    "assb_filament.c",
+    "assb_ageing.c",
+    "assb_cell.c",
+    "assb_stack.c",
+    "assb_actuator.c",
+    "assb_pack.c",
+)
 # No contraction to FMA: results must be the same bytes on every machine. Hidden: a plain symbol in a shared object can
 # be interposed by another library's.
 COMPILE_ARGS = ["-O2", "-std=c99", "-ffp-contract=off", "-fvisibility=hidden", "-Wall", "-Wextra"]
@@ -18,7 +41,7 @@ PREAMBLE = """
 #undef ASSB_PRECISION
 #define ASSB_PRECISION 64
 #include "assb_estimator.h"
-#include "assb_cell.h"
+#include "assb_pack.h"
 """
 
 
@@ -55,6 +78,7 @@ ffibuilder.set_source(
     PREAMBLE,
     sources=[f"cffi_kernels/src/{name}" for name in SOURCES],
     include_dirs=["cffi_kernels/include", "cffi_kernels/src"],
-    depends=[f"cffi_kernels/include/{name}" for name in HEADERS] + ["cffi_kernels/src/assb_estimator.c"],
+    depends=[f"cffi_kernels/include/{name}" for name in (*HEADERS, "assb_math.h")]
+    + ["cffi_kernels/src/assb_estimator.c"],
     extra_compile_args=COMPILE_ARGS,
 )

@@ -1,32 +1,85 @@
-"""The simulated cell in its stack: C in double precision. Equations and sources stand in assb_cell.h and .c."""
+"""One electrochemical unit of a pack: its parameters and a view of its state. Equations stand in assb_cell.h."""
 
-from array import array
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
 from itertools import pairwise
 from typing import Any
 
 from assb_kernels._kernels import ffi, lib
-from assb_kernels.columns import column, outputs, pointer
-from assb_kernels.status import demand_ok
 
 OCV_POINTS: int = lib.ASSB_OCV_POINTS
-RESULTS = tuple(name for name, _field in ffi.typeof("assb_cell_results").fields)
+STRAIGHT = tuple(k / (OCV_POINTS - 1) for k in range(OCV_POINTS))
+TABLES = ("ocv_v", "entropy_v_per_k", "swelling_frac", "rc_factor")
+
+
+@dataclass(frozen=True)
+class VoidParams:
+    """Voids at a stripped lithium face; rate_per_s 0 (the default): none form."""
+
+    rate_per_s: float = 0.0
+    strip_ma_cm2: float = 0.5
+    strip_pressure_mpa: float = 5.0
+    strip_exponent: float = 1.9
+    heal_per_s: float = 0.0
+    heal_exponent: float = 1.0
+    theta_max: float = 0.95
+    height_um: float = 0.0
+    both_ways: float = 0.0
+
+
+@dataclass(frozen=True)
+class FilamentParams:
+    """A filament through the separator; with growth, creep and bridge rates 0 (the defaults) the unit never shorts."""
+
+    ccd_ma_cm2: float = 1.0
+    pressure_mpa: float = 5.0
+    ccd_pressure_exponent: float = 0.0
+    ccd_activation_ev: float = 0.0
+    growth_per_s: float = 0.0
+    void_focus: float = 3.0
+    creep_per_s: tuple[float, float] = (0.0, 0.0)
+    creep_exponent: tuple[float, float] = (1.0, 1.0)
+    healing_per_s: float = 0.0
+    bridge_per_s: float = 0.0
+    bridge_exponent: float = 8.0
+    bridge_median_ohm: float = 50.0
+    bridge_sigma_ln: float = 1.0
+    burn_median_j: float = 0.0
+    burn_sigma_ln: float = 1.0
+    burn_window_s: float = 10.0
+    burnt_length: float = 0.5
+    deepen_per_s: float = 0.0
+    both_ways: float = 0.0
+
+
+@dataclass(frozen=True)
+class AgeingParams:
+    """Loss of capacity and growth of resistance; 0 (the defaults): none."""
+
+    calendar_frac_per_rt_day: float = 0.0
+    calendar_activation_ev: float = 0.0
+    calendar_soc_slope: float = 0.0
+    cycle_frac_per_rt_cycle: float = 0.0
+    cycle_exponent: float = 0.5
+    resistance_per_loss: float = 0.0
 
 
 @dataclass(frozen=True)
 class CellParams:
     """What the cell is. Defaults are assumptions after the equations' paper values; a plant file gives its own.
 
-    `ocv_v` has OCV_POINTS values from SOC 0 to 1 (`ocv_table` resamples). One cell has `layers` electrode layers in
-    parallel of `layer_area_cm2` each. `swelling_um_per_mah_cm2` > 0 means thicker when charged.
+    The tables ocv_v, entropy_v_per_k, swelling_frac and rc_factor have OCV_POINTS values from SOC 0 to 1 (`ocv_table`
+    resamples); entropy and rc_factor may be one number. One cell has `layers` electrode layers in parallel of
+    `layer_area_cm2` each. `swelling_um_per_mah_cm2` > 0 means thicker when charged.
     """
 
     capacity_ah: float
     ocv_v: Sequence[float]
-    layers: int
+    layers: float
     layer_area_cm2: float
-    entropy_v_per_k: float = 0.0
+    entropy_v_per_k: float | Sequence[float] = 0.0
+    swelling_frac: Sequence[float] = STRAIGHT
+    rc_factor: float | Sequence[float] = 1.0
     hysteresis_v: float = 0.0
     hysteresis_rate: float = 20.0
     reference_k: float = 298.15
@@ -46,17 +99,10 @@ class CellParams:
     surface_ambient_w_per_k: float = 0.5
     swelling_um_per_mah_cm2: float = 4.25
     expansion_um_per_k: float = 0.02
-    stiffness_mpa_per_um: float = 0.02
-    viscous_frac: tuple[float, float] = (0.10, 0.15)
-    viscous_tau_s: tuple[float, float] = (600.0, 2e4)
-    creep_um_per_s: float = 0.0
-    creep_pressure_mpa: float = 5.0
-    creep_exponent: float = 6.6
-    piston_um_per_s_mpa: float = 0.0
-    piston_friction_mpa: float = 0.0
-
-
-STACK_FIELDS = frozenset(name for name, _field in ffi.typeof("assb_stack_params").fields)
+    ambient_offset_k: float = 0.0
+    voids: VoidParams = field(default_factory=VoidParams)
+    filament: FilamentParams = field(default_factory=FilamentParams)
+    ageing: AgeingParams = field(default_factory=AgeingParams)
 
 
 def ocv_table(soc: Sequence[float], voltage_v: Sequence[float]) -> list[float]:
@@ -78,85 +124,35 @@ def ocv_table(soc: Sequence[float], voltage_v: Sequence[float]) -> list[float]:
     return table
 
 
-class Cell:
-    """One simulated cell that stands in its own stack. Positive current charges.
+def cell_values(params: CellParams) -> dict[str, Any]:
+    """As cffi fills an assb_cell_params; raises ValueError for a table of the wrong length."""
+    values = _plain(params)
+    for part in ("voids", "filament", "ageing"):
+        values[part] = _plain(values[part])
+    for name in TABLES:
+        given = values[name]
+        table = [float(given)] * OCV_POINTS if isinstance(given, (int, float)) else [float(v) for v in given]
+        if len(table) != OCV_POINTS:
+            raise ValueError(f"{name} has {len(table)} values, needs {OCV_POINTS} (see ocv_table)")
+        values[name] = table
+    return values
 
-    Starts at rest at `soc`, evenly at `temperature_degc`, and standing at `pressure_mpa` since long.
-    Raises ValueError for parameters or a start that make no sense.
-    """
 
-    def __init__(
-        self, params: CellParams, soc: float = 0.5, temperature_degc: float = 25.0, pressure_mpa: float = 5.0
-    ) -> None:
-        self.params = params
-        values = asdict(params)
-        stack = {name: values.pop(name) for name in STACK_FIELDS}
-        if len(params.ocv_v) != OCV_POINTS:
-            raise ValueError(f"ocv_v has {len(params.ocv_v)} values, needs {OCV_POINTS} (see ocv_table)")
-        self._params = ffi.new("assb_cell_params *", {**values, "stack": stack})
-        self._state = ffi.new("assb_cell_state *")
-        self._input = ffi.new("assb_cell_input *")
-        demand_ok(lib.assb_cell_check(self._params), "cell parameters")
-        self.reset(soc, temperature_degc, pressure_mpa)
+def _plain(params: Any) -> dict[str, Any]:
+    return {entry.name: getattr(params, entry.name) for entry in fields(params)}
 
-    def reset(self, soc: float, temperature_degc: float, pressure_mpa: float) -> None:
-        """Back to rest; raises ValueError for a SOC outside 0..1, a temperature or pressure out of range."""
-        demand_ok(lib.assb_cell_reset(self._params, self._state, soc, temperature_degc, pressure_mpa), "cell reset")
 
-    def step(
-        self,
-        current_a: float,
-        dt_s: float,
-        ambient_degc: float = 25.0,
-        drive_mpa: float = 0.0,
-        gap_rate_um_s: float = 0.0,
-        short_s: float = 0.0,
-    ) -> int:
-        """Advance by dt_s, inputs held; returns 0, or a negative status (STATUS_TEXT) and changes nothing.
+class CellView:
+    """One unit of a pack, as it stands now. Positive current charges."""
 
-        drive_mpa: pressure that a piston is asked for (only with piston_um_per_s_mpa > 0).
-        gap_rate_um_s: speed of a screw, > 0 opens. short_s: conductance of an internal short, siemens.
-        """
-        given = self._input
-        given.current_a = current_a
-        given.ambient_degc = ambient_degc
-        given.drive_mpa = drive_mpa
-        given.gap_rate_um_s = gap_rate_um_s
-        given.short_s = short_s
-        return lib.assb_cell_step(self._params, self._state, given, dt_s)
-
-    def run(
-        self,
-        current_a: Iterable[float],
-        dt_s: float,
-        ambient_degc: float | Iterable[float] = 25.0,
-        drive_mpa: float | Iterable[float] = 0.0,
-        gap_rate_um_s: float | Iterable[float] = 0.0,
-        short_s: float | Iterable[float] = 0.0,
-        results: Iterable[str] = ("voltage_v", "soc", "core_degc", "pressure_mpa"),
-    ) -> "dict[str, array[Any]]":
-        """n steps of dt_s in C; inputs are columns of n values (float64 buffers are used in place) or one number.
-
-        Returns the named columns (see RESULTS), n values each.
-        Raises ValueError for unequal lengths, an unknown result, or an input that a step refuses (says which).
-        """
-        first = column(current_a, "d")
-        count = len(first)
-        rest = [column(v, "d", count) for v in (ambient_degc, drive_mpa, gap_rate_um_s, short_s)]
-        keep = [pointer(buffer, "d") for buffer in (first, *rest)]
-        out = outputs(results, RESULTS, "d", count)
-        held = {name: pointer(values, "d", writable=True) for name, values in out.items()}
-        columns = ffi.new("assb_cell_columns *", keep)
-        sinks = ffi.new("assb_cell_results *", held)
-        taken = lib.assb_cell_run(self._params, self._state, columns, sinks, dt_s, count)
-        if taken != count:
-            at = [buffer[taken] for buffer in (first, *rest)]
-            raise ValueError(
-                f"cell run: input {taken} refused (current, ambient, drive, gap rate, short: {at}, dt {dt_s})"
-            )
-        return out
+    def __init__(self, owner: Any, params: Any, state: Any, stack: Any) -> None:
+        self._owner = owner  # keeps the memory
+        self._params = params
+        self._state = state
+        self._stack = stack
 
     def r0_at_ohm(self, temperature_degc: float, pressure_mpa: float) -> float:
+        """Fresh and without voids."""
         return lib.assb_cell_r0_ohm(self._params, temperature_degc, pressure_mpa)
 
     def ocv_at_v(self, soc: float, temperature_degc: float) -> float:
@@ -164,11 +160,16 @@ class Cell:
         return lib.assb_cell_ocv_v(self._params, soc, temperature_degc)
 
     def state_bytes(self) -> bytes:
-        return bytes(ffi.buffer(self._state))
+        return bytes(ffi.buffer(ffi.addressof(self._state)))
 
     @property
     def voltage_v(self) -> float:
         return self._state.voltage_v
+
+    @property
+    def mean_voltage_v(self) -> float:
+        """Over the last step: energy closes with this one."""
+        return self._state.mean_voltage_v
 
     @property
     def soc(self) -> float:
@@ -186,6 +187,7 @@ class Cell:
 
     @property
     def r0_ohm(self) -> float:
+        """As it is: with voids and ageing."""
         return self._state.r0_ohm
 
     @property
@@ -204,27 +206,71 @@ class Cell:
         return self._state.surface_degc
 
     @property
-    def pressure_mpa(self) -> float:
-        return self._state.stack.pressure_mpa
+    def theta(self) -> float:
+        """Share of contact lost to voids."""
+        return self._state.theta
 
     @property
-    def gap_um(self) -> float:
-        return self._state.stack.gap_um
+    def filament_length(self) -> float:
+        """1: through the separator."""
+        return self._state.filament.length
+
+    @property
+    def bridges(self) -> int:
+        """Since reset."""
+        return int(self._state.filament.bridges)
+
+    @property
+    def burn_outs(self) -> int:
+        return int(self._state.filament.burn_outs)
+
+    @property
+    def is_hard_short(self) -> bool:
+        return bool(self._state.filament.is_hard)
+
+    @property
+    def short_a(self) -> float:
+        """Through its own bridge and the injected short, at the end of the last step."""
+        return self._state.short_a
+
+    @property
+    def short_s(self) -> float:
+        """Conductance of both, siemens."""
+        return self._state.short_s
+
+    @property
+    def heat_w(self) -> float:
+        """All sources over the last step, the short's included, the heater's not."""
+        return self._state.heat_w
+
+    @property
+    def stored_j(self) -> float:
+        """In the RC pairs."""
+        return self._state.stored_j
 
     @property
     def height_um(self) -> float:
         return self._state.height_um
 
     @property
-    def creep_um(self) -> float:
-        return self._state.stack.creep_um
+    def capacity_ah(self) -> float:
+        """Present."""
+        return self._state.capacity_ah
 
     @property
-    def short_a(self) -> float:
-        """Through the internal short, at the end of the last step."""
-        return self._state.short_a
+    def capacity_loss_frac(self) -> float:
+        return self._state.ageing.capacity_loss_frac
 
     @property
-    def heat_w(self) -> float:
-        """All sources over the last step, the short's included."""
-        return self._state.heat_w
+    def resistance_growth_frac(self) -> float:
+        return self._state.ageing.resistance_growth_frac
+
+    @property
+    def throughput_ah(self) -> float:
+        """Both directions, shorts included."""
+        return self._state.ageing.throughput_ah
+
+    @property
+    def pressure_mpa(self) -> float:
+        """Of its stack."""
+        return self._stack.pressure_mpa

@@ -1,7 +1,7 @@
 """Time series into and out of C, without a copy where the caller's memory already has the right type."""
 
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from assb_kernels._kernels import ffi
@@ -49,3 +49,34 @@ def _is_contiguous(values: Any, code: str) -> bool:
     except TypeError:
         return False
     return view.format == code and view.ndim == 1 and view.c_contiguous
+
+
+class Feed:
+    """Inputs of `count` steps for C, each a column or one number; keeps their memory."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self._given: dict[str, Any] = {}
+        self._buffers: list[Any] = []
+
+    def series(self, values: float | Iterable[float], name: str) -> dict[str, Any]:
+        """As cffi fills an assb_series; a number has stride 0. Raises ValueError for another length than `count`."""
+        single = isinstance(values, (int, float))
+        buffer = column(values, "d")
+        if not single and len(buffer) != self.count:
+            raise ValueError(f"{name} has {len(buffer)} values, current_a has {self.count}")
+        self._given[name] = values if single else buffer
+        self._buffers.append(pointer(buffer, "d"))
+        return {"value": self._buffers[-1], "stride": 0 if single else 1}
+
+    def each(self, values: Sequence[float | Iterable[float]], count: int, name: str) -> Any:
+        """One series for each of `count` cells or stacks. Raises ValueError for another number of them."""
+        if len(values) != count:
+            raise ValueError(f"{name} has {len(values)} entries, needs {count}: one per cell or stack")
+        rows = [self.series(entry, f"{name}[{k}]") for k, entry in enumerate(values)]
+        self._buffers.append(ffi.new("assb_series[]", rows))
+        return self._buffers[-1]
+
+    def row(self, k: int) -> dict[str, float]:
+        """What was given for step k."""
+        return {name: v if isinstance(v, (int, float)) else v[k] for name, v in self._given.items()}

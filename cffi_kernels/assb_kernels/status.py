@@ -12,6 +12,8 @@ STATUS_TEXT: dict[int, str] = {
     lib.ASSB_BAD_PARAMETER: "a parameter is not finite, an axis does not rise, or a positive figure is not",
     lib.ASSB_BAD_SHORT: "short conductance not finite or negative",
     lib.ASSB_BAD_SOC: "initial SOC outside 0..1 or its sigma outside (0, 1]",
+    lib.ASSB_BAD_PROTOCOL: "a protocol step, an index or a count is out of range",
+    lib.ASSB_LOG_FULL: "the log of events is full: drain it and go on",
 }
 
 

@@ -1,7 +1,8 @@
 /* Mechanics of one stack: pressure from the height of what stands in it, through a series stiffness with two
- * viscoelastic stresses, and the gap that an actuator moves. Double precision, host only.
+ * viscoelastic stresses and a creep that stays. What moves the gap is assb_actuator.h. Double precision, host only.
  *
- * A wider gap lowers the pressure: dP/dg = -k.
+ * P = max(0, k max(0, h - creep - g) - s1 - s2), s_i' = (phi_i P_el - s_i)/tau_i, creep' = rate (P/P0)^n.
+ * A wider gap lowers the pressure: dP/dg = -k. A spring stack is a low stiffness.
  */
 #ifndef ASSB_STACK_H
 #define ASSB_STACK_H
@@ -15,27 +16,31 @@ typedef struct {
     double creep_um_per_s;              /* permanent loss of height at creep_pressure_mpa ... */
     double creep_pressure_mpa;          /* ... growing as pressure^creep_exponent */
     double creep_exponent;
-    double piston_um_per_s_mpa; /* speed per MPa beyond friction; 0: no piston, the gap moves by its rate only */
-    double piston_friction_mpa; /* stiction: the piston holds while |P - drive| is below it */
 } assb_stack_params;
 
 typedef struct {
     double pressure_mpa;
-    double gap_um;
+    double height_um; /* input: of its contents, free of load, against SOC 0 at reference_k */
     double viscous_mpa[ASSB_VISCOUS];
     double creep_um;
+    double elastic_mpa; /* at the end of the last step */
+    /* weights of a step of weights_dt_s: they spare two exponentials and change no result */
+    double weights_dt_s, keep[ASSB_VISCOUS], early[ASSB_VISCOUS], late[ASSB_VISCOUS];
 } assb_stack_state;
 
-typedef struct {
-    double height_um;     /* of the stack's contents, free of load, relative to its height at SOC 0 and reference_k */
-    double drive_mpa;     /* pressure that the piston is asked for; ignored without a piston */
-    double gap_rate_um_s; /* of a screw; adds to the piston's */
-} assb_stack_input;
-
-/* Standing at pressure_mpa since long: the viscous stresses are at their end values. */
-void assb_stack_reset(const assb_stack_params *params, assb_stack_state *state, double height_um, double pressure_mpa);
-/* Move over dt_s with inputs held. Stable for any dt_s: piston and relaxation are solved in closed form. */
-void assb_stack_step(const assb_stack_params *params, assb_stack_state *state, const assb_stack_input *in, double dt_s);
+/* ASSB_BAD_PARAMETER unless every number is finite, what must be positive is, and the viscous shares leave some. */
+int assb_stack_check(const assb_stack_params *params);
+/* Standing at pressure_mpa since long: the viscous stresses are at their end values. Returns the gap that this takes.
+ */
+double assb_stack_reset(const assb_stack_params *params, assb_stack_state *state, double height_um,
+                        double pressure_mpa);
+/* Stress at this gap, below zero where there is no contact. */
+double assb_stack_stress_mpa(const assb_stack_params *params, const assb_stack_state *state, double gap_um);
+/* Relaxation and creep over dt_s in which the height went to its present value on a straight line and the gap stood.
+ * Exact for that line, so stable for any dt_s. */
+void assb_stack_relax(const assb_stack_params *params, assb_stack_state *state, double gap_um, double dt_s);
+/* The outcome, once the actuator has moved. */
+void assb_stack_press(const assb_stack_params *params, assb_stack_state *state, double gap_um);
 /* cdef end */
 
 #endif

@@ -1,57 +1,109 @@
 #include "assb_stack.h"
+#include "assb_math.h"
 
-#include <math.h>
+#include <stddef.h>
 
-static double elastic_mpa(const assb_stack_params *p, const assb_stack_state *s, double height_um)
+static double elastic_mpa(const assb_stack_params *p, const assb_stack_state *s, double gap_um)
 {
-    double stress = p->stiffness_mpa_per_um * (height_um - s->creep_um - s->gap_um);
-    return stress > 0 ? stress : 0; /* an open gap pulls on nothing */
+    return p->stiffness_mpa_per_um * (s->height_um - s->creep_um - gap_um);
 }
 
-static double pressure_mpa(const assb_stack_params *p, const assb_stack_state *s, double height_um)
+static double positive(double stress_mpa)
 {
-    double stress = elastic_mpa(p, s, height_um);
-    for (int k = 0; k < ASSB_VISCOUS; k++)
-        stress -= s->viscous_mpa[k];
-    return stress > 0 ? stress : 0;
+    return stress_mpa > 0 ? stress_mpa : 0; /* an open gap pulls on nothing */
 }
 
-/* Beyond friction the piston runs at a speed proportional to the excess, and its own travel removes the excess:
- * d(excess)/dt = -k mobility excess. Below friction it sticks. */
-static void move_piston(const assb_stack_params *p, assb_stack_state *s, double height_um, double drive_mpa,
-                        double dt_s)
+int assb_stack_check(const assb_stack_params *p)
 {
-    double excess = pressure_mpa(p, s, height_um) - drive_mpa;
-    if (p->piston_um_per_s_mpa <= 0 || fabs(excess) <= p->piston_friction_mpa)
-        return;
-    excess -= copysign(p->piston_friction_mpa, excess);
-    double rate = p->stiffness_mpa_per_um * p->piston_um_per_s_mpa;
-    s->gap_um += excess / p->stiffness_mpa_per_um * -expm1(-rate * dt_s);
+    const double *all = (const double *)p;
+    const double above_zero[] = {
+        p->stiffness_mpa_per_um,
+        p->viscous_tau_s[0],
+        p->viscous_tau_s[1],
+        p->creep_pressure_mpa,
+        1 - p->viscous_frac[0] - p->viscous_frac[1],
+    };
+    const double not_below_zero[] = {p->viscous_frac[0], p->viscous_frac[1], p->creep_um_per_s, p->creep_exponent - 1};
+    for (size_t k = 0; k < sizeof *p / sizeof *all; k++)
+        if (!assb_finite(all[k]))
+            return ASSB_BAD_PARAMETER;
+    for (size_t k = 0; k < sizeof above_zero / sizeof *above_zero; k++)
+        if (!(above_zero[k] > 0))
+            return ASSB_BAD_PARAMETER;
+    for (size_t k = 0; k < sizeof not_below_zero / sizeof *not_below_zero; k++)
+        if (!(not_below_zero[k] >= 0))
+            return ASSB_BAD_PARAMETER;
+    return ASSB_OK;
 }
 
-void assb_stack_reset(const assb_stack_params *p, assb_stack_state *s, double height_um, double at_mpa)
+double assb_stack_reset(const assb_stack_params *p, assb_stack_state *s, double height_um, double pressure_mpa)
 {
+    static const assb_stack_state zero;
     double carried = 1;
+    *s = zero;
     for (int k = 0; k < ASSB_VISCOUS; k++)
         carried -= p->viscous_frac[k];
-    double elastic = at_mpa / carried;
+    s->elastic_mpa = pressure_mpa / carried;
     for (int k = 0; k < ASSB_VISCOUS; k++)
-        s->viscous_mpa[k] = p->viscous_frac[k] * elastic;
-    s->creep_um = 0;
-    s->gap_um = height_um - elastic / p->stiffness_mpa_per_um;
-    s->pressure_mpa = at_mpa;
+        s->viscous_mpa[k] = p->viscous_frac[k] * s->elastic_mpa;
+    s->pressure_mpa = pressure_mpa;
+    s->height_um = height_um;
+    return height_um - s->elastic_mpa / p->stiffness_mpa_per_um;
 }
 
-void assb_stack_step(const assb_stack_params *p, assb_stack_state *s, const assb_stack_input *in, double dt_s)
+double assb_stack_stress_mpa(const assb_stack_params *p, const assb_stack_state *s, double gap_um)
 {
-    double elastic = elastic_mpa(p, s, in->height_um);
+    double stress = elastic_mpa(p, s, gap_um);
+    for (int k = 0; k < ASSB_VISCOUS; k++)
+        stress -= s->viscous_mpa[k];
+    return stress;
+}
+
+/* s' = (phi e - s)/tau with e on a straight line: s1 = keep s0 + early e0 + late e1. */
+static void weigh(const assb_stack_params *p, assb_stack_state *s, double dt_s)
+{
+    s->weights_dt_s = dt_s;
     for (int k = 0; k < ASSB_VISCOUS; k++) {
-        double end = p->viscous_frac[k] * elastic;
-        s->viscous_mpa[k] += (end - s->viscous_mpa[k]) * -expm1(-dt_s / p->viscous_tau_s[k]);
+        double relaxed = -assb_expm1(-dt_s / p->viscous_tau_s[k]);
+        double mean = relaxed * p->viscous_tau_s[k] / dt_s; /* of what is kept, over the step */
+        s->keep[k] = 1 - relaxed;
+        s->early[k] = p->viscous_frac[k] * (mean - s->keep[k]);
+        s->late[k] = p->viscous_frac[k] * (1 - mean);
     }
-    if (p->creep_um_per_s > 0)
-        s->creep_um += p->creep_um_per_s * pow(s->pressure_mpa / p->creep_pressure_mpa, p->creep_exponent) * dt_s;
-    s->gap_um += in->gap_rate_um_s * dt_s;
-    move_piston(p, s, in->height_um, in->drive_mpa, dt_s);
-    s->pressure_mpa = pressure_mpa(p, s, in->height_um);
+}
+
+/* Height lost in dt_s at a fixed gap: P' = -k rate (P/P0)^n has the solution P = P (1 + (n-1) x)^(-1/(n-1)) with
+ * x = k rate (P/P0)^n dt / P; the first two terms of its series while they suffice. */
+static double crept_um(const assb_stack_params *p, double pressure_mpa, double dt_s)
+{
+    if (!(p->creep_um_per_s > 0 && pressure_mpa > 0))
+        return 0;
+    double n = p->creep_exponent;
+    double um = p->creep_um_per_s * assb_pow(pressure_mpa / p->creep_pressure_mpa, n) * dt_s;
+    double x = p->stiffness_mpa_per_um * um / pressure_mpa;
+    if (n * x < 1e-4)
+        return um * (1 - 0.5 * n * x);
+    double order = n - 1;
+    double logarithm = order > 1e-6 || order < -1e-6 ? assb_log(1 + order * x) / order : x;
+    return pressure_mpa / p->stiffness_mpa_per_um * -assb_expm1(-logarithm);
+}
+
+void assb_stack_relax(const assb_stack_params *p, assb_stack_state *s, double gap_um, double dt_s)
+{
+    double before = s->elastic_mpa;
+    double after = positive(elastic_mpa(p, s, gap_um));
+    if (dt_s != s->weights_dt_s)
+        weigh(p, s, dt_s);
+    for (int k = 0; k < ASSB_VISCOUS; k++)
+        s->viscous_mpa[k] = s->keep[k] * s->viscous_mpa[k] + s->early[k] * before + s->late[k] * after;
+    s->creep_um += crept_um(p, s->pressure_mpa, dt_s);
+}
+
+void assb_stack_press(const assb_stack_params *p, assb_stack_state *s, double gap_um)
+{
+    s->elastic_mpa = positive(elastic_mpa(p, s, gap_um));
+    s->pressure_mpa = s->elastic_mpa;
+    for (int k = 0; k < ASSB_VISCOUS; k++)
+        s->pressure_mpa -= s->viscous_mpa[k];
+    s->pressure_mpa = positive(s->pressure_mpa);
 }
