@@ -18,6 +18,7 @@ HEADERS = (
     "assb_stack.h",
     "assb_actuator.h",
     "assb_pack.h",
+    "assb_plant_floor.h",
 )
 SOURCES = (
     "assb_estimator_f32.c",
@@ -30,6 +31,7 @@ SOURCES = (
     "assb_stack.c",
     "assb_actuator.c",
     "assb_pack.c",
+    "assb_plant_floor.c",
 )
 # No contraction to FMA: results must be the same bytes on every machine. Hidden: a plain symbol in a shared object can
 # be interposed by another library's.
@@ -42,6 +44,7 @@ PREAMBLE = """
 #define ASSB_PRECISION 64
 #include "assb_estimator.h"
 #include "assb_pack.h"
+#include "assb_plant_floor.h"
 """
 
 

@@ -70,6 +70,7 @@ typedef struct {
     double filament_is_on;
     double ageing_is_on;
     /* of the state */
+    assb_near ln_pressure, se, contact, rc, strip, heal;
     double ln_mpa;
     double cold_per_ev; /* (1/T - 1/Tref)/kB */
     double entropy_v_per_k;

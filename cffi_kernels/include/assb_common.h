@@ -28,8 +28,15 @@ enum assb_dimension {
     ASSB_RC_PAIRS = 3,
     ASSB_VISCOUS = 2,
     ASSB_CREEP_TERMS = 2,
-    ASSB_EVENT_KINDS = 6
+    ASSB_EVENT_KINDS = 6,
+    ASSB_CYCLER_COMING = 64,
+    ASSB_SENSOR_LINE = 256
 };
+
+/* Where an exponential or a logarithm was last evaluated in full: nearby, a short series is as exact (assb_math.h). */
+typedef struct {
+    double at, value;
+} assb_near;
 
 /* What a unit tells of a step: bit 1 << kind of `mask`, and the last value of that kind. */
 enum assb_event_kind {

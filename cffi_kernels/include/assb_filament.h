@@ -41,6 +41,7 @@ typedef struct {
     double is_hard;       /* 1 once Rs < R0; a hard short stays */
     double deepened_at_s; /* conductance at which the next halving of Rs is told */
     assb_random random;
+    assb_near ccd, creep[ASSB_CREEP_TERMS];
 } assb_filament_state;
 /* cdef end */
 

@@ -19,8 +19,9 @@ typedef struct {
 /* cdef end */
 
 int assb_voids_check(const assb_void_params *params);
-/* theta after dt_s at a stripping current density (<= 0: none strips) and pressed = ln(P/strip_pressure_mpa). */
+/* theta after dt_s at a stripping current density (<= 0: none strips) and pressed = ln(P/strip_pressure_mpa); strip and
+ * heal are this cell's. */
 double assb_voids_step(const assb_void_params *params, double theta, double stripping_ma_cm2, double pressed,
-                       double dt_s);
+                       double dt_s, assb_near *strip, assb_near *heal);
 
 #endif

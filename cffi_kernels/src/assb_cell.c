@@ -62,24 +62,18 @@ static double cold_per_ev(double core_degc, double per_reference_k)
     return (1 / (core_degc + KELVIN) - per_reference_k) * (1 / BOLTZMANN_EV_PER_K);
 }
 
-static double ln_pressure(const assb_cell_params *p, double pressure_mpa)
+static double pressed_mpa(const assb_cell_params *p, double pressure_mpa)
 {
-    return assb_log(pressure_mpa > p->contact_floor_mpa ? pressure_mpa : p->contact_floor_mpa);
+    return pressure_mpa > p->contact_floor_mpa ? pressure_mpa : p->contact_floor_mpa;
 }
 
 /* Electrolyte and contact, each with its Arrhenius law; the contact falls as a power of the pressure. */
-static double areal_ohm_cm2(const assb_cell_params *p, double cold, double pressed, double theta)
-{
-    double open = theta < p->voids.theta_max ? theta : p->voids.theta_max;
-    double contact = p->contact_ohm_cm2 * assb_exp(p->contact_activation_ev * cold - p->contact_exponent * pressed);
-    return p->se_ohm_cm2 * assb_exp(p->se_activation_ev * cold) + (open > 0 ? contact / (1 - open) : contact);
-}
-
 double assb_cell_r0_ohm(const assb_cell_params *p, double core_degc, double pressure_mpa)
 {
-    double pressed = ln_pressure(p, pressure_mpa) - assb_log(p->contact_pressure_mpa);
+    double pressed = assb_log(pressed_mpa(p, pressure_mpa) / p->contact_pressure_mpa);
     double cold = cold_per_ev(core_degc, 1 / p->reference_k);
-    return areal_ohm_cm2(p, cold, pressed, 0) / (p->layers * p->layer_area_cm2);
+    double contact = p->contact_ohm_cm2 * assb_exp(p->contact_activation_ev * cold - p->contact_exponent * pressed);
+    return (p->se_ohm_cm2 * assb_exp(p->se_activation_ev * cold) + contact) / (p->layers * p->layer_area_cm2);
 }
 
 static double equilibrium_v(const assb_cell_params *p, place where, double entropy_v_per_k, double core_degc)
@@ -126,16 +120,28 @@ static void solve_voltage(assb_cell_state *s, double current_a)
     s->short_a = s->voltage_v * s->short_s;
 }
 
+/* As assb_cell_r0_ohm, with age and with the contact that voids have left. */
+static double present_r0_ohm(const assb_cell_params *p, assb_cell_state *s)
+{
+    assb_cell_cache *c = &s->cache;
+    double of_contact =
+        p->contact_activation_ev * c->cold_per_ev - p->contact_exponent * (c->ln_mpa - c->ln_contact_mpa);
+    double contact = p->contact_ohm_cm2 * assb_exp_near(&c->contact, of_contact);
+    if (s->theta > 0)
+        contact /= 1 - (s->theta < p->voids.theta_max ? s->theta : p->voids.theta_max);
+    double se = p->se_ohm_cm2 * assb_exp_near(&c->se, p->se_activation_ev * c->cold_per_ev);
+    return (se + contact) * c->ohm_per_ohm_cm2;
+}
+
 /* All that follows from the state; the next step starts from it, so each law is evaluated once a step. */
 static void settle(const assb_cell_params *p, assb_cell_state *s)
 {
     assb_cell_cache *c = &s->cache;
-    double growth = 1 + s->ageing.resistance_growth_frac;
     settle_charge(p, s);
-    c->ln_mpa = ln_pressure(p, s->pressure_mpa);
+    c->ln_mpa = assb_log_near(&c->ln_pressure, pressed_mpa(p, s->pressure_mpa));
     c->cold_per_ev = cold_per_ev(s->core_degc, c->per_reference_k);
-    s->r0_ohm = areal_ohm_cm2(p, c->cold_per_ev, c->ln_mpa - c->ln_contact_mpa, s->theta) * c->ohm_per_ohm_cm2;
-    c->rc_scale *= growth * assb_exp(p->rc_activation_ev * c->cold_per_ev);
+    s->r0_ohm = present_r0_ohm(p, s);
+    c->rc_scale *= (1 + s->ageing.resistance_growth_frac) * assb_exp_near(&c->rc, p->rc_activation_ev * c->cold_per_ev);
     c->behind_v = s->ocv_v - (s->rc_v[0] + s->rc_v[1] + s->rc_v[2]);
 }
 
@@ -145,7 +151,7 @@ static void keep_dt(const assb_cell_params *p, assb_cell_cache *c, double dt_s)
     c->per_s = 1 / dt_s;
     for (int k = 0; k < ASSB_RC_PAIRS; k++) {
         c->decay[k] = -assb_expm1(-dt_s / p->rc_tau_s[k]);
-        c->mean[k] = c->decay[k] * p->rc_tau_s[k] / dt_s;
+        c->mean[k] = assb_mean_decay(dt_s / p->rc_tau_s[k]);
     }
     /* backward Euler: no step is too long for it */
     double link = p->core_surface_w_per_k;
@@ -255,13 +261,15 @@ static void move_heat(const assb_cell_params *p, assb_cell_state *s, const assb_
 
 static void move_voids(const assb_cell_params *p, assb_cell_state *s, double dt_s)
 {
-    double inner_a = s->cache.inner_a;
+    assb_cell_cache *c = &s->cache;
+    double inner_a = c->inner_a;
     double stripping_a = p->voids.both_ways != 0 && inner_a < 0 ? -inner_a : inner_a;
     if (p->voids.rate_per_s == 0 || (s->theta == 0 && stripping_a <= 0))
         return;
     double before = s->theta;
-    double stripping_ma_cm2 = stripping_a * s->cache.ma_cm2_per_a;
-    s->theta = assb_voids_step(&p->voids, before, stripping_ma_cm2, s->cache.ln_mpa - s->cache.ln_strip_mpa, dt_s);
+    double stripping_ma_cm2 = stripping_a * c->ma_cm2_per_a;
+    s->theta =
+        assb_voids_step(&p->voids, before, stripping_ma_cm2, c->ln_mpa - c->ln_strip_mpa, dt_s, &c->strip, &c->heal);
     if (before < VOIDED_THETA && s->theta >= VOIDED_THETA) {
         s->told.mask |= UINT64_C(1) << ASSB_VOIDED;
         s->told.value[ASSB_VOIDED] = s->theta;

@@ -67,29 +67,28 @@ static double mean_power(double from, double to, double n)
 }
 
 /* How the plating current stands to the critical one: CCD = ccd (P/P0)^n exp(-E/kB (1/T - 1/Tref)). */
-static double overload(const assb_filament_params *p, const assb_filament_drive *d)
+static double overload(const assb_filament_params *p, assb_filament_state *s, const assb_filament_drive *d)
 {
-    double lowered = assb_exp(p->ccd_activation_ev * d->cold_per_ev - p->ccd_pressure_exponent * d->pressed);
+    double lowered =
+        assb_exp_near(&s->ccd, p->ccd_activation_ev * d->cold_per_ev - p->ccd_pressure_exponent * d->pressed);
     return d->plating_ma_cm2 * lowered / p->ccd_ma_cm2;
 }
 
 /* length' = c (local current/CCD - 1)+ + g(P) - healing, the last one only while nothing plates. */
-static double length_after(const assb_filament_params *p, const assb_filament_state *s, const assb_filament_drive *d,
+static double length_after(const assb_filament_params *p, assb_filament_state *s, const assb_filament_drive *d,
                            double dt_s)
 {
     double rise_per_s = 0;
     for (int k = 0; k < ASSB_CREEP_TERMS; k++)
         if (p->creep_per_s[k] > 0)
-            rise_per_s += p->creep_per_s[k] * assb_exp(p->creep_exponent[k] * d->pressed);
+            rise_per_s += p->creep_per_s[k] * assb_exp_near(&s->creep[k], p->creep_exponent[k] * d->pressed);
     double length = s->length;
     if (d->plating_ma_cm2 > 0) {
-        double beyond = overload(p, d) * (1 + p->void_focus * d->theta) - 1;
+        double beyond = overload(p, s, d) * (1 + p->void_focus * d->theta) - 1;
         rise_per_s += beyond > 0 ? p->growth_per_s * beyond : 0;
         length += rise_per_s * dt_s;
-    } else if (p->healing_per_s * dt_s > 1e-12) {
-        length += (rise_per_s / p->healing_per_s - length) * -assb_expm1(-p->healing_per_s * dt_s);
     } else {
-        length += rise_per_s * dt_s;
+        length += (rise_per_s - p->healing_per_s * length) * dt_s * assb_mean_decay(p->healing_per_s * dt_s);
     }
     return length < 1 ? length : 1;
 }
@@ -171,7 +170,7 @@ static assb_filament_move stand(const assb_filament_params *p, assb_filament_sta
 {
     double rate_per_s = 0;
     if (p->deepen_per_s > 0 && d->plating_ma_cm2 > 0)
-        rate_per_s = p->deepen_per_s * overload(p, d);
+        rate_per_s = p->deepen_per_s * overload(p, s, d);
     double across_v = d->behind_v / (1 + d->r0_ohm * (s->short_s + d->outside_s));
     double power_w = across_v * across_v * s->short_s;
     assb_filament_move move = {may_switch ? burning_s(p, s, power_w, dt_s) : dt_s, s->short_s};

@@ -13,21 +13,18 @@ int assb_voids_check(const assb_void_params *p)
     return is_off || (p->strip_ma_cm2 > 0 && p->strip_pressure_mpa > 0) ? ASSB_OK : ASSB_BAD_PARAMETER;
 }
 
-double assb_voids_step(const assb_void_params *p, double theta, double stripping_ma_cm2, double pressed, double dt_s)
+double assb_voids_step(const assb_void_params *p, double theta, double stripping_ma_cm2, double pressed, double dt_s,
+                       assb_near *strip, assb_near *heal)
 {
     double opening_per_s = 0;
     if (stripping_ma_cm2 > 0) {
-        double overload = stripping_ma_cm2 / p->strip_ma_cm2 * assb_exp(-p->strip_exponent * pressed) - 1;
+        double overload = stripping_ma_cm2 / p->strip_ma_cm2 * assb_exp_near(strip, -p->strip_exponent * pressed) - 1;
         opening_per_s = overload > 0 ? p->rate_per_s * overload : 0;
     }
     if (theta == 0 && opening_per_s == 0)
         return 0;
-    double closing_per_s = p->heal_per_s * assb_exp(p->heal_exponent * pressed);
-    double share = -assb_expm1(-closing_per_s * dt_s);
-    /* where the two balance, approached with the time constant of closing; a slow one may not divide */
-    double moved = closing_per_s * dt_s > 1e-12 ? (opening_per_s / closing_per_s - theta) * share
-                                                : (opening_per_s - closing_per_s * theta) * dt_s;
-    theta += moved;
+    double closing_per_s = p->heal_per_s * assb_exp_near(heal, p->heal_exponent * pressed);
+    theta += (opening_per_s - closing_per_s * theta) * dt_s * assb_mean_decay(closing_per_s * dt_s);
     if (opening_per_s == 0 && theta < THETA_GONE)
         return 0;
     return theta < THETA_FULL ? theta : THETA_FULL;
