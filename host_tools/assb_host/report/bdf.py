@@ -4,9 +4,12 @@ Column names are those of the Battery Data Alliance's specification (notation fo
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from assb_host.report.recording import Recording
+
+Column = tuple[str, Sequence[float], int]  # name, values, decimals
 
 BDF_VERSION = "https://w3id.org/battery-data-alliance/ontology/battery-data-format"
 
@@ -29,13 +32,22 @@ def write_bdf(recording: Recording, path: Path) -> Path:
     if not recording.has("voltage_v", "current_a"):
         have = ", ".join(sorted(recording.series)) or "nothing"
         raise ValueError(f"{path}: a BDF table needs voltage_v and current_a; the recording has {have}")
-    columns = [column for column in COLUMNS if recording.has(column[1])]
-    lines = [",".join(["test_time_second", *(column[0] for column in columns)])]
-    for time_s in recording.series["voltage_v"].time_s:
-        cells = (f"{recording.series[name].at(time_s) * factor:.{decimals}f}" for _, name, factor, decimals in columns)
-        lines.append(",".join([f"{time_s:.3f}", *cells]).replace("nan", ""))
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    time_s = recording.series["voltage_v"].time_s
+    columns: list[Column] = [("test_time_second", time_s, 3)]
+    for name, series, factor, decimals in COLUMNS:
+        if recording.has(series):
+            columns.append((name, [factor * value for value in recording.series[series].all_at(time_s)], decimals))
+    write_table(columns, path)
     write_meta(recording, path)
+    return path
+
+
+def write_table(columns: Sequence[Column], path: Path) -> Path:
+    """Write (name, values, decimals) columns of one length as CSV; NaN is an empty field."""
+    form = ",".join(f"%.{decimals}f" for _, _, decimals in columns)
+    rows = zip(*(values for _, values, _ in columns), strict=True)
+    lines = [",".join(name for name, _, _ in columns), *(form % row for row in rows)]
+    path.write_text("\n".join(lines).replace("nan", "") + "\n", encoding="utf-8")
     return path
 
 
