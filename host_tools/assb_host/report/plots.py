@@ -32,8 +32,10 @@ def draw_panels(recording: Recording) -> list[tuple[str, str, str]]:
     """(title, note, svg) of each panel for which the recording has data, top to bottom."""
     panels = []
     for title, note, needed, draw in PANELS:
-        if recording.has(*needed):
-            panels.append((title, note, _svg(recording, draw)))
+        views = {title: recording}
+        if draw in OF_EACH_CELL and recording.cells > 1:
+            views = {f"{title} of cell {cell}": recording.of_cell(cell) for cell in range(recording.cells)}
+        panels += [(name, note, _svg(view, draw)) for name, view in views.items() if view.has(*needed)]
     return panels
 
 
@@ -213,3 +215,5 @@ PANELS = (
     ("Evidence of a short", "1 is the threshold of each evidence", ("leak_score", "dip_score"), draw_evidence),
     ("Supervisor state and short stage", "line: state; shade: stage", ("stage",), draw_stage),
 )
+# Drawn for every cell of a pack; the others are the pack's
+OF_EACH_CELL = (draw_voltage, draw_soc, draw_leak, draw_evidence)
