@@ -12,8 +12,8 @@ class ElectroPneumatic:
     FULL_CODE = 4095
 
     def __init__(self, dac, full_scale_kpa: int, maximum_kpa=None):
-        if not 0 < full_scale_kpa <= 200000:  # times 4095 must fit 30 bits
-            raise ValueError(f"regulator full_scale_kpa={full_scale_kpa}: 1 to 200000")
+        if not 0 < full_scale_kpa <= 262000:  # times 4095 must fit 30 bits
+            raise ValueError(f"regulator full_scale_kpa={full_scale_kpa}: 1 to 262000")
         self._dac = dac
         self._full_scale_kpa = full_scale_kpa
         self._maximum_kpa = full_scale_kpa if maximum_kpa is None else min(maximum_kpa, full_scale_kpa)

@@ -130,11 +130,11 @@ PARAMETERS = """\
 6 charge_current_max_ma 0 0 100000 600
 7 discharge_current_max_ma 0 0 100000 600
 8 derate_ppm 0 0 1000000 500000
-9 pressure_target_kpa 1 0 100000 5000
-10 pressure_min_kpa 0 0 100000 4500
-11 pressure_max_kpa 0 0 100000 5500
+9 pressure_target_kpa 1 0 262000 5000
+10 pressure_min_kpa 0 0 262000 4500
+11 pressure_max_kpa 0 0 262000 5500
 12 pressure_rate_max_kpa_s 0 1 10000 200
-13 pressure_command_max_kpa 0 1 100000 8000
+13 pressure_command_max_kpa 0 1 262000 8000
 14 pressure_kp_ppm 1 0 10000000 300000
 15 pressure_ki_ppm_s 1 0 10000000 150000
 16 pressure_feed_forward_ppm 1 0 10000000 1000000
@@ -168,7 +168,7 @@ PARAMETERS = """\
 44 watchdog_ms 0 0 8388 2000
 45 load_cell_kpa_per_count_ppb 0 1 1073741823 1500000
 46 load_cell_zero_counts 0 -8388608 8388607 0
-47 regulator_full_scale_kpa 0 1 100000 10000
+47 regulator_full_scale_kpa 0 1 262000 10000
 48 soc_initial_sigma_ppm 0 1000 500000 100000
 49 pressure_lead_ms 0 0 60000 2000
 50 self_test_timeout_ms 0 100 60000 5000
@@ -186,8 +186,8 @@ LIMIT_ROWS = """\
 4 discharge_overcurrent pack current_ua low -1073741824 -1000 open always
 5 overtemperature pack temperature_cdegc high 0 12000 open always
 6 charge_undertemperature pack temperature_cdegc low -4000 8000 no_charge always
-7 pressure_high pack pressure_kpa high 10 100000 open always
-8 pressure_low pack pressure_kpa low 0 100000 stop connected
+7 pressure_high pack pressure_kpa high 10 400000 open always
+8 pressure_low pack pressure_kpa low 0 400000 stop connected
 9 voltage_stale cell voltage_uv stale 20 2000 open always
 10 current_stale pack current_ua stale 20 2000 open always
 11 pressure_stale pack pressure_kpa stale 20 5000 open always

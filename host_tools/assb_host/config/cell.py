@@ -37,8 +37,10 @@ class VoltageWindow(Table):
 
 
 class CurrentWindow(Table):
-    charge_max_a: PositiveFloat
-    discharge_max_a: PositiveFloat
+    charge_max_a: Annotated[PositiveFloat, Meta(description="The most at any time; no pack may allow more")]
+    discharge_max_a: Annotated[PositiveFloat, Meta(description="The most at any time; no pack may allow more")]
+    charge_c: Annotated[PositiveFloat, Meta(description="Admissible C-rate: may flow for hours, cycle after cycle")]
+    discharge_c: Annotated[PositiveFloat, Meta(description="Admissible C-rate: may flow for hours, cycle after cycle")]
     source: Source
 
 
@@ -56,10 +58,16 @@ class TemperatureWindow(Table):
 
 
 class Swelling(Table):
-    um_per_mah_cm2: Annotated[
-        float, Meta(ge=-20, le=20, description="One layer, both electrodes; + thicker when charged")
-    ]
+    """One layer's growth on charge, electrode by electrode; the firmware works with their sum."""
+
+    anode_um_per_mah_cm2: Annotated[float, Meta(ge=-20, le=20, description="+ thicker when charged")]
+    cathode_um_per_mah_cm2: Annotated[float, Meta(ge=-20, le=20, description="+ thicker when charged")]
     source: Source
+
+    @property
+    def um_per_mah_cm2(self) -> float:
+        """Both electrodes of one layer."""
+        return self.anode_um_per_mah_cm2 + self.cathode_um_per_mah_cm2
 
 
 class Ocv(Table):
@@ -139,6 +147,12 @@ def check_windows(cell: Cell, path: Path) -> None:
         raise ConfigError(
             path, "pressure", [p.min_mpa, p.target_mpa, p.max_mpa], "0 < min_mpa <= target_mpa <= max_mpa"
         )
+    for key in ("charge", "discharge"):
+        rate_a = getattr(cell.current, f"{key}_c") * cell.capacity_ah
+        most_a = getattr(cell.current, f"{key}_max_a")
+        if rate_a > most_a * 1.000001:
+            allowed = f"up to {most_a / cell.capacity_ah:.3g}, which is {key}_max_a"
+            raise ConfigError(path, f"current.{key}_c", getattr(cell.current, f"{key}_c"), allowed)
     if not cell.temperature.charge_min_degc < cell.temperature.max_degc:
         raise ConfigError(path, "temperature.max_degc", cell.temperature.max_degc, "more than charge_min_degc")
 

@@ -59,6 +59,9 @@ class PackFile(Table):
     detection: table_struct("detection", SOURCE)  # pyright: ignore[reportInvalidTypeForm]
     cycler: Cycler
     limits: Limits  # pyright: ignore[reportInvalidTypeForm]
+    based_on: Annotated[
+        str, Meta(description="Pack whose tables and limit rows this file takes over where it has none itself")
+    ] = ""
     telemetry: Telemetry = msgspec.field(default_factory=Telemetry)  # pyright: ignore[reportInvalidTypeForm]
 
 
@@ -97,7 +100,7 @@ def load_pack(
     {"pressure.target_mpa": 6.0}.
     """
     path = find("pack", os.fspath(name_or_path))
-    raw = read_toml(path)
+    raw = merged(path)
     for key, value in (changes or {}).items():
         replace(raw, key, value)
     file = convert(raw, PackFile, path)
@@ -111,6 +114,22 @@ def load_pack(
 
     check_pack(pack)
     return pack
+
+
+def merged(path: Path, seen: tuple[Path, ...] = ()) -> dict:
+    """Tables of a file over those of the pack it is based on: a table replaces a table, a limit row a limit row."""
+    raw = read_toml(path)
+    base_name = raw.get("based_on")
+    if not isinstance(base_name, str) or not base_name:
+        return raw
+    base_path = find("pack", base_name, named_in=path, key="based_on").resolve()
+    if base_path in seen or base_path == path.resolve():
+        raise ConfigError(path, "based_on", base_name, "a pack that is not based on this one")
+    base = merged(base_path, (*seen, path.resolve()))
+    whole = base | raw
+    if isinstance(base.get("limits"), dict) and isinstance(raw.get("limits"), dict):
+        whole["limits"] = base["limits"] | raw["limits"]
+    return whole
 
 
 def replace(raw: dict, key: str, value) -> None:
