@@ -28,6 +28,7 @@ SOURCES = (
     "assb_filament.c",
     "assb_ageing.c",
     "assb_cell.c",
+    "assb_cell_check.c",
     "assb_stack.c",
     "assb_actuator.c",
     "assb_pack.c",

@@ -132,7 +132,7 @@ double assb_cell_ocv_v(const assb_cell_params *params, double soc, double core_d
 int assb_cell_input_status(const assb_cell_input *in, double dt_s);
 /* Advance by dt_s with the inputs held; outcomes are those at the end of dt_s. Stable for any dt_s, shorts included. */
 int assb_cell_step(const assb_cell_params *params, assb_cell_state *state, const assb_cell_input *in, double dt_s);
-/* voltage_v and short_a for another current, without moving time. */
+/* voltage_v and short_a for another current (ASSB_BAD_CURRENT: neither moves), without moving time. */
 int assb_cell_terminal(assb_cell_state *state, double current_a);
 /* Terminals at the end of the next dt_s against the current held over it, linearised; series units add up. */
 assb_cell_line assb_cell_outlook(const assb_cell_params *params, const assb_cell_state *state, double dt_s);
@@ -140,5 +140,18 @@ assb_cell_line assb_cell_outlook(const assb_cell_params *params, const assb_cell
 double assb_cell_current_for_a(const assb_cell_params *params, const assb_cell_state *state, double voltage_v,
                                double dt_s);
 /* cdef end */
+
+/* Beyond these an input is a mistake; within them every result stays finite. */
+#define ASSB_KELVIN 273.15
+#define ASSB_CURRENT_MOST_A 1e6
+#define ASSB_PRESSURE_MOST_MPA 1e9
+#define ASSB_HEATER_MOST_W 1e6
+#define ASSB_SHORT_MOST_S 1e6
+#define ASSB_DT_LEAST_S 1e-9
+#define ASSB_DT_MOST_S 1e6
+#define ASSB_AMBIENT_MOST_DEGC 1000.0
+/* Temperatures are held within these: a cell that boiled is no cell. */
+#define ASSB_COLDEST_DEGC (-173.15)
+#define ASSB_HOTTEST_DEGC 1e4
 
 #endif

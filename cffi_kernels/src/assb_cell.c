@@ -1,30 +1,12 @@
 #include "assb_cell.h"
 
-#include <stddef.h>
-
 #include "assb_math.h"
 
-#define KELVIN 273.15
 #define BOLTZMANN_EV_PER_K 8.617333262e-5 /* CODATA 2018 */
 #define SECONDS_PER_HOUR 3600.0
 /* Slopes past the ends of the OCV table, V per unit SOC (assumption): steep enough that voltage limits act. */
 #define EMPTY_SLOPE_V 40.0
 #define FULL_SLOPE_V 5.0
-/* Beyond these an input is a mistake; within them every result stays finite. */
-#define CURRENT_MOST_A 1e6
-#define PRESSURE_MOST_MPA 1e9
-#define HEATER_MOST_W 1e6
-#define SHORT_MOST_S 1e6
-#define DT_LEAST_S 1e-9
-#define DT_MOST_S 1e6
-#define AMBIENT_MOST_DEGC 1000.0
-#define PARAMETER_MOST 1e12
-#define ACTIVATION_MOST_EV 3.0
-#define EXPONENT_MOST 40.0
-/* Temperatures are held within these, and Arrhenius laws feel no less than the second: a cell that boiled is no cell.
- */
-#define COLDEST_DEGC -223.15
-#define HOTTEST_DEGC 1e4
 #define SWITCHINGS_MOST 16 /* bridgings and burn-outs in one step; more is chatter below any step worth taking */
 #define VOIDED_THETA 0.1
 
@@ -59,7 +41,7 @@ static double at(const double *curve, place where)
 
 static double cold_per_ev(double core_degc, double per_reference_k)
 {
-    return (1 / (core_degc + KELVIN) - per_reference_k) * (1 / BOLTZMANN_EV_PER_K);
+    return (1 / (core_degc + ASSB_KELVIN) - per_reference_k) * (1 / BOLTZMANN_EV_PER_K);
 }
 
 static double pressed_mpa(const assb_cell_params *p, double pressure_mpa)
@@ -79,7 +61,7 @@ double assb_cell_r0_ohm(const assb_cell_params *p, double core_degc, double pres
 static double equilibrium_v(const assb_cell_params *p, place where, double entropy_v_per_k, double core_degc)
 {
     double beyond_v = where.beyond * (where.beyond < 0 ? EMPTY_SLOPE_V : FULL_SLOPE_V);
-    return at(p->ocv_v, where) + beyond_v + entropy_v_per_k * (core_degc + KELVIN - p->reference_k);
+    return at(p->ocv_v, where) + beyond_v + entropy_v_per_k * (core_degc + ASSB_KELVIN - p->reference_k);
 }
 
 double assb_cell_ocv_v(const assb_cell_params *p, double soc, double core_degc)
@@ -105,7 +87,7 @@ static void settle_charge(const assb_cell_params *p, assb_cell_state *s)
     }
     s->ocv_v = ocv_v + p->hysteresis_v * s->hysteresis;
     c->rc_scale = at(p->rc_factor, where);
-    double warm_k = 0.5 * (s->core_degc + s->surface_degc) + KELVIN - p->reference_k;
+    double warm_k = 0.5 * (s->core_degc + s->surface_degc) + ASSB_KELVIN - p->reference_k;
     s->height_um = c->swelling_um * (at(p->swelling_frac, where) + where.beyond) +
                    p->layers * p->voids.height_um * s->theta + p->expansion_um_per_k * warm_k;
 }
@@ -213,7 +195,8 @@ static double move_charge(const assb_cell_params *p, assb_cell_state *s, double 
     double inner_a = -current_a;
     double short_w = 0;
     if (short_s > 0) { /* a branch, so that without one the voltage is not waited for */
-        mean_v /= 1 + z_ohm * short_s;
+        double shorted = 1 + z_ohm * short_s;
+        mean_v /= shorted > 0.5 ? shorted : 0.5; /* an OCV that falls with SOC may not turn the sign in a long step */
         inner_a += mean_v * short_s;
         short_w = mean_v * mean_v * short_s;
     }
@@ -228,7 +211,7 @@ static double move_charge(const assb_cell_params *p, assb_cell_state *s, double 
         stored += c->rc_farad[k] * s->rc_v[k] * s->rc_v[k];
     }
     double stored_j = 0.5 * stored / c->rc_scale;
-    double reversible_v = (s->core_degc + KELVIN) * c->entropy_v_per_k + p->hysteresis_v * s->hysteresis;
+    double reversible_v = (s->core_degc + ASSB_KELVIN) * c->entropy_v_per_k + p->hysteresis_v * s->hysteresis;
     double heat_w = short_w + inner_a * (rc_heat_v - reversible_v) - (stored_j - s->stored_j) * c->per_s +
                     inner_a * inner_a * s->r0_ohm;
     s->stored_j = stored_j;
@@ -243,9 +226,9 @@ static double move_charge(const assb_cell_params *p, assb_cell_state *s, double 
 
 static double held(double degc)
 {
-    if (degc > COLDEST_DEGC && degc < HOTTEST_DEGC)
+    if (degc > ASSB_COLDEST_DEGC && degc < ASSB_HOTTEST_DEGC)
         return degc;
-    return degc > 0 ? HOTTEST_DEGC : COLDEST_DEGC;
+    return degc > 0 ? ASSB_HOTTEST_DEGC : ASSB_COLDEST_DEGC;
 }
 
 /* Core and surface: a 2 x 2 system, its inverse cached. */
@@ -307,7 +290,7 @@ static double move_span(const assb_cell_params *p, assb_cell_state *s, const ass
     s->pressure_mpa = in->pressure_mpa;
     s->short_s = s->filament.short_s + in->short_s;
     *heat_w = 0;
-    if (own.span_s >= DT_LEAST_S) {
+    if (own.span_s >= ASSB_DT_LEAST_S) {
         if (own.span_s != s->cache.dt_s)
             keep_dt(p, &s->cache, own.span_s);
         *heat_w = move_charge(p, s, in->current_a, own.short_s + in->short_s);
@@ -324,7 +307,7 @@ static void move_rest(const assb_cell_params *p, assb_cell_state *s, const assb_
 {
     double volt_s = s->mean_voltage_v * gone_s;
     double heat_j = heat_w * gone_s;
-    for (int switchings = 1; dt_s - gone_s >= DT_LEAST_S; switchings++) {
+    for (int switchings = 1; dt_s - gone_s >= ASSB_DT_LEAST_S; switchings++) {
         double span_s = move_span(p, s, in, dt_s - gone_s, switchings < SWITCHINGS_MOST, &heat_w);
         volt_s += s->mean_voltage_v * span_s;
         heat_j += heat_w * span_s;
@@ -332,26 +315,6 @@ static void move_rest(const assb_cell_params *p, assb_cell_state *s, const assb_
     }
     s->mean_voltage_v = volt_s / dt_s;
     s->heat_w = heat_j / dt_s;
-}
-
-static int is_within(double x, double most)
-{
-    return x >= -most && x <= most; /* NaN is not */
-}
-
-int assb_cell_input_status(const assb_cell_input *in, double dt_s)
-{
-    if (!(dt_s >= DT_LEAST_S && dt_s <= DT_MOST_S))
-        return ASSB_BAD_DT;
-    if (!is_within(in->current_a, CURRENT_MOST_A))
-        return ASSB_BAD_CURRENT;
-    if (!(in->ambient_degc > -KELVIN && in->ambient_degc < AMBIENT_MOST_DEGC && is_within(in->heater_w, HEATER_MOST_W)))
-        return ASSB_BAD_TEMPERATURE;
-    if (!(in->pressure_mpa >= 0 && in->pressure_mpa <= PRESSURE_MOST_MPA))
-        return ASSB_BAD_PRESSURE;
-    if (!(in->short_s >= 0 && in->short_s <= SHORT_MOST_S))
-        return ASSB_BAD_SHORT;
-    return ASSB_OK;
 }
 
 static void grow_old(const assb_cell_params *p, assb_cell_state *s, double dt_s)
@@ -380,7 +343,7 @@ int assb_cell_step(const assb_cell_params *p, assb_cell_state *s, const assb_cel
 
 int assb_cell_terminal(assb_cell_state *s, double current_a)
 {
-    if (!is_within(current_a, CURRENT_MOST_A))
+    if (!(current_a >= -ASSB_CURRENT_MOST_A && current_a <= ASSB_CURRENT_MOST_A))
         return ASSB_BAD_CURRENT;
     solve_voltage(s, current_a);
     return ASSB_OK;
@@ -392,7 +355,7 @@ assb_cell_line assb_cell_outlook(const assb_cell_params *p, const assb_cell_stat
     if (dt_s != kept.dt_s)
         keep_dt(p, &kept, dt_s);
     double behind_v = s->ocv_v;
-    double z_ohm = s->r0_ohm + kept.slope_v * dt_s * kept.soc_per_as;
+    double z_ohm = s->r0_ohm + (kept.slope_v > 0 ? kept.slope_v * dt_s * kept.soc_per_as : 0);
     for (int k = 0; k < ASSB_RC_PAIRS; k++) {
         behind_v -= s->rc_v[k] * (1 - kept.decay[k]);
         z_ohm += p->rc_ohm[k] * kept.rc_scale * kept.decay[k];
@@ -408,51 +371,15 @@ double assb_cell_current_for_a(const assb_cell_params *p, const assb_cell_state 
     return (voltage_v - line.volts) / line.ohm;
 }
 
-static int all_are(const double *values, size_t count, double least, double most)
-{
-    for (size_t k = 0; k < count; k++)
-        if (!(values[k] >= least && values[k] <= most)) /* NaN is not */
-            return 0;
-    return 1;
-}
-
-#define COUNT(array) (sizeof(array) / sizeof *(array))
-
-int assb_cell_check(const assb_cell_params *p)
-{
-    const double least = 1 / PARAMETER_MOST;
-    const double positive[] = {
-        p->capacity_ah,          p->reference_k,       p->layers,       p->layer_area_cm2,
-        p->contact_pressure_mpa, p->contact_floor_mpa, p->core_j_per_k, p->surface_j_per_k,
-        p->core_surface_w_per_k, p->rc_ohm[0],         p->rc_ohm[1],    p->rc_ohm[2],
-        p->rc_tau_s[0],          p->rc_tau_s[1],       p->rc_tau_s[2],  p->se_ohm_cm2 + p->contact_ohm_cm2};
-    const double not_below_zero[] = {p->se_ohm_cm2, p->contact_ohm_cm2, p->hysteresis_rate, p->surface_ambient_w_per_k};
-    const double activation_ev[] = {p->se_activation_ev, p->contact_activation_ev, p->rc_activation_ev,
-                                    p->filament.ccd_activation_ev, p->ageing.calendar_activation_ev};
-    const double exponents[] = {p->contact_exponent,           p->voids.strip_exponent,
-                                p->voids.heal_exponent,        p->filament.ccd_pressure_exponent,
-                                p->filament.creep_exponent[0], p->filament.creep_exponent[1],
-                                p->filament.bridge_exponent};
-    int is_fine = all_are((const double *)p, sizeof *p / sizeof(double), -PARAMETER_MOST, PARAMETER_MOST) &&
-                  all_are(positive, COUNT(positive), least, PARAMETER_MOST) &&
-                  all_are(not_below_zero, COUNT(not_below_zero), 0, PARAMETER_MOST) &&
-                  all_are(p->rc_factor, ASSB_OCV_POINTS, least, PARAMETER_MOST) &&
-                  all_are(activation_ev, COUNT(activation_ev), -ACTIVATION_MOST_EV, ACTIVATION_MOST_EV) &&
-                  all_are(exponents, COUNT(exponents), -EXPONENT_MOST, EXPONENT_MOST);
-    if (!is_fine || assb_voids_check(&p->voids) != ASSB_OK || assb_filament_check(&p->filament) != ASSB_OK)
-        return ASSB_BAD_PARAMETER;
-    return assb_ageing_check(&p->ageing);
-}
-
 int assb_cell_reset(const assb_cell_params *p, assb_cell_state *s, double soc, double temperature_degc,
                     double pressure_mpa, uint64_t seed, uint64_t stream)
 {
     static const assb_cell_state zero;
     if (!(soc >= 0 && soc <= 1))
         return ASSB_BAD_SOC;
-    if (!(temperature_degc > COLDEST_DEGC && temperature_degc < AMBIENT_MOST_DEGC))
+    if (!(temperature_degc > ASSB_COLDEST_DEGC && temperature_degc < ASSB_AMBIENT_MOST_DEGC))
         return ASSB_BAD_TEMPERATURE;
-    if (!(pressure_mpa >= 0 && pressure_mpa <= PRESSURE_MOST_MPA))
+    if (!(pressure_mpa >= 0 && pressure_mpa <= ASSB_PRESSURE_MOST_MPA))
         return ASSB_BAD_PRESSURE;
     *s = zero;
     s->soc = soc;
