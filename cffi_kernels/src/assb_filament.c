@@ -61,7 +61,7 @@ static double power_of_length(double length, double exponent)
 static double mean_power(double from, double to, double n)
 {
     double run = to - from;
-    if (run < 0.01 * to && run > -0.01 * to)
+    if (run <= 0.01 * to && run >= -0.01 * to)
         return power_of_length(0.5 * (from + to), n);
     return (to * power_of_length(to, n) - from * power_of_length(from, n)) / ((n + 1) * run);
 }
