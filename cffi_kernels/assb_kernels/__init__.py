@@ -1,8 +1,11 @@
 """C kernels behind cffi: the fast estimator and the simulated cells in their stacks."""
 
 from assb_kernels.cell import AgeingParams, CellParams, FilamentParams, VoidParams, ocv_table
+from assb_kernels.cycler import Cycler, CyclerParams
 from assb_kernels.estimator import PARAMETER_LAYOUT, PARAMETER_SIZE, Estimator
 from assb_kernels.pack import Pack, TruthEvent
+from assb_kernels.protocol import Limits, ProtocolResult, ProtocolStep, run_protocol
+from assb_kernels.sensor import Sensor, SensorParams
 from assb_kernels.stack import ActuatorParams, Stack, StackParams
 from assb_kernels.status import STATUS_TEXT
 
@@ -13,12 +16,20 @@ __all__ = [
     "ActuatorParams",
     "AgeingParams",
     "CellParams",
+    "Cycler",
+    "CyclerParams",
     "Estimator",
     "FilamentParams",
+    "Limits",
     "Pack",
+    "ProtocolResult",
+    "ProtocolStep",
+    "Sensor",
+    "SensorParams",
     "Stack",
     "StackParams",
     "TruthEvent",
     "VoidParams",
     "ocv_table",
+    "run_protocol",
 ]

@@ -18,6 +18,9 @@ HEADERS = (
     "assb_stack.h",
     "assb_actuator.h",
     "assb_pack.h",
+    "assb_cycler.h",
+    "assb_protocol.h",
+    "assb_sensor.h",
     "assb_plant_floor.h",
 )
 SOURCES = (
@@ -32,6 +35,9 @@ SOURCES = (
     "assb_stack.c",
     "assb_actuator.c",
     "assb_pack.c",
+    "assb_cycler.c",
+    "assb_protocol.c",
+    "assb_sensor.c",
     "assb_plant_floor.c",
 )
 # No contraction to FMA: results must be the same bytes on every machine. Hidden: a plain symbol in a shared object can
@@ -44,8 +50,9 @@ PREAMBLE = """
 #undef ASSB_PRECISION
 #define ASSB_PRECISION 64
 #include "assb_estimator.h"
-#include "assb_pack.h"
 #include "assb_plant_floor.h"
+#include "assb_protocol.h"
+#include "assb_sensor.h"
 """
 
 

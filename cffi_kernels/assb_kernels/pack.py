@@ -66,7 +66,8 @@ class Pack:
         self._input = ffi.new("assb_pack_input *")
         pack = self.memory.pack
         self.stacks = tuple(
-            StackView(self.memory, pack.stack[k], pack.actuator[k], pack.actuator_input[k]) for k in range(pack.stacks)
+            StackView(self.memory, pack.stack[k], pack.actuator[k], pack.actuator_input[k], pack.actuator_params[k])
+            for k in range(pack.stacks)
         )
         self.cells = tuple(
             CellView(self.memory, pack.cell_params + k, pack.cell[k], pack.stack[at])
@@ -91,6 +92,7 @@ class Pack:
         demand_ok(lib.assb_pack_reset(self.memory.pack, *start, pressed, seed), where)
         self.log.count = 0
         self._events.clear()
+        self.surroundings = (start[1][0], 0.0)
 
     def step(
         self,
@@ -99,22 +101,21 @@ class Pack:
         ambient_degc: float = 25.0,
         heater_w: float = 0.0,
         short_s: Sequence[float] | None = None,
-        aim_mpa: Sequence[float] | None = None,
-        steps_per_s: Sequence[float] | None = None,
+        aim_mpa: float | Sequence[float] | None = None,
+        steps_per_s: float | Sequence[float] | None = None,
     ) -> int:
         """Advance by dt_s, inputs held; returns 0, or a negative status (STATUS_TEXT) and changes nothing.
 
         heater_w: of the whole pack, shared equally. short_s: per cell, conductance of an injected short, siemens; None:
-        none. aim_mpa: per stack, what the regulator (or the stepper's own controller) shall hold; None or NaN: the
-        regulator keeps its set point, the screw has no controller. steps_per_s: per stack, the screw's rate, + opens.
+        none. aim_mpa: per stack or one for all, what the regulator (or the stepper's own controller) shall hold; None
+        or NaN: the regulator keeps its set point, the screw has no controller. steps_per_s: the screw's rate, + opens.
         Raises ValueError for a sequence of the wrong length.
         """
         given, pack = self._input, self.memory.pack
         given.current_a = current_a
         given.ambient_degc = ambient_degc
         given.heater_w = heater_w
-        for k, value in enumerate(_given(short_s, 0.0, pack.cells, "short_s")):
-            pack.short_s[k] = value
+        self.set_shorts(short_s)
         for k, value in enumerate(_given(aim_mpa, math.nan, pack.stacks, "aim_mpa")):
             pack.actuator_input[k].aim_mpa = value
         for k, value in enumerate(_given(steps_per_s, 0.0, pack.stacks, "steps_per_s")):
@@ -169,6 +170,26 @@ class Pack:
                 seen = ", ".join(f"{name} {value:g}" for name, value in feed.row(row).items())
                 raise ValueError(f"pack run: input {row} refused: {STATUS_TEXT[status[0]]} ({seen}, dt_s {dt_s:g})")
         return sinks.columns
+
+    def set_shorts(self, short_s: Sequence[float] | None) -> None:
+        """Conductances of injected shorts, per cell, siemens; None: none."""
+        pack = self.memory.pack
+        for k, value in enumerate(_given(short_s, 0.0, pack.cells, "short_s")):
+            pack.short_s[k] = value
+
+    @property
+    def surroundings(self) -> tuple[float, float]:
+        """Room, degC, and heater, W, as they were last given; the room is at first as warm as cell 0."""
+        return self._input.ambient_degc, self._input.heater_w
+
+    @surroundings.setter
+    def surroundings(self, value: tuple[float, float]) -> None:
+        self._input.ambient_degc, self._input.heater_w = value
+
+    @property
+    def event_count(self) -> int:
+        """Events that drain_events would give."""
+        return len(self._events) + self.log.count
 
     def take_events(self) -> None:
         """Out of C's log, so that it has room again."""
@@ -258,9 +279,11 @@ def _each(value: float | Sequence[float], count: int, name: str) -> Any:
     return ffi.new("double[]", values)
 
 
-def _given(values: Sequence[float] | None, default: float, count: int, name: str) -> Sequence[float]:
+def _given(values: float | Sequence[float] | None, default: float, count: int, name: str) -> Sequence[float]:
     if values is None:
         return (default,) * count
+    if isinstance(values, (int, float)):
+        return (values,) * count
     if len(values) != count:
         raise ValueError(f"{name} has {len(values)} values, needs {count}")
     return values

@@ -72,14 +72,14 @@ def actuator_values(params: ActuatorParams) -> dict[str, Any]:
 
 
 class StackView:
-    """One stack of a pack, as it stands now. `frozen` is a fault that may be set: the regulator holds its pressure,
-    the screw is jammed."""
+    """One stack of a pack, as it stands now. `frozen` and `supply_mpa` may be set: faults."""
 
-    def __init__(self, owner: Any, state: Any, actuator: Any, actuator_input: Any) -> None:
+    def __init__(self, owner: Any, state: Any, actuator: Any, actuator_input: Any, params: Any) -> None:
         self._owner = owner  # keeps the memory
         self._state = state
         self._actuator = actuator
         self._input = actuator_input
+        self._params = params
 
     @property
     def pressure_mpa(self) -> float:
@@ -128,8 +128,20 @@ class StackView:
 
     @property
     def frozen(self) -> bool:
+        """The regulator holds its pressure; the screw is jammed."""
         return bool(self._input.frozen)
 
     @frozen.setter
     def frozen(self, value: bool) -> None:
         self._input.frozen = int(value)
+
+    @property
+    def supply_mpa(self) -> float:
+        """Stack pressure that the air supply reaches."""
+        return self._params.supply_mpa
+
+    @supply_mpa.setter
+    def supply_mpa(self, value: float) -> None:
+        if not 0.0 <= value < math.inf:
+            raise ValueError(f"supply_mpa is {value}, needs a finite pressure of 0 or more")
+        self._params.supply_mpa = value
