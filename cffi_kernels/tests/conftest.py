@@ -4,7 +4,7 @@ import math
 
 import pytest
 from assb.estimation import parameters
-from assb_kernels import Cell, CellParams
+from assb_kernels import CellParams, Pack, Stack
 
 CAPACITY_AH = 0.6
 TEMPERATURE_DEGC = [7.0 * k for k in range(parameters.TEMPERATURE_POINTS)]
@@ -23,15 +23,13 @@ def cell_params() -> CellParams:
         ocv_v=[ocv_v(k / 128) for k in range(129)],
         layers=4,
         layer_area_cm2=22.0,
-        piston_um_per_s_mpa=5.0,
-        piston_friction_mpa=0.1,
     )
 
 
 @pytest.fixture(scope="session")
 def believed(cell_params: CellParams) -> dict:
     """Right in OCV and R0; two RC pairs for the cell's three."""
-    cell = Cell(cell_params)
+    cell = Pack([cell_params], [Stack()]).cells[0]
     warm = [cell.r0_at_ohm(t, 5.0) / cell.r0_at_ohm(25.0, 5.0) for t in TEMPERATURE_DEGC]
     return {
         "capacity_ah": CAPACITY_AH,

@@ -3,10 +3,11 @@
 import math
 import random
 from array import array
+from dataclasses import replace
 
 import pytest
 from assb.estimation import ekf, flat_layout, parameters
-from assb_kernels import STATUS_TEXT, Cell, Estimator
+from assb_kernels import STATUS_TEXT, ActuatorParams, Estimator, Pack, Stack
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -162,26 +163,25 @@ def test_rested_soc_inverts_the_ocv(believed, flat):
         assert estimator.rested_soc(5.0, 25.0) == 1.0
 
 
+PISTON = Stack(actuator=ActuatorParams(kind="pneumatic", piston_um_per_s_mpa=5.0, piston_friction_mpa=0.1))
+
+
 def watch(cell_params, flat, *, load_a, short_s, seconds, resistance=1.0, gain=1.0, soc_error=0.02, **options):
     """The cell under a load (number or function of time) with a short (function of time); its log, the estimate's."""
     factors = {name: getattr(cell_params, name) * resistance for name in ("se_ohm_cm2", "contact_ohm_cm2")}
-    cell = Cell(type(cell_params)(**{**cell_params.__dict__, **factors}), soc=0.3)
+    pack = Pack([replace(cell_params, **factors)], [PISTON], soc=0.3)
     times = [k * TICK_S for k in range(int(seconds / TICK_S))]
     current = array("d", [load_a(t) if callable(load_a) else load_a for t in times])
     short = array("d", [short_s(t) for t in times])
-    truth = cell.run(
-        current,
-        TICK_S,
-        drive_mpa=5.0,
-        short_s=short,
-        results=("voltage_v", "soc", "core_degc", "pressure_mpa", "short_a"),
+    truth = pack.run(
+        current, TICK_S, short_s=[short], results=("voltage_v", "soc", "temperature_degc", "pressure_mpa", "short_a")
     )
     noise = random.Random(options.get("seed", 1))
     measured = array("f", [v + noise.gauss(0, 0.001) for v in truth["voltage_v"]])
     estimator = Estimator(flat, options.get("precision", "f32"))
     estimator.reset(0.3 + soc_error, 0.05)
     felt = array("f", [gain * i for i in current])
-    out = estimator.run(measured, felt, truth["core_degc"], truth["pressure_mpa"], TICK_S)
+    out = estimator.run(measured, felt, truth["temperature_degc"], truth["pressure_mpa"], TICK_S)
     assert not any(out["status"])
     return truth, out
 
@@ -232,13 +232,14 @@ def test_wrong_start_is_forgotten_without_a_false_leak(cell_params, flat, soc_er
 
 def pressed(cell_params, flat, later_mpa: float) -> Estimator:
     """Ten minutes of C/2, the drive pressure 3 MPa for the first five."""
-    cell = Cell(cell_params, soc=0.4, pressure_mpa=3.0)
+    pack = Pack([cell_params], [PISTON], soc=0.4, pressure_mpa=3.0)
     estimator = Estimator(flat)
     estimator.reset(0.4, 0.01)
     for k in range(6000):
-        cell.step(0.3, TICK_S, drive_mpa=3.0 if k < 3000 else later_mpa)
-        estimator.step(cell.voltage_v, 0.3, cell.temperature_degc, cell.pressure_mpa, TICK_S)
-    assert cell.pressure_mpa == pytest.approx(later_mpa, abs=0.2)
+        pack.step(0.3, TICK_S, aim_mpa=[3.0 if k < 3000 else later_mpa])
+        degc, mpa = pack.cells[0].temperature_degc, pack.stacks[0].pressure_mpa
+        estimator.step(pack.voltage_v, 0.3, degc, mpa, TICK_S)
+    assert pack.stacks[0].pressure_mpa == pytest.approx(later_mpa, abs=0.2)
     return estimator
 
 
