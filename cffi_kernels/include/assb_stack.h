@@ -24,8 +24,10 @@ typedef struct {
     double viscous_mpa[ASSB_VISCOUS];
     double creep_um;
     double elastic_mpa; /* at the end of the last step */
-    /* weights of a step of weights_dt_s: they spare two exponentials and change no result */
+    /* weights of a step of weights_dt_s, and powers near their last value: they spare exponentials */
     double weights_dt_s, keep[ASSB_VISCOUS], early[ASSB_VISCOUS], late[ASSB_VISCOUS];
+    double ln_creep_mpa;
+    assb_near ln_pressure, creep;
 } assb_stack_state;
 
 /* ASSB_BAD_PARAMETER unless every number is finite, what must be positive is, and the viscous shares leave some. */

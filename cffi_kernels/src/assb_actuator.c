@@ -71,9 +71,10 @@ static void move_regulator(const assb_actuator_params *p, assb_actuator_state *s
     if (excess > 0) {
         double slew_s = excess < p->slew_mpa_s * dt_s ? excess / p->slew_mpa_s : dt_s;
         behind -= copysign(slew_s * p->slew_mpa_s, behind);
-        dt_s -= slew_s;
+        s->drive_mpa = target - behind * assb_exp(-(dt_s - slew_s) / p->time_constant_s);
+    } else {
+        s->drive_mpa = target - behind * s->keep;
     }
-    s->drive_mpa = target - behind * assb_exp(-dt_s / p->time_constant_s);
 }
 
 /* Beyond friction the piston runs at a speed proportional to the excess, and its own travel removes the excess:
@@ -86,6 +87,7 @@ static void move_piston(const assb_actuator_params *p, assb_actuator_state *s, d
     if (fabs(excess) <= p->piston_friction_mpa)
         return;
     excess -= copysign(p->piston_friction_mpa, excess);
+    double closed = s->closed;
     if (stress_mpa < 0) {
         double free_um = -stress_mpa / stiffness;
         double um_per_s = -excess * p->piston_um_per_s_mpa;
@@ -94,9 +96,9 @@ static void move_piston(const assb_actuator_params *p, assb_actuator_state *s, d
             return;
         }
         s->gap_um -= free_um;
-        dt_s -= free_um / um_per_s;
+        closed = -assb_expm1(-stiffness * p->piston_um_per_s_mpa * (dt_s - free_um / um_per_s));
     }
-    s->gap_um += excess / stiffness * -assb_expm1(-stiffness * p->piston_um_per_s_mpa * dt_s);
+    s->gap_um += excess / stiffness * closed;
 }
 
 /* Whole pulses that are due in dt_s: towards the aim, or at the commanded rate. */
@@ -108,12 +110,12 @@ static double pulses(const assb_actuator_params *p, assb_actuator_state *s, cons
         s->owed_steps += clamp(in->steps_per_s * dt_s, -most, most);
     } else {
         double error = (stress_mpa > 0 ? stress_mpa : 0) - in->aim_mpa;
-        double wanted = fabs(error) > p->deadband_mpa ? error / (stiffness * p->um_per_step) : 0;
-        if (fabs(wanted) < 0.5) { /* no step comes closer */
+        double step_mpa = stiffness * p->um_per_step;
+        if (fabs(error) <= p->deadband_mpa || fabs(error) < 0.5 * step_mpa) { /* then no step comes closer */
             s->owed_steps = 0;
             return 0;
         }
-        wanted = copysign(floor(fabs(wanted) + 0.5), wanted);
+        double wanted = copysign(floor(fabs(error) / step_mpa + 0.5), error);
         s->owed_steps = wanted * s->owed_steps > 0 ? s->owed_steps : 0;
         s->owed_steps = clamp(s->owed_steps + clamp(wanted, -most, most), -fabs(wanted), fabs(wanted));
     }
@@ -178,6 +180,11 @@ void assb_actuator_step(const assb_actuator_params *p, assb_actuator_state *s, c
                         double stress_mpa, double stiffness_mpa_per_um, double dt_s)
 {
     if (p->kind == ASSB_PNEUMATIC) {
+        if (dt_s != s->weights_dt_s) {
+            s->weights_dt_s = dt_s;
+            s->keep = assb_exp(-dt_s / p->time_constant_s);
+            s->closed = -assb_expm1(-stiffness_mpa_per_um * p->piston_um_per_s_mpa * dt_s);
+        }
         if (!in->frozen)
             move_regulator(p, s, in->aim_mpa, dt_s);
         move_piston(p, s, stress_mpa, stiffness_mpa_per_um, dt_s);

@@ -48,6 +48,7 @@ double assb_stack_reset(const assb_stack_params *p, assb_stack_state *s, double 
         s->viscous_mpa[k] = p->viscous_frac[k] * s->elastic_mpa;
     s->pressure_mpa = pressure_mpa;
     s->height_um = height_um;
+    s->ln_creep_mpa = assb_log(p->creep_pressure_mpa);
     return height_um - s->elastic_mpa / p->stiffness_mpa_per_um;
 }
 
@@ -74,12 +75,14 @@ static void weigh(const assb_stack_params *p, assb_stack_state *s, double dt_s)
 
 /* Height lost in dt_s at a fixed gap: P' = -k rate (P/P0)^n has the solution P = P (1 + (n-1) x)^(-1/(n-1)) with
  * x = k rate (P/P0)^n dt / P; the first two terms of its series while they suffice. */
-static double crept_um(const assb_stack_params *p, double pressure_mpa, double dt_s)
+static double crept_um(const assb_stack_params *p, assb_stack_state *s, double dt_s)
 {
+    double pressure_mpa = s->pressure_mpa;
     if (!(p->creep_um_per_s > 0 && pressure_mpa > 0))
         return 0;
     double n = p->creep_exponent;
-    double um = p->creep_um_per_s * assb_pow(pressure_mpa / p->creep_pressure_mpa, n) * dt_s;
+    double power = n * (assb_log_near(&s->ln_pressure, pressure_mpa) - s->ln_creep_mpa);
+    double um = p->creep_um_per_s * assb_exp_near(&s->creep, power) * dt_s;
     double x = p->stiffness_mpa_per_um * um / pressure_mpa;
     if (n * x < 1e-4)
         return um * (1 - 0.5 * n * x);
@@ -96,7 +99,7 @@ void assb_stack_relax(const assb_stack_params *p, assb_stack_state *s, double ga
         weigh(p, s, dt_s);
     for (int k = 0; k < ASSB_VISCOUS; k++)
         s->viscous_mpa[k] = s->keep[k] * s->viscous_mpa[k] + s->early[k] * before + s->late[k] * after;
-    s->creep_um += crept_um(p, s->pressure_mpa, dt_s);
+    s->creep_um += crept_um(p, s, dt_s);
 }
 
 void assb_stack_press(const assb_stack_params *p, assb_stack_state *s, double gap_um)
