@@ -1,13 +1,24 @@
 """`assb bench`: how fast things go on this machine."""
 
 import json
+from contextlib import contextmanager
 from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
 from time import perf_counter
 
 import click
 from assb_host.errors import AssbError
 
 BENCH_SCENARIO = "us06_drive"
+
+
+# name → module with <name>_table(progress=…), lines(table) and plot(table, axes)
+TABLES = {
+    "pressure": "assb_hil.pressure_table",
+    "stripping": "assb_hil.stripping_table",
+    "stress": "assb_hil.stress_table",
+}
 
 
 class BoardSilentError(AssbError):
@@ -41,6 +52,68 @@ def bench_hil(seconds, as_json):
     click.echo(f"{result.speed_x:.1f} s of cell time per second: {result.sim_time_s:g} s in {result.wall_time_s:.2f} s")
     for name, share in figures["wall_share"].items():
         click.echo(f"  {name:9} {share:6.1%}")
+
+
+@bench.command("plant")
+@click.option("--table", "name", type=click.Choice(list(TABLES)), help="A published table instead of the speed.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder for the table's plot and JSON.")
+def bench_plant(name, as_json, out):
+    """Speed of the simulated cell, or what it says where others have measured."""
+    if name:
+        print_table(name, as_json, out)
+    elif out:
+        raise click.UsageError("--out goes with --table: the speed has no plot")
+    else:
+        print_speed(as_json)
+
+
+def print_speed(as_json):
+    from assb_hil.plant_bench import measure_plant
+
+    figures = measure_plant()
+    if as_json:
+        click.echo(json.dumps({"plant": figures}))
+        return
+    click.echo(f"full plant step {figures['step_ns']:.1f} ns, {figures['ratio']:.2f} times the floor of this run")
+    click.echo(f"  (floor {figures['floor_ns']:.1f} ns: two RC pairs, hysteresis, one temperature, R0(T, P), pressure)")
+    click.echo(f"one hour at 0.1 s: {figures['hour_ms']:.2f} ms a cell")
+    click.echo(f"  {figures['published_pybamm_thevenin_x']:.0f}x the published figure of PyBaMM Thevenin (0.98 s)")
+    if "measured_pybamm_thevenin_x" in figures:
+        click.echo(
+            f"  {figures['measured_pybamm_thevenin_x']:.0f}x PyBaMM Thevenin here"
+            f" ({figures['measured_pybamm_thevenin_ms']:.0f} ms)"
+        )
+
+
+def print_table(name, as_json, out):
+    module = import_module(TABLES[name])
+    with table_bar(name) as progress:
+        table = getattr(module, f"{name}_table")(progress=progress)
+    if out:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / f"{name}_table.json").write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
+        save_plot(lambda axes: module.plot(table, axes), out / f"{name}_table.png")
+    click.echo(json.dumps(table) if as_json else "\n".join(module.lines(table)))
+
+
+@contextmanager
+def table_bar(name):
+    """Yields a function that takes the share done; drawn on stderr, and only in a terminal."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(f"{name} table", total=1.0)
+        yield lambda share: bar.update(task, completed=share)
+
+
+def save_plot(draw, path):
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7.2, 4.2), layout="constrained")
+    draw(figure.subplots())
+    figure.savefig(path, dpi=110, metadata={"Software": None})
 
 
 class Stopwatch:

@@ -1,0 +1,115 @@
+"""Speed of the simulated cell: one step of the full plant beside a bare step of the same run."""
+
+import math
+from array import array
+from collections.abc import Callable
+from time import perf_counter
+from typing import Any
+
+from assb_kernels import Pack
+from assb_kernels._kernels import ffi, lib
+
+from assb_hil.plant_file import PlantFile, load_plant
+
+BENCH_PLANT = "li_lpscl_nca"
+DT_S = 0.1
+HOUR_STEPS = 36_000
+REPEATS = 60  # the fastest counts: what else the machine does only ever adds
+KELVIN = 273.15
+# One hour of US06 in PyBaMM 26's Thevenin model: published figure (2.95 ms a step), measured on 2 vCPU x86-64 in
+# November 2026. Another machine's, so a ratio to it says an order of magnitude; `measured_*` is of this run.
+PUBLISHED_PYBAMM_THEVENIN_HOUR_MS = 980.0
+
+
+def drive_current(amplitude_a: float, steps: int = HOUR_STEPS) -> array:
+    """A drive-like current of `steps` values, mean near zero: three sines whose periods share no multiple."""
+    periods_s = (7.3, 41.0, 311.0)
+    return array(
+        "d", [amplitude_a * sum(math.sin(math.tau * k * DT_S / period) for period in periods_s) for k in range(steps)]
+    )
+
+
+def measure_plant(repeats: int = REPEATS, steps: int = HOUR_STEPS) -> dict[str, Any]:
+    """Time per step of plant and floor in ns, their ratio, and one hour in ms; floor and plant take turns."""
+    plant = load_plant(BENCH_PLANT)
+    current_a = drive_current(0.5 * plant.cell.capacity_ah, steps)
+    runners = (floor_runner(plant, current_a), plant_runner(plant, current_a))
+    best_s = [math.inf, math.inf]
+    for _ in range(repeats):
+        for k, run in enumerate(runners):
+            best_s[k] = min(best_s[k], timed(run))
+    floor_ns, step_ns = (1e9 * seconds / steps for seconds in best_s)
+    hour_ms = step_ns * HOUR_STEPS * 1e-6
+    return {
+        "step_ns": round(step_ns, 2),
+        "floor_ns": round(floor_ns, 2),
+        "ratio": round(step_ns / floor_ns, 3),
+        "hour_ms": round(hour_ms, 3),
+        "published_pybamm_thevenin_x": round(PUBLISHED_PYBAMM_THEVENIN_HOUR_MS / hour_ms, 1),
+        **measured_thevenin(hour_ms),
+    }
+
+
+def timed(run: Callable[[], object]) -> float:
+    started_s = perf_counter()
+    run()
+    return perf_counter() - started_s
+
+
+def plant_runner(plant: PlantFile, current_a: array) -> Callable[[], object]:
+    """One cell with voids, filament, ageing, a stack and its regulator, on its way through an hour."""
+    pack = Pack(plant.cells(), plant.stacks, plant.stack_of, soc=0.5, pressure_mpa=plant.limits.pressure_mpa)
+    aim_mpa = [plant.limits.pressure_mpa]
+    return lambda: pack.run(current_a, DT_S, aim_mpa=aim_mpa, results=("voltage_v",))
+
+
+def floor_runner(plant: PlantFile, current_a: array) -> Callable[[], object]:
+    """The least that could be called a plant, with figures of the same cell."""
+    cell = plant.cell
+    areal = cell.se_ohm_cm2 + cell.contact_ohm_cm2
+    boltzmann_ev_per_k = 8.617333262e-5
+    params = ffi.new(
+        "assb_floor_params *",
+        {
+            "capacity_ah": cell.capacity_ah,
+            "ocv_v": list(cell.ocv_v),
+            "hysteresis_v": cell.hysteresis_v,
+            "hysteresis_rate": cell.hysteresis_rate,
+            "r0_ohm": areal / (cell.layers * cell.layer_area_cm2),
+            "r0_activation_k": cell.se_activation_ev / boltzmann_ev_per_k,
+            "reference_k": cell.reference_k,
+            "pressure_mpa": cell.contact_pressure_mpa,
+            "pressure_exponent": cell.contact_exponent,
+            "rc_ohm": list(cell.rc_ohm[:2]),
+            "rc_tau_s": list(cell.rc_tau_s[:2]),
+            "heat_j_per_k": cell.core_j_per_k + cell.surface_j_per_k,
+            "cooling_w_per_k": cell.surface_ambient_w_per_k,
+            "swelling_mpa": 1.0,
+        },
+    )
+    start = {"soc": 0.5, "temperature_k": 25 + KELVIN, "pressure_mpa": cell.contact_pressure_mpa}
+    state = ffi.new("assb_floor_state *", start)
+    count = len(current_a)
+    voltage_v = array("d", bytes(8 * count))
+    held = ffi.from_buffer("double[]", current_a), ffi.from_buffer("double[]", voltage_v, require_writable=True)
+    return lambda: lib.assb_floor_run(params, state, held[0], 25 + KELVIN, held[1], DT_S, count)
+
+
+def measured_thevenin(hour_ms: float) -> dict[str, float]:
+    """The same hour in PyBaMM's Thevenin model, where PyBaMM is installed; else nothing."""
+    try:
+        import numpy as np
+        import pybamm  # pyright: ignore[reportMissingImports]
+    except ImportError:
+        return {}
+    time_s = np.arange(HOUR_STEPS + 1) * DT_S
+    values = pybamm.ParameterValues("ECM_Example")
+    current_a = np.asarray(drive_current(1.0, HOUR_STEPS + 1))
+    values["Current function [A]"] = pybamm.Interpolant(time_s, current_a, pybamm.t)
+    simulation = pybamm.Simulation(pybamm.equivalent_circuit.Thevenin(), parameter_values=values)
+    simulation.solve(t_eval=time_s)  # builds the model; the second run is timed
+    seconds = timed(lambda: simulation.solve(t_eval=time_s))
+    return {
+        "measured_pybamm_thevenin_ms": round(1000 * seconds, 1),
+        "measured_pybamm_thevenin_x": round(1000 * seconds / hour_ms, 1),
+    }
