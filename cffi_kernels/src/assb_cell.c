@@ -7,7 +7,10 @@
 /* Slopes past the ends of the OCV table, V per unit SOC (assumption): steep enough that voltage limits act. */
 #define EMPTY_SLOPE_V 40.0
 #define FULL_SLOPE_V 5.0
-#define SWITCHINGS_MOST 16 /* bridgings and burn-outs in one step; more is chatter below any step worth taking */
+#define SWITCHINGS_MOST 64 /* spans that may end by bridging or burn-out; more is chatter below any step worth taking  \
+                            */
+#define SHORTED_SOC (1.0 / 64) /* a short moves at most this in one span: its cell may be empty before dt_s is over */
+#define SPANS_MOST 256
 #define VOIDED_THETA 0.1
 
 enum { LAST = ASSB_OCV_POINTS - 1 };
@@ -280,13 +283,25 @@ static assb_filament_move move_filament(const assb_cell_params *p, assb_cell_sta
     return assb_filament_step(&p->filament, &s->filament, &drive, dt_s, may_switch, &s->told);
 }
 
+/* dt_s, or less where a short would take so much charge that the OCV is another one. */
+static double shorted_span_s(const assb_cell_state *s, const assb_cell_input *in, double dt_s)
+{
+    double short_s = s->filament.short_s + in->short_s;
+    double open_v = s->cache.behind_v + in->current_a * s->r0_ohm;
+    double soc_per_s = s->cache.soc_per_as * short_s * open_v / (1 + s->r0_ohm * short_s);
+    double size = soc_per_s < 0 ? -soc_per_s : soc_per_s;
+    return size * dt_s > SHORTED_SOC ? SHORTED_SOC / size : dt_s;
+}
+
 /* One span in which no filament bridges or burns out; returns how long it was. */
 static double move_span(const assb_cell_params *p, assb_cell_state *s, const assb_cell_input *in, double dt_s,
-                        int may_switch, double *heat_w)
+                        int spans, double *heat_w)
 {
+    if (s->filament.short_s + in->short_s > 0 && spans < SPANS_MOST)
+        dt_s = shorted_span_s(s, in, dt_s);
     assb_filament_move own = {dt_s, 0};
     if (s->cache.filament_is_on != 0)
-        own = move_filament(p, s, in, dt_s, may_switch);
+        own = move_filament(p, s, in, dt_s, spans < SWITCHINGS_MOST);
     s->pressure_mpa = in->pressure_mpa;
     s->short_s = s->filament.short_s + in->short_s;
     *heat_w = 0;
@@ -301,14 +316,14 @@ static double move_span(const assb_cell_params *p, assb_cell_state *s, const ass
     return own.span_s;
 }
 
-/* The spans of a step in which a filament switched: means are those over all of them. */
+/* The further spans of a step that takes more than one: means are those over all of them. */
 static void move_rest(const assb_cell_params *p, assb_cell_state *s, const assb_cell_input *in, double dt_s,
                       double gone_s, double heat_w)
 {
     double volt_s = s->mean_voltage_v * gone_s;
     double heat_j = heat_w * gone_s;
-    for (int switchings = 1; dt_s - gone_s >= ASSB_DT_LEAST_S; switchings++) {
-        double span_s = move_span(p, s, in, dt_s - gone_s, switchings < SWITCHINGS_MOST, &heat_w);
+    for (int spans = 1; dt_s - gone_s >= ASSB_DT_LEAST_S; spans++) {
+        double span_s = move_span(p, s, in, dt_s - gone_s, spans, &heat_w);
         volt_s += s->mean_voltage_v * span_s;
         heat_j += heat_w * span_s;
         gone_s += span_s;
@@ -332,7 +347,7 @@ int assb_cell_step(const assb_cell_params *p, assb_cell_state *s, const assb_cel
     if (status != ASSB_OK)
         return status;
     s->told.mask = 0;
-    double gone_s = move_span(p, s, in, dt_s, 1, &s->heat_w);
+    double gone_s = move_span(p, s, in, dt_s, 0, &s->heat_w);
     if (gone_s < dt_s)
         move_rest(p, s, in, dt_s, gone_s, s->heat_w);
     if (s->cache.ageing_is_on != 0)

@@ -64,18 +64,12 @@ int assb_pack_reset(assb_pack *pack, const double *soc, const double *temperatur
 /* All that a cell's step refuses is refused here before any cell has moved. */
 static int input_status(const assb_pack *pack, const assb_pack_input *in, const assb_event_log *log, double dt_s)
 {
-    if (!(dt_s > 0 && assb_finite(dt_s)))
-        return ASSB_BAD_DT;
-    if (!assb_finite(in->current_a))
-        return ASSB_BAD_CURRENT;
-    if (!assb_finite(in->heater_w))
-        return ASSB_BAD_TEMPERATURE;
     for (int k = 0; k < pack->cells; k++) {
-        double place_degc = in->ambient_degc + pack->cell_params[k].ambient_offset_k;
-        if (!(place_degc > -KELVIN && place_degc < HOTTEST_DEGC))
-            return ASSB_BAD_TEMPERATURE;
-        if (!(pack->short_s[k] >= 0 && assb_finite(pack->short_s[k])))
-            return ASSB_BAD_SHORT;
+        const assb_cell_input cell = {in->current_a, in->ambient_degc + pack->cell_params[k].ambient_offset_k,
+                                      pack->stack[pack->stack_of[k]].pressure_mpa, in->heater_w, pack->short_s[k]};
+        int status = assb_cell_input_status(&cell, dt_s);
+        if (status != ASSB_OK)
+            return status;
     }
     for (int k = 0; k < pack->stacks; k++) {
         int status = assb_actuator_input_status(&pack->actuator_params[k], &pack->actuator_input[k]);
