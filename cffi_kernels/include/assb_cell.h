@@ -144,7 +144,7 @@ double assb_cell_current_for_a(const assb_cell_params *params, const assb_cell_s
 /* Beyond these an input is a mistake; within them every result stays finite. */
 #define ASSB_KELVIN 273.15
 #define ASSB_CURRENT_MOST_A 1e6
-#define ASSB_PRESSURE_MOST_MPA 1e9
+#define ASSB_PRESSURE_MOST_MPA 1e15 /* far: a runaway swelling must not stop the pack that it happens in */
 #define ASSB_HEATER_MOST_W 1e6
 #define ASSB_SHORT_MOST_S 1e6
 #define ASSB_DT_LEAST_S 1e-9
