@@ -8,7 +8,7 @@ import random
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 from assb_host.config.errors import ConfigError
@@ -17,16 +17,16 @@ from assb_kernels import (
     ActuatorParams,
     AgeingParams,
     CellParams,
+    CyclerParams,
     FilamentParams,
+    Limits,
     Pack,
+    SensorParams,
     Stack,
     StackParams,
     VoidParams,
     ocv_table,
 )
-
-if TYPE_CHECKING:
-    from assb_kernels import CyclerParams, Limits, SensorParams
 
 from assb_hil.plant_checks import check_bench, check_plant
 from assb_hil.plant_figures import BenchTables, FormatTables, PlantTables, SensorSpec, Shape
@@ -51,12 +51,10 @@ class PlantLimits:
     charge_max_c: float
     discharge_max_c: float
 
-    def protocol(self) -> "Limits":
+    def protocol(self) -> Limits:
         """What ends a protocol when it is broken."""
         names = ("voltage_min_v", "voltage_max_v", "pressure_min_mpa", "pressure_max_mpa")
         names += ("temperature_min_degc", "temperature_max_degc")
-        from assb_kernels import Limits
-
         return Limits(**{name: getattr(self, name) for name in names})
 
 
@@ -102,7 +100,7 @@ class PlantFile:
         return PlantLimits(**figures(self.tables.limits))
 
     @property
-    def cycler(self) -> "CyclerParams":
+    def cycler(self) -> CyclerParams:
         return cycler_params(self.bench)
 
     @property
@@ -110,7 +108,7 @@ class PlantFile:
         """{channel: its errors}; `drawn_sensors` has those of one bench."""
         return {channel: getattr(self.bench.sensors, channel) for channel in CHANNELS}
 
-    def drawn_sensors(self, seed: int) -> "dict[str, SensorParams]":
+    def drawn_sensors(self, seed: int) -> dict[str, SensorParams]:
         return {channel: drawn(spec, channel, seed) for channel, spec in self.sensors.items()}
 
     def contactor_times_us(self) -> tuple[int, int]:
@@ -310,10 +308,8 @@ def actuator_params(bench: BenchTables) -> ActuatorParams:
     return ActuatorParams(kind="pneumatic", **{key: value for key, value in values.items() if key not in own})
 
 
-def cycler_params(bench: BenchTables) -> "CyclerParams":
+def cycler_params(bench: BenchTables) -> CyclerParams:
     cycler = bench.cycler
-    from assb_kernels import CyclerParams
-
     return CyclerParams(
         enable_delay_s=cycler.enable_delay_ms.value / 1000,
         limit_delay_s=cycler.limit_delay_ms.value / 1000,
@@ -323,11 +319,9 @@ def cycler_params(bench: BenchTables) -> "CyclerParams":
     )
 
 
-def drawn(spec: SensorSpec, channel: str, seed: int) -> "SensorParams":
+def drawn(spec: SensorSpec, channel: str, seed: int) -> SensorParams:
     """One sensor of the bench that this seed draws."""
     luck = random.Random(f"{seed} {channel}")
-    from assb_kernels import SensorParams
-
     return SensorParams(
         gain_frac=1e-6 * luck.gauss(0.0, spec.gain_sigma_ppm),
         offset=luck.gauss(0.0, spec.offset_sigma),
