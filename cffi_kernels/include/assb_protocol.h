@@ -73,7 +73,8 @@ typedef struct {
     int sink_count;
     long row_capacity;
     /* where it is; all 0 at first */
-    long at_step, ticks_in_step, rows, rows_in_step;
+    long at_step, ticks_in_step, rows;
+    double intervals; /* of every_s that rows have covered in this step */
     int has_begun, step_has_begun;
     /* numbers for rows */
     double step, cycle, step_s;

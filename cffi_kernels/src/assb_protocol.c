@@ -9,6 +9,7 @@
 #define SAME_VOLTAGE_V 1e-6
 #define SAME_PLACE 1e-4   /* of a dt, in which a voltage is passed */
 #define TRIALS 40         /* to find a current or a time; each one halves the bracket at worst */
+#define PIECES_MOST 1e9   /* of dt_s in one value of a drive column */
 #define LIMIT_ROOM_V 1e-5 /* a voltage that is held at its limit does not break it */
 
 static double clamp(double value, double low, double high)
@@ -21,7 +22,7 @@ static int is_end(double until)
     return assb_finite(until);
 }
 
-static int step_is_sound(const assb_protocol_step *step)
+static int step_is_sound(const assb_protocol_step *step, double dt_s)
 {
     const double not_below_zero[] = {step->until_s, step->until_ah, step->until_current_a};
     for (size_t k = 0; k < sizeof not_below_zero / sizeof *not_below_zero; k++)
@@ -36,7 +37,8 @@ static int step_is_sound(const assb_protocol_step *step)
     case ASSB_VOLTAGE:
         return assb_finite(step->voltage_v) && step->current_a > 0 && (ends || is_end(step->until_current_a));
     case ASSB_DRIVE:
-        return step->drive_a != NULL && step->drive_n > 0 && step->drive_dt_s > 0 && assb_finite(step->drive_dt_s);
+        return step->drive_a != NULL && step->drive_n > 0 && step->drive_dt_s > 0 &&
+               step->drive_dt_s < PIECES_MOST * dt_s;
     default:
         return 0;
     }
@@ -49,7 +51,7 @@ int assb_protocol_check(const assb_protocol *run, long *at)
         return ASSB_BAD_DT;
     for (long k = 0; k < run->step_count; k++) {
         *at = k;
-        if (!step_is_sound(&run->steps[k]))
+        if (!step_is_sound(&run->steps[k], run->dt_s))
             return ASSB_BAD_PROTOCOL;
     }
     return ASSB_OK;
@@ -69,7 +71,7 @@ static void begin_step(assb_protocol *run, const assb_protocol_step *step)
     run->step_s = 0;
     run->step_ah = 0;
     run->ticks_in_step = 0;
-    run->rows_in_step = 0;
+    run->intervals = 0;
     if (!isnan(step->ambient_degc))
         run->ambient_degc = step->ambient_degc;
     if (!isnan(step->heater_w))
@@ -337,9 +339,9 @@ static void end_tick(assb_protocol *run, const assb_protocol_step *step, const a
     int is_whole = !tick->is_last && !tick->stops;
     run->ticks_in_step++;
     run->step_s = is_whole ? (double)run->ticks_in_step * whole_tick_s(run, step) : run->step_s + tick->dt_s;
-    int is_due = run->step_s >= (double)(run->rows_in_step + 1) * run->every_s - SAME_TIME * run->dt_s;
+    int is_due = run->step_s >= (run->intervals + 1) * run->every_s - SAME_TIME * run->dt_s;
     if (is_due)
-        run->rows_in_step = (long)floor(run->step_s / run->every_s + SAME_TIME);
+        run->intervals = floor(run->step_s / run->every_s + SAME_TIME);
     if (is_due || tick->is_last || tick->stops || run->limit != ASSB_NO_LIMIT)
         write_row(run);
     if (tick->is_last) {
