@@ -289,8 +289,8 @@ static void cut_by_charge(const assb_protocol *run, const assb_protocol_step *st
         return;
     double end_ah = tick->current_a > 0 ? step->until_ah : -step->until_ah;
     double left_s = (end_ah - run->step_ah) / tick->current_a * SECONDS_PER_HOUR;
-    if (left_s <= tick->dt_s) {
-        tick->dt_s = left_s > 0 ? left_s : 0;
+    if (left_s <= tick->dt_s * (1 + SAME_TIME)) {
+        tick->dt_s = left_s > SAME_TIME * run->dt_s ? left_s : 0; /* rounding leaves no dt of its own */
         tick->is_last = 1;
         tick->stops = 0;
     }
