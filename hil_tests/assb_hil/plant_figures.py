@@ -6,7 +6,7 @@ long columns with one source.
 # pyright: reportInvalidTypeForm=false
 # The ranges are made by calls, which a type checker can't follow.
 
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Generic, Literal, TypeVar
 
 from assb_host.config.board import Table
 from assb_host.config.fields import Description, FigureSource, Reference
@@ -21,7 +21,7 @@ class Figure(Table, Generic[T]):
 
 
 def positive(most: float):
-    return Annotated[float, Meta(gt=0, le=most)]
+    return Annotated[float, Meta(ge=1e-9, le=most)]
 
 
 def between(least: float, most: float):
@@ -33,7 +33,7 @@ Volt = Figure[between(-1, 10)]
 Megapascal = Figure[positive(400)]
 DegC = Figure[between(-40, 150)]
 Second = Figure[between(0, 1e9)]
-Ohms = Figure[Annotated[list[between(0, 1e4)], Meta(min_length=3, max_length=3)]]
+Ohms = Figure[Annotated[list[positive(1e4)], Meta(min_length=3, max_length=3)]]
 Taus = Figure[Annotated[list[positive(1e6)], Meta(min_length=3, max_length=3)]]
 TwoFractions = Figure[Annotated[list[between(0, 0.5)], Meta(min_length=2, max_length=2)]]
 TwoTaus = Figure[Annotated[list[positive(1e7)], Meta(min_length=2, max_length=2)]]
@@ -103,7 +103,7 @@ class Voids(Table):
     heal_exponent: Figure[between(0, 30)]
     theta_max: Figure[between(0.1, 0.999)]
     height_um: Figure[between(0, 100)]
-    both_ways: Figure[between(0, 1)]
+    both_ways: Annotated[Figure[Literal[0, 1]], Meta(description="1: lithium on both sides")]
 
 
 class Filament(Table):
@@ -127,7 +127,7 @@ class Filament(Table):
     burn_window_s: Figure[positive(1e6)]
     burnt_length: Fraction
     deepen_per_s: Figure[between(0, 100)]
-    both_ways: Figure[between(0, 1)]
+    both_ways: Annotated[Figure[Literal[0, 1]], Meta(description="1: lithium on both sides")]
 
 
 class Ageing(Table):

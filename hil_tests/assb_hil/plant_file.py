@@ -174,7 +174,7 @@ def load_plant(
     bench_path = find("bench", bench_name, None if bench else path)
     bench_tables = convert(read_toml(bench_path), BenchTables, bench_path)
     check_bench(bench_tables, bench_path)
-    return PlantFile(
+    plant = PlantFile(
         name=path.stem,
         path=path,
         tables=tables,
@@ -184,6 +184,11 @@ def load_plant(
         bench=bench_tables,
         units=demand_units(units or tables.pack.units.value, path),
     )
+    try:
+        plant.pack()
+    except ValueError as error:  # each figure is in its range, but the simulation can't work with all of them
+        raise ConfigError(path, "", str(error), "figures that the simulation takes together") from None
+    return plant
 
 
 def demand_units(units: int, path: Path) -> int:
@@ -209,8 +214,9 @@ def with_lithium(raw: dict[str, Any], path: Path) -> dict[str, Any]:
         return raw
     base = read_toml(find("plant", name, path))
     for key in LITHIUM_TABLES:
-        if isinstance(raw.get(key), dict):
-            raw[key] = base.get(key, {}) | raw[key]
+        law = base.get(key)
+        if isinstance(raw.get(key), dict) and isinstance(law, dict):
+            raw[key] = law | raw[key]
     return raw
 
 
