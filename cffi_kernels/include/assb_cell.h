@@ -144,14 +144,14 @@ double assb_cell_current_for_a(const assb_cell_params *params, const assb_cell_s
 /* Beyond these an input is a mistake; within them every result stays finite. */
 #define ASSB_KELVIN 273.15
 #define ASSB_CURRENT_MOST_A 1e6
-#define ASSB_PRESSURE_MOST_MPA 1e15 /* far: a runaway swelling must not stop the pack that it happens in */
+#define ASSB_PRESSURE_MOST_MPA 1e30 /* far: a runaway swelling must not stop the pack that it happens in */
 #define ASSB_HEATER_MOST_W 1e6
 #define ASSB_SHORT_MOST_S 1e6
 #define ASSB_DT_LEAST_S 1e-9
 #define ASSB_DT_MOST_S 1e6
 #define ASSB_AMBIENT_MOST_DEGC 1000.0
 /* Temperatures are held within these: a cell that boiled is no cell. */
-#define ASSB_COLDEST_DEGC (-173.15)
+#define ASSB_COLDEST_DEGC (-100.0)
 #define ASSB_HOTTEST_DEGC 1e4
 
 #endif
