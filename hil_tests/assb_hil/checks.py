@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal, Protocol
 import msgspec
 from msgspec import Meta
 
-from assb_hil.recorder import Recorder
+from assb_hil.recorder import Recorder, of_cell
 
 Seconds = Annotated[float, Meta(ge=0.0)]
 STATISTICS = {
@@ -130,18 +130,21 @@ class SignalCheck(Check, frozen=True, kw_only=True):
 
 
 class SocErrorCheck(Check, frozen=True, kw_only=True):
-    """The estimate of the state of charge differs from the truth by no more than `max_frac` from `from_s` to `to_s`."""
+    """The estimate of a cell's state of charge differs from the truth by no more than `max_frac` from `from_s` to
+    `to_s`."""
 
     kind: ClassVar[str] = "soc_error"
     max_frac: Annotated[float, Meta(gt=0.0, le=1.0)]
+    cell: Annotated[int, Meta(ge=0)] = 0
     from_s: Seconds = 0.0
     to_s: Seconds | None = None
 
     def judge(self, run: RunFacts) -> list[Verdict]:
         to_s = run.duration_s if self.to_s is None else self.to_s
-        errors = differences(run.recorder, "soc_frac", "true_soc_frac", self.from_s, to_s)
+        estimate, truth = of_cell("soc_frac", self.cell), of_cell("true_soc_frac", self.cell)
+        errors = differences(run.recorder, estimate, truth, self.from_s, to_s)
         worst = max((abs(error) for error in errors), default=None)
-        name = self.title or f"SOC error, {self.from_s:g} to {to_s:g} s"
+        name = self.title or f"{of_cell('SOC error', self.cell)}, {self.from_s:g} to {to_s:g} s"
         return [Verdict(name, worst is not None and worst <= self.max_frac, worst, self.max_frac, "1")]
 
 

@@ -31,6 +31,7 @@ class Crossings:
                 (row, register, sign * turned[register], turned[register] * trips[row] / uv_per_code[register])
                 for row, register, sign in ROWS
             ]
+        self._cells = {id(chip): device[1] for chip, device in zip(monitors, config.devices_of("ina228"), strict=True)}
         self._spans = {chip: _span(rows) for chip, rows in self._rows.items()}
         self._beyond: set[tuple[int, str]] = set()
 
@@ -47,7 +48,7 @@ class Crossings:
             beyond = sign * codes[register] >= sign * trip
             if beyond and key not in self._beyond:
                 self._beyond.add(key)
-                event(now_us, "register_crossed", "rig", row=row)
+                event(now_us, "register_crossed", "rig", row=row, cell=self._cells[id(chip)])
             elif not beyond:
                 self._beyond.discard(key)
 

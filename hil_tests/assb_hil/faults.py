@@ -13,12 +13,14 @@ from msgspec import Meta
 
 from assb_hil.dut.base import CHIP_MODELS
 from assb_hil.plant import Plant
-from assb_hil.sensors import Sensor
+from assb_hil.recorder import of_cell
+from assb_hil.sensors import Channel
 
 Seconds = Annotated[float, Meta(ge=0.0)]
 Positive = Annotated[float, Meta(gt=0.0)]
+Unit = Annotated[int, Meta(ge=0)]
 Ohms = Annotated[float, Meta(ge=1e-4, le=1e6)]
-Channel = Literal["voltage_v", "current_a", "pressure_mpa", "temperature_degc"]
+Quantity = Literal["voltage_v", "current_a", "pressure_mpa", "temperature_degc"]
 UPDATE_US = 50_000  # how often a gradual fault moves on
 
 
@@ -26,7 +28,7 @@ class FaultRig(Protocol):
     """What a fault may touch. `every` calls back now and then at that period until the callback returns False."""
 
     plant: Plant
-    sensors: dict[str, Sensor]
+    sensors: dict[str, Channel]
 
     def chips_of(self, device: str) -> list[Any]: ...
 
@@ -49,14 +51,20 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         raise NotImplementedError
 
 
-class SoftShort(Fault, frozen=True, kw_only=True):
-    """A conducting filament of constant resistance inside the cell."""
+class CellFault(Fault, frozen=True, kw_only=True):
+    """Of one of the units in series."""
+
+    cell: Unit = 0
+
+
+class SoftShort(CellFault, frozen=True, kw_only=True):
+    """A conducting filament of constant resistance inside a cell."""
 
     name: ClassVar[str] = "soft_short"
     rs_ohm: Ohms
 
     def apply(self, rig: FaultRig, now_us: int) -> None:
-        rig.plant.short_s = 1.0 / self.rs_ohm
+        rig.plant.short_s[self.cell] = 1.0 / self.rs_ohm
 
 
 class HardShort(SoftShort, frozen=True, kw_only=True):
@@ -66,7 +74,7 @@ class HardShort(SoftShort, frozen=True, kw_only=True):
     rs_ohm: Ohms = 0.02
 
 
-class GrowingShort(Fault, frozen=True, kw_only=True):
+class GrowingShort(CellFault, frozen=True, kw_only=True):
     """A filament that grows: its resistance falls evenly on a logarithmic scale; bridges flicker on top of it.
 
     Bridges come at random (Poisson, mean spacing `flicker_every_s`), conduct `flicker_ohm` for `flicker_s`, and burn
@@ -89,7 +97,7 @@ class GrowingShort(Fault, frozen=True, kw_only=True):
         def grow(at_us: int) -> bool:
             done = min((at_us - now_us) * 1e-6 / self.over_s, 1.0)
             growth["base_s"] = math.exp(start_s + (end_s - start_s) * done)
-            rig.plant.short_s = growth["base_s"] + growth["extra_s"]
+            rig.plant.short_s[self.cell] = growth["base_s"] + growth["extra_s"]
             return done < 1.0
 
         rig.every(now_us, UPDATE_US, grow)
@@ -102,7 +110,7 @@ class GrowingShort(Fault, frozen=True, kw_only=True):
 
         def set_bridge(conductance_s: float) -> None:
             growth["extra_s"] = conductance_s
-            rig.plant.short_s = growth["base_s"] + conductance_s
+            rig.plant.short_s[self.cell] = growth["base_s"] + conductance_s
 
         def burn_out(at_us: int) -> None:
             set_bridge(0.0)
@@ -141,9 +149,13 @@ class SensorLost(Fault, frozen=True, kw_only=True):
 
 
 class SensorFault(Fault, frozen=True, kw_only=True):
-    """What the faults of one channel share."""
+    """What the faults of one channel share. `place`: which of several alike (cell, stack, thermometer)."""
 
-    channel: Channel
+    channel: Quantity
+    place: Unit = 0
+
+    def sensor(self, rig: FaultRig) -> Channel:
+        return rig.sensors[of_cell(self.channel, self.place)]
 
 
 class SensorStuck(SensorFault, frozen=True, kw_only=True):
@@ -153,10 +165,10 @@ class SensorStuck(SensorFault, frozen=True, kw_only=True):
     for_s: Positive | None = None
 
     def apply(self, rig: FaultRig, now_us: int) -> None:
-        sensor = rig.sensors[self.channel]
-        sensor.stick()
+        sensor = self.sensor(rig)
+        sensor.stuck = True
         if self.for_s is not None:
-            rig.schedule(now_us + int(self.for_s * 1e6), lambda _at_us: sensor.free())
+            rig.schedule(now_us + int(self.for_s * 1e6), lambda _at_us: setattr(sensor, "stuck", False))
 
 
 class SensorOffset(SensorFault, frozen=True, kw_only=True):
@@ -166,7 +178,7 @@ class SensorOffset(SensorFault, frozen=True, kw_only=True):
     offset: float
 
     def apply(self, rig: FaultRig, now_us: int) -> None:
-        rig.sensors[self.channel].offset_fault = self.offset
+        self.sensor(rig).offset_fault = self.offset
 
 
 class SensorGain(SensorFault, frozen=True, kw_only=True):
@@ -176,7 +188,7 @@ class SensorGain(SensorFault, frozen=True, kw_only=True):
     gain: Annotated[float, Meta(gt=0.0, le=10.0)]
 
     def apply(self, rig: FaultRig, now_us: int) -> None:
-        rig.sensors[self.channel].gain_fault = self.gain
+        self.sensor(rig).gain_fault = self.gain
 
 
 class SensorNoise(SensorFault, frozen=True, kw_only=True):
@@ -186,7 +198,7 @@ class SensorNoise(SensorFault, frozen=True, kw_only=True):
     rms: Positive
 
     def apply(self, rig: FaultRig, now_us: int) -> None:
-        rig.sensors[self.channel].noise_fault_rms = self.rms
+        self.sensor(rig).noise_fault_rms = self.rms
 
 
 class SensorDropout(SensorFault, frozen=True, kw_only=True):
@@ -196,7 +208,7 @@ class SensorDropout(SensorFault, frozen=True, kw_only=True):
     lost_frac: Annotated[float, Meta(gt=0.0, le=1.0)]
 
     def apply(self, rig: FaultRig, now_us: int) -> None:
-        rig.sensors[self.channel].dropout_frac = self.lost_frac
+        self.sensor(rig).dropout_frac = self.lost_frac
 
 
 class Heating(Fault, frozen=True, kw_only=True):
@@ -233,17 +245,28 @@ class PressureStep(Fault, frozen=True, kw_only=True):
     offset_mpa: Annotated[float, Meta(ge=-10.0, le=10.0)]
 
     def apply(self, rig: FaultRig, now_us: int) -> None:
-        rig.plant.valve_offset_mpa = self.offset_mpa
+        rig.plant.set_valve(offset_mpa=self.offset_mpa)
 
 
 class SupplyLost(Fault, frozen=True, kw_only=True):
-    """The air supply falls to a pressure (as felt by the stack)."""
+    """The air supply falls to a pressure (as felt by the stacks)."""
 
     name: ClassVar[str] = "supply_lost"
     supply_mpa: Annotated[float, Meta(ge=0.0, le=100.0)] = 0.0
 
     def apply(self, rig: FaultRig, now_us: int) -> None:
-        rig.plant.regulator.supply_mpa = self.supply_mpa
+        for stack in rig.plant.stacks:
+            stack.supply_mpa = self.supply_mpa
+
+
+class RegulatorStalled(Fault, frozen=True, kw_only=True):
+    """The regulator holds its pressure whatever it is asked for."""
+
+    name: ClassVar[str] = "regulator_stalled"
+
+    def apply(self, rig: FaultRig, now_us: int) -> None:
+        for stack in rig.plant.stacks:
+            stack.frozen = True
 
 
 FAULTS: dict[str, type[Fault]] = {
@@ -251,5 +274,6 @@ FAULTS: dict[str, type[Fault]] = {
     for cls in (
         SoftShort, HardShort, GrowingShort, SensorLost, SensorStuck, SensorOffset, SensorGain, SensorNoise,
         SensorDropout, Heating, ContactorWelded, PressureStep, SupplyLost,
+        RegulatorStalled,
     )
 }  # fmt: skip

@@ -1,61 +1,69 @@
-"""The simulated world behind the sensors: cell, stack, piston, contactor, cycler and room, on one clock.
+"""The simulated world behind the sensors: pack, stacks, actuator, contactor, cycler and room, on one clock.
 
-The cell itself is C (assb_kernels.Cell); here it is put on a bench.
+Cells, stacks and actuators are C (assb_kernels.Pack); here they are put on a bench.
 """
 
-from assb_kernels import Cell
+from assb_kernels import STATUS_TEXT
 
 from assb_hil.chips.contactor import Contactor
-from assb_hil.chips.electro_pneumatic import ElectroPneumaticRegulator
 from assb_hil.cycler import Cycler
 from assb_hil.loads import Load
 from assb_hil.plant_file import PlantFile
 
-STEP_MAX_US = 10_000  # the cell is never stepped further at once
+STEP_MAX_US = 10_000  # the pack is never stepped further at once
+VALVE_FULL_V = 10.0  # input of an electro-pneumatic regulator at its full scale
+# What the plant tells by itself → what its value is
+PLANT_EVENTS = {
+    "bridge": "rs_ohm",
+    "deepened": "rs_ohm",
+    "burn_out": "energy_j",
+    "hard_short": "rs_ohm",
+    "voided": "contact_lost_frac",
+}
 
 
 class Plant:
     """`step_to` moves everything; the rig asks for it at each instant at which somebody looks."""
 
     def __init__(self, spec: PlantFile, seed: int, loads: tuple[Load, ...], start: tuple[float, float, float]):
-        """`start`: SOC, temperature (cell and room, degC), stack pressure (MPa)."""
-        soc_frac, temperature_degc, pressure_mpa = start
-        self.cell = Cell(spec.cell, soc_frac, temperature_degc, pressure_mpa)
-        self.ambient_degc = temperature_degc
-        self.short_s = 0.0
-        self.valve_input_v = 0.0  # 0 to 10 V, from the board
-        self.valve_offset_mpa = 0.0
-        self.regulator = ElectroPneumaticRegulator(
-            self._valve_v, spec.regulator_full_scale_mpa(seed), **spec.regulator_settings()
-        )
-        self.regulator.pressure_mpa = pressure_mpa
+        """`start`: SOC, temperature (cells and room, degC), stack pressure (MPa)."""
+        soc_frac, self.ambient_degc, pressure_mpa = start
+        self.pack = spec.pack(soc_frac, self.ambient_degc, pressure_mpa, seed)
+        self.cells, self.stacks = self.pack.cells, self.pack.stacks
+        self.leads = [[cell] for cell in self.cells] if spec.taps else [list(self.cells)]  # what a voltage lead spans
+        self.short_s = [0.0] * spec.units  # injected; the cells' own filaments come on top
+        self.full_scale_mpa = spec.regulator_full_scale_mpa(seed) if spec.bench.pneumatic else 0.0
+        self._valve_v = self._valve_offset_mpa = 0.0
+        self.aims_mpa: list[float] = []  # what the regulator is asked for, in each stack
+        self.set_valve(0.0)
         self.contactor = Contactor(*spec.contactor_times_us())
         self.cycler = Cycler(spec.cycler, loads)
         self.origin_us = 0  # when the scenario began: the loads count from here
         self.now_us = 0
         self.current_a = 0.0
-        # A cell that was never stepped has no outcome yet: let it stand for a microsecond
-        self.cell.step(0.0, 1e-6, temperature_degc, pressure_mpa, 0.0, 0.0)
 
-    def _valve_v(self) -> float:
-        return self.valve_input_v + 10.0 * self.valve_offset_mpa / self.regulator.full_scale_mpa
+    def voltage_v(self, lead: int) -> float:
+        """Between one voltage lead and the next."""
+        return sum([cell.voltage_v for cell in self.leads[lead]])
+
+    def set_valve(self, input_v: float | None = None, offset_mpa: float | None = None) -> None:
+        """What the valve of the regulator gets, 0 to 10 V, and by how much it is off (a fault); None: as before."""
+        self._valve_v = self._valve_v if input_v is None else input_v
+        self._valve_offset_mpa = self._valve_offset_mpa if offset_mpa is None else offset_mpa
+        asked_mpa = self._valve_v / VALVE_FULL_V * self.full_scale_mpa + self._valve_offset_mpa
+        self.aims_mpa = [min(max(asked_mpa, 0.0), self.full_scale_mpa)] * len(self.stacks)
 
     def step_to(self, now_us: int) -> None:
         """Everything moves to now_us with the inputs of this moment."""
+        pack, cycler, connected = self.pack, self.cycler, self.contactor.closed
         while self.now_us < now_us:
             next_us = min(now_us, self.now_us + STEP_MAX_US)
-            self._step(next_us, 1e-6 * (next_us - self.now_us))
+            dt_s = 1e-6 * (next_us - self.now_us)
+            self.current_a = current_a = cycler.step(next_us - self.origin_us, dt_s, pack, connected)
+            status = pack.step(current_a, dt_s, self.ambient_degc, 0.0, self.short_s, self.aims_mpa)
+            if status:
+                raise ValueError(
+                    f"the plant refused a step ({STATUS_TEXT[status]}) at {next_us} us: current {current_a} A, "
+                    f"ambient {self.ambient_degc} degC, aim {self.aims_mpa} MPa, shorts {self.short_s} S"
+                )
             self.now_us = next_us
-
-    def _step(self, next_us: int, dt_s: float) -> None:
-        cell = self.cell
-        self.current_a = self.cycler.step(next_us - self.origin_us, dt_s, cell.voltage_v, self.contactor.closed)
-        regulator = self.regulator
-        regulator.advance(next_us)
-        drive_mpa = regulator.pressure_mpa
-        status = cell.step(self.current_a, dt_s, self.ambient_degc, drive_mpa, 0.0, self.short_s)
-        if status:
-            raise ValueError(
-                f"the plant refused a step (status {status}) at {next_us} us: current {self.current_a} A, "
-                f"ambient {self.ambient_degc} degC, drive {drive_mpa} MPa, short {self.short_s} S"
-            )

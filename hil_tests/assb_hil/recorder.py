@@ -13,9 +13,10 @@ from assb.protocol import schema
 from assb_host.link.decoder import Decoder, Frame, Line
 from assb_host.link.units import physical_pair, word
 
-TRUTH = (
-    "true_voltage_v", "true_current_a", "true_soc_frac", "true_temperature_degc", "true_pressure_mpa", "true_leak_a",
-    "true_short_s", "true_r0_ohm", "ambient_degc",
+PACK_TRUTH = ("true_current_a", "ambient_degc")
+UNIT_TRUTH = (
+    "true_soc_frac", "true_temperature_degc", "true_pressure_mpa", "true_leak_a", "true_short_s", "true_r0_ohm",
+    "true_contact_lost_frac", "true_filament_frac",
 )  # fmt: skip
 EVENT_ROWS = {row[0]: row for row in schema.EVENTS}
 PARAMETER_NAMES = {row[0]: row[1] for row in schema.PARAMETERS}
@@ -29,6 +30,19 @@ WORD_LISTS = {
 }
 
 
+def of_cell(name: str, cell: int) -> str:
+    """A series of that cell: the first cell's goes by the plain name."""
+    return f"{name}[{cell}]" if cell else name
+
+
+def truth_names(units: int = 1, monitors: int = 1) -> tuple[str, ...]:
+    """Columns of the truth: the pack's, the voltage that each monitor sees, then those of every unit. Where a monitor
+    sees several units, theirs are told one by one."""
+    names = [*PACK_TRUTH, *(of_cell("true_voltage_v", at) for at in range(monitors))]
+    per_unit = UNIT_TRUTH if units == monitors else (*UNIT_TRUTH, "true_unit_voltage_v")
+    return (*names, *(of_cell(name, unit) for unit in range(units) for name in per_unit))
+
+
 def unit_of_field(field: str) -> tuple[str, float]:
     """(name in physical units, what one count of the wire is worth)."""
     name, factor = physical_pair(field, 1)
@@ -36,11 +50,12 @@ def unit_of_field(field: str) -> tuple[str, float]:
 
 
 class Recorder:
-    """Series by name: truth columns, and every field of the board's messages in physical units (cell 0's for cells)."""
+    """Series by name: truth columns, and every field of the board's messages in physical units (see `of_cell`)."""
 
-    def __init__(self, keeps: bool = True) -> None:
+    def __init__(self, keeps: bool = True, truth: tuple[str, ...] = truth_names()) -> None:
         """`keeps` False: frames are decoded and nothing is remembered, for a bench that stands for days."""
         self.keeps = keeps
+        self.truth_names = truth
         self.decoder = Decoder(mid_stream=False)
         self.series: dict[str, tuple[array, array]] = {}
         self.events: list[dict[str, Any]] = []
@@ -49,8 +64,8 @@ class Recorder:
         self.hello_count = 0
         self.frame_bytes = bytearray()
         self._hash = hashlib.sha256()
-        self._truth_struct = struct.Struct(f"<{1 + len(TRUTH)}d")
-        self._columns: dict[str, list[tuple[str, str, float]]] = {}
+        self._truth_struct = struct.Struct(f"<{1 + len(truth)}d")
+        self._columns: dict[tuple[str, int], list[tuple[str, str, float]]] = {}
         self.clock_offset_s: float | None = None  # scenario time minus the board's; None: from the first frame
 
     @property
@@ -62,11 +77,11 @@ class Recorder:
         if not self.keeps:
             return
         self._hash.update(self._truth_struct.pack(t_s, *values))
-        for name, value in zip(TRUTH, values, strict=True):
+        for name, value in zip(self.truth_names, values, strict=True):
             self._add(name, t_s, value)
 
     def rig_event(self, t_s: float, name: str, source: str, fields: dict[str, Any]) -> None:
-        """Something that the rig did or saw; `source` is "rig" or "host"."""
+        """Something that the rig did or saw; `source` is "rig", "host" or "plant"."""
         if not self.keeps:
             return
         self._hash.update(f"{t_s:.6f} {source} {name} {sorted(fields.items())}".encode())
@@ -95,14 +110,18 @@ class Recorder:
             self.clock_offset_s = t_s - 1e-3 * frame.t_ms
         if frame.type == schema.EVENT:
             self._board_event(1e-3 * frame.t_ms + self.clock_offset_s, frame.fields)
-        elif frame.fields.get("cell", 0) == 0:
+        elif frame.type != schema.HELLO:
             self._sample(1e-3 * frame.t_ms + self.clock_offset_s, frame)
 
     def _sample(self, t_s: float, frame: Frame) -> None:
-        columns = self._columns.get(frame.name)
+        cell = int(frame.fields.get("cell", 0))
+        columns = self._columns.get((frame.name, cell))
         if columns is None:
-            columns = self._columns[frame.name] = [
-                (field, *unit_of_field(field)) for field, value in frame.fields.items() if isinstance(value, int)
+            columns = self._columns[frame.name, cell] = [
+                (field, of_cell(name, cell), factor)
+                for field, value in frame.fields.items()
+                if isinstance(value, int)
+                for name, factor in [unit_of_field(field)]
             ]
         for field, name, factor in columns:
             self._add(name, t_s, int(frame.fields[field]) * factor)

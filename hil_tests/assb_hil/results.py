@@ -30,7 +30,7 @@ def recording_of(result: Result, scenario: Scenario) -> Recording:
         title=scenario.title,
         summary=scenario.summary,
         meta=provenance(result),
-        series={name: Series(*recorder.series[name]) for name in SERIES if name in recorder.series},
+        series={name: Series(*xy) for name, xy in recorder.series.items() if name.partition("[")[0] in SERIES},
         windows={
             "pressure_mpa": (
                 1e-3 * pack.parameters["pressure_min_kpa"],
@@ -93,15 +93,14 @@ def write_results(result: Result, scenario: Scenario, folder: Path) -> dict[str,
     recording = recording_of(result, scenario)
     paths = {
         "report": folder / "report.html",
-        "table": folder / "cell0.bdf.csv",
         "frames": folder / "frames.bin",
         "result": folder / "result.json",
     }
     paths["report"].write_text(render_page(recording), encoding="utf-8")
-    if recording.has("voltage_v", "current_a"):
-        write_bdf(recording, paths["table"])
-    else:
-        del paths["table"]  # a board that never spoke has no data to tabulate
+    if recording.has("voltage_v", "current_a"):  # a board that never spoke has no data to tabulate
+        for cell in range(recording.cells):
+            name = f"table of cell {cell}" if cell else "table"
+            paths[name] = write_bdf(recording.of_cell(cell), folder / f"cell{cell}.bdf.csv")
     paths["frames"].write_bytes(bytes(result.recorder.frame_bytes) if result.recorder else b"")
     paths["result"].write_text(result.to_json() + "\n", encoding="utf-8")
     return paths

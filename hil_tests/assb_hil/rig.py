@@ -17,10 +17,9 @@ from assb_hil.chips.i2c_chip import NEVER
 from assb_hil.crossings import VBUS, VSHUNT, Crossings
 from assb_hil.faults import Fault
 from assb_hil.loads import Load
-from assb_hil.plant import Plant
+from assb_hil.plant import PLANT_EVENTS, Plant
 from assb_hil.plant_file import PlantFile
-from assb_hil.recorder import Recorder
-from assb_hil.sensors import Sensor
+from assb_hil.recorder import Recorder, truth_names
 from assb_hil.wiring import Wiring
 
 TRUTH_PERIOD_US = 100_000
@@ -43,11 +42,11 @@ class Rig:
         self.seed = seed
         self.now_us = 0
         self.origin_us = NOT_BEGUN_US
-        self.recorder = Recorder(keeps)
         self.plant = Plant(plant, seed, tuple(loads), start)
         self.plant.origin_us = NOT_BEGUN_US
-        self.sensors = {name: Sensor(spec, seed, name) for name, spec in plant.sensors.items()}
-        self.wiring = Wiring(config, self.plant, self.sensors)
+        self.recorder = Recorder(keeps, truth_names(plant.units, len(self.plant.leads)))
+        self.wiring = Wiring(config, plant, self.plant, seed)
+        self.sensors = self.wiring.sensors
         self._chips = self.wiring.chips
         self._crossings = Crossings(config, self.wiring.kinds.get("ina228", []))
         self._monitors = frozenset(map(id, self.wiring.kinds.get("ina228", [])))
@@ -95,10 +94,9 @@ class Rig:
 
     def _tell_cycler(self, now_us: int, frame: Frame) -> None:
         charge_a, discharge_a = 1e-3 * frame.fields["charge_limit_ma"], 1e-3 * frame.fields["discharge_limit_ma"]
-        cycler = self.plant.cycler
         self.schedule(
-            now_us + cycler.params.limit_delay_us,
-            lambda at_us: cycler.set_limits(at_us - self.origin_us, charge_a, discharge_a),
+            now_us,
+            lambda at_us: self.plant.cycler.set_limits(at_us - self.origin_us, charge_a, discharge_a),
         )
 
     # What faults use (faults.FaultRig)
@@ -213,10 +211,14 @@ class Rig:
             self.pin_write(pin, 0)
 
     def _enable(self, charge: bool, level: int) -> None:
-        cycler = self.plant.cycler
+        """The cycler sees its enable input change; when it obeys is its own affair (assb_cycler.h)."""
         name = "charge_enabled" if charge else "discharge_enabled"
+        self._settle(self.now_us)
+        cycler = self.plant.cycler
+        setattr(cycler, name, bool(level))
         self.event(self.now_us, "enable_switched", line=name, level=level)
-        self.schedule(self.now_us + cycler.params.enable_delay_us, lambda _at_us: setattr(cycler, name, bool(level)))
+        self.schedule(self.now_us + cycler.enable_delay_us, lambda _at_us: None)  # a step of the plant begins then
+        self._refresh()
 
     # Time
 
@@ -278,10 +280,22 @@ class Rig:
 
     def _record_truth(self, at_us: int) -> bool:
         if at_us >= self.origin_us:
-            plant, cell = self.plant, self.plant.cell
-            self.recorder.truth(
-                round(1e-6 * (at_us - self.origin_us), 6),
-                (cell.voltage_v, plant.current_a, cell.soc, cell.surface_degc, cell.pressure_mpa, cell.short_a,
-                 plant.short_s, cell.r0_ohm, plant.ambient_degc),
-            )  # fmt: skip
+            self._tell_plant_events()
+            plant = self.plant
+            values = [plant.current_a, plant.ambient_degc, *map(plant.voltage_v, range(len(plant.leads)))]
+            apart = len(plant.cells) != len(plant.leads)
+            for cell in plant.cells:
+                values += (
+                    cell.soc, cell.surface_degc, cell.pressure_mpa, cell.short_a, cell.short_s, cell.r0_ohm, cell.theta,
+                    cell.filament_length,
+                )  # fmt: skip
+                if apart:
+                    values.append(cell.voltage_v)
+            self.recorder.truth(round(1e-6 * (at_us - self.origin_us), 6), tuple(values))
         return True
+
+    def _tell_plant_events(self) -> None:
+        """What the cells did by themselves since the last row of truth, at the times at which they did it."""
+        for told in self.plant.pack.drain_events():
+            at_us = round(told.time_s * 1e6)
+            self.event(at_us, told.kind, "plant", cell=told.cell, **{PLANT_EVENTS[told.kind]: told.value})

@@ -16,11 +16,12 @@ from assb_host.config.toml_reader import convert, read_toml
 from msgspec import Meta
 
 from assb_hil.checks import CHECKS, Check, EventCheck, NoEventCheck, ReactionCheck, SignalCheck
-from assb_hil.faults import FAULTS, Fault, SensorLost
+from assb_hil.faults import FAULTS, CellFault, Fault, SensorFault, SensorLost
 from assb_hil.health import SURPRISES
 from assb_hil.loads import LOADS, Load
-from assb_hil.plant_file import load_plant
-from assb_hil.vocabulary import ROW_NAMES, SIGNAL_NAMES, TIMED_ROWS, demand, demand_command, demand_event
+from assb_hil.plant_file import PlantFile
+from assb_hil.vocabulary import ROW_NAMES, TIMED_ROWS, demand, demand_command, demand_event, series_names
+from assb_hil.wiring import plant_for
 
 Seconds = Annotated[float, Meta(ge=0.0)]
 
@@ -126,7 +127,7 @@ def read_scenario(document: dict[str, Any], path: Path) -> Scenario:
         rows[target] = tuple(
             _row(entry, selector, classes, f"{table}[{position}]", path) for position, entry in enumerate(given)
         )
-    head = convert(rest, Head, path)
+    head: Head = convert(rest, Head, path)
     values = {name: getattr(head, name) for name in Head.__struct_fields__ if name != "command"}
     scenario = Scenario(name=path.stem, path=path, commands=head.command, **values, **rows)
     _cross_check(scenario)
@@ -159,10 +160,11 @@ def _cross_check(scenario: Scenario) -> None:
         for position, item in enumerate(rows):
             _demand_within(scenario, f"{table}[{position}].at_s", item.at_s)
     pack = _named_file(scenario, "pack", load_pack)
-    _named_file(scenario, "plant", load_plant)
-    _check_bench(scenario, pack)
+    plant = _named_file(scenario, "plant", lambda name: plant_for(pack, name))
+    _check_bench(scenario, pack, plant)
+    signals = series_names(plant.units, pack.parameters["cells_in_series"])
     for position, check in enumerate(scenario.checks):
-        _check_check(scenario, pack, f"check[{position}]", check)
+        _check_check(scenario, pack, signals, f"check[{position}]", check)
     if not scenario.checks:
         raise ConfigError(path, "check", None, "at least one [[check]]: a run that checks nothing shows nothing")
 
@@ -183,24 +185,44 @@ def _named_file(scenario: Scenario, key: str, load: Callable[[str], Any]) -> Any
         raise ConfigError(scenario.path, key, name, allowed, error.remedy) from None
 
 
-def _check_bench(scenario: Scenario, pack: PackConfig) -> None:
-    """The rig has one cell, and a chip can only be lost where there is one."""
-    if pack.parameters["cells_in_series"] != 1:
-        raise ConfigError(scenario.path, "pack", scenario.pack, "a pack with cells_in_series = 1: the rig has one cell")
+def _check_bench(scenario: Scenario, pack: PackConfig, plant: PlantFile) -> None:
+    """The board's press is the bench's; a chip, a sensor or a cell can only fail where there is one."""
+    path, board = scenario.path, pack.board
+    if board.mcp4725 and plant.bench.pneumatic is None:
+        allowed = f"a plant on a pneumatic bench: board {board.name} drives a regulator, {plant.bench_name} has none"
+        raise ConfigError(path, "plant", scenario.plant, allowed)
+    remedy = f"board {board.name} has no other"
+    fitted = [kind for kind in ("ina228", "nau7802", "tmp117", "mcp4725") if getattr(board, kind)]
+    channels = fitted_channels(pack)
     for position, fault in enumerate(scenario.faults):
+        where = f"fault[{position}]"
         if isinstance(fault, SensorLost):
-            fitted = [kind for kind in ("ina228", "nau7802", "tmp117", "mcp4725") if getattr(pack.board, kind)]
-            remedy = f"board {pack.board.name} has no other"
-            demand(scenario.path, f"fault[{position}].device", fault.device, fitted, remedy)
+            demand(path, f"{where}.device", fault.device, fitted, remedy)
+        if isinstance(fault, SensorFault):
+            places = [place for quantity, place in channels if quantity == fault.channel]
+            demand(path, f"{where}.place", fault.place, places, remedy)
+        if isinstance(fault, CellFault):
+            demand(path, f"{where}.cell", fault.cell, range(plant.units), f"plant {plant.name} has no other")
 
 
-def _check_check(scenario: Scenario, pack: PackConfig, where: str, check: Check) -> None:
+def fitted_channels(pack: PackConfig) -> list[tuple[str, int]]:
+    """(quantity, place) of every sensor that the board reads."""
+    board = pack.board
+    return [
+        ("current_a", 0),
+        *(("voltage_v", chip.cell) for chip in board.ina228),
+        *(("pressure_mpa", chip.stack) for chip in board.nau7802),
+        *(("temperature_degc", chip.place) for chip in board.tmp117),
+    ]
+
+
+def _check_check(scenario: Scenario, pack: PackConfig, signals: tuple[str, ...], where: str, check: Check) -> None:
     """The names that a check uses exist, and its span lies within the run: otherwise it would judge nothing."""
     path = scenario.path
     if isinstance(check, EventCheck | NoEventCheck):
         demand_event(path, where, check.event, check.fields)
     if isinstance(check, SignalCheck):
-        demand(path, f"{where}.signal", check.signal, SIGNAL_NAMES)
+        demand(path, f"{where}.signal", check.signal, signals)
         if check.min is None and check.max is None:
             raise ConfigError(path, f"{where}.max", None, "a number in min, in max, or in both")
     if isinstance(check, ReactionCheck):

@@ -26,10 +26,10 @@ from assb_hil.checks import Verdict
 from assb_hil.dut.base import Dut
 from assb_hil.dut.cost import CostModel
 from assb_hil.health import health_verdicts
-from assb_hil.plant_file import load_plant
 from assb_hil.recorder import Recorder
 from assb_hil.rig import Rig
 from assb_hil.scenario import Scenario
+from assb_hil.wiring import plant_for
 
 DUTS = ("virtual",)
 RESETS_MAX = 8  # a board that resets more often than this is in a loop: the run ends there
@@ -230,7 +230,7 @@ def open_session(
     image = build_image(pack)
     start = scenario.start
     rig = Rig(
-        decode(image), load_plant(scenario.plant), seed,
+        decode(image), plant_for(pack, scenario.plant), seed,
         (start.soc_frac, start.temperature_degc, start.pressure_mpa), scenario.loads,
     )  # fmt: skip
     with ExitStack() as stack:

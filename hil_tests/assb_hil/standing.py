@@ -7,8 +7,8 @@ from assb.protocol.image import decode
 from assb_host.config import build_image, load_pack
 
 from assb_hil.loads import Drive
-from assb_hil.plant_file import load_plant
 from assb_hil.rig import Rig
+from assb_hil.wiring import plant_for
 
 START = (0.5, 25.0, 0.1)  # SOC, degC, MPa: half charged, and not pressed yet
 RATE_FRAC = 1 / 3  # of the capacity per hour
@@ -25,6 +25,6 @@ def standing_rig(pack: str = "li_lpscl_nca", plant: str = "", seed: int = 0) -> 
     loaded = load_pack(pack)
     rate_a = RATE_FRAC * loaded.cell.capacity_ah
     load = Drive(at_s=0.0, segments=TURN, scale=rate_a, repeat=TURNS)
-    rig = Rig(decode(build_image(loaded)), load_plant(plant or loaded.name), seed, START, [load], keeps=False)
+    rig = Rig(decode(build_image(loaded)), plant_for(loaded, plant or loaded.name), seed, START, [load], keeps=False)
     rig.begin(0)
     return rig

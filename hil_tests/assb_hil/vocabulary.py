@@ -14,22 +14,26 @@ from assb_host.config.errors import ConfigError
 
 from assb_hil.crossings import ROWS
 from assb_hil.faults import FAULTS
-from assb_hil.recorder import PARAMETER_NAMES, TRUTH, WORD_LISTS, unit_of_field
+from assb_hil.plant import PLANT_EVENTS
+from assb_hil.recorder import PARAMETER_NAMES, WORD_LISTS, of_cell, truth_names, unit_of_field
 
 ROW_NAMES = tuple(row[1] for row in schema.LIMIT_ROWS)
 TIMED_ROWS = tuple(row for row, _, _ in ROWS)  # rows whose register the rig watches
 COMMAND_KEYS: dict[str, tuple[str, ...]] = {name: keys for name, _, keys in schema.COMMANDS}
 FAULT_KEYS = sorted({key for fault in FAULTS.values() for key in fault.__struct_fields__} - {"at_s"})
-# Event → its fields: the board's by the schema, then the rig's and the host's (Rig.event)
+# Event → its fields: the board's by the schema, then the rig's, the host's and the plant's (Rig.event)
 EVENT_FIELDS: dict[str, tuple[str, ...]] = {
     **{row[1]: tuple(column for column in row[2:] if column) for row in schema.EVENTS},
     "fault_applied": ("fault", *FAULT_KEYS),
-    "register_crossed": ("row",),
+    "register_crossed": ("row", "cell"),
     "coil_switched": ("closed",),
     "contact_moved": ("closed",),
     "enable_switched": ("line", "level"),
     **{f"sent_{name}": ("keys",) for name in COMMAND_KEYS},
+    **{name: ("cell", value) for name, value in PLANT_EVENTS.items()},
 }
+# Fields that are counts or figures whoever tells the event
+NUMBERS = frozenset(("cell", *PLANT_EVENTS.values()))
 BOARD_EVENTS = tuple(row[1] for row in schema.EVENTS)
 FIELD_VALUES: dict[str, tuple[Any, ...]] = {
     **WORD_LISTS,
@@ -41,19 +45,18 @@ FIELD_VALUES: dict[str, tuple[Any, ...]] = {
 }
 
 
-def series_names() -> tuple[str, ...]:
+def series_names(units: int = 1, monitors: int = 1) -> tuple[str, ...]:
     """Every series that a recorder can have: the truth, and what the board's messages carry in physical units."""
-    names = dict.fromkeys(TRUTH)
+    names = dict.fromkeys(truth_names(units, monitors))
     for message in schema.MESSAGES:
         if message[0] in (schema.HELLO, schema.EVENT):  # who it is and what happened are no series
             continue
+        layout = schema.layout(message)
+        cells = range(monitors) if any(field == "cell" for field, _ in layout) else range(1)
         names |= dict.fromkeys(
-            unit_of_field(str(field))[0] for field, code in schema.layout(message) if "s" not in code
+            of_cell(unit_of_field(str(field))[0], cell) for cell in cells for field, code in layout if "s" not in code
         )
     return tuple(names)
-
-
-SIGNAL_NAMES = series_names()
 
 
 def demand(path: Path, key: str, seen: object, allowed: Iterable[object], remedy: str = "") -> None:
@@ -76,7 +79,10 @@ def demand_event(path: Path, where: str, event: str, fields: dict[str, str | int
 
 
 def _demand_value(path: Path, key: str, value: str | int, event: str, name: str) -> None:
-    if event == "register_crossed":
+    if name in NUMBERS:
+        if not isinstance(value, int):
+            raise ConfigError(path, key, value, "a whole number")
+    elif event == "register_crossed":
         demand(path, key, value, TIMED_ROWS)
     elif name in FIELD_VALUES:
         demand(path, key, value, FIELD_VALUES[name])

@@ -3,81 +3,111 @@
 The rig is wired as the image says, so a board that carries another image finds another bench.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from assb.protocol.image import NO_PIN, Config
+from assb_host.config import PackConfig
+from assb_host.config.errors import ConfigError
 
 from assb_hil.chips.ina228 import INA228
 from assb_hil.chips.mcp4725 import MCP4725
 from assb_hil.chips.nau7802 import FULL_SCALE, NAU7802
 from assb_hil.chips.tmp117 import TMP117
-from assb_hil.plant import Plant
-from assb_hil.sensors import Sensor
+from assb_hil.plant import VALVE_FULL_V, Plant
+from assb_hil.plant_file import PlantFile, load_plant
+from assb_hil.recorder import of_cell
+from assb_hil.sensors import Channel
 
 DAC_FULL_CODE = 4096
-VALVE_FULL_V = 10.0  # the DAC's full scale is amplified to the regulator's 0 to 10 V
+
+
+def plant_for(pack: PackConfig, name: str) -> PlantFile:
+    """The plant `name` with as many units as the pack has cells. Without a lead between its units, what the board
+    calls a cell is the whole stack, and the plant's own number stands. Raises ConfigError."""
+    cells = pack.parameters["cells_in_series"]
+    plant = load_plant(name)
+    if plant.taps:
+        return plant if plant.units == cells else load_plant(name, units=cells)
+    if cells != 1:
+        allowed = f"1: plant {plant.name} has no lead between its {plant.units} units"
+        raise ConfigError(pack.path, "cells_in_series", cells, allowed)
+    return plant
 
 
 class Wiring:
-    """Chips by (bus, address) and by kind, and the pins of contactor and enable lines."""
+    """Chips by (bus, address) and by kind, their sensors by name, and the pins of contactor and enable lines."""
 
-    def __init__(self, config: Config, plant: Plant, sensors: dict[str, Sensor]):
-        if config.parameter("cells_in_series") != 1:
-            raise ValueError(f"this rig has one cell; the pack has {config.parameter('cells_in_series')}")
+    def __init__(self, config: Config, spec: PlantFile, plant: Plant, seed: int):
+        cells = config.parameter("cells_in_series")
+        if cells != len(plant.leads):
+            raise ValueError(f"the plant shows {len(plant.leads)} voltages; the pack has {cells} cells")
         self._config = config
+        self._spec = spec
         self._plant = plant
-        self._sensors = sensors
+        self._seed = seed
+        self.sensors: dict[str, Channel] = {}
         self.chips: dict[tuple[int, int], Any] = {}
         self.kinds: dict[str, list[Any]] = {}
         self.drive_pin = self.feedback_pin = self.charge_pin = self.discharge_pin = NO_PIN
         self.close_level = 1
         for device in config.devices:
-            kind, _, bus, address, pins, arguments = device
+            kind, _, bus, address, pins, _ = device
             if kind == "contactor":
                 self.drive_pin, self.feedback_pin = pins[0], pins[1]
-                self.close_level = arguments[0]
-                plant.contactor.feedback_closed_level = arguments[1]
+                self.close_level = device[5][0]
+                plant.contactor.feedback_closed_level = device[5][1]
             elif kind == "enable_lines":
                 self.charge_pin, self.discharge_pin = pins[0], pins[1]
             elif kind in MAKERS:
-                chip = MAKERS[kind](self, arguments)
+                chip = MAKERS[kind](self, device[1], device[5])
                 self.chips[bus, address] = chip
                 self.kinds.setdefault(kind, []).append(chip)
 
-    def _ina228(self, arguments: tuple[int, ...]) -> INA228:
-        plant, volts, amperes = self._plant, self._sensors["voltage_v"], self._sensors["current_a"]
-        cell = plant.cell
+    def _channel(self, quantity: str, place: int) -> Callable[[float], float]:
+        channel = self.sensors[of_cell(quantity, place)] = Channel(self._spec, self._seed, quantity, place, self._plant)
+        return channel.see
+
+    def _ina228(self, cell: int, arguments: tuple[int, ...]) -> INA228:
+        """One for each voltage lead. The first has the shunt; at the others its inputs are joined."""
+        plant, volts = self._plant, self._channel("voltage_v", cell)
         ohms = arguments[3] * 1e-6 * self._config.parameter("shunt_uohm")  # turned round where polarity is -1
+        amperes = None if cell else self._channel("current_a", cell)
         return INA228(
-            bus_voltage_v=lambda: volts.read(cell.voltage_v),
-            shunt_voltage_v=lambda: ohms * amperes.read(plant.current_a),
+            bus_voltage_v=lambda: volts(plant.voltage_v(cell)),
+            shunt_voltage_v=lambda: ohms * amperes(plant.current_a) if amperes else 0.0,
             die_temperature_degc=lambda: plant.ambient_degc,
         )
 
-    def _nau7802(self, arguments: tuple[int, ...]) -> NAU7802:
-        cell, pressure = self._plant.cell, self._sensors["pressure_mpa"]
+    def _nau7802(self, stack: int, arguments: tuple[int, ...]) -> NAU7802:
+        pressed, pressure = self._plant.stacks[stack], self._channel("pressure_mpa", stack)
         counts_per_mpa = 1e12 / self._config.parameter("load_cell_kpa_per_count_ppb")
         zero_counts = self._config.parameter("load_cell_zero_counts")
         # counts = ratio * gain * 2 * full scale (the chip's own law), solved for the ratio
         per_count = 1.0 / (arguments[0] * 2.0 * FULL_SCALE)
         return NAU7802(
-            bridge_v_per_v=lambda: (zero_counts + counts_per_mpa * pressure.read(cell.pressure_mpa)) * per_count,
+            bridge_v_per_v=lambda: (zero_counts + counts_per_mpa * pressure(pressed.pressure_mpa)) * per_count,
             external_avdd=arguments[2] == 0,
         )
 
-    def _tmp117(self, _arguments: tuple[int, ...]) -> TMP117:
-        cell, sensor = self._plant.cell, self._sensors["temperature_degc"]
-        return TMP117(temperature_degc=lambda: sensor.read(cell.surface_degc))
+    def _tmp117(self, place: int, _arguments: tuple[int, ...]) -> TMP117:
+        """Places are the units in their order; more thermometers than units share the last one."""
+        cell = self._plant.cells[min(place, len(self._plant.cells) - 1)]
+        temperature = self._channel("temperature_degc", place)
+        return TMP117(temperature_degc=lambda: temperature(cell.surface_degc))
 
-    def _mcp4725(self, _arguments: tuple[int, ...]) -> MCP4725:
+    def _mcp4725(self, _instance: int, _arguments: tuple[int, ...]) -> MCP4725:
         """Its EEPROM holds the pressure at which the bench is found, so that power-on does not move the stack."""
-        share = self._plant.regulator.pressure_mpa / self._plant.regulator.full_scale_mpa
+        full_scale_mpa = self._plant.full_scale_mpa
+        if not full_scale_mpa:
+            raise ValueError(f"the board drives a regulator; bench {self._spec.bench_name} has none")
+        share = self._plant.stacks[0].pressure_mpa / full_scale_mpa
         return MCP4725(eeprom_code=min(round(share * DAC_FULL_CODE), DAC_FULL_CODE - 1))
 
     def follow_dac(self) -> None:
         """The valve's input is the DAC's output; 0 V without one."""
         for dac in self.kinds.get("mcp4725", ()):
-            self._plant.valve_input_v = VALVE_FULL_V * dac.output_v / dac.vdd_v
+            self._plant.set_valve(VALVE_FULL_V * dac.output_v / dac.vdd_v)
 
 
 MAKERS = {

@@ -9,7 +9,7 @@ from assb_hil.checks import (
     SignalCheck,
     SocErrorCheck,
 )
-from assb_hil.recorder import TRUTH, Recorder
+from assb_hil.recorder import Recorder, truth_names
 from assb_hil.results import collapsed
 
 
@@ -20,9 +20,13 @@ class Facts:
 
     def __init__(self):
         self.recorder = Recorder()
-        row = dict.fromkeys(TRUTH, 0.0) | {"true_soc_frac": 0.5, "true_pressure_mpa": 4.98, "true_current_a": 0.2}
+        row = dict.fromkeys(truth_names(), 0.0) | {
+            "true_soc_frac": 0.5,
+            "true_pressure_mpa": 4.98,
+            "true_current_a": 0.2,
+        }
         for tick in range(101):
-            self.recorder.truth(0.1 * tick, tuple(row[name] for name in TRUTH))
+            self.recorder.truth(0.1 * tick, tuple(row[name] for name in truth_names()))
             self.recorder._add("soc_frac", 0.1 * tick, 0.52)
             self.recorder._add("pressure_target_mpa", 0.1 * tick, 5.0)
         self.recorder.rig_event(5.0, "register_crossed", "rig", {"row": "cell_undervoltage"})
@@ -90,7 +94,7 @@ def test_the_hash_covers_truth_events_and_console():
     hashes = set()
     for change in range(4):
         recorder = Recorder()
-        recorder.truth(0.1, tuple(float(change == 1) for _ in TRUTH))
+        recorder.truth(0.1, tuple(float(change == 1) for _ in truth_names()))
         recorder.rig_event(0.2, "contact_moved", "rig", {"closed": int(change == 2)})
         recorder.console(0.3, b"hello\r\n" if change == 3 else b"hullo\r\n")
         hashes.add(recorder.sha256)

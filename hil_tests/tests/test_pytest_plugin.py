@@ -9,7 +9,7 @@ def test_the_board_finds_its_sensors_and_says_hello(rig, dut):
     dut.run_until(rig.origin_us + 3_000_000)
     assert rig.recorder.hello["cell"] == "li_lpscl_nca"
     voltage_v = rig.recorder.series["voltage_v"][1][-1]
-    assert voltage_v == pytest.approx(rig.plant.cell.voltage_v, abs=0.005)
+    assert voltage_v == pytest.approx(rig.plant.voltage_v(0), abs=0.005)
 
 
 @pytest.mark.bench(trips=("voltage_stale", "current_stale"), events=("bus_error",))

@@ -38,7 +38,7 @@ def bus_v(rig):
 def test_the_monitor_reads_the_cell():
     rig = bench()
     rig.advance(100_000)
-    assert bus_v(rig) == pytest.approx(rig.plant.cell.voltage_v, abs=0.002)
+    assert bus_v(rig) == pytest.approx(rig.plant.cells[0].voltage_v, abs=0.002)
 
 
 def test_what_peek_promises_is_what_a_read_gives_until_then():
@@ -113,7 +113,7 @@ def test_a_stuck_channel_hides_a_collapse():
     rig.inject(HardShort(at_s=0.0))
     rig.advance(200_000)
     assert bus_v(rig) == before_v
-    assert rig.plant.cell.voltage_v < 1.0
+    assert rig.plant.cells[0].voltage_v < 1.0
 
 
 def test_a_hard_short_crosses_the_register_within_one_conversion_cycle():
@@ -141,8 +141,8 @@ def test_a_growing_short_ends_at_its_resistance_and_flickers_by_its_seed():
         seen = []
         for now_us in range(0, 3_000_000, 10_000):
             rig.advance(now_us)
-            seen.append(rig.plant.short_s > 0.5)
-        assert rig.plant.short_s == pytest.approx(0.1)
+            seen.append(rig.plant.short_s[0] > 0.5)
+        assert rig.plant.short_s[0] == pytest.approx(0.1)
         return seen
 
     assert bridges(1) == bridges(1)
@@ -155,16 +155,16 @@ def test_heating_warms_the_room_and_then_the_cell():
     rig.inject(Heating(at_s=0.0, ambient_degc=80.0, over_s=1.0))
     rig.advance(20_000_000)
     assert rig.plant.ambient_degc == 80.0
-    assert 30.0 < rig.plant.cell.surface_degc < 80.0
+    assert 30.0 < rig.plant.cells[0].surface_degc < 80.0
 
 
 def test_a_valve_that_is_off_moves_the_stack():
     rig = bench()
     rig.advance(1_000_000)
-    before_mpa = rig.plant.cell.pressure_mpa
+    before_mpa = rig.plant.cells[0].pressure_mpa
     rig.inject(PressureStep(at_s=0.0, offset_mpa=0.5))
     rig.advance(5_000_000)
-    assert rig.plant.cell.pressure_mpa == pytest.approx(before_mpa + 0.5, abs=0.08)
+    assert rig.plant.cells[0].pressure_mpa == pytest.approx(before_mpa + 0.5, abs=0.08)
 
 
 def test_how_often_the_board_looks_does_not_change_the_world():
