@@ -5,8 +5,6 @@
 #include <stddef.h>
 #include <string.h>
 
-#define KELVIN 273.15
-#define HOTTEST_DEGC 1000.0
 #define EVENTS_MOST (ASSB_EVENT_KINDS - 1) /* of one cell in one step */
 
 int assb_pack_check(const assb_pack *pack)
