@@ -6,7 +6,7 @@ long columns with one source.
 # pyright: reportInvalidTypeForm=false
 # The ranges are made by calls, which a type checker can't follow.
 
-from typing import Annotated, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from assb_host.config.board import Table
 from assb_host.config.fields import Description, FigureSource, Reference
@@ -20,11 +20,11 @@ class Figure(Table, Generic[T]):
     source: FigureSource
 
 
-def positive(most: float):
+def positive(most: float) -> Any:
     return Annotated[float, Meta(ge=1e-9, le=most)]
 
 
-def between(least: float, most: float):
+def between(least: float, most: float) -> Any:
     return Annotated[float, Meta(ge=least, le=most)]
 
 

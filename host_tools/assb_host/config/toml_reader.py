@@ -4,6 +4,7 @@ import re
 import tomllib
 from difflib import get_close_matches
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 from assb.protocol import image
@@ -11,6 +12,7 @@ from assb.protocol import image
 from assb_host.config.errors import ConfigError
 from assb_host.config.fields import PATTERN_WORDS
 
+T = TypeVar("T")
 MESSAGE = re.compile(r"^(?P<what>.*?)(?: - at `\$\.?(?P<path>.*)`)?$", re.DOTALL)
 FIELD = re.compile(r"^Object (?P<kind>contains unknown|missing required) field `(?P<field>[^`]*)`$")
 RANGE = re.compile(r"^Expected `(?P<type>[^`]*)` (?P<compare>[<>]=?|of length|matching regex) ?(?P<bound>.*)$")
@@ -43,7 +45,7 @@ def read_toml(path: Path) -> dict:
         raise ConfigError(path, "", str(error), "TOML, see https://toml.io") from None
 
 
-def convert(raw: dict, struct, path: Path):
+def convert(raw: dict, struct: type[T], path: Path) -> T:
     """`raw` as an instance of `struct`; the first thing that is wrong is raised as ConfigError."""
     try:
         return msgspec.convert(raw, struct)
