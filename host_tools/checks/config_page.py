@@ -8,7 +8,7 @@ from assb_host.config.board import Board
 from assb_host.config.cell import Cell
 from assb_host.config.limit_keys import limit_struct, unit_of
 from assb_host.config.pack import PackFile
-from assb_host.config.toml_reader import allowed_words, described, plain
+from assb_host.config.toml_reader import allowed_words, alternatives, described, plain
 
 HEAD = """\
 # Board, pack and cell files
@@ -60,7 +60,8 @@ def rows(struct) -> Iterator[tuple[str, ...]]:
     for field in struct.fields:
         kind = plain(field.type)
         if not is_table(kind) and field.encode_name != "source":
-            yield f"`{field.encode_name}`", allowed_words(kind), default_words(field), described(field.type)
+            allowed = ", or ".join(map(allowed_words, alternatives(field.type)))
+            yield f"`{field.encode_name}`", allowed, default_words(field), described(field.type)
 
 
 def is_table(kind) -> bool:

@@ -1,0 +1,205 @@
+"""A simulation as files: per unit a BDF table and a table of the truth, events, plot, result.
+
+Everything is written beside its place first and renamed when it is whole.
+"""
+
+import csv
+import json
+import shutil
+from dataclasses import asdict
+from io import StringIO
+from math import isfinite
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+import numpy as np
+from assb import VERSION
+from assb_host.report import Recording
+from assb_host.report.bdf import Column, write_meta, write_table
+from assb_kernels import Sensor
+
+from assb_hil.plant_file import CHANNELS
+from assb_hil.simulation import Simulation
+
+OURS = ("cell*.bdf.csv", "cell*.bdf.meta.json", "cell*.truth.csv", "events.csv", "plot.png", "plot.svg", "result.json")
+# (name in the file, column of the run, factor, decimals, whose it is); SPEC of the BDF names: Battery Data Alliance
+BDF_TABLE = (
+    ("test_time_second", "time_s", 1.0, 3, "pack"),
+    ("voltage_volt", "voltage_v", 1.0, 6, "unit"),
+    ("current_ampere", "current_a", 1.0, 6, "pack"),
+    ("temperature_t1_celsius", "temperature_degc", 1.0, 3, "unit"),
+    ("ambient_temperature_celsius", "ambient_degc", 1.0, 3, "pack"),
+    ("applied_pressure_pa", "pressure_mpa", 1e6, 0, "stack"),
+    ("cycle_count", "cycle", 1.0, 0, "pack"),
+    ("step_index", "step", 1.0, 0, "pack"),
+    ("charging_capacity_ah", "charge_ah", 1.0, 7, "pack"),
+    ("discharging_capacity_ah", "discharge_ah", 1.0, 7, "pack"),
+)
+TRUTH_TABLE = (
+    ("time_s", "time_s", 1.0, 3, "pack", "s since the start"),
+    ("step", "step", 1.0, 0, "pack", "position in the protocol, loops unrolled, from 0"),
+    ("cycle", "cycle", 1.0, 0, "pack", "from 1"),
+    ("current_a", "current_a", 1.0, 6, "pack", "A, + charges"),
+    ("voltage_v", "voltage_v", 1.0, 6, "unit", "V of this unit"),
+    ("ocv_v", "ocv_v", 1.0, 6, "unit", "V at rest for ever"),
+    ("soc_frac", "soc", 1.0, 6, "unit", "0..1 of the present capacity"),
+    ("temperature_degc", "temperature_degc", 1.0, 3, "unit", "°C of the core"),
+    ("surface_degc", "surface_degc", 1.0, 3, "unit", "°C of the surface"),
+    ("ambient_degc", "ambient_degc", 1.0, 3, "pack", "°C of the room"),
+    ("pressure_mpa", "pressure_mpa", 1.0, 5, "stack", "MPa of this unit's stack"),
+    ("gap_um", "gap_um", 1.0, 3, "stack", "µm, where the press stands; more is wider"),
+    ("r0_ohm", "r0_ohm", 1.0, 7, "unit", "Ω, separator and contact"),
+    ("theta_frac", "theta", 1.0, 6, "unit", "share of the lithium face that has lost contact"),
+    ("filament_length_frac", "filament_length", 1.0, 6, "unit", "1: through the separator"),
+    ("short_ohm", "short_ohm", 1.0, 4, "unit", "Ω of the bridge; empty: none"),
+    ("short_a", "short_a", 1.0, 7, "unit", "A through it"),
+    ("capacity_loss_frac", "capacity_loss_frac", 1.0, 7, "unit", "share of the fresh capacity"),
+    ("resistance_growth_frac", "resistance_growth_frac", 1.0, 7, "unit", "share of the fresh R0"),
+    ("charge_ah", "charge_ah", 1.0, 7, "pack", "Ah in, since the start"),
+    ("discharge_ah", "discharge_ah", 1.0, 7, "pack", "Ah out, since the start"),
+    ("charge_wh", "charge_wh", 1.0, 7, "pack", "Wh into the whole pack"),
+    ("discharge_wh", "discharge_wh", 1.0, 7, "pack", "Wh out of it"),
+)
+MEASURED_DECIMALS = {"voltage_v": 6, "current_a": 6, "pressure_mpa": 5, "temperature_degc": 3}
+
+
+def write_simulation(run: Simulation, folder: Path, sensors: bool = False) -> dict[str, Path]:
+    """Writes all files of a run into `folder`, in place of those of an earlier run; returns where.
+
+    `sensors`: the BDF tables hold what the bench's sensors would have shown, and the truth tables that beside it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    fresh = Path(mkdtemp(prefix=".assb-sim-", dir=folder))
+    try:
+        _write_all(run, fresh, sensors)
+        written = {path.name for path in fresh.iterdir()}
+        for path in sorted(fresh.iterdir()):
+            path.replace(folder / path.name)
+        for stale in {path for pattern in OURS for path in folder.glob(pattern) if path.name not in written}:
+            stale.unlink()
+    finally:
+        shutil.rmtree(fresh)
+    table = "cell0.bdf.csv" if run.units == 1 else "cell*.bdf.csv"
+    truth = table.replace("bdf", "truth")
+    return {
+        "plot": folder / "plot.png",
+        "table": folder / table,
+        "truth": folder / truth,
+        "events": folder / "events.csv",
+        "result": folder / "result.json",
+    }
+
+
+def _write_all(run: Simulation, folder: Path, sensors: bool) -> None:
+    from assb_hil.simulation_plot import write_plots
+
+    for unit in range(run.units):
+        measured = measured_columns(run, unit) if sensors else {}
+        table = write_table(bdf_columns(run, unit, measured), folder / f"cell{unit}.bdf.csv")
+        write_meta(Recording(run.request.protocol.title, meta=provenance(run, unit, sensors)), table)
+        write_table(truth_columns(run, unit, measured), folder / f"cell{unit}.truth.csv")
+    (folder / "events.csv").write_text(events_csv(run), encoding="utf-8")
+    (folder / "result.json").write_text(json.dumps(result_of(run), indent=1) + "\n", encoding="utf-8")
+    write_plots(run, folder)
+
+
+def column(run: Simulation, name: str, whose: str, unit: int) -> np.ndarray:
+    """A column of the pack, of a unit, or of the stack that the unit stands in."""
+    if name == "short_ohm":
+        siemens = run.columns[f"short_s[{unit}]"]
+        return np.divide(1.0, siemens, out=np.full(len(siemens), np.nan), where=siemens > 0.0)
+    place = {"pack": "", "unit": f"[{unit}]", "stack": f"[{run.request.plant.stack_of[unit]}]"}[whose]
+    return run.columns[name + place]
+
+
+def bdf_columns(run: Simulation, unit: int, measured: dict[str, np.ndarray]) -> list[Column]:
+    columns: list[Column] = []
+    for name, source, factor, decimals, whose in BDF_TABLE:
+        values = measured.get(source, column(run, source, whose, unit))
+        columns.append((name, (factor * values).tolist(), decimals))
+    return columns
+
+
+def truth_columns(run: Simulation, unit: int, measured: dict[str, np.ndarray]) -> list[Column]:
+    columns: list[Column] = [
+        (name, (factor * column(run, source, whose, unit)).tolist(), decimals)
+        for name, source, factor, decimals, whose, _ in TRUTH_TABLE
+    ]
+    return columns + [
+        (f"measured_{name}", values.tolist(), MEASURED_DECIMALS[name]) for name, values in measured.items()
+    ]
+
+
+def measured_columns(run: Simulation, unit: int) -> dict[str, np.ndarray]:
+    """What the sensors of the bench that this seed draws show of a unit; one conversion a row."""
+    seed = run.request.seed
+    whose = {"voltage_v": "unit", "current_a": "pack", "pressure_mpa": "stack", "temperature_degc": "unit"}
+    found = {}
+    for channel, params in run.request.plant.drawn_sensors(seed).items():
+        name = channel if whose[channel] == "pack" else f"{channel}[{unit}]"
+        truth = column(run, channel, whose[channel], unit)
+        found[channel] = np.asarray(Sensor(params, seed, name).run(truth, run.every_s))
+    return {channel: found[channel] for channel in CHANNELS}
+
+
+def events_csv(run: Simulation) -> str:
+    """The truth log: every event of a filament or void."""
+    out = StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["time_s", "cell", "kind", "value"])
+    for event in run.events:
+        writer.writerow([f"{event.time_s:.3f}", event.cell, event.kind, f"{event.value:.6g}"])
+    return out.getvalue()
+
+
+def provenance(run: Simulation, unit: int, sensors: bool) -> dict[str, str]:
+    """Where the table came from, as text."""
+    plant = run.request.plant
+    return {
+        "origin": "simulated by assb sim; no row is a measurement",
+        "host version": ".".join(str(part) for part in VERSION),
+        "cell": f"{plant.name}, format {plant.format_name}, bench {plant.bench_name}, unit {unit} of {plant.units}",
+        "protocol": run.request.protocol.name,
+        "seed": str(run.request.seed),
+        "step": f"{run.dt_s:g} s, a row at the end of each step of the protocol and every {run.every_s:g} s",
+        "columns": "with the errors of the bench's sensors" if sensors else "without sensor errors",
+        "ended": f"{run.ended} {run.detail}".strip(),
+    }
+
+
+def result_of(run: Simulation) -> dict[str, Any]:
+    """The result for programs; what is not a finite number is null."""
+    plant = run.request.plant
+    return {
+        "cell": plant.name,
+        "format": plant.format_name,
+        "bench": plant.bench_name,
+        "units": plant.units,
+        "protocol": run.request.protocol.name,
+        "seed": run.request.seed,
+        "dt_s": run.dt_s,
+        "every_s": run.every_s,
+        "rows": len(run.time_s),
+        "sim_time_s": float(run.time_s[-1]),
+        "wall_time_s": round(run.wall_time_s, 3),
+        "ended": run.ended,
+        "detail": run.detail,
+        "notes": list(run.notes),
+        "final": final_of(run),
+        "cycles": [{key: finite(value) for key, value in asdict(cycle).items()} for cycle in run.cycles()],
+        "events": [asdict(event) for event in run.events],
+    }
+
+
+def final_of(run: Simulation) -> dict[str, list[float]]:
+    """State of each unit at the end."""
+    names = ("voltage_v", "soc", "temperature_degc", "r0_ohm", "theta", "filament_length", "short_s")
+    names += ("capacity_loss_frac", "resistance_growth_frac")
+    return {name: [float(value) for value in run.of_units(name)[-1]] for name in names} | {
+        "pressure_mpa": [float(value) for value in run.of_stacks("pressure_mpa")[-1]]
+    }
+
+
+def finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not isfinite(value) else value

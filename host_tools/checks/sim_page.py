@@ -1,0 +1,151 @@
+"""docs/sim.md from the models of protocol files and the tables of columns, so that it can't fall behind them."""
+
+import config_page
+import msgspec
+from assb_hil.protocol_file import STEPS, End, Head, Start, Step
+from assb_hil.simulation import HIDDEN_MARGIN_V, VOLTAGE_MARGIN_V
+from assb_hil.simulation_files import TRUTH_TABLE
+
+FILES = (
+    (
+        "`cell0.bdf.csv`, …",
+        "per unit a Battery Data Format table, as a lab would have it, and its `.meta.json`; with `--sensors` as the "
+        "bench's sensors would show it",
+    ),
+    (
+        "`cell0.truth.csv`, …",
+        "per unit the truth, columns below; with `--sensors` also `measured_` columns, one conversion a row",
+    ),
+    (
+        "`events.csv`",
+        "`time_s`, `cell`, `kind`, `value`: every `bridge` (Ω), `deepened` (Ω, at each halving), `burn_out` (J), "
+        "`hard_short` (Ω), `voided` (share of contact lost, when it passes 0.1)",
+    ),
+    (
+        "`plot.png`, `plot.svg`",
+        "voltage and current, SOC, pressure, temperature, R0, lithium, ageing; events across all",
+    ),
+    ("`result.json`", "the same object as `--json` prints"),
+)
+FILE_ROWS = "\n".join(["| file | content |", "|---|---|", *(f"| {name} | {content} |" for name, content in FILES), ""])
+HEAD = f"""\
+# Simulated cells and packs: `assb sim`
+
+Made from the models in `hil_tests/assb_hil/` by `make format`; `make check` fails when it is stale.
+
+    assb sim --list                                        # cells, protocols, formats, benches
+    assb sim --cell li_lpscl_nca --protocol cccv           # a table of cycles
+    assb sim --cell li_lpscl_nca --protocol cycle --days 30 --out out/month
+    assb sim --cell usi_nmc811 --protocol drive --drive-file US06.csv --drive-sign - --out out/us06
+    assb sim --cell bipolar_2s --protocol mine.toml --seed 7 --sensors --json
+
+The plant in C runs without a firmware: what a cycler, a press and a climate chamber would do to the cell, and what only
+a simulation can know. **Every number is simulated**, from figures that carry their source in the plant's file.
+
+* `--cell` is a plant (`hil_tests/assb_hil/plants/`), by name or file; `--format`, `--bench`, `--units` replace its own.
+* `--soc`, `--temperature`, `--pressure` say how it is found; otherwise the protocol, and after it the plant, do.
+* `--cycles N` repeats the whole protocol, `--days N` repeats it for so long; a pass begins where the last one ended.
+* `--dt` is the step of the simulation; a step of the protocol ends at its exact time or voltage nevertheless.
+  `--every` is the interval of rows; by default it is chosen so that there are at most about 20 000, and it is said.
+  The end of each step always has a row, and charge and energy are counted at every `--dt`, so sums don't depend on
+  it.
+* `--seed` is that of everything random: spread of the units, filaments, sensors. The same seed gives the same bytes.
+* Steps end at the plant's window. The run itself is **stopped, with exit code 1**, when a unit is more than
+  {VOLTAGE_MARGIN_V:g} V beyond it ({HIDDEN_MARGIN_V:g} V in a package without taps), or pressure or temperature leave
+  theirs: it says which and when, and keeps what there is; `--no-limits` goes on. Ctrl-C keeps it too (exit code 130).
+
+CE in the table of cycles is discharge over charge, shown where the state of charge ends where it began.
+
+## Drive cycles
+
+`--drive-file` takes a CSV of two columns, time in s and current in A; lines that begin with `#` and one line of names
+are skipped. `--drive-sign -` says that + discharges in it, as in most public files; here + charges. The current is
+joined by straight lines and averaged over each step, so that no charge is lost. The shipped protocol `drive` scales
+the file to what the cell admits and says by how much; `--drive-scale 1` plays it as it is. Times that don't rise,
+numbers that are none and files of power are refused with their line.
+
+## What `--out` leaves
+
+{FILE_ROWS}
+Each file is written beside its place and renamed when whole; tables of an earlier run in the same folder are replaced.
+
+"""
+STEPS_HEAD = """
+## Protocol files
+
+```toml
+title = "Two cycles with a look at the resistance"
+start = { soc_frac = 0.2 }
+
+[[step]]
+do = "repeat"             # a loop over the [[step.step]] tables that follow; [[step.step.step]] is a loop in it
+times = 2
+as_cycles = true
+
+[[step.step]]
+do = "charge"             # the word has the direction, the figure has no sign
+c_rate = 0.1
+until = { voltage = "max", time_h = 12.0 }
+
+[[step.step]]
+do = "hold"
+voltage = "max"           # the plant's limit, or V per unit in series
+c_rate = 0.1
+until = { c_rate = 0.01 }
+
+[[step.step]]
+do = "rest"
+pressure_mpa = "target"
+until = { time_h = 1.0 }
+
+[[step.step]]
+do = "discharge"
+admissible_frac = 0.5     # half of what the plant admits
+until = { voltage = "min" }
+```
+
+A voltage is that of the terminals, divided by the units in series: no single unit is looked at but by the limits that
+stop the run. A step without a time ends at the latest after 2.5 times the hours that the nominal capacity takes at
+its current (a hold after 24 h): a shorted cell may never reach its voltage. More current than the plant admits is
+allowed, and said.
+
+"""
+
+
+def shared() -> set[str]:
+    return {field.encode_name for field in msgspec.inspect.type_info(Step).fields}
+
+
+def only(struct, leave: set[str]):
+    """The type information of a struct without some of its fields."""
+    info = msgspec.inspect.type_info(struct)
+    return msgspec.structs.replace(info, fields=tuple(f for f in info.fields if f.encode_name not in leave))
+
+
+def step_sections() -> str:
+    text = "### Every `[[step]]`\n\n`do` is one of " + ", ".join(f"`{do}`" for do in STEPS) + ".\n\n"
+    text += config_page.markdown(msgspec.inspect.type_info(Step)) + "\n"
+    for do, struct in STEPS.items():
+        leave = {"step"} | (shared() - {"name"} if do == "repeat" else shared())
+        text += f'### `do = "{do}"`\n\n{struct.__doc__}\n\n'
+        table = config_page.markdown(only(struct, leave))
+        text += table + "\n" if table.count("\n") > 2 else ""
+        ends = getattr(struct, "ends", ())
+        text += f"`until`: {', '.join(f'`{end}`' for end in ends)}.\n\n" if ends else ""
+    return text
+
+
+def columns_section() -> str:
+    lines = ["## Columns of the truth", "", "| column | unit and meaning |", "|---|---|"]
+    return "\n".join([*lines, *(f"| `{row[0]}` | {row[5]} |" for row in TRUTH_TABLE)]) + "\n"
+
+
+def page() -> str:
+    """The whole page as Markdown."""
+    text = HEAD + columns_section() + STEPS_HEAD
+    text += config_page.markdown(only(Head, {"start"})) + "\n"
+    text += "### `start`\n\nThe command line goes before.\n\n"
+    text += config_page.markdown(msgspec.inspect.type_info(Start)) + "\n"
+    text += step_sections()
+    text += "### `until`\n\nWhichever comes first; which of them a step can have stands there.\n\n"
+    return text + config_page.markdown(msgspec.inspect.type_info(End))
