@@ -57,11 +57,15 @@ static double power_of_length(double length, double exponent)
     return result;
 }
 
-/* Mean of length^n over a straight run from one length to another. */
+/* Mean of length^n over a straight run from one length to another, which may be beyond 1: there it stays at 1. */
 static double mean_power(double from, double to, double n)
 {
     double run = to - from;
-    if (run <= 0.01 * to && run >= -0.01 * to)
+    if (to > 1 && run > 0) {
+        double share = (1 - from) / run;
+        return (share > 0 ? share * mean_power(from, 1, n) : 0) + 1 - share;
+    }
+    if (run < 0.01 * to && run > -0.01 * to)
         return power_of_length(0.5 * (from + to), n);
     return (to * power_of_length(to, n) - from * power_of_length(from, n)) / ((n + 1) * run);
 }
@@ -74,7 +78,8 @@ static double overload(const assb_filament_params *p, assb_filament_state *s, co
     return d->plating_ma_cm2 * lowered / p->ccd_ma_cm2;
 }
 
-/* length' = c (local current/CCD - 1)+ + g(P) - healing, the last one only while nothing plates. */
+/* length' = c (local current/CCD - 1)+ + g(P) - healing, the last one only while nothing plates.
+ * Unbounded: grow() cuts it at 1. */
 static double length_after(const assb_filament_params *p, assb_filament_state *s, const assb_filament_drive *d,
                            double dt_s)
 {
@@ -90,7 +95,7 @@ static double length_after(const assb_filament_params *p, assb_filament_state *s
     } else {
         length += (rise_per_s - p->healing_per_s * length) * dt_s * assb_mean_decay(p->healing_per_s * dt_s);
     }
-    return length < 1 ? length : 1;
+    return length;
 }
 
 static void note_hard(assb_filament_state *s, double r0_ohm, assb_told *told)
@@ -135,13 +140,14 @@ static assb_filament_move grow(const assb_filament_params *p, assb_filament_stat
     if (p->bridge_per_s > 0)
         hazard = p->bridge_per_s * dt_s * mean_power(before, after, p->bridge_exponent);
     if (!may_switch || s->hazard + hazard < s->bridge_at) {
-        s->length = after;
+        s->length = after < 1 ? after : 1;
         s->hazard += hazard;
         return move;
     }
     double share = s->hazard < s->bridge_at ? (s->bridge_at - s->hazard) / hazard : 0;
     move.span_s = share * dt_s;
-    s->length = before + share * (after - before);
+    double reached = before + share * (after - before);
+    s->length = reached < 1 ? reached : 1;
     bridge(p, s, d->r0_ohm, told);
     return move;
 }
