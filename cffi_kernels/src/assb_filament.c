@@ -65,7 +65,7 @@ static double mean_power(double from, double to, double n)
         double share = (1 - from) / run;
         return (share > 0 ? share * mean_power(from, 1, n) : 0) + 1 - share;
     }
-    if (run < 0.01 * to && run > -0.01 * to)
+    if (run <= 0.01 * to && run >= -0.01 * to) /* 0 to 0, too */
         return power_of_length(0.5 * (from + to), n);
     return (to * power_of_length(to, n) - from * power_of_length(from, n)) / ((n + 1) * run);
 }
