@@ -96,19 +96,20 @@ def floor_runner(plant: PlantFile, current_a: array) -> Callable[[], object]:
 
 
 def measured_thevenin(hour_ms: float) -> dict[str, float]:
-    """The same hour in PyBaMM's Thevenin model, where PyBaMM is installed; else nothing."""
+    """The same hour in PyBaMM's Thevenin model, where PyBaMM is installed; else nothing. It gets the current once a
+    second and chooses its steps between, which is ten times less to do."""
     try:
         import numpy as np
         import pybamm  # pyright: ignore[reportMissingImports]
     except ImportError:
         return {}
-    time_s = np.arange(HOUR_STEPS + 1) * DT_S
+    time_s = np.arange(3601.0)
+    current_a = np.asarray(drive_current(1.0, HOUR_STEPS + 1))[::10]
     values = pybamm.ParameterValues("ECM_Example")
-    current_a = np.asarray(drive_current(1.0, HOUR_STEPS + 1))
     values["Current function [A]"] = pybamm.Interpolant(time_s, current_a, pybamm.t)
     simulation = pybamm.Simulation(pybamm.equivalent_circuit.Thevenin(), parameter_values=values)
-    simulation.solve(t_eval=time_s)  # builds the model; the second run is timed
-    seconds = timed(lambda: simulation.solve(t_eval=time_s))
+    simulation.solve(t_eval=time_s)  # builds the model
+    seconds = min(timed(lambda: simulation.solve(t_eval=time_s)) for _ in range(2))
     return {
         "measured_pybamm_thevenin_ms": round(1000 * seconds, 1),
         "measured_pybamm_thevenin_x": round(1000 * seconds / hour_ms, 1),

@@ -141,7 +141,7 @@ def plot(table: dict[str, Any], axes: Any) -> None:
             axes.plot(entry["pressure_mpa"], entry["published_h"], "^", color="#c2571a", label="published: longer than")
         elif entry["published_h"] == 0:
             axes.annotate(
-                "published: at once", (entry["pressure_mpa"], entry["median_h"]), (-96, 12), textcoords="offset points"
+                "published: at once", (entry["pressure_mpa"], entry["median_h"]), (-118, -4), textcoords="offset points"
             )
     axes.set(xscale="log", yscale="log", xlabel="stack pressure, MPa", ylabel="time to short, h")
     axes.set_xticks(pressure_mpa, [f"{value:g}" for value in pressure_mpa])

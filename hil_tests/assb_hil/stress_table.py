@@ -32,7 +32,8 @@ class Setup:
 
 
 def stress_table(setup: Setup | None = None, progress: Callable[[float], None] | None = None) -> dict[str, Any]:
-    """{"kind", "setup", "rows"}; amplitude_mpa is highest less lowest pressure of the last cycle."""
+    """{"kind", "setup", "rows"}; amplitude_mpa is highest less lowest pressure of the last cycle,
+    without what creep took over it."""
     setup = setup or Setup()
     rows = []
     for k, (name, anode) in enumerate(PLANTS):
@@ -55,10 +56,11 @@ def cycled(name: str, setup: Setup) -> dict[str, Any]:
         wave, setup.dt_s, ambient_degc=setup.temperature_degc, results=("soc", "pressure_mpa", "voltage_v")
     )
     pressure_mpa = np.asarray(columns["pressure_mpa"])
-    last = pressure_mpa[-len(wave) // setup.cycles :]
+    last = pressure_mpa[-(len(wave) // setup.cycles) :]
+    swing_mpa = last - np.linspace(last[0], last[-1], len(last))
     every = max(1, len(wave) // 400)
     return {
-        "amplitude_mpa": float(np.ptp(last)),
+        "amplitude_mpa": float(np.ptp(swing_mpa)),
         "soc_swing_frac": float(np.ptp(columns["soc"])),
         "time_h": [round(float(x), 4) for x in (np.arange(1, len(wave) + 1) * setup.dt_s / 3600)[::every]],
         "pressure_mpa": [round(float(x), 5) for x in pressure_mpa[::every]],

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from assb_hil.plant_file import load_plant
+from assb_hil.plant_file import PlantFile, load_plant
 
 PLANT, BENCH = "li_li_symmetric", "spring_pneumatic"
 KIND = "calibration, not validation"
@@ -36,17 +36,17 @@ class Setup:
 def stripping_table(setup: Setup | None = None, progress: Callable[[float], None] | None = None) -> dict[str, Any]:
     """{"kind", "setup", "rows"}; a row has the critical current and the polarisation of every cycle until then."""
     setup = setup or Setup()
+    plant = load_plant(PLANT, bench=BENCH)
     rows = []
     for k, (pressure_mpa, published_ma_cm2) in enumerate(PUBLISHED):
-        rows.append({"published_ma_cm2": published_ma_cm2, **ramp(pressure_mpa, setup)})
+        rows.append({"published_ma_cm2": published_ma_cm2, **ramp(plant, pressure_mpa, setup)})
         if progress:
             progress((k + 1) / len(PUBLISHED))
     return {"table": "stripping", "kind": KIND, "setup": asdict(setup), "rows": rows}
 
 
-def ramp(pressure_mpa: float, setup: Setup) -> dict[str, Any]:
+def ramp(plant: PlantFile, pressure_mpa: float, setup: Setup) -> dict[str, Any]:
     """One cell from the lowest current up; critical_ma_cm2 is None if the polarisation never kept growing."""
-    plant = load_plant(PLANT, bench=BENCH)
     area_cm2 = plant.cell.layers * plant.cell.layer_area_cm2
     pack = plant.pack(soc=0.5, temperature_degc=setup.temperature_degc, pressure_mpa=pressure_mpa, seed=0)
     half = np.ones(round(3600 * setup.half_cycle_h / setup.dt_s))
