@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from assb_kernels._kernels import ffi, lib
-from assb_kernels.cell import CellParams, CellView, cell_values
+from assb_kernels.cell import STRAIGHT, AgeingParams, CellParams, CellView, FilamentParams, VoidParams, cell_values
 from assb_kernels.columns import Feed, column
 from assb_kernels.results import Sinks
-from assb_kernels.stack import Stack, StackView, actuator_values, stack_values
-from assb_kernels.status import STATUS_TEXT, demand_ok
+from assb_kernels.stack import ActuatorParams, Stack, StackParams, StackView, actuator_values, stack_values
+from assb_kernels.status import STATUS_TEXT, demand_ok, demand_parameters
 
 Series = float | Iterable[float]
 
@@ -22,6 +22,20 @@ EVENT_KINDS: dict[int, str] = {
     lib.ASSB_HARD_SHORT: "hard_short",
     lib.ASSB_VOIDED: "voided",
 }
+# They pass every check, with all that may be off switched on: a parameter that spoils them is named
+SOUND_CELL = cell_values(
+    CellParams(
+        1.0,
+        [3.0 + k for k in STRAIGHT],
+        1.0,
+        1.0,
+        voids=VoidParams(rate_per_s=1.0),
+        filament=FilamentParams(growth_per_s=1.0, creep_per_s=(1.0, 1.0), bridge_per_s=1.0, burn_median_j=1.0),
+        ageing=AgeingParams(calendar_frac_per_rt_day=1.0, cycle_frac_per_rt_cycle=1.0),
+    )
+)
+SOUND_STACK = stack_values(StackParams())
+SOUND_ACTUATOR = actuator_values(ActuatorParams())
 EVENT_ROOM = 1024  # events that C may write before Python takes them
 
 
@@ -229,28 +243,31 @@ class PackMemory:
     """An assb_pack and its arrays. Raises ValueError for parameters that make no sense."""
 
     def __init__(self, cells: Sequence[CellParams], stacks: Sequence[Stack], stack_of: Sequence[int]) -> None:
+        cell_rows = [cell_values(params) for params in cells]
+        stack_rows = [stack_values(entry.stack) for entry in stacks]
+        actuator_rows = [actuator_values(entry.actuator) for entry in stacks]
+        for k, row in enumerate(cell_rows):
+            demand_parameters(lib.assb_cell_check, "assb_cell_params *", row, SOUND_CELL, f"parameters of cell {k}")
+        for k, row in enumerate(stack_rows):
+            demand_parameters(lib.assb_stack_check, "assb_stack_params *", row, SOUND_STACK, f"parameters of stack {k}")
+        for k, row in enumerate(actuator_rows):
+            good = {**SOUND_ACTUATOR, "kind": row["kind"]}
+            demand_parameters(
+                lib.assb_actuator_check, "assb_actuator_params *", row, good, f"parameters of actuator {k}"
+            )
         self.arrays = {
-            "cell_params": ffi.new("assb_cell_params[]", [cell_values(params) for params in cells]),
+            "cell_params": ffi.new("assb_cell_params[]", cell_rows),
             "cell": ffi.new("assb_cell_state[]", len(cells)),
             "stack_of": ffi.new("int[]", list(stack_of)),
             "short_s": ffi.new("double[]", len(cells)),
-            "stack_params": ffi.new("assb_stack_params[]", [stack_values(entry.stack) for entry in stacks]),
+            "stack_params": ffi.new("assb_stack_params[]", stack_rows),
             "stack": ffi.new("assb_stack_state[]", len(stacks)),
-            "actuator_params": ffi.new("assb_actuator_params[]", [actuator_values(entry.actuator) for entry in stacks]),
+            "actuator_params": ffi.new("assb_actuator_params[]", actuator_rows),
             "actuator": ffi.new("assb_actuator_state[]", len(stacks)),
             "actuator_input": ffi.new("assb_actuator_input[]", len(stacks)),
         }
         self.pack = ffi.new("assb_pack *", {"cells": len(cells), "stacks": len(stacks), **self.arrays})
-        self._demand_parameters()
-
-    def _demand_parameters(self) -> None:
-        pack = self.pack
-        for k in range(pack.cells):
-            demand_ok(lib.assb_cell_check(pack.cell_params + k), f"parameters of cell {k}")
-        for k in range(pack.stacks):
-            demand_ok(lib.assb_stack_check(pack.stack_params + k), f"parameters of stack {k}")
-            demand_ok(lib.assb_actuator_check(pack.actuator_params + k), f"parameters of actuator {k}")
-        demand_ok(lib.assb_pack_check(pack), "pack")
+        demand_ok(lib.assb_pack_check(self.pack), "pack")
 
     def state_bytes(self) -> bytes:
         pack = self.pack

@@ -280,9 +280,23 @@ def test_a_start_that_makes_no_sense_says_why(cell_params, arguments, says):
         Pack([cell_params] * 2, [Stack()] * 2, **arguments)
 
 
-def test_parameters_that_make_no_sense_name_their_cell(cell_params):
-    with pytest.raises(ValueError, match="parameters of cell 1"):
-        Pack([cell_params, replace(cell_params, capacity_ah=0.0)], [Stack()])
+@pytest.mark.parametrize(
+    ("bad", "says"),
+    [
+        ({"capacity_ah": 0.0}, r"cell 1: capacity_ah = 0\.0: not finite"),
+        ({"capacity_ah": 0.0, "layers": -1}, r"cell 1: capacity_ah = 0\.0, layers = -1:"),
+        ({"rc_ohm": (0.01, math.nan, 0.01)}, r"rc_ohm = \(0.01, nan, 0.01\):"),
+        ({"ocv_v": [math.nan] * 129}, "ocv_v = its table:"),
+        ({"voids": VoidParams(strip_ma_cm2=-1.0, rate_per_s=1.0)}, r"voids\.strip_ma_cm2 = -1\.0"),
+        ({"se_ohm_cm2": 0.0, "contact_ohm_cm2": 0.0}, "two or more together"),
+    ],
+)
+def test_parameters_that_make_no_sense_are_named_with_their_cell(cell_params, bad, says):
+    with pytest.raises(ValueError, match=f"parameters of .*{says}"):
+        Pack([cell_params, replace(cell_params, **bad)], [Stack()])
+
+
+def test_packs_that_do_not_fit_together_say_so(cell_params):
     with pytest.raises(ValueError, match="ocv_v has 128 values, needs 129"):
         Pack([replace(cell_params, ocv_v=[3.7] * 128)], [Stack()])
     with pytest.raises(ValueError, match="at least one cell"):

@@ -323,6 +323,17 @@ def test_cutting_a_run_into_calls_changes_no_byte(cell_params, monkeypatch, tick
     assert cut_state == state
 
 
+def test_what_happened_in_a_try_that_was_taken_back_is_not_told(cell_params):
+    """Held voltages and ends are found by trying a time step again."""
+    fickle = replace(LIVELY, bridge_per_s=10.0, bridge_exponent=0.0, burn_median_j=1e-3)
+    pack = new_pack(replace(cell_params, filament=fickle), soc=0.8)
+    hold = ProtocolStep("voltage", voltage_v=4.2, current_a=0.6, until_s=600.0)
+    events = run_protocol(pack, [hold], dt_s=1.0, every_s=60.0).events
+    assert len(events) > 100
+    assert len({(event.time_s, event.kind) for event in events}) == len(events)
+    assert sum(event.kind == "bridge" for event in events) <= pack.cells[0].bridges
+
+
 def test_a_protocol_moves_the_pack_as_steps_do(cell_params):
     run, stepped = new_pack(cell_params), new_pack(cell_params)
     run_protocol(run, [ProtocolStep("current", current_a=0.3, until_s=500.0)], dt_s=0.5, every_s=100.0)
