@@ -8,27 +8,41 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import assumptions_page
+import cells_page
+import cells_pictures
 import config_page
 import reference_page
+import sim_page
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
-PAGES = {"reference.md": reference_page.page, "config.md": config_page.page}
+PAGES = {
+    "reference.md": reference_page.page,
+    "config.md": config_page.page,
+    "sim.md": sim_page.page,
+    "cells.md": cells_page.page,
+    "assumptions.md": assumptions_page.page,
+}
 
 
 def stale(docs: Path) -> list[str]:
-    """Names of pages that differ from what the code makes now."""
-    return [
+    """Names of pages that differ from what the code makes now, and of pictures that would show something else."""
+    pages = [
         name
         for name, make in PAGES.items()
         if not (docs / name).is_file() or (docs / name).read_text(encoding="utf-8") != make()
     ]
+    return pages + cells_pictures.stale(docs)
 
 
 def main(arguments: list[str]) -> int:
     names = stale(DOCS)
     if "--write" in arguments:
         for name in names:
-            (DOCS / name).write_text(PAGES[name](), encoding="utf-8")
+            if name in PAGES:
+                (DOCS / name).write_text(PAGES[name](), encoding="utf-8")
+            else:
+                cells_pictures.write(DOCS, name)
         return 0
     for name in names:
         print(f"docs/{name} is stale; write it again with `make format`", file=sys.stderr)

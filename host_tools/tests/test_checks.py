@@ -67,13 +67,18 @@ def test_an_import_that_points_the_right_way_is_let_pass(tmp_path, file, line):
     assert import_arrows.wrong_arrows(tmp_path) == []
 
 
-def test_generated_pages_are_fresh_and_a_touched_one_is_stale(tmp_path):
+def test_generated_pages_and_pictures_are_fresh_and_touched_ones_are_stale(tmp_path):
     generated_pages = load("generated_pages")
     assert generated_pages.stale(ROOT / "docs") == []
     for name in generated_pages.PAGES:
         text = (ROOT / "docs" / name).read_text(encoding="utf-8")
-        (tmp_path / name).write_text(text.replace("lowest", "least").replace("warn", "warm"), encoding="utf-8")
-    assert sorted(generated_pages.stale(tmp_path)) == sorted(generated_pages.PAGES)
+        (tmp_path / name).write_text(text + "touched\n", encoding="utf-8")
+    (tmp_path / "cells").mkdir()
+    pictures = [f"cells/{path.name}" for path in (ROOT / "docs" / "cells").glob("*.svg")]
+    for name in pictures[1:]:  # the first one is missing
+        text = (ROOT / "docs" / name).read_text(encoding="utf-8")
+        (tmp_path / name).write_text(text.replace("data ", "date "), encoding="utf-8")
+    assert sorted(generated_pages.stale(tmp_path)) == sorted([*generated_pages.PAGES, *pictures])
 
 
 def preflight(**environment: str) -> subprocess.CompletedProcess:
