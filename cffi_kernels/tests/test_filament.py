@@ -136,6 +136,22 @@ def test_hazard_goes_as_the_power_of_the_length(cell_params):
             assert median(at_s) == pytest.approx(middle_s, abs=4 + dt_s / 2)
 
 
+def test_one_long_step_has_the_hazard_of_many_short_ones(cell_params):
+    """From 0 to the separator in a single step: 4 %/s * 100 s / (3 + 1) makes one unit of hazard."""
+    law = {"creep_per_s": (0.01, 0.0), "creep_exponent": (0.0, 0.0), "bridge_per_s": 0.04, "bridge_exponent": 3.0}
+    for dt_s in (100.0, 1.0):
+        packs = (held(alone(with_filament(cell_params, **law), seed=seed), 0.0, 100.0, dt_s) for seed in range(600))
+        bridged = sum(pack.cells[0].bridges > 0 for pack in packs) / 600
+        assert bridged == pytest.approx(1 - math.exp(-1), abs=0.04)
+
+
+def test_no_length_is_no_hazard(cell_params):
+    for law in ({"bridge_exponent": 8.0}, {"bridge_exponent": 2.5, "growth_per_s": 1e-3, "healing_per_s": 1e-3}):
+        pack = held(alone(with_filament(cell_params, bridge_per_s=1e3, **law)), 0.05, 100.0)
+        assert pack.cells[0].filament_length == 0.0
+        assert pack.drain_events() == []
+
+
 def test_bridges_are_lognormal(cell_params):
     ohms = []
     for seed in range(400):
@@ -188,6 +204,28 @@ def test_burn_out_comes_when_the_energy_is_in(cell_params, joule, dt_s):
     assert bridge.kind == "bridge"
     assert burnt.value == pytest.approx(joule)
     assert burnt.time_s - bridge.time_s == pytest.approx(joule / power_w, abs=1.01 * dt_s + 0.01 * joule / power_w)
+
+
+def test_energy_of_a_bridge_is_forgotten_with_its_window(cell_params):
+    """E' = P - E/tau reaches 0.9 J after tau ln(P tau/(P tau - 0.9 J)): 1.1 s with tau 1 s, for 0.65 s without end."""
+    params = burning(
+        cell_params, burn_median_j=0.9, burn_window_s=1.0, creep_per_s=(1e6, 0.0), creep_exponent=(40.0, 0.0)
+    )
+    pack = alone(params)
+    power_w = pack.voltage_v**2 / 10.0
+    while not pack.cells[0].burn_outs and pack.time_s < 5:
+        pack.step(0.0, 0.01)
+    bridge, burnt = pack.drain_events()[:2]
+    assert burnt.time_s - bridge.time_s == pytest.approx(math.log(power_w / (power_w - 0.9)), abs=0.04)
+
+
+def test_hard_short_stays_where_a_softer_one_would_burn(cell_params):
+    figures = at_length_one(bridge_per_s=1e9, bridge_sigma_ln=0.0, burn_median_j=0.01, burn_sigma_ln=0.0)
+    for ohm, stays in ((0.05, True), (1.0, False)):
+        params = with_filament(cell_params, **figures | {"bridge_median_ohm": ohm})
+        pack = held(alone(params), 0.0, 10.0)
+        assert pack.cells[0].is_hard_short is stays
+        assert (pack.cells[0].burn_outs == 0) is stays
 
 
 def test_short_of_a_few_ms_within_a_long_step_takes_just_its_charge_and_heat(cell_params):
