@@ -37,6 +37,7 @@ SOURCES = (
     "assb_pack.c",
     "assb_cycler.c",
     "assb_protocol.c",
+    "assb_protocol_tick.c",
     "assb_sensor.c",
     "assb_plant_floor.c",
 )

@@ -93,4 +93,15 @@ int assb_protocol_check(const assb_protocol *run, long *at);
 int assb_protocol_run(assb_protocol *run, long ticks);
 /* cdef end */
 
+/* One tick: what it moved by, and whether it is the last of its step. */
+typedef struct {
+    double dt_s, current_a;
+    int is_last, stops;
+} assb_tick;
+
+/* The longest tick of a step: dt_s, or an equal piece of a drive column's value. */
+double assb_protocol_whole_tick_s(const assb_protocol *run, const assb_protocol_step *step);
+/* Moves the pack by one tick of the step, or by what is left of it; tick->dt_s is its length. */
+int assb_protocol_play(assb_protocol *run, const assb_protocol_step *step, assb_tick *tick);
+
 #endif

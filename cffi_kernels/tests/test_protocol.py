@@ -380,6 +380,7 @@ def test_a_run_can_be_interrupted_and_keeps_what_it_has(cell_params, monkeypatch
         (ProtocolStep("drive", drive_dt_s=1.0), "step 1: "),
         (ProtocolStep("drive", drive_a=[], drive_dt_s=1.0), "step 1: "),
         (ProtocolStep("drive", drive_a=[0.1], drive_dt_s=0.0), "step 1: "),
+        (ProtocolStep("drive", drive_a=[0.1], drive_dt_s=1.0, until_s=math.inf), "step 1: .*sure to come"),
     ],
 )
 def test_a_step_that_makes_no_sense_is_refused_by_its_number(cell_params, step, says):
