@@ -100,7 +100,7 @@ class LiveRun:
         layout.add_row(grid)
         layout.add_row("")
         for event in shown:
-            style = "red" if event["source"] == "rig" else "cyan" if event["source"] == "board" else "dim"
+            style = "red" if event["source"] in ("rig", "plant") else "cyan" if event["source"] == "board" else "dim"
             layout.add_row(f"[{style}]{event_line(event)}[/]")
         return Panel(layout, title=self.scenario.title, border_style=STAGE_STYLES[stage], padding=(1, 2))
 

@@ -5,6 +5,7 @@ cell by its format (plants/formats/); the press, cycler and sensors are those of
 """
 
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
@@ -70,6 +71,7 @@ class PlantFile:
     bench_name: str
     bench: BenchTables
     units: int
+    stack_count: int
 
     @property
     def cell(self) -> CellParams:
@@ -82,13 +84,12 @@ class PlantFile:
 
     @property
     def stacks(self) -> list[Stack]:
-        return [Stack(stack_params(self.tables, self.bench), actuator_params(self.bench))] * (max(self.stack_of) + 1)
+        return [Stack(stack_params(self.tables, self.bench), actuator_params(self.bench))] * self.stack_count
 
     @property
     def stack_of(self) -> list[int]:
         """Stack of each unit: shared out in order, evenly."""
-        stacks = min(self.tables.pack.stacks.value, self.units)
-        return [unit * stacks // self.units for unit in range(self.units)]
+        return [unit * self.stack_count // self.units for unit in range(self.units)]
 
     @property
     def taps(self) -> bool:
@@ -160,14 +161,20 @@ def shipped_names(kind: str) -> list[str]:
 
 
 def load_plant(
-    name: str, format: str | None = None, bench: str | None = None, *, units: int | None = None
+    name: str,
+    format: str | None = None,
+    bench: str | None = None,
+    *,
+    units: int | None = None,
+    changes: Mapping[str, float] | None = None,
 ) -> PlantFile:
-    """The plant `name`, or the file at that path; `format`, `bench` and `units` replace what the file has.
+    """The plant `name`, or the file at that path; `format`, `bench` and `units` replace what the file has, `changes`
+    single figures of it, as in {"filament.growth_per_s": 0.02}.
 
     Raises ConfigError.
     """
     path = find("plant", name)
-    tables = convert(with_lithium(read_toml(path), path), PlantTables, path)
+    tables = convert(with_changes(with_lithium(read_toml(path), path), changes or {}, path), PlantTables, path)
     check_plant(tables, path)
     format_name, bench_name = format or tables.format, bench or tables.bench
     format_path = find("format", format_name, None if format else path)
@@ -217,6 +224,16 @@ def with_lithium(raw: dict[str, Any], path: Path) -> dict[str, Any]:
         law = base.get(key)
         if isinstance(raw.get(key), dict) and isinstance(law, dict):
             raw[key] = law | raw[key]
+    return raw
+
+
+def with_changes(raw: dict[str, Any], changes: Mapping[str, float], path: Path) -> dict[str, Any]:
+    """`raw` with other figures, which are assumptions of whoever changed them."""
+    for key, value in changes.items():
+        table, _, figure = key.partition(".")
+        if not isinstance(raw.get(table), dict):
+            raise ConfigError(path, key, value, "a figure of one of its tables, as in filament.growth_per_s")
+        raw[table] = raw[table] | {figure: {"value": value, "source": "A: changed for this run"}}
     return raw
 
 

@@ -297,5 +297,5 @@ class Rig:
     def _tell_plant_events(self) -> None:
         """What the cells did by themselves since the last row of truth, at the times at which they did it."""
         for told in self.plant.pack.drain_events():
-            at_us = round(told.time_s * 1e6)
-            self.event(at_us, told.kind, "plant", cell=told.cell, **{PLANT_EVENTS[told.kind]: told.value})
+            value = {PLANT_EVENTS[told.kind]: float(f"{told.value:.6g}")}
+            self.event(round(told.time_s * 1e6), told.kind, "plant", cell=told.cell, **value)

@@ -69,6 +69,7 @@ class Scenario:
     expected_trips: tuple[str, ...] = ()
     expected_events: tuple[str, ...] = ()
     heap_low_min_b: int = 8_000
+    plant_changes: dict[str, float] = field(default_factory=dict)
     loads: tuple[Load, ...] = ()
     commands: tuple[Command, ...] = ()
     faults: tuple[Fault, ...] = ()
@@ -89,6 +90,7 @@ class Head(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     expected_trips: tuple[str, ...] = ()
     expected_events: tuple[str, ...] = ()
     heap_low_min_b: Annotated[int, Meta(ge=0)] = 8_000
+    plant_changes: dict[str, float] = {}
     command: tuple[Command, ...] = ()
 
 
@@ -160,7 +162,7 @@ def _cross_check(scenario: Scenario) -> None:
         for position, item in enumerate(rows):
             _demand_within(scenario, f"{table}[{position}].at_s", item.at_s)
     pack = _named_file(scenario, "pack", load_pack)
-    plant = _named_file(scenario, "plant", lambda name: plant_for(pack, name))
+    plant = _named_file(scenario, "plant", lambda name: plant_for(pack, name, scenario.plant_changes))
     _check_bench(scenario, pack, plant)
     signals = series_names(plant.units, pack.parameters["cells_in_series"])
     for position, check in enumerate(scenario.checks):

@@ -230,7 +230,7 @@ def open_session(
     image = build_image(pack)
     start = scenario.start
     rig = Rig(
-        decode(image), plant_for(pack, scenario.plant), seed,
+        decode(image), plant_for(pack, scenario.plant, scenario.plant_changes), seed,
         (start.soc_frac, start.temperature_degc, start.pressure_mpa), scenario.loads,
     )  # fmt: skip
     with ExitStack() as stack:

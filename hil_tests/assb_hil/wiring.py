@@ -3,7 +3,7 @@
 The rig is wired as the image says, so a board that carries another image finds another bench.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from assb.protocol.image import NO_PIN, Config
@@ -22,13 +22,13 @@ from assb_hil.sensors import Channel
 DAC_FULL_CODE = 4096
 
 
-def plant_for(pack: PackConfig, name: str) -> PlantFile:
-    """The plant `name` with as many units as the pack has cells. Without a lead between its units, what the board
-    calls a cell is the whole stack, and the plant's own number stands. Raises ConfigError."""
+def plant_for(pack: PackConfig, name: str, changes: Mapping[str, float] | None = None) -> PlantFile:
+    """The plant `name`, `changes` made, with as many units as the pack has cells. Without a lead between its units,
+    what the board calls a cell is the whole stack, and the plant's own number stands. Raises ConfigError."""
     cells = pack.parameters["cells_in_series"]
-    plant = load_plant(name)
+    plant = load_plant(name, changes=changes)
     if plant.taps:
-        return plant if plant.units == cells else load_plant(name, units=cells)
+        return plant if plant.units == cells else load_plant(name, units=cells, changes=changes)
     if cells != 1:
         allowed = f"1: plant {plant.name} has no lead between its {plant.units} units"
         raise ConfigError(pack.path, "cells_in_series", cells, allowed)

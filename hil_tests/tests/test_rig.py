@@ -2,14 +2,28 @@
 
 import pytest
 from assb.protocol.image import decode
-from assb_hil.faults import ContactorWelded, GrowingShort, HardShort, Heating, PressureStep, SensorLost, SensorStuck
+from assb_hil.faults import (
+    ContactorWelded,
+    GrowingShort,
+    HardShort,
+    Heating,
+    PressureStep,
+    RegulatorStalled,
+    SensorDropout,
+    SensorLost,
+    SensorOffset,
+    SensorStuck,
+    SoftShort,
+    SupplyLost,
+)
 from assb_hil.loads import ConstantCurrent
 from assb_hil.plant_file import load_plant
 from assb_hil.rig import Rig
-from assb_host.config import build_image, load_pack
+from assb_hil.wiring import plant_for
+from assb_host.config import ConfigError, build_image, load_pack
 
 CONFIG = decode(build_image(load_pack("li_lpscl_nca")))
-INA228, TMP117 = (0, 0x40), (0, 0x48)
+INA228, TMP117, MCP4725 = (0, 0x40), (0, 0x48), (0, 0x60)
 CONTINUOUS_4_AVERAGES = b"\x01\xf9\x21"  # ADC_CONFIG: all channels, 540 us, 540 us, 50 us; 4 averages
 VBUS = b"\x05"
 
@@ -178,3 +192,104 @@ def test_how_often_the_board_looks_does_not_change_the_world():
             rig.advance(now_us)
         hashes.add(rig.recorder.sha256)
     assert len(hashes) == 1
+
+
+def rig_of(pack, plant, *loads, changes=None, seed=1):
+    """Any pack on any plant, every monitor converting, contactor closed and cycler enabled."""
+    loaded = load_pack(pack)
+    rig = Rig(decode(build_image(loaded)), plant_for(loaded, plant, changes), seed, (0.5, 25.0, 5.0), loads)
+    for place in rig._chips:
+        if place[1] in (0x40, 0x41):
+            rig.i2c(*place, CONTINUOUS_4_AVERAGES, 0)
+    rig.begin(0)
+    for pin in (rig.wiring.drive_pin, rig.wiring.charge_pin, rig.wiring.discharge_pin):
+        rig.pin_write(pin, 1)
+    rig.every(0, 100_000, lambda at_us: rig.plant.cycler.set_limits(at_us, 5.0, 5.0) is None)
+    return rig
+
+
+def last(rig, name):
+    return rig.recorder.series[name][1][-1]
+
+
+def seen_v(rig, address):
+    return (int.from_bytes(rig.i2c(0, address, VBUS, 3), "big") >> 4) * 195.3125e-6
+
+
+def test_each_of_two_cells_has_its_monitor_and_its_truth():
+    rig = rig_of("li_lpscl_nca_2s", "li_lpscl_nca", ConstantCurrent(at_s=0.1, current_a=0.3))
+    rig.inject(SoftShort(at_s=0.0, rs_ohm=2.0, cell=1))
+    rig.advance(2_000_000)
+    assert seen_v(rig, 0x40) == pytest.approx(last(rig, "true_voltage_v"), abs=0.002)
+    assert seen_v(rig, 0x41) == pytest.approx(last(rig, "true_voltage_v[1]"), abs=0.002)
+    assert last(rig, "true_voltage_v") - last(rig, "true_voltage_v[1]") > 0.1
+    assert (last(rig, "true_leak_a"), last(rig, "true_short_s[1]")) == (0.0, 0.5)
+    assert last(rig, "true_leak_a[1]") == pytest.approx(0.5 * last(rig, "true_voltage_v[1]"), rel=0.01)
+
+
+def test_two_cells_of_one_seed_are_not_alike_and_another_seed_draws_others():
+    capacities = [
+        [c.capacity_ah for c in rig_of("li_lpscl_nca_2s", "li_lpscl_nca", seed=k).plant.cells] for k in (1, 2)
+    ]
+    assert len({*capacities[0], *capacities[1]}) == 4
+
+
+def test_without_a_lead_between_them_one_monitor_sees_both_units():
+    rig = rig_of("bipolar_2s", "bipolar_2s", ConstantCurrent(at_s=0.1, current_a=0.05))
+    rig.advance(2_000_000)
+    units_v = [last(rig, "true_unit_voltage_v"), last(rig, "true_unit_voltage_v[1]")]
+    assert last(rig, "true_voltage_v") == pytest.approx(sum(units_v), abs=1e-12)
+    assert seen_v(rig, 0x40) == pytest.approx(sum(units_v), abs=0.004)
+    assert 7.0 < sum(units_v) < 8.5
+
+
+def test_a_pack_of_two_cells_is_no_bipolar_package():
+    with pytest.raises(ConfigError, match="cells_in_series: got 2; allowed 1: plant bipolar_2s has no lead"):
+        plant_for(load_pack("li_lpscl_nca_2s"), "bipolar_2s")
+
+
+def test_a_filament_of_the_plant_is_told_by_the_plant_when_it_bridges():
+    fast = {"filament.growth_per_s": 0.5, "filament.bridge_per_s": 50.0}
+    rig = rig_of("li_lpscl_nca", "li_lpscl_nca", ConstantCurrent(at_s=0.1, current_a=0.5), changes=fast)
+    rig.advance(6_000_000)
+    (bridge, *_) = rig.recorder.events_named("bridge", "plant")
+    assert bridge["cell"] == 0
+    assert 0.1 < bridge["t_s"] < 6.0
+    times_s, shorts_s = rig.recorder.window("true_short_s", 0.0, 6.0)
+    first_s = next(t_s for t_s, short_s in zip(times_s, shorts_s, strict=True) if short_s > 0.0)
+    assert 0.0 <= first_s - bridge["t_s"] <= 0.1
+    assert last(rig, "true_filament_frac") > 0.5
+    quiet = rig_of("li_lpscl_nca", "li_lpscl_nca", ConstantCurrent(at_s=0.1, current_a=0.5))
+    quiet.advance(6_000_000)
+    assert not quiet.recorder.events_named("bridge")
+
+
+def test_a_changed_figure_that_the_plant_lacks_is_refused():
+    for key in ("filament.growht_per_s", "filaments.growth_per_s", "description.value"):
+        with pytest.raises(ConfigError, match=key):
+            plant_for(load_pack("li_lpscl_nca"), "li_lpscl_nca", {key: 1.0})
+
+
+def test_a_stalled_regulator_holds_the_stack_and_a_lost_supply_lets_it_go():
+    for fault, moved in ((None, 1.0), (RegulatorStalled(at_s=0.0), 0.0), (SupplyLost(at_s=0.0, supply_mpa=3.0), -2.0)):
+        rig = bench()
+        rig.advance(1_000_000)
+        before_mpa = rig.plant.cells[0].pressure_mpa
+        if fault is not None:
+            rig.inject(fault)
+        rig.i2c(*MCP4725, bytes([0x09, 0x9A]), 0)  # 6 MPa
+        rig.advance(8_000_000)
+        assert rig.plant.cells[0].pressure_mpa - before_mpa == pytest.approx(moved, abs=0.1)
+
+
+def test_faults_of_a_sensor_reach_its_chip():
+    rig = bench()
+    rig.advance(100_000)
+    before_v = bus_v(rig)
+    rig.inject(SensorOffset(at_s=0.0, channel="voltage_v", offset=0.1))
+    rig.advance(200_000)
+    assert bus_v(rig) == pytest.approx(before_v + 0.1, abs=0.001)
+    rig.inject(SensorDropout(at_s=0.0, channel="voltage_v", lost_frac=1.0))
+    rig.inject(SensorOffset(at_s=0.0, channel="voltage_v", offset=-0.5))
+    rig.advance(300_000)
+    assert bus_v(rig) == pytest.approx(before_v + 0.1, abs=0.001)

@@ -218,6 +218,36 @@ def test_a_chip_that_the_board_lacks_cannot_be_lost(tmp_path):
         read(GOOD.replace('pack = "li_lpscl_nca"', f'pack = "{pack}"') + lost)
 
 
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        ('name = "soft_short"\nrs_ohm = 5.0\ncell = 1', r"fault\[1\].cell: got 1; allowed one of 0"),
+        ('name = "sensor_gain"\nchannel = "voltage_v"\ngain = 2.0\nplace = 1', r"fault\[1\].place: got 1"),
+    ],
+)
+def test_a_cell_or_sensor_that_is_not_there_cannot_fail(fault, told):
+    with pytest.raises(ConfigError, match=told):
+        read(f"{GOOD}[[fault]]\nat_s = 3.0\n{fault}\n")
+    two = GOOD.replace('pack = "li_lpscl_nca"', 'pack = "li_lpscl_nca_2s"')
+    assert read(f"{two}[[fault]]\nat_s = 3.0\n{fault}\n").faults
+
+
+def test_a_second_cells_series_exist_only_in_a_pack_that_has_one():
+    check = '[[check]]\nkind = "signal"\nsignal = "soc_frac[1]"\nstatistic = "last"\nmin = 0.1\n'
+    assert read(GOOD.replace('pack = "li_lpscl_nca"', 'pack = "li_lpscl_nca_2s"') + check)
+    with pytest.raises(ConfigError, match=r"check\[1\].signal: got 'soc_frac\[1\]'"):
+        read(GOOD + check)
+
+
+def test_a_board_with_a_press_needs_a_bench_with_one(tmp_path):
+    plant = find("board", "pico").parents[2] / "hil_tests" / "assb_hil" / "plants" / "li_lpscl_nca.toml"
+    stiff = tmp_path / "stiff.toml"
+    text = plant.read_text(encoding="utf-8").replace('bench = "pneumatic"', 'bench = "fixed_gap"')
+    stiff.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"plant: got .*drives a regulator, fixed_gap has none"):
+        read(GOOD.replace('plant = "li_lpscl_nca"', f'plant = "{stiff}"'))
+
+
 def test_a_scenario_without_a_check_is_refused():
     with pytest.raises(ConfigError, match="checks nothing"):
         read(GOOD[: GOOD.index("[[check]]")])

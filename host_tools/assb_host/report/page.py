@@ -11,7 +11,9 @@ from assb_host.report.page_style import STYLE
 from assb_host.report.plots import draw_panels
 from assb_host.report.recording import Check, Event, Recording
 
-KEY = '<p class="key"><i class="rig"></i> fault applied by the rig <i class="board"></i> decision of the board</p>'
+KEY = (
+    '<p class="key"><i class="rig"></i> fault, by the rig or by itself <i class="board"></i> decision of the board</p>'
+)
 
 SETTLED_S = 10.0
 
@@ -73,7 +75,7 @@ def key_figures(recording: Recording) -> list[tuple[str, str]]:
 def largest_soc_error(recording: Recording) -> float:
     """Of the estimate, once it has settled for ten seconds, up to the first fault that was applied."""
     truth, estimate = recording.series["true_soc_frac"], recording.series["soc_frac"]
-    faults = [event.t_s for event in recording.events if event.source == "rig" and event.name == "fault_applied"]
+    faults = [event.t_s for event in recording.events if event.name in ("fault_applied", "bridge")]
     end_s = min(faults, default=inf)
     errors = [
         abs(value - truth.at(t_s))

@@ -24,8 +24,12 @@ INK, GRID, TRUTH, MEASURED, ESTIMATE, BAND, ALARM, WARN, CALM = (
 WIDTH_IN, HEIGHT_IN = 9.2, 2.15
 STAGE_COLOURS = ("#dfe8df", "#f5e6b8", "#f0b98a", "#d9776f")
 
-# Events worth a line across every picture: the rig's own acts, and what the board decided
-MARKED_EVENTS = {"rig": ("fault_applied",), "board": ("stage_changed", "limit_tripped", "armed")}
+# Events worth a line across every picture: what befell the cell, and what the board decided
+MARKED_EVENTS = {
+    "rig": ("fault_applied",),
+    "plant": ("bridge", "hard_short"),
+    "board": ("stage_changed", "limit_tripped", "armed"),
+}
 
 
 def draw_panels(recording: Recording) -> list[tuple[str, str, str]]:
@@ -75,7 +79,7 @@ def _dress(axes: Any, recording: Recording) -> None:
     for spine in ("top", "right"):
         axes.spines[spine].set_visible(False)
     for event in marked_events(recording.events):
-        style = {"color": ALARM, "linestyle": (0, (2, 2))} if event.source == "rig" else {"color": WARN}
+        style = {"color": ALARM, "linestyle": (0, (2, 2))} if event.source != "board" else {"color": WARN}
         axes.axvline(event.t_s, linewidth=0.8, alpha=0.7, **style)
     axes.set_xlabel("time / s", labelpad=1)
     handles, labels = axes.get_legend_handles_labels()
@@ -85,7 +89,7 @@ def _dress(axes: Any, recording: Recording) -> None:
 
 
 def marked_events(events: list[Event]) -> list[Event]:
-    """Events that get a line: faults the rig applied, and the board's decisions."""
+    """Events that get a line: faults of the rig and the plant, and the board's decisions."""
     return [event for event in events if event.name in MARKED_EVENTS.get(event.source, ())]
 
 
@@ -103,6 +107,14 @@ def _line(axes: Any, recording: Recording, name: str, label: str, colour: str, *
         series = recording.series[name]
         style.setdefault("linewidth", 1.2)
         axes.plot(series.time_s, series.values, color=colour, label=label, **style)
+
+
+def _truth_of_units(axes: Any, recording: Recording, name: str, label: str) -> None:
+    """The truth of the cell; where one monitor sees several units, of each of them."""
+    _line(axes, recording, name, label, TRUTH, linewidth=2.4)
+    others = [other for other in recording.series if other.startswith(f"{name}[")] if recording.cells == 1 else []
+    for other in others:
+        _line(axes, recording, other, f"unit {other[len(name) + 1 : -1]}", TRUTH, linewidth=2.4, linestyle=":")
 
 
 def _step(axes: Any, recording: Recording, name: str, label: str, colour: str, **style: Any) -> None:
@@ -147,7 +159,7 @@ def draw_current(axes: Any, recording: Recording) -> None:
 
 def draw_soc(axes: Any, recording: Recording) -> None:
     _sigma_band(axes, recording, "soc_frac", "soc_sigma_frac")
-    _line(axes, recording, "true_soc_frac", "cell", TRUTH, linewidth=2.4)
+    _truth_of_units(axes, recording, "true_soc_frac", "cell")
     _line(axes, recording, "soc_frac", "estimated", ESTIMATE)
     _keep_data_in_view(axes, recording, ("soc_frac", "true_soc_frac"), 0.03)
     axes.set_ylabel("SOC")
@@ -170,7 +182,7 @@ def draw_temperature(axes: Any, recording: Recording) -> None:
 
 def draw_leak(axes: Any, recording: Recording) -> None:
     _sigma_band(axes, recording, "leak_a", "leak_sigma_a")
-    _line(axes, recording, "true_leak_a", "short current of the cell", TRUTH, linewidth=2.4)
+    _truth_of_units(axes, recording, "true_leak_a", "short current of the cell")
     _line(axes, recording, "leak_a", "estimated", ESTIMATE)
     axes.set_yscale("symlog", linthresh=0.01)
     axes.set_ylabel("A")

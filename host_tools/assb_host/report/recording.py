@@ -29,7 +29,8 @@ class Series:
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened: `source` is "board" (its own report), "rig" (the truth) or "host" (a command)."""
+    """Something that happened: `source` is "board" (its own report), "rig" (the truth), "plant" (what a cell did by
+    itself) or "host" (a command)."""
 
     t_s: float
     source: str
