@@ -70,6 +70,12 @@ def test_a_delay_holds_for_readings_at_any_time():
     assert seen == [1.0, 1.0, 1.0, 1.0, 3.0, 5.0]
 
 
+def test_any_number_of_looks_in_one_instant_fit_into_a_delay():
+    sensor = Sensor(SensorParams(delay_s=1.0))
+    assert {sensor.read(1.0, 0.0) for _ in range(1000)} == {1.0}
+    assert sensor.read(2.0, 0.5) == 1.0
+
+
 def test_noise_has_its_rms_and_no_mean():
     readings = Sensor(SensorParams(noise_rms=0.002), 1).run([1.0] * 20000, 0.1)
     assert statistics.pstdev(readings) == pytest.approx(0.002, rel=0.03)
