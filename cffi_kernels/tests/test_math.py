@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from assb_kernels import build_kernels
 
+INCLUDE = Path(__file__).resolve().parent.parent / "include"
 FACE = """
 #include "assb_math.h"
 double face_exp(double x) { return assb_exp(x); }
@@ -33,7 +34,7 @@ def built(folder: Path, *flags: str) -> ctypes.CDLL:
         pytest.skip("no C compiler on PATH: apt install gcc")
     source, target = folder / "face.c", folder / f"face{'_'.join(flags)}.so"
     source.write_text(FACE, encoding="utf-8")
-    include = f"-I{build_kernels.KERNELS / 'include'}"
+    include = f"-I{INCLUDE}"
     args = [*(a for a in build_kernels.COMPILE_ARGS if "visibility" not in a), *flags, "-shared", "-fPIC", include]
     subprocess.run([compiler, *args, str(source), "-o", str(target)], check=True, capture_output=True)
     lib = ctypes.CDLL(str(target))
