@@ -5,32 +5,29 @@ cell by its format (plants/formats/); the press, cycler and sensors are those of
 """
 
 import random
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from assb_host.config.errors import ConfigError
 from assb_host.config.toml_reader import convert, read_toml
-from assb_kernels import (
-    ActuatorParams,
-    AgeingParams,
-    CellParams,
-    CyclerParams,
-    FilamentParams,
-    Limits,
-    Pack,
-    SensorParams,
-    Stack,
-    StackParams,
-    VoidParams,
-    ocv_table,
-)
+from assb_kernels import CellParams, CyclerParams, Limits, Pack, SensorParams, Stack
 
 from assb_hil.plant_checks import check_bench, check_plant
-from assb_hil.plant_figures import BenchTables, FormatTables, PlantTables, SensorSpec, Shape
+from assb_hil.plant_figures import BenchTables, FormatTables, PlantTables, SensorSpec
+from assb_hil.plant_parameters import (
+    actuator_params,
+    cell_params,
+    cycler_params,
+    drawn,
+    drawn_for,
+    figures,
+    shaped,
+    spread,
+    stack_params,
+)
 
 FOLDERS = {"plant": "assb_hil.plants", "format": "assb_hil.plants.formats", "bench": "assb_hil.plants.benches"}
 CHANNELS = ("voltage_v", "current_a", "pressure_mpa", "temperature_degc")
@@ -80,7 +77,9 @@ class PlantFile:
 
     def cells(self, seed: int = 0) -> list[CellParams]:
         """The units of the pack that this seed draws; one unit alone is as the file says."""
-        return [self.cell] if self.units == 1 else [spread(self, unit, seed) for unit in range(self.units)]
+        if self.units == 1:
+            return [self.cell]
+        return [spread(self.cell, self.tables.pack, self.name, seed, unit) for unit in range(self.units)]
 
     @property
     def stacks(self) -> list[Stack]:
@@ -128,12 +127,16 @@ class PlantFile:
     def start_soc(self, soc: float, seed: int) -> list[float]:
         """SOC of each unit when the pack is said to stand at `soc`, within 0..1."""
         sigma = self.tables.pack.soc_sigma_frac.value if self.units > 1 else 0.0
-        return [min(max(soc + drawn_for(self, seed, k, "soc") * sigma, 0.0), 1.0) for k in range(self.units)]
+        return [min(max(soc + drawn_for(self.name, seed, k, "soc") * sigma, 0.0), 1.0) for k in range(self.units)]
 
     def pack(
-        self, soc: float = 0.5, temperature_degc: float | None = None, pressure_mpa: float | None = None, seed: int = 0
+        self,
+        soc: float = 0.5,
+        temperature_degc: float | None = None,
+        pressure_mpa: float | Sequence[float] | None = None,
+        seed: int = 0,
     ) -> Pack:
-        """At rest; temperature and pressure are the plant's usual ones unless given."""
+        """At rest; temperature and pressure (of all stacks, or of each) are the plant's usual ones unless given."""
         limits = self.limits
         return Pack(
             self.cells(seed),
@@ -166,10 +169,11 @@ def load_plant(
     bench: str | None = None,
     *,
     units: int | None = None,
+    stacks: int | None = None,
     changes: Mapping[str, float] | None = None,
 ) -> PlantFile:
-    """The plant `name`, or the file at that path; `format`, `bench` and `units` replace what the file has, `changes`
-    single figures of it, as in {"filament.growth_per_s": 0.02}.
+    """The plant `name`, or the file at that path; `format`, `bench`, `units` and `stacks` replace what the file has,
+    `changes` single figures of it, as in {"filament.growth_per_s": 0.02}.
 
     Raises ConfigError.
     """
@@ -181,6 +185,7 @@ def load_plant(
     bench_path = find("bench", bench_name, None if bench else path)
     bench_tables = convert(read_toml(bench_path), BenchTables, bench_path)
     check_bench(bench_tables, bench_path)
+    unit_count = demand_count("units", units or tables.pack.units.value, 64, path)
     plant = PlantFile(
         name=path.stem,
         path=path,
@@ -189,7 +194,8 @@ def load_plant(
         format=convert(read_toml(format_path), FormatTables, format_path),
         bench_name=bench_path.stem,
         bench=bench_tables,
-        units=demand_units(units or tables.pack.units.value, path),
+        units=unit_count,
+        stack_count=demand_count("stacks", stacks or min(tables.pack.stacks.value, unit_count), unit_count, path),
     )
     try:
         plant.pack()
@@ -198,10 +204,10 @@ def load_plant(
     return plant
 
 
-def demand_units(units: int, path: Path) -> int:
-    if not 1 <= units <= 64:
-        raise ConfigError(path, "pack.units", units, "a whole number, 1 .. 64")
-    return units
+def demand_count(key: str, count: int, most: int, path: Path) -> int:
+    if not 1 <= count <= most:
+        raise ConfigError(path, f"pack.{key}", count, f"a whole number, 1 .. {most}")
+    return count
 
 
 def find(kind: str, name: str, named_in: Path | None = None) -> Path:
@@ -235,122 +241,3 @@ def with_changes(raw: dict[str, Any], changes: Mapping[str, float], path: Path) 
             raise ConfigError(path, key, value, "a figure of one of its tables, as in filament.growth_per_s")
         raw[table] = raw[table] | {figure: {"value": value, "source": "A: changed for this run"}}
     return raw
-
-
-def figures(table: msgspec.Struct) -> dict[str, Any]:
-    """{key: value} of a table of figures."""
-    return {name: getattr(table, name).value for name in table.__struct_fields__}
-
-
-def shaped(tables: PlantTables, format_name: str, format: FormatTables) -> dict[str, Any]:
-    """Figures of the format, with those that the plant has otherwise."""
-    own = getattr(tables, format_name, None)
-    values = {name: value for name, value in format_figures(format).items()}
-    if isinstance(own, Shape):
-        values |= {name: figure.value for name in own.__struct_fields__ if (figure := getattr(own, name)) is not None}
-    return values
-
-
-def format_figures(format: FormatTables) -> dict[str, Any]:
-    return {name: getattr(format, name).value for name in format.__struct_fields__ if name != "description"}
-
-
-def cell_params(tables: PlantTables, shape: dict[str, Any]) -> CellParams:
-    """One unit: areas times layers; the separator's resistance from its thickness."""
-    cell = figures(tables.cell)
-    face_cm2 = shape["layer_area_cm2"]
-    area_cm2 = shape["layers"] * face_cm2
-    separator_ohm_cm2 = 0.1 * shape["se_um"] / cell["se_conductivity_ms_per_cm"]
-    kept = ("se_activation_ev", "contact_ohm_cm2", "contact_activation_ev", "contact_pressure_mpa", "contact_exponent")
-    kept += ("contact_floor_mpa", "rc_tau_s", "rc_activation_ev", "hysteresis_v", "hysteresis_rate")
-    return CellParams(
-        capacity_ah=cell["areal_capacity_mah_cm2"] * area_cm2 / 1000,
-        layers=shape["layers"],
-        layer_area_cm2=face_cm2,
-        ocv_v=ocv_table(tables.ocv.soc, tables.ocv.ocv_v),
-        entropy_v_per_k=ocv_table(tables.entropy.soc, tables.entropy.v_per_k),
-        rc_factor=ocv_table(tables.rc.soc, tables.rc.factor) if tables.rc else 1.0,
-        se_ohm_cm2=separator_ohm_cm2 + cell["composite_ohm_cm2"],
-        rc_ohm=tuple(ohm_cm2 / area_cm2 for ohm_cm2 in cell["rc_ohm_cm2"]),
-        core_j_per_k=shape["core_j_per_k_cm2"] * area_cm2,
-        surface_j_per_k=shape["surface_j_per_k_cm2"] * face_cm2,
-        core_surface_w_per_k=shape["core_surface_w_per_k_cm2"] * face_cm2,
-        surface_ambient_w_per_k=shape["surface_ambient_w_per_k_cm2"] * face_cm2,
-        expansion_um_per_k=cell["expansion_um_per_k"] * shape["layers"],
-        voids=VoidParams(**figures(tables.voids)) if tables.voids else VoidParams(),
-        filament=FilamentParams(**figures(tables.filament)) if tables.filament else FilamentParams(),
-        ageing=AgeingParams(**figures(tables.ageing)),
-        **swelling(tables),
-        **{name: cell[name] for name in kept},
-    )
-
-
-def swelling(tables: PlantTables) -> dict[str, Any]:
-    """Both electrodes' swelling, and the share of it that is done at each SOC."""
-    anode_um, cathode_um = tables.cell.anode_um_per_mah_cm2.value, tables.cell.cathode_um_per_mah_cm2.value
-    total_um = anode_um + cathode_um
-    curves = tables.swelling
-    if curves is None or total_um == 0:
-        return {"swelling_um_per_mah_cm2": total_um}
-    shares = zip(curves.anode_frac, curves.cathode_frac, strict=True)
-    done = [(anode_um * anode + cathode_um * cathode) / total_um for anode, cathode in shares]
-    return {"swelling_um_per_mah_cm2": total_um, "swelling_frac": ocv_table(curves.soc, done)}
-
-
-def drawn_for(plant: PlantFile, seed: int, unit: int, what: str) -> float:
-    """A standard normal figure of this pack."""
-    return random.Random(f"{plant.name} {seed} {unit} {what}").gauss(0.0, 1.0)
-
-
-def spread(plant: PlantFile, unit: int, seed: int) -> CellParams:
-    """One unit of many: not quite as large, as conductive and as cool as its neighbours."""
-    cell, pack = plant.cell, plant.tables.pack
-    size = 1.0 + pack.capacity_sigma_frac.value * drawn_for(plant, seed, unit, "capacity")
-    ohms = 1.0 + pack.resistance_sigma_frac.value * drawn_for(plant, seed, unit, "resistance")
-    return replace(
-        cell,
-        capacity_ah=cell.capacity_ah * size,
-        se_ohm_cm2=cell.se_ohm_cm2 * ohms,
-        contact_ohm_cm2=cell.contact_ohm_cm2 * ohms,
-        rc_ohm=tuple(ohm * ohms for ohm in cell.rc_ohm),
-        ambient_offset_k=pack.temperature_sigma_k.value * drawn_for(plant, seed, unit, "temperature"),
-    )
-
-
-def stack_params(tables: PlantTables, bench: BenchTables) -> StackParams:
-    return StackParams(**figures(bench.stack), **figures(tables.creep))
-
-
-def actuator_params(bench: BenchTables) -> ActuatorParams:
-    if bench.stepper is not None:
-        return ActuatorParams(kind="stepper", **figures(bench.stepper))
-    if bench.pneumatic is None:
-        return ActuatorParams(kind="fixed_gap")
-    values = figures(bench.pneumatic)
-    own = ("full_scale_mpa", "full_scale_sigma_ppm")
-    return ActuatorParams(kind="pneumatic", **{key: value for key, value in values.items() if key not in own})
-
-
-def cycler_params(bench: BenchTables) -> CyclerParams:
-    cycler = bench.cycler
-    return CyclerParams(
-        enable_delay_s=cycler.enable_delay_ms.value / 1000,
-        limit_delay_s=cycler.limit_delay_ms.value / 1000,
-        limit_timeout_s=cycler.limit_timeout_ms.value / 1000,
-        slew_a_per_s=cycler.slew_a_per_s.value,
-        current_max_a=cycler.current_max_a.value,
-    )
-
-
-def drawn(spec: SensorSpec, channel: str, seed: int) -> SensorParams:
-    """One sensor of the bench that this seed draws."""
-    luck = random.Random(f"{seed} {channel}")
-    return SensorParams(
-        gain_frac=1e-6 * luck.gauss(0.0, spec.gain_sigma_ppm),
-        offset=luck.gauss(0.0, spec.offset_sigma),
-        drift_per_rt_h=spec.drift_per_rt_h,
-        noise_rms=spec.noise_rms,
-        quantum=spec.quantum,
-        delay_s=spec.delay_s,
-        dropout_frac=spec.dropout_frac,
-    )

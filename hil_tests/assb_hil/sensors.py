@@ -6,7 +6,8 @@ Chips quantise and saturate by themselves (their models do); they are told what 
 from assb_kernels import Sensor
 
 from assb_hil.plant import Plant
-from assb_hil.plant_file import PlantFile, drawn
+from assb_hil.plant_file import PlantFile
+from assb_hil.plant_parameters import drawn
 from assb_hil.recorder import of_cell
 
 

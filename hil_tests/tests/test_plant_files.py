@@ -36,6 +36,19 @@ def test_a_plant_stands_at_rest_in_every_format_on_every_bench(name):
             assert len(plant.drawn_sensors(1)) == 4
 
 
+def test_units_of_a_pack_differ_by_their_seed_and_stand_in_their_stacks():
+    plant = load_plant(PLANT, units=4, stacks=2)
+    first, again, other = (plant.cells(seed) for seed in (1, 1, 2))
+    assert first == again != other
+    assert len({cell.capacity_ah for cell in first}) == 4
+    assert all(abs(cell.capacity_ah / plant.cell.capacity_ah - 1) < 0.05 for cell in first)
+    pack = plant.pack(0.5, seed=1, pressure_mpa=[4.0, 6.0])
+    assert [round(cell.pressure_mpa) for cell in pack.cells] == [4, 4, 6, 6]
+    assert len({cell.soc for cell in pack.cells}) == 4
+    with pytest.raises(ConfigError, match=r"pack\.stacks"):
+        load_plant(PLANT, units=2, stacks=3)
+
+
 def test_a_figure_that_a_row_of_facts_gives_stands_in_its_plant():
     for name, key, value in (
         ("samsung_agc", "cell.areal_capacity_mah_cm2", 6.8),

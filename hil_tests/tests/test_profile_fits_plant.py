@@ -91,4 +91,4 @@ def test_believed_figures_are_near_the_true_ones_and_are_not_them(name):
     assert limits.discharge_max_c == pytest.approx(cell.current.discharge_c)
     assert cell.pressure.min_mpa <= limits.pressure_mpa <= cell.pressure.max_mpa
     swelling = plant.tables.cell.anode_um_per_mah_cm2.value + plant.tables.cell.cathode_um_per_mah_cm2.value
-    assert cell.swelling.um_per_mah_cm2 == pytest.approx(swelling, rel=0.1)
+    assert cell.swelling.um_per_mah_cm2 == pytest.approx(plant.units * swelling, rel=0.1)
