@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from itertools import pairwise
+from numbers import Real
 from typing import Any
 
 from assb_kernels._kernels import ffi, lib
@@ -131,7 +132,7 @@ def cell_values(params: CellParams) -> dict[str, Any]:
         values[part] = _plain(values[part])
     for name in TABLES:
         given = values[name]
-        table = [float(given)] * OCV_POINTS if isinstance(given, (int, float)) else [float(v) for v in given]
+        table = [float(given)] * OCV_POINTS if isinstance(given, (int, float, Real)) else [float(v) for v in given]
         if len(table) != OCV_POINTS:
             raise ValueError(f"{name} has {len(table)} values, needs {OCV_POINTS} (see ocv_table)")
         values[name] = table

@@ -2,6 +2,7 @@
 
 from array import array
 from collections.abc import Iterable, Sequence
+from numbers import Real
 from typing import Any
 
 from assb_kernels._kernels import ffi
@@ -14,7 +15,7 @@ def column(values: float | Iterable[float], code: str, count: int | None = None)
 
     Raises ValueError if the length is not `count`.
     """
-    if isinstance(values, (int, float)):
+    if isinstance(values, (int, float, Real)):
         return array(code, [values]) * (count or 1)
     if not _is_contiguous(values, code):
         values = array(code, values)
@@ -61,11 +62,11 @@ class Feed:
 
     def series(self, values: float | Iterable[float], name: str) -> dict[str, Any]:
         """As cffi fills an assb_series; a number has stride 0. Raises ValueError for another length than `count`."""
-        single = isinstance(values, (int, float))
+        single = isinstance(values, (int, float, Real))
         buffer = column(values, "d")
         if not single and len(buffer) != self.count:
             raise ValueError(f"{name} has {len(buffer)} values, current_a has {self.count}")
-        self._given[name] = values if single else buffer
+        self._given[name] = buffer
         self._buffers.append(pointer(buffer, "d"))
         return {"value": self._buffers[-1], "stride": 0 if single else 1}
 
@@ -79,4 +80,4 @@ class Feed:
 
     def row(self, k: int) -> dict[str, float]:
         """What was given for step k."""
-        return {name: v if isinstance(v, (int, float)) else v[k] for name, v in self._given.items()}
+        return {name: buffer[k if len(buffer) > 1 else 0] for name, buffer in self._given.items()}

@@ -4,6 +4,7 @@ import math
 from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 from assb_kernels._kernels import ffi, lib
@@ -290,7 +291,7 @@ def _stack_of(cells: int, stacks: int, given: Sequence[int] | None) -> tuple[int
 
 def _each(value: float | Sequence[float], count: int, name: str) -> Any:
     """One value for each of `count`, as a C array."""
-    values = [value] * count if isinstance(value, (int, float)) else list(value)
+    values = [value] * count if isinstance(value, (int, float, Real)) else list(value)
     if len(values) != count:
         raise ValueError(f"{name} has {len(values)} values, needs {count} or one number for all")
     return ffi.new("double[]", values)
@@ -299,7 +300,7 @@ def _each(value: float | Sequence[float], count: int, name: str) -> Any:
 def _given(values: float | Sequence[float] | None, default: float, count: int, name: str) -> Sequence[float]:
     if values is None:
         return (default,) * count
-    if isinstance(values, (int, float)):
+    if isinstance(values, (int, float, Real)):
         return (values,) * count
     if len(values) != count:
         raise ValueError(f"{name} has {len(values)} values, needs {count}")

@@ -348,6 +348,15 @@ def test_columns_that_do_not_fit_say_so(cell_params, arguments, says):
         Pack([cell_params], [Stack()]).run([0.1] * 3, 1.0, **arguments)
 
 
+def test_numbers_of_numpy_are_numbers(cell_params):
+    pack = Pack(
+        [cell_params], [Stack()], soc=np.float32(0.5), temperature_degc=np.int64(25), pressure_mpa=np.float64(5)
+    )
+    pack.run([0.1] * 3, 1.0, np.int64(30), np.float32(0.0), [np.int64(0)], [np.float32(5.0)])
+    assert pack.step(np.float64(0.1), 1.0, aim_mpa=np.float32(5.0)) == 0
+    assert pack.time_s == 4.0
+
+
 def test_an_empty_batch_moves_nothing(cell_params):
     pack = Pack([cell_params], [Stack()])
     before = pack.state_bytes()
