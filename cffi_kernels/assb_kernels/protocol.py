@@ -70,7 +70,8 @@ class ProtocolStep:
     played once if until_s is NaN).
 
     It ends at whichever comes first; NaN or inf: no such end. until_voltage_v: of the whole pack, passed in the
-    direction of the current (a drive: on discharge). until_current_a: |current| of a held voltage at or below it.
+    direction of the current (a drive: on discharge). until_unit_voltage_v: likewise, of the first cell; a held voltage
+    gives way there and goes on. until_current_a: |current| of a held voltage at or below it.
     until_ah: net charge moved in this step. ambient_degc, heater_w and aim_mpa (of every actuator): NaN leaves them.
     `cycle` is a label for the rows.
     """
@@ -80,6 +81,7 @@ class ProtocolStep:
     voltage_v: float = nan
     until_s: float = nan
     until_voltage_v: float = nan
+    until_unit_voltage_v: float = nan
     until_current_a: float = nan
     until_ah: float = nan
     ambient_degc: float = nan

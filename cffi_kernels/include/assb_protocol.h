@@ -19,8 +19,9 @@ typedef struct {
     /* ends, whichever comes first; NaN or infinite: no such end */
     double until_s;
     double until_voltage_v; /* of the whole pack, passed in the direction of the current; DRIVE: on discharge only */
-    double until_current_a; /* VOLTAGE: |current| at or below this */
-    double until_ah;        /* net charge moved in this step, magnitude */
+    double until_unit_voltage_v; /* likewise, of the first cell; VOLTAGE gives way there and goes on */
+    double until_current_a;      /* VOLTAGE: |current| at or below this */
+    double until_ah;             /* net charge moved in this step, magnitude */
     /* surroundings; NaN: as they were */
     double ambient_degc, heater_w;
     double aim_mpa; /* of every actuator */

@@ -15,7 +15,8 @@ static int step_is_sound(const assb_protocol_step *step, double dt_s)
     for (size_t k = 0; k < sizeof not_below_zero / sizeof *not_below_zero; k++)
         if (not_below_zero[k] < 0)
             return 0;
-    int ends = assb_finite(step->until_s) || assb_finite(step->until_ah) || assb_finite(step->until_voltage_v);
+    int ends = assb_finite(step->until_s) || assb_finite(step->until_ah) || assb_finite(step->until_voltage_v) ||
+               assb_finite(step->until_unit_voltage_v);
     switch (step->mode) {
     case ASSB_REST:
         return assb_finite(step->until_s);

@@ -57,6 +57,14 @@ static double wanted_a(const assb_protocol *run, const assb_protocol_step *step,
     return 0;
 }
 
+/* A held voltage gives way where the first cell has reached its own. */
+static double spared_a(const assb_protocol *run, const assb_protocol_step *step, double current_a, double dt_s)
+{
+    double unit_v = step->until_unit_voltage_v;
+    assb_cycler_input in = {current_a, INFINITY, -INFINITY, unit_v, unit_v, 1, 1, 0, 0, 0, 1};
+    return assb_finite(unit_v) ? assb_cycler_held_a(&in, run->pack, dt_s) : current_a;
+}
+
 static int move(assb_protocol *run, double current_a, double dt_s)
 {
     const assb_pack_input in = {current_a, run->ambient_degc, run->heater_w};
@@ -107,13 +115,24 @@ static int hold(assb_protocol *run, const assb_protocol_step *step, double *curr
     return status;
 }
 
+static int has_end_voltage(const assb_protocol_step *step)
+{
+    return assb_finite(step->until_voltage_v) || assb_finite(step->until_unit_voltage_v);
+}
+
 /* By how much the end voltage has been passed, V; below 0: not yet. */
 static double passed_v(const assb_protocol *run, const assb_protocol_step *step, double current_a)
 {
-    if (!assb_finite(step->until_voltage_v) || current_a == 0 || (step->mode == ASSB_DRIVE && current_a > 0))
-        return -INFINITY;
-    double above_v = run->pack->voltage_v - step->until_voltage_v;
-    return current_a > 0 ? above_v : -above_v;
+    double most_v = -INFINITY, sign = current_a > 0 ? 1 : -1;
+    if (current_a == 0 || (step->mode == ASSB_DRIVE && current_a > 0))
+        return most_v;
+    if (assb_finite(step->until_voltage_v))
+        most_v = sign * (run->pack->voltage_v - step->until_voltage_v);
+    for (int k = 0; k < run->pack->cells && assb_finite(step->until_unit_voltage_v); k++) {
+        double unit_v = sign * (run->pack->cell[k].voltage_v - step->until_unit_voltage_v);
+        most_v = unit_v > most_v ? unit_v : most_v;
+    }
+    return most_v;
 }
 
 /* dt_s in which the end voltage is just reached; a try of the whole dt_s has passed it. Regula falsi (Illinois). */
@@ -201,7 +220,8 @@ int assb_protocol_play(assb_protocol *run, const assb_protocol_step *step, assb_
     cut_short(run, step, tick);
     if (!(tick->dt_s > 0))
         return ASSB_OK;
-    double asked_a = wanted_a(run, step, tick->dt_s);
+    double whole_a = wanted_a(run, step, tick->dt_s);
+    double asked_a = step->mode == ASSB_VOLTAGE ? spared_a(run, step, whole_a, tick->dt_s) : whole_a;
     tick->current_a = asked_a;
     if (run->cycler != NULL)
         tick->current_a = assb_cycler_follow_a(run->cycler, run->pack->current_a, asked_a, tick->dt_s);
@@ -209,10 +229,10 @@ int assb_protocol_play(assb_protocol *run, const assb_protocol_step *step, assb_
     if (!(tick->dt_s > 0))
         return ASSB_OK;
     if (step->mode != ASSB_VOLTAGE)
-        return assb_finite(step->until_voltage_v) ? move_to_voltage(run, step, tick)
-                                                  : move(run, tick->current_a, tick->dt_s);
+        return has_end_voltage(step) ? move_to_voltage(run, step, tick) : move(run, tick->current_a, tick->dt_s);
     int is_free = tick->current_a == asked_a && fabs(asked_a) < step->current_a;
-    int status = is_free ? hold(run, step, &tick->current_a, tick->dt_s) : move(run, tick->current_a, tick->dt_s);
+    int status = is_free && asked_a == whole_a ? hold(run, step, &tick->current_a, tick->dt_s)
+                                               : move(run, tick->current_a, tick->dt_s);
     if (is_free && fabs(tick->current_a) <= step->until_current_a)
         tick->is_last = 1;
     return status;
