@@ -29,7 +29,7 @@ Seconds = Annotated[float, Meta(gt=0.0, le=1e9, description="After this time")]
 Hours = Annotated[float, Meta(gt=0.0, le=3e5, description="After this time, in hours")]
 UnitVoltage = Annotated[
     Annotated[float, Meta(ge=0.0, le=100.0)] | Literal["max", "min"],
-    Meta(description="V per unit in series (the mean of them), or the plant's own limit"),
+    Meta(description="V per unit in series, or the plant's own limit"),
 ]
 EndCharge = Annotated[float, Meta(gt=0.0, le=1e6, description="Once the step has moved this much, Ah")]
 EndShare = Annotated[float, Meta(gt=0.0, le=10.0, description="Once it has moved this share of the nominal capacity")]

@@ -35,6 +35,7 @@ class Ratings:
     capacity_ah: float
     area_cm2: float  # of all layers together
     units: int
+    taps: bool  # whether a single unit's voltage is seen
     voltage_min_v: float
     voltage_max_v: float
     charge_max_c: float
@@ -52,13 +53,21 @@ class Ratings:
             capacity_ah=cell.capacity_ah,
             area_cm2=cell.layers * cell.layer_area_cm2,
             units=plant.units,
+            taps=plant.taps,
             **{name: getattr(limits, name) for name in shared},
         )
 
-    def volts(self, voltage: float | str) -> float:
-        """Terminal voltage of all units for a figure per unit, "max" or "min"."""
+    def unit_volts(self, voltage: float | str) -> float:
+        """A figure per unit, "max" or "min", in V."""
         named = {"max": self.voltage_max_v, "min": self.voltage_min_v}
-        return self.units * (named[voltage] if isinstance(voltage, str) else voltage)
+        return named[voltage] if isinstance(voltage, str) else voltage
+
+    def end_voltages(self, voltage: float | str) -> dict[str, float]:
+        """The end of a step: the first unit that gets there where units are seen, else the mean of them."""
+        unit_v = self.unit_volts(voltage)
+        if self.taps and self.units > 1:
+            return {"until_unit_voltage_v": unit_v}
+        return {"until_voltage_v": self.units * unit_v}
 
     def amperes(self, key: str, value: float, most_c: float) -> float:
         """A current by one of CURRENT_KEYS; `most_c`: what the plant admits in its direction."""
@@ -150,10 +159,10 @@ class _Unroller:
         elif isinstance(step, Current):
             made = self._current(step, key)
         else:
-            made = {"mode": "rest", **self._ends(step.until)}
+            made: dict[str, Any] = {"mode": "rest", **self._ends(step.until)}
         return ProtocolStep(**made, **self._surroundings(step))
 
-    def _surroundings(self, step: Rest | Current | Drive) -> dict[str, float]:
+    def _surroundings(self, step: Rest | Current | Drive) -> dict[str, Any]:
         ratings = self.ratings
         aim_mpa = nan if step.pressure_mpa is None else step.pressure_mpa
         if aim_mpa == "target":
@@ -191,9 +200,9 @@ class _Unroller:
         most_c = {"max": ratings.charge_max_c, "min": ratings.discharge_max_c}
         either_c = min(most_c.values())
         current_a = self._amperes(step, most_c.get(str(step.voltage), either_c), key)
-        voltage_v = ratings.volts(step.voltage)
-        ends = self._ends(step.until, GUARD_HOLD_S)
-        return {"mode": "voltage", "current_a": current_a, "voltage_v": voltage_v, **ends}
+        voltage_v = ratings.units * ratings.unit_volts(step.voltage)
+        ends = self._ends(step.until, GUARD_HOLD_S) | ratings.end_voltages(step.voltage)
+        return {"mode": "voltage", "current_a": current_a, "voltage_v": voltage_v, **ends, "until_voltage_v": nan}
 
     def _ends(self, until: End, guard_s: float = inf) -> dict[str, float]:
         """The ends of a step; NaN: no such end."""
@@ -203,9 +212,9 @@ class _Unroller:
         named = given_of(until, CURRENT_KEYS[:3])
         return {
             "until_s": guard_s if time_s is None else time_s,
-            "until_voltage_v": nan if until.voltage is None else ratings.volts(until.voltage),
             "until_current_a": ratings.amperes(named[0], getattr(until, named[0]), nan) if named else nan,
             "until_ah": nan if charge_ah is None else charge_ah,
+            **({} if until.voltage is None else ratings.end_voltages(until.voltage)),
         }
 
     def _drive(self, step: Drive, key: str) -> dict[str, Any]:

@@ -296,10 +296,14 @@ def expected_pass_s(unrolled: Unrolled, plant: PlantFile) -> float:
 def expected_step_s(step: ProtocolStep, capacity_ah: float) -> float:
     ends = [step.until_s]
     if step.mode == "current":
-        ah = capacity_ah if isfinite(step.until_voltage_v) else inf
+        ah = capacity_ah if has_end_voltage(step) else inf
         ends.append(3600.0 * min(ah, step.until_ah if isfinite(step.until_ah) else inf) / abs(step.current_a))
     elif step.mode == "voltage":
         ends.append(2 * 3600.0)
-    elif step.mode == "drive" and isfinite(step.until_voltage_v):
+    elif step.mode == "drive" and has_end_voltage(step):
         ends.append(step.until_s / 2.5)
     return min(ends)
+
+
+def has_end_voltage(step: ProtocolStep) -> bool:
+    return isfinite(step.until_voltage_v) or isfinite(step.until_unit_voltage_v)

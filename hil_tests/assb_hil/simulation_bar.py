@@ -6,6 +6,16 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
+UNITS_S = ((86400.0, "days"), (3600.0, "h"), (60.0, "min"))
+
+
+def duration(time_s: float) -> str:
+    """A time as a reader wants it: 43.2 h."""
+    for unit_s, name in UNITS_S:
+        if time_s >= 2 * unit_s:
+            return f"{time_s / unit_s:.4g} {name}"
+    return f"{time_s:.4g} s"
+
 
 class SimulationBar:
     """Context manager and progress callback of `simulate`."""
@@ -31,5 +41,5 @@ class SimulationBar:
 
     def __call__(self, time_s: float, expected_s: float) -> None:
         speed = time_s / max(monotonic() - self._began_s, 1e-3)
-        note = f"{time_s / 3600:.1f} of about {expected_s / 3600:.1f} h, {speed:.2g}x"
+        note = f"{duration(time_s)} of about {duration(expected_s)}, {speed:.2g}x"
         self._bar.update(self._task, total=max(expected_s, time_s), completed=time_s, note=note)

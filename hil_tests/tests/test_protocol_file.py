@@ -1,6 +1,7 @@
 """Protocol and drive files are read strictly, and mean the same current and voltage whatever way they are said."""
 
 import tomllib
+from dataclasses import replace
 from math import isnan
 from pathlib import Path
 
@@ -17,6 +18,7 @@ RATINGS = Ratings(
     capacity_ah=2.0,
     area_cm2=500.0,
     units=3,
+    taps=False,
     voltage_min_v=2.5,
     voltage_max_v=4.2,
     charge_max_c=0.5,
@@ -94,6 +96,14 @@ def test_one_current_said_in_four_ways(said):
 def test_the_word_gives_the_direction_and_each_direction_its_own_admissible_current():
     step = one('do = "discharge"\nadmissible_frac = 0.5\nuntil = { voltage = 3.0 }')
     assert (step.current_a, step.until_voltage_v) == pytest.approx((-1.0, 9.0))
+
+
+def test_where_units_are_seen_the_first_one_ends_a_step_and_holds_a_voltage():
+    seen = replace(RATINGS, taps=True)
+    charge, hold = unroll(read(GOOD), seen, 1.0).steps[:2]
+    assert charge.until_unit_voltage_v == 4.2
+    assert isnan(charge.until_voltage_v)
+    assert (hold.voltage_v, hold.until_unit_voltage_v) == pytest.approx((3 * 4.1, 4.1))
 
 
 def test_more_than_the_plant_admits_is_said():

@@ -80,7 +80,7 @@ def test_every_shipped_protocol_runs_to_its_end(cell, protocol, wave):
 def test_the_summary_is_a_table_of_cycles(short):
     done = call("--cell", CELL, "--protocol", short, "--cycles", "2")
     assert done.return_value == 0
-    for word in ("mAh", "CE", "MPa", "simulated, nothing here is measured", "finished: 2 h"):
+    for word in ("mAh", "CE", "MPa", "simulated, nothing here is measured", "finished after 2 h"):
         assert word in done.output
     assert sum(line.strip().startswith(("1 ", "2 ")) for line in done.output.splitlines()) == 2
 
@@ -209,6 +209,23 @@ def test_filaments_are_logged_and_another_seed_grows_others(tmp_path):
     assert [row["kind"] for row in logged] == [event["kind"] for event in first["events"]]
     assert {*logged[0]} == {"time_s", "cell", "kind", "value"}
     assert any("more than" in note for note in first["notes"])
+
+
+def test_a_cell_without_lithium_metal_grows_no_filament():
+    _, figures = result("--cell", "nanosi_scnmc", "--protocol", "cccv")
+    assert (figures["events"], figures["ended"]) == ([], "finished")
+    assert figures["final"]["filament_length"] == [0.0]
+
+
+def test_no_unit_of_a_pack_with_taps_is_driven_beyond_its_window():
+    code, figures = result("--cell", CELL, "--units", 8, "--protocol", "cccv", "--seed", 3)
+    assert (code, figures["ended"]) == (0, "finished"), figures["detail"]
+    run = simulate(Request(load_plant(CELL, units=8), load_protocol("cccv"), seed=3, dt_s=10.0))
+    driven = run.columns["current_a"] != 0.0
+    units_v = run.of_units("voltage_v")[driven]
+    assert np.ptp(units_v[-1]) > 0.05  # they differ
+    assert 2.5 - 1e-5 < units_v.min() < 2.5 + 1e-5
+    assert 4.3 - 1e-5 < units_v.max() < 4.3 + 1e-3
 
 
 def test_thirty_days_are_bounded_in_rows_and_end_in_time():

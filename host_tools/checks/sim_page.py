@@ -1,5 +1,7 @@
 """docs/sim.md from the models of protocol files and the tables of columns, so that it can't fall behind them."""
 
+from typing import Any
+
 import config_page
 import msgspec
 from assb_hil.protocol_file import STEPS, End, Head, Start, Step
@@ -104,22 +106,26 @@ admissible_frac = 0.5     # half of what the plant admits
 until = { voltage = "min" }
 ```
 
-A voltage is that of the terminals, divided by the units in series: no single unit is looked at but by the limits that
-stop the run. A step without a time ends at the latest after 2.5 times the hours that the nominal capacity takes at
-its current (a hold after 24 h): a shorted cell may never reach its voltage. More current than the plant admits is
-allowed, and said.
+A voltage is that of the first unit to reach it; where a package has no taps, that of the terminals divided by the
+units in it, and then no single one is looked at but by the limits that stop the run. A step without a time ends at the
+latest after 2.5 times the hours that the nominal capacity takes at its current (a hold after 24 h): a shorted cell may
+never reach its voltage. More current than the plant admits is allowed, and said.
 
 """
 
 
+def fields_of(struct) -> tuple[Any, ...]:
+    return getattr(msgspec.inspect.type_info(struct), "fields", ())
+
+
 def shared() -> set[str]:
-    return {field.encode_name for field in msgspec.inspect.type_info(Step).fields}
+    return {field.encode_name for field in fields_of(Step)}
 
 
 def only(struct, leave: set[str]):
     """The type information of a struct without some of its fields."""
     info = msgspec.inspect.type_info(struct)
-    return msgspec.structs.replace(info, fields=tuple(f for f in info.fields if f.encode_name not in leave))
+    return msgspec.structs.replace(info, fields=tuple(f for f in fields_of(struct) if f.encode_name not in leave))
 
 
 def step_sections() -> str:

@@ -140,12 +140,10 @@ def print_run(run, paths):
         click.echo(f"  {note}")
     Console().print(cycle_table(run.cycles()))
     click.echo(event_line(run))
-    time_s = float(run.time_s[-1])
-    speed = time_s / max(run.wall_time_s, 1e-9)
-    click.echo(
-        f"{ended_line(run)}: {duration(time_s)} in {run.wall_time_s:.1f} s ({speed:.2g}x), steps of {run.dt_s:g} s, "
-        f"{len(run.time_s)} rows: at each step's end and every {run.every_s:g} s"
-    )
+    click.echo(ended_line(run))
+    speed = run.time_s[-1] / max(run.wall_time_s, 1e-9)
+    rows = f"{len(run.time_s)} rows: every {run.every_s:g} s and at the end of each step"
+    click.echo(f"{run.wall_time_s:.1f} s ({speed:.2g}x) in steps of {run.dt_s:g} s; {rows}")
     click.echo("".join(f"\n{what:7} {path}" for what, path in paths.items()).lstrip("\n"), nl=bool(paths))
 
 
@@ -191,6 +189,8 @@ def cycle_row(cycle):
 
 def event_line(run):
     """How many of each kind, and the first."""
+    from assb_hil.simulation_bar import duration
+
     if not run.events:
         return "no filament bridged, no contact was lost"
     kinds = dict.fromkeys(event.kind for event in run.events)
@@ -202,17 +202,12 @@ def event_line(run):
 
 
 def ended_line(run):
+    """How it ended, and when."""
+    from assb_hil.simulation_bar import duration
+
     words = {"finished": click.style("finished", fg="green"), "interrupted": click.style("interrupted", fg="yellow")}
     said = words.get(run.ended) or click.style(f"STOPPED ({run.ended})", fg="red", bold=True)
-    return f"{said} {run.detail}".rstrip()
-
-
-def duration(time_s):
-    """A time as a reader wants it."""
-    for unit_s, name in ((DAY_S, "days"), (3600.0, "h"), (60.0, "min")):
-        if time_s >= 2 * unit_s:
-            return f"{time_s / unit_s:.4g} {name}"
-    return f"{time_s:.4g} s"
+    return f"{said} after {duration(float(run.time_s[-1]))}{': ' if run.detail else ''}{run.detail}"
 
 
 def count(number, name):
