@@ -14,7 +14,7 @@ from assb_hil.plant_file import PlantFile, load_plant
 BENCH_PLANT = "li_lpscl_nca"
 DT_S = 0.1
 HOUR_STEPS = 36_000
-REPEATS = 60  # the fastest counts: what else the machine does only ever adds
+REPEATS = 200  # the fastest counts: what else the machine does only ever adds
 KELVIN = 273.15
 # One hour of US06 in PyBaMM 26's Thevenin model: published figure (2.95 ms a step), measured on 2 vCPU x86-64 in
 # November 2026. Another machine's, so a ratio to it says an order of magnitude; `measured_*` is of this run.

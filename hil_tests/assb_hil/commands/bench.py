@@ -103,7 +103,8 @@ def table_bar(name):
     from rich.console import Console
     from rich.progress import Progress
 
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(f"{name} table", total=1.0)
         yield lambda share: bar.update(task, completed=share)
 
