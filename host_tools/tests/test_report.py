@@ -116,3 +116,22 @@ def test_what_is_not_yet_known_is_an_empty_cell(tmp_path):
 def test_a_bdf_table_without_a_current_is_refused(tmp_path):
     with pytest.raises(ValueError, match="needs voltage_v and current_a; the recording has voltage_v"):
         write_bdf(Recording("t", series={"voltage_v": Series([0.0], [3.8])}), tmp_path / "c.csv")
+
+
+def test_a_second_cell_has_panels_and_a_table_of_its_own(tmp_path):
+    two = recording()
+    two.series["voltage_v[1]"] = Series(TIMES_S, [3.6] * len(TIMES_S))
+    page = render_page(two)
+    assert "Voltage of cell 0" in page
+    assert "Voltage of cell 1" in page
+    assert "State of charge of cell" in page
+    assert "Voltage of cell" not in render_page(recording())
+    table = write_bdf(two.of_cell(1), tmp_path / "cell1.bdf.csv").read_text(encoding="utf-8")
+    assert table.splitlines()[1].startswith("0.000,3.600000,0.200000")
+
+
+def test_units_behind_one_monitor_are_drawn_beside_each_other():
+    two = recording()
+    assert ">unit 1<" not in render_page(two)
+    two.series["true_soc_frac[1]"] = Series(TIMES_S, [0.4] * len(TIMES_S))
+    assert ">unit 1<" in render_page(two)

@@ -110,11 +110,12 @@ def _line(axes: Any, recording: Recording, name: str, label: str, colour: str, *
 
 
 def _truth_of_units(axes: Any, recording: Recording, name: str, label: str) -> None:
-    """The truth of the cell; where one monitor sees several units, of each of them."""
+    """The truth of the cell; where the board has one reading of several units, of each of them."""
     _line(axes, recording, name, label, TRUTH, linewidth=2.4)
-    others = [other for other in recording.series if other.startswith(f"{name}[")] if recording.cells == 1 else []
+    others = [other for other in recording.series if other.startswith(f"{name}[")]
     for other in others:
-        _line(axes, recording, other, f"unit {other[len(name) + 1 : -1]}", TRUTH, linewidth=2.4, linestyle=":")
+        if not recording.has(other.removeprefix("true_")):
+            _line(axes, recording, other, f"unit {other[len(name) + 1 : -1]}", TRUTH, linewidth=2.4, linestyle=":")
 
 
 def _step(axes: Any, recording: Recording, name: str, label: str, colour: str, **style: Any) -> None:
@@ -174,7 +175,7 @@ def draw_pressure(axes: Any, recording: Recording) -> None:
 
 
 def draw_temperature(axes: Any, recording: Recording) -> None:
-    _line(axes, recording, "true_temperature_degc", "cell", TRUTH, linewidth=2.4)
+    _truth_of_units(axes, recording, "true_temperature_degc", "cell")
     _line(axes, recording, "temperature_degc", "measured", MEASURED)
     _keep_data_in_view(axes, recording, ("temperature_degc", "true_temperature_degc"), 0.5)
     axes.set_ylabel("°C")
