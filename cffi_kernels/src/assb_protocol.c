@@ -15,15 +15,16 @@ static int step_is_sound(const assb_protocol_step *step, double dt_s)
     for (size_t k = 0; k < sizeof not_below_zero / sizeof *not_below_zero; k++)
         if (not_below_zero[k] < 0)
             return 0;
-    int ends = assb_finite(step->until_s) || assb_finite(step->until_ah) || assb_finite(step->until_voltage_v) ||
-               assb_finite(step->until_unit_voltage_v);
+    int is_bounded = assb_finite(step->until_s) || assb_finite(step->until_ah);
+    int ends = is_bounded || assb_finite(step->until_voltage_v) || assb_finite(step->until_unit_voltage_v);
     switch (step->mode) {
     case ASSB_REST:
         return assb_finite(step->until_s);
     case ASSB_CURRENT:
         return assb_finite(step->current_a) && ends && (step->current_a != 0 || assb_finite(step->until_s));
     case ASSB_VOLTAGE:
-        return assb_finite(step->voltage_v) && step->current_a > 0 && (ends || assb_finite(step->until_current_a));
+        return assb_finite(step->voltage_v) && step->current_a > 0 &&
+               (is_bounded || assb_finite(step->until_current_a));
     case ASSB_DRIVE:
         return (ends || isnan(step->until_s)) && step->drive_a != NULL && step->drive_n > 0 && step->drive_dt_s > 0 &&
                step->drive_dt_s < PIECES_MOST * dt_s;

@@ -83,9 +83,10 @@ static double crept_um(const assb_stack_params *p, assb_stack_state *s, double d
     double n = p->creep_exponent;
     double power = n * (assb_log_near(&s->ln_pressure, pressure_mpa) - s->ln_creep_mpa);
     double um = p->creep_um_per_s * assb_exp_near(&s->creep, power) * dt_s;
-    double x = p->stiffness_mpa_per_um * um / pressure_mpa;
-    if (n * x < 1e-4)
-        return um * (1 - 0.5 * n * x);
+    double lost_mpa = p->stiffness_mpa_per_um * um;
+    if (n * lost_mpa < 1e-4 * pressure_mpa) /* ln_pressure.at is 1/P to a percent, which does for a correction */
+        return um * (1 - 0.5 * n * lost_mpa * s->ln_pressure.at);
+    double x = lost_mpa / pressure_mpa;
     double order = n - 1;
     double logarithm = order > 1e-6 || order < -1e-6 ? assb_log(1 + order * x) / order : x;
     return pressure_mpa / p->stiffness_mpa_per_um * -assb_expm1(-logarithm);

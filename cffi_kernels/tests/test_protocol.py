@@ -116,6 +116,16 @@ def test_steps_without_time_take_none(cell_params, mode, end):
     assert pack.time_s == 0.0
 
 
+@pytest.mark.parametrize("dt_s", DT_S)
+@pytest.mark.parametrize(("current_a", "end_v", "first"), [(0.3, 4.2, 1), (-0.3, 3.5, 0)])
+def test_a_step_ends_once_the_first_cell_is_at_its_own_voltage(cell_params, dt_s, current_a, end_v, first):
+    pack = Pack([cell_params] * 2, [Stack()], soc=[0.45, 0.55])
+    step = ProtocolStep("current", current_a=current_a, until_unit_voltage_v=end_v, until_s=FOREVER_S)
+    run_protocol(pack, [step], dt_s=dt_s, every_s=1e9)
+    assert pack.cells[first].voltage_v == pytest.approx(end_v, abs=1e-6 + 1e-6 * dt_s)
+    assert math.copysign(1.0, current_a) * (pack.cells[1 - first].voltage_v - end_v) < 0.0
+
+
 # ---- held voltages ----
 
 
@@ -140,6 +150,18 @@ def test_a_held_voltage_of_a_pack_is_that_of_its_sum(cell_params):
     run_protocol(pack, [step], dt_s=10.0, every_s=10.0)
     assert pack.voltage_v == pytest.approx(8.4, abs=1e-6)
     assert pack.cells[0].voltage_v < 4.2 < pack.cells[1].voltage_v
+
+
+@pytest.mark.parametrize("dt_s", DT_S)
+def test_a_held_voltage_gives_way_where_the_first_cell_is_at_its_own(cell_params, dt_s):
+    pack = Pack([cell_params] * 2, [Stack()], soc=[0.60, 0.70])
+    hold = ProtocolStep(
+        "voltage", voltage_v=8.4, current_a=0.3, until_unit_voltage_v=4.2, until_current_a=0.01, until_s=36000.0
+    )
+    run_protocol(pack, [hold], Limits(voltage_max_v=4.201), dt_s=dt_s, every_s=1e9)
+    assert pack.cells[1].voltage_v == pytest.approx(4.2, abs=1e-3)
+    assert pack.cells[0].voltage_v < 4.19
+    assert pack.current_a == pytest.approx(0.01, rel=0.05)
 
 
 def test_without_an_end_the_most_current_is_kept(cell_params):
@@ -377,6 +399,7 @@ def test_a_run_can_be_interrupted_and_keeps_what_it_has(cell_params, monkeypatch
         (ProtocolStep("current", current_a=math.nan, until_s=1.0), "step 1: "),
         (ProtocolStep("voltage", voltage_v=4.2, until_s=1.0), "step 1: "),
         (ProtocolStep("voltage", current_a=1.0, until_s=1.0), "step 1: "),
+        (ProtocolStep("voltage", voltage_v=4.2, current_a=1.0, until_voltage_v=4.2), "step 1: .*sure to come"),
         (ProtocolStep("drive", drive_dt_s=1.0), "step 1: "),
         (ProtocolStep("drive", drive_a=[], drive_dt_s=1.0), "step 1: "),
         (ProtocolStep("drive", drive_a=[0.1], drive_dt_s=0.0), "step 1: "),
