@@ -25,6 +25,7 @@ from assb_hil.protocol_file import (
 MAX_STEPS = 100_000  # after unrolling
 # A short can keep a voltage from ever being reached: a step without a time of its own ends at the latest then
 GUARD_TURNS = 2.5  # times the hours that the nominal capacity takes at its current
+DRIVE_TURNS_MAX = 2000  # for a drive cycle that hardly empties the cell, or doesn't
 GUARD_HOLD_S = 24 * 3600.0
 
 
@@ -222,9 +223,8 @@ class _Unroller:
         factor = self._scale(step, cycle)
         column_a, interval_s = cycle.column(self.dt_s)
         self._note_drive(cycle, factor)
-        # a net discharge empties the cell in this many hours; one that doesn't is given a hundred turns
-        drain_ah = max(-factor * cycle.charge_ah, 0.01 * self.ratings.capacity_ah)
-        guard_s = GUARD_TURNS * self.ratings.capacity_ah / drain_ah * cycle.duration_s
+        turns = min(self.ratings.capacity_ah / max(-factor * cycle.charge_ah, 1e-12), DRIVE_TURNS_MAX)
+        guard_s = GUARD_TURNS * turns * cycle.duration_s
         ends = {"until_s": cycle.duration_s} if step.until is None else self._ends(step.until, guard_s)
         return {"mode": "drive", "drive_a": factor * column_a, "drive_dt_s": interval_s, **ends}
 

@@ -17,6 +17,8 @@ from assb_hil.protocol_steps import DriveOptions, Ratings, Unrolled, unroll
 
 ROWS_MAX = 20_000
 EVERY_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 43200, 86400)
+# Not in step with any drive cycle of whole minutes: rows then show all of it in time, and not one moment of it for ever
+DRIVE_EVERY_S = (0.1, 0.2, 0.5, 1, 2, 5, 11, 19, 31, 61, 127, 307, 613, 1201, 1801, 3607, 7207, 14401, 43201, 86399)
 STEPS_AT_ONCE = 200
 # Steps end at the plant's window itself; a run is stopped when a unit is this far beyond it (A: where the relay of a
 # lab's cycler would be set). A stack reaches the end of its window by an actuator that has a deadband.
@@ -160,7 +162,8 @@ def simulate(request: Request, progress: Progress | None = None) -> Simulation:
     began_s = perf_counter()
     unrolled = unroll(request.protocol, Ratings.of(request.plant), request.dt_s, request.drive)
     expected_s = request.duration_s or request.passes * expected_pass_s(unrolled, request.plant)
-    every_s = max(request.every_s or default_every_s(expected_s), request.dt_s)
+    drives = any(step.mode == "drive" for step in unrolled.steps)
+    every_s = max(request.every_s or default_every_s(expected_s, DRIVE_EVERY_S if drives else EVERY_S), request.dt_s)
     runner = _Runner(
         request, unrolled, every_s, None if progress is None else lambda now_s: progress(now_s, expected_s)
     )
@@ -282,9 +285,9 @@ def joined(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
     return whole
 
 
-def default_every_s(expected_s: float) -> float:
+def default_every_s(expected_s: float, usual_s: tuple[float, ...] = EVERY_S) -> float:
     """Interval of rows that gives at most ROWS_MAX of them."""
-    return next((every_s for every_s in EVERY_S if expected_s / every_s <= ROWS_MAX), expected_s / ROWS_MAX)
+    return next((every_s for every_s in usual_s if expected_s / every_s <= ROWS_MAX), expected_s / ROWS_MAX)
 
 
 def expected_pass_s(unrolled: Unrolled, plant: PlantFile) -> float:

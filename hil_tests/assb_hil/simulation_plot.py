@@ -9,7 +9,7 @@ from assb_host.report.plots import ALARM, CALM, ESTIMATE, GRID, INK, MEASURED, T
 
 from assb_hil.simulation import Simulation
 
-WIDTH_IN, PANEL_IN, HEAD_IN = 9.6, 1.65, 1.1
+WIDTH_IN, PANEL_IN, HEAD_IN, LEGEND_IN = 9.6, 1.65, 0.85, 0.25
 LINES_MAX = 8  # units that get a line of their own
 MARKS_MAX = 25  # events of one kind that get a line across; more become ticks on the top edge
 RASTER_ROWS = 4000  # longer lines are pixels inside the SVG
@@ -50,9 +50,10 @@ def drawn(run: Simulation) -> Any:
     from matplotlib.figure import Figure
 
     panels = [panel for panel in PANELS if panel[2](run)]
-    height_in = HEAD_IN + PANEL_IN * len(panels) + 0.45
+    head_in = HEAD_IN + (LEGEND_IN if run.events else 0.0)
+    height_in = head_in + PANEL_IN * len(panels) + 0.45
     figure = Figure(figsize=(WIDTH_IN, height_in))
-    top, bottom = 1.0 - HEAD_IN / height_in, 0.5 / height_in
+    top, bottom = 1.0 - head_in / height_in, 0.5 / height_in
     rows = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
     figure.subplots_adjust(left=0.085, right=0.915, top=top, bottom=bottom, hspace=0.16)
     factor_s, unit = time_unit(run)

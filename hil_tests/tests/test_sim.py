@@ -11,6 +11,7 @@ import pytest
 from assb_hil.commands.sim import sim
 from assb_hil.plant_file import load_plant
 from assb_hil.protocol_file import load_protocol, protocol_names
+from assb_hil.protocol_steps import DriveOptions
 from assb_hil.simulation import ROWS_MAX, Request, default_every_s, simulate
 from assb_hil.simulation_files import TRUTH_TABLE
 from assb_host.config.errors import ConfigError
@@ -314,8 +315,16 @@ def test_a_wrong_command_line_says_what_there_is(arguments, told):
 def test_a_drive_cycle_is_scaled_and_its_sign_turned(wave):
     _, figures = result("--cell", CELL, "--protocol", "drive", "--drive-file", wave)
     assert any("wave.csv: 100 s" in note for note in figures["notes"])
+    assert figures["cycles"][0]["voltage_min_v"] == pytest.approx(load_plant(CELL).limits.voltage_min_v, abs=1e-4)
     _, turned = result("--cell", CELL, "--protocol", "drive", "--drive-file", wave, "--drive-sign", "-")
     assert any("--drive-sign" in note for note in turned["notes"])
+
+
+def test_rows_do_not_walk_in_step_with_a_drive_cycle(wave):
+    protocol, drive = load_protocol("drive"), DriveOptions(file=wave)
+    run = simulate(Request(load_plant(CELL), protocol, duration_s=30 * 86400.0, drive=drive))
+    played = run.columns["current_a"][run.columns["step"] == 0]
+    assert len(np.unique(np.round(played, 6))) > 20
 
 
 def test_a_drive_file_that_is_wrong_names_its_line(tmp_path):
