@@ -161,7 +161,7 @@ def wire_parameters(file, board: Board, cell: Cell) -> dict[str, int]:
         "cells_in_series": file.cells_in_series,
         "shunt_uohm": round(file.shunt_ohm * 1e6),
         "capacity_uah": round(cell.capacity_ah * 1e6),
-        "swelling_nm_per_mah": swelling_nm_per_mah(cell),
+        "swelling_nm_per_mah": file.cells_in_series * swelling_nm_per_mah(cell),  # one on the other in one press
         "load_cell_kpa_per_count_ppb": load_cell_ppb(file.load_cell, board, cell),
         "pressure_safe_state": WORDS["safe_state"].index(file.pressure.safe_state),
         "lease_lapse_stops": WORDS["lease_lapse"].index(file.supervision.lease_lapse),
@@ -170,7 +170,7 @@ def wire_parameters(file, board: Board, cell: Cell) -> dict[str, int]:
 
 
 def swelling_nm_per_mah(cell: Cell) -> int:
-    """Growth of the whole stack per mAh of the cell: layers share the charge and add up, so only their area counts."""
+    """Growth of one cell per mAh: layers share the charge and add up, so only their area counts."""
     return round(cell.swelling.um_per_mah_cm2 * 1000 / cell.geometry.layer_area_cm2)
 
 
