@@ -76,10 +76,11 @@ static inline double assb_expm1(double x)
         return x +
                xx * ((0.5 + x * (1.0 / 6)) + xx * ((1.0 / 24 + x * (1.0 / 120)) + xx * (1.0 / 720 + x * (1.0 / 5040))));
     if (xx < 0.3 * 0.3) {
-        double sum = 1.0 / 14;
-        for (int k = 13; k > 1; k--) /* Horner's form of the series: x (1 + x/2 (1 + x/3 (...))) */
-            sum = (1 + x * sum) / k;
-        return x + x * (x * sum);
+        double late = (1.0 / 479001600 + x * (1.0 / 6227020800)) + xx * (1.0 / 87178291200);
+        double middle = (1.0 / 40320 + x * (1.0 / 362880)) + xx * (1.0 / 3628800 + x * (1.0 / 39916800));
+        double early = (1.0 / 24 + x * (1.0 / 120)) + xx * (1.0 / 720 + x * (1.0 / 5040));
+        double xxxx = xx * xx;
+        return x + xx * ((0.5 + x * (1.0 / 6)) + xx * (early + xxxx * (middle + xxxx * late)));
     }
     double part;
     double scale = assb_exp_parts(x, &part);
@@ -123,20 +124,21 @@ static inline double assb_pow(double x, double y)
     return assb_exp(y * assb_log(x));
 }
 
-/* The same two for an argument that moves slowly from call to call: within 1/128 of the last full evaluation by their
- * series, whose remainder is below 1e-16. A third of the instructions, and nothing waits for a division. */
-#define ASSB_NEAR_SQUARED (1.0 / 16384)
+/* The same two for an argument that moves slowly from call to call: near the last full evaluation (within 1/32, and
+ * 1/128 of itself for the logarithm) by their series, whose remainder is below 1e-16. A third of the instructions, and
+ * nothing waits for a division. */
 
 static inline double assb_exp_near(assb_near *near, double x)
 {
     double d = x - near->at;
     double dd = d * d;
-    if (!(dd < ASSB_NEAR_SQUARED && near->value > 0)) {
+    if (!(dd < 1.0 / 1024 && near->value > 0)) {
         near->at = x;
         near->value = assb_exp(x);
         return near->value;
     }
-    double part = d + dd * ((0.5 + d * (1.0 / 6)) + dd * (1.0 / 24 + d * (1.0 / 120)));
+    double part =
+        d + dd * ((0.5 + d * (1.0 / 6)) + dd * ((1.0 / 24 + d * (1.0 / 120)) + dd * (1.0 / 720 + d * (1.0 / 5040))));
     return near->value + near->value * part;
 }
 
@@ -145,7 +147,7 @@ static inline double assb_log_near(assb_near *near, double x)
 {
     double d = x * near->at - 1;
     double dd = d * d;
-    if (!(dd < ASSB_NEAR_SQUARED)) {
+    if (!(dd < 1.0 / 16384)) {
         near->at = 1 / x;
         near->value = assb_log(x);
         return near->value;
