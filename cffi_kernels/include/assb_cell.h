@@ -132,6 +132,8 @@ double assb_cell_ocv_v(const assb_cell_params *params, double soc, double core_d
 int assb_cell_input_status(const assb_cell_input *in, double dt_s);
 /* Advance by dt_s with the inputs held; outcomes are those at the end of dt_s. Stable for any dt_s, shorts included. */
 int assb_cell_step(const assb_cell_params *params, assb_cell_state *state, const assb_cell_input *in, double dt_s);
+/* The same for an input that assb_cell_input_status has passed. */
+void assb_cell_move(const assb_cell_params *params, assb_cell_state *state, const assb_cell_input *in, double dt_s);
 /* voltage_v and short_a for another current (ASSB_BAD_CURRENT: neither moves), without moving time. */
 int assb_cell_terminal(assb_cell_state *state, double current_a);
 /* Terminals at the end of the next dt_s against the current held over it, linearised; series units add up. */

@@ -72,6 +72,8 @@ static inline double assb_exp(double x)
 static inline double assb_expm1(double x)
 {
     double xx = x * x;
+    if (xx < 2e-4 * 2e-4) /* most steps are that short */
+        return x + xx * (0.5 + x * (1.0 / 6 + x * (1.0 / 24)));
     if (xx < 0.02 * 0.02)
         return x +
                xx * ((0.5 + x * (1.0 / 6)) + xx * ((1.0 / 24 + x * (1.0 / 120)) + xx * (1.0 / 720 + x * (1.0 / 5040))));
@@ -91,6 +93,8 @@ static inline double assb_expm1(double x)
 static inline double assb_mean_decay(double x)
 {
     double xx = x * x;
+    if (x < 2e-4)
+        return 1 - x * (0.5 - x * (1.0 / 6 - x * (1.0 / 24)));
     if (x < 0.02)
         return (1 - x * (1.0 / 2)) +
                xx * ((1.0 / 6 - x * (1.0 / 24)) + xx * ((1.0 / 120 - x * (1.0 / 720)) + xx * (1.0 / 5040)));

@@ -7,8 +7,9 @@
 /* Slopes past the ends of the OCV table, V per unit SOC (assumption): steep enough that voltage limits act. */
 #define EMPTY_SLOPE_V 40.0
 #define FULL_SLOPE_V 5.0
-#define SWITCHINGS_MOST 64 /* spans that may end by bridging or burn-out; more is chatter below any step worth taking  \
-                            */
+#define SWITCHINGS_MOST                                                                                                \
+    64 /* spans that may end by bridging or burn-out; more is chatter below any step worth taking                      \
+        */
 #define SHORTED_SOC (1.0 / 64) /* a short moves at most this in one span: its cell may be empty before dt_s is over */
 #define SPANS_MOST 256
 #define VOIDED_THETA 0.1
@@ -37,7 +38,7 @@ static place place_of(double soc)
     return inside;
 }
 
-static double at(const double *curve, place where)
+static double on_curve(const double *curve, place where)
 {
     return curve[where.knot] + where.weight * (curve[where.knot + 1] - curve[where.knot]);
 }
@@ -64,13 +65,13 @@ double assb_cell_r0_ohm(const assb_cell_params *p, double core_degc, double pres
 static double equilibrium_v(const assb_cell_params *p, place where, double entropy_v_per_k, double core_degc)
 {
     double beyond_v = where.beyond * (where.beyond < 0 ? EMPTY_SLOPE_V : FULL_SLOPE_V);
-    return at(p->ocv_v, where) + beyond_v + entropy_v_per_k * (core_degc + ASSB_KELVIN - p->reference_k);
+    return on_curve(p->ocv_v, where) + beyond_v + entropy_v_per_k * (core_degc + ASSB_KELVIN - p->reference_k);
 }
 
 double assb_cell_ocv_v(const assb_cell_params *p, double soc, double core_degc)
 {
     place where = place_of(soc);
-    double ocv_v = equilibrium_v(p, where, at(p->entropy_v_per_k, where), core_degc);
+    double ocv_v = equilibrium_v(p, where, on_curve(p->entropy_v_per_k, where), core_degc);
     return soc >= 0 || ocv_v > 0 ? ocv_v : 0; /* an empty cell drives nothing */
 }
 
@@ -79,7 +80,7 @@ static void settle_charge(const assb_cell_params *p, assb_cell_state *s)
 {
     assb_cell_cache *c = &s->cache;
     place where = place_of(s->soc);
-    c->entropy_v_per_k = at(p->entropy_v_per_k, where);
+    c->entropy_v_per_k = on_curve(p->entropy_v_per_k, where);
     double ocv_v = equilibrium_v(p, where, c->entropy_v_per_k, s->core_degc);
     c->slope_v = LAST * (p->ocv_v[where.knot + 1] - p->ocv_v[where.knot]);
     if (where.beyond != 0)
@@ -89,9 +90,9 @@ static void settle_charge(const assb_cell_params *p, assb_cell_state *s)
         c->slope_v = 0;
     }
     s->ocv_v = ocv_v + p->hysteresis_v * s->hysteresis;
-    c->rc_scale = at(p->rc_factor, where);
+    c->rc_scale = on_curve(p->rc_factor, where);
     double warm_k = 0.5 * (s->core_degc + s->surface_degc) + ASSB_KELVIN - p->reference_k;
-    s->height_um = c->swelling_um * (at(p->swelling_frac, where) + where.beyond) +
+    s->height_um = c->swelling_um * (on_curve(p->swelling_frac, where) + where.beyond) +
                    p->layers * p->voids.height_um * s->theta + p->expansion_um_per_k * warm_k;
 }
 
@@ -341,11 +342,8 @@ static void grow_old(const assb_cell_params *p, assb_cell_state *s, double dt_s)
     keep_age(p, s);
 }
 
-int assb_cell_step(const assb_cell_params *p, assb_cell_state *s, const assb_cell_input *in, double dt_s)
+void assb_cell_move(const assb_cell_params *p, assb_cell_state *s, const assb_cell_input *in, double dt_s)
 {
-    int status = assb_cell_input_status(in, dt_s);
-    if (status != ASSB_OK)
-        return status;
     s->told.mask = 0;
     double gone_s = move_span(p, s, in, dt_s, 0, &s->heat_w);
     if (gone_s < dt_s)
@@ -353,7 +351,14 @@ int assb_cell_step(const assb_cell_params *p, assb_cell_state *s, const assb_cel
     if (s->cache.ageing_is_on != 0)
         grow_old(p, s, dt_s);
     solve_voltage(s, in->current_a);
-    return ASSB_OK;
+}
+
+int assb_cell_step(const assb_cell_params *p, assb_cell_state *s, const assb_cell_input *in, double dt_s)
+{
+    int status = assb_cell_input_status(in, dt_s);
+    if (status == ASSB_OK)
+        assb_cell_move(p, s, in, dt_s);
+    return status;
 }
 
 int assb_cell_terminal(assb_cell_state *s, double current_a)

@@ -33,7 +33,7 @@ void assb_filament_reset(assb_filament_state *s, uint64_t seed, uint64_t stream)
     s->bridge_at = assb_random_exponential(&s->random);
 }
 
-static void tell(assb_told *told, enum assb_event_kind kind, double value)
+static void note(assb_told *told, enum assb_event_kind kind, double value)
 {
     told->mask |= UINT64_C(1) << kind;
     told->value[kind] = value;
@@ -103,7 +103,7 @@ static void note_hard(assb_filament_state *s, double r0_ohm, assb_told *told)
     if (s->is_hard != 0 || s->short_s * r0_ohm <= 1)
         return;
     s->is_hard = 1;
-    tell(told, ASSB_HARD_SHORT, 1 / s->short_s);
+    note(told, ASSB_HARD_SHORT, 1 / s->short_s);
 }
 
 static void bridge(const assb_filament_params *p, assb_filament_state *s, double r0_ohm, assb_told *told)
@@ -116,13 +116,13 @@ static void bridge(const assb_filament_params *p, assb_filament_state *s, double
     s->energy_j = 0;
     s->deepened_at_s = 2 * s->short_s;
     s->bridges += 1;
-    tell(told, ASSB_BRIDGE, 1 / s->short_s);
+    note(told, ASSB_BRIDGE, 1 / s->short_s);
     note_hard(s, r0_ohm, told);
 }
 
 static void burn_out(const assb_filament_params *p, assb_filament_state *s, assb_told *told)
 {
-    tell(told, ASSB_BURN_OUT, s->burn_at_j);
+    note(told, ASSB_BURN_OUT, s->burn_at_j);
     s->short_s = 0;
     s->energy_j = 0;
     s->burn_at_j = 0;
@@ -165,7 +165,7 @@ static double burning_s(const assb_filament_params *p, const assb_filament_state
 static void note_deepening(assb_filament_state *s, double r0_ohm, assb_told *told)
 {
     if (s->short_s >= s->deepened_at_s)
-        tell(told, ASSB_DEEPENED, 1 / s->short_s);
+        note(told, ASSB_DEEPENED, 1 / s->short_s);
     while (s->short_s >= s->deepened_at_s)
         s->deepened_at_s *= 2;
     note_hard(s, r0_ohm, told);

@@ -125,7 +125,7 @@ int assb_pack_step(assb_pack *pack, const assb_pack_input *in, assb_event_log *l
         assb_stack_state *stack = &pack->stack[pack->stack_of[k]];
         cell.pressure_mpa = stack->pressure_mpa;
         cell.short_s = pack->short_s[k];
-        (void)assb_cell_step(&pack->cell_params[k], state, &cell, dt_s); /* refuses nothing that passed above */
+        assb_cell_move(&pack->cell_params[k], state, &cell, dt_s);
         stack->height_um += state->height_um;
         voltage_v += state->voltage_v;
         if (log != NULL && state->told.mask != 0)
