@@ -12,8 +12,8 @@ HEAD = """\
 # The simulated cells
 
 Made from `hil_tests/assb_hil/plants/` by `make format`; `make check` fails when it is stale. What the firmware
-believes of the same cells stands in `board_configs/cells/`; neither is read from the other, and what is believed is
-shown as dots in the pictures. **R** is the review that the project starts from, **V** confirmed in another text, **K**
+believes of the same cells stands in `board_configs/cells/`: derived from these once, moved a few percent aside, and
+never read from them; it is shown as dots in the pictures. **R** is the review that the project starts from, **V** confirmed in another text, **K**
 from memory of a paper (unconfirmed), **A** our assumption: nothing here was measured by us. What hangs on the
 assumptions: [assumptions.md](assumptions.md). Positive current charges; µm are per layer, + is thicker when charged.
 
