@@ -199,9 +199,9 @@ class Protection:
 
     def _enter(self, at, level):
         self.timing[at] = 0
-        self.tripping[at] = 0
         self.level[at] = level
         if level == _TRIPPED:
+            self.tripping[at] = 0  # entering a milder level leaves the time towards a trip running
             self.trip_count[at] += 1
         signals, events = self._signals, self._events
         index = self.index[at]
