@@ -7,9 +7,8 @@
 /* Slopes past the ends of the OCV table, V per unit SOC (assumption): steep enough that voltage limits act. */
 #define EMPTY_SLOPE_V 40.0
 #define FULL_SLOPE_V 5.0
-#define SWITCHINGS_MOST                                                                                                \
-    64 /* spans that may end by bridging or burn-out; more is chatter below any step worth taking                      \
-        */
+/* Spans that may end by bridging or burn-out; more is chatter below any step worth taking. */
+#define SWITCHINGS_MOST 64
 #define SHORTED_SOC (1.0 / 64) /* a short moves at most this in one span: its cell may be empty before dt_s is over */
 #define SPANS_MOST 256
 #define VOIDED_THETA 0.1
