@@ -91,8 +91,8 @@ puts 11 mAh/cm² and 500 cycles (R) into one cell, which may be of two; `liin_ti
 `bipolar_2s` has units of our choosing. Voltages against Li-In are 0.62 V (K) below those against lithium.
 
 What the firmware believes (`board_configs/cells/`) was derived from the simulated cells and moved a few percent aside,
-until a fit of a simulated characterisation replaces it: how wrong an estimator starts is an assumption as well, and the OCV
-(about 1 mV off) is closer than a lab would get it. It shows that the software copes with such errors, no more.
+until a fit of a simulated characterisation replaces it: how wrong an estimator starts is an assumption as well, and
+the OCV (about 1 mV off) is closer than a lab would get it. It shows that the software copes with such errors, no more.
 """
 MARK = re.compile(r"(?:^|[;,] )([RVKA])(?=[,:;]|$)")
 WEAKEST_FIRST = "AKVR"
