@@ -5,7 +5,10 @@ from pathlib import Path
 
 import pytest
 from assb_hil.plant_file import FOLDERS, find, load_plant, plant_names, shipped_names
+from assb_host.config.cell import load_cell
 from assb_host.config.errors import ConfigError
+from assb_host.config.locate import find as find_config
+from assb_host.config.locate import shipped_names as shipped_cells
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -76,6 +79,21 @@ def test_a_figure_that_a_row_of_facts_gives_stands_in_its_plant():
     liin = load_plant("liin_tis2")
     rate = liin.limits.charge_max_c * liin.tables.cell.areal_capacity_mah_cm2.value
     assert rate == pytest.approx(2.44, rel=0.001)
+
+
+def test_what_was_calculated_or_assumed_is_not_called_confirmed():
+    """Swelling per charge and stiffness stand in no text: they follow from molar volumes and from geometry."""
+    nmc811 = {"usi_nmc811", "hcsi_nmc811", "bipolar_2s"}  # the one oxide whose swelling was calculated
+    for name in plant_names():
+        tables = load_plant(name).tables
+        for key in ("anode_um_per_mah_cm2", "cathode_um_per_mah_cm2"):
+            assert getattr(tables.cell, key).source[0] in "CA", (name, key)
+        if tables.cell.cathode_um_per_mah_cm2.value == -0.6:
+            assert tables.cell.cathode_um_per_mah_cm2.source[0] == ("C" if name in nmc811 else "A"), name
+        if name in shipped_cells("cell"):
+            assert load_cell(find_config("cell", name)).swelling.source[0] in "CA", name
+    for name in BENCHES:
+        assert load_plant(PLANT, bench=name).bench.stack.stiffness_mpa_per_um.source[0] in "CA", name
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,10 @@ HEAD = """\
 Made from `hil_tests/assb_hil/plants/` by `make format`; `make check` fails when it is stale. What the firmware
 believes of the same cells stands in `board_configs/cells/`: derived from these once, moved a few percent aside, and
 never read from them; it is shown as dots in the pictures.
-**R** is the review that the project starts from, **V** confirmed in another text, **K**
-from memory of a paper (unconfirmed), **A** our assumption: nothing here was measured by us. What hangs on the
-assumptions: [assumptions.md](assumptions.md). Positive current charges; µm are per layer, + is thicker when charged.
+**R** is the review that the project starts from, **V** confirmed in another text, **C** calculated by us from molar
+volumes or geometry, **K** from memory of a paper (unconfirmed), **A** our assumption: nothing here was measured by us.
+What hangs on the assumptions: [assumptions.md](assumptions.md). Positive current charges; µm are per layer, + is
+thicker when charged.
 
 Every plant runs in every format (`formats/`: sheet, pellet) and on every bench (`benches/`). A format makes a cell of
 areas: capacity = areal capacity · layers · layer area; separator resistance = thickness / conductivity, plus the ionic

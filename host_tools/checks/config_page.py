@@ -23,8 +23,9 @@ that is flashed beside the code.
 
 Units are in the keys; positive current charges. A key that is not listed here is an error, and so is a table of figures
 without a `source`: text that starts with marks, as in `"K, A: cycled up to 4.3 V; 50 mV for overshoot"`. **R** the
-review that the project starts from, **V** confirmed in another text, **K** from memory of a paper, **D** datasheet,
-**M** measured or fitted, **S** standard or law, **A** our assumption. Replace what is marked K or A by measurements.
+review that the project starts from, **V** confirmed in another text, **C** calculated by us from molar volumes or
+geometry, **K** from memory of a paper, **D** datasheet, **M** measured or fitted, **S** standard or law, **A** our
+assumption. Replace what is marked C, K or A by measurements.
 
 Another file is named by its shipped name (`assb config list`) or by a path relative to the file that names it. A board
 file with `based_on` takes over every table that it does not have itself.
