@@ -105,14 +105,36 @@ class Limits:
 
 
 @dataclass(frozen=True)
+class BrokenLimit:
+    """What stopped a run: cell or stack (`whose`) number `at` had `value` beyond the field `name` of Limits, at time_s
+    of the pack, in the step at position `step`."""
+
+    whose: str
+    at: int
+    name: str
+    value: float
+    limit: float
+    time_s: float
+    step: int
+
+    def __str__(self) -> str:
+        beyond = f"{self.value:.6g} is beyond {self.name} = {self.limit:.6g}"
+        return f"{self.whose} {self.at}: {beyond} at {self.time_s:.6g} s, in step {self.step}"
+
+
+@dataclass(frozen=True)
 class ProtocolResult:
-    """A run. `columns`: name → one value per row; "name[k]" of cell or stack k. `ended`: "finished", "limit" (`detail`
-    says which one, where and when) or "interrupted"."""
+    """A run. `columns`: name → one value per row; "name[k]" of cell or stack k. `ended`: "finished", "limit" (`broken`
+    is which one, where and when; `detail` says it) or "interrupted"."""
 
     columns: "dict[str, array[Any]]"
     events: list[TruthEvent]
     ended: str
-    detail: str
+    broken: BrokenLimit | None = None
+
+    @property
+    def detail(self) -> str:
+        return "" if self.broken is None else str(self.broken)
 
 
 def run_protocol(
@@ -221,7 +243,7 @@ class _Run:
                 f"{run.ambient_degc} degC, heater {run.heater_w} W, {step})"
             )
         ended = {lib.ASSB_FINISHED: "finished", lib.ASSB_LIMIT_BROKEN: "limit"}.get(end, "interrupted")
-        return ProtocolResult(self.columns, pack.drain_events(), ended, self._detail(ended))
+        return ProtocolResult(self.columns, pack.drain_events(), ended, self._broken() if ended == "limit" else None)
 
     def _to_the_end(self, progress: Callable[[float], Any] | None) -> int:
         run, told_s = self.run, perf_counter()
@@ -244,12 +266,8 @@ class _Run:
             self.columns[name].extend(values[: rows * self._widths[name]])
         self.run.rows = 0
 
-    def _detail(self, ended: str) -> str:
+    def _broken(self) -> BrokenLimit:
         run = self.run
-        if ended != "limit":
-            return ""
-        field, whose = LIMITS[run.limit]
-        return (
-            f"{whose} {run.limit_at}: {run.limit_value:.6g} is beyond {field} = {getattr(self.limits, field):.6g} "
-            f"at {self.pack.time_s:.6g} s, in step {int(run.step)}"
-        )
+        name, whose = LIMITS[run.limit]
+        limit = getattr(self.limits, name)
+        return BrokenLimit(whose, run.limit_at, name, run.limit_value, limit, self.pack.time_s, int(run.step))

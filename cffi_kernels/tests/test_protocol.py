@@ -245,6 +245,18 @@ def test_a_limit_names_the_cell_that_broke_it(cell_params):
     step = ProtocolStep("current", current_a=0.3, until_s=FOREVER_S)
     result = run_protocol(pack, [step], Limits(voltage_max_v=4.3), dt_s=1.0, every_s=60.0)
     assert result.detail.startswith("cell 2: 4.3")
+    broken = result.broken
+    assert (broken.whose, broken.at, broken.name, broken.limit) == ("cell", 2, "voltage_max_v", 4.3)
+    assert (broken.value > 4.3, broken.step, broken.time_s) == (True, 0, pack.time_s)
+
+
+def test_a_limit_names_the_step_in_which_it_was_broken(cell_params):
+    rest, charge = ProtocolStep("rest", until_s=60.0), ProtocolStep("current", current_a=0.6, until_s=FOREVER_S)
+    result = run_protocol(
+        new_pack(cell_params), [rest, rest, charge], Limits(voltage_max_v=4.1), dt_s=1.0, every_s=60.0
+    )
+    assert result.broken.step == 2
+    assert run_protocol(new_pack(cell_params), [rest], Limits(), dt_s=1.0, every_s=60.0).broken is None
 
 
 def test_a_voltage_held_at_its_limit_does_not_break_it(cell_params):
