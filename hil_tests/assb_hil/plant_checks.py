@@ -134,3 +134,10 @@ def check_bench(tables: BenchTables, path: Path) -> None:
         raise ConfigError(path, "stepper", "this table", "either [pneumatic] or [stepper]: one thing moves the gap")
     if sum(tables.stack.viscous_frac.value) >= 1:
         raise ConfigError(path, "stack.viscous_frac", tables.stack.viscous_frac.value, "shares below 1 together")
+
+
+def reach_mpa(tables: BenchTables) -> float:
+    """What this bench can press a cell to; a bolted frame is closed at any pressure."""
+    if tables.pneumatic is not None:
+        return min(tables.pneumatic.supply_mpa.value, tables.pneumatic.full_scale_mpa.value)
+    return math.inf if tables.stepper is None else tables.stepper.stall_mpa.value

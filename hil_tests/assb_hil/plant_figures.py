@@ -300,3 +300,4 @@ class BenchTables(Table):
     sensors: SensorTables
     pneumatic: Pneumatic | None = None
     stepper: Stepper | None = None
+    based_on: Annotated[str, Meta(description="Bench whose tables this file takes over where it has none itself")] = ""

@@ -15,7 +15,7 @@ from assb_host.config.errors import ConfigError
 from assb_host.config.toml_reader import convert, read_toml
 from assb_kernels import CellParams, CyclerParams, Limits, Pack, SensorParams, Stack
 
-from assb_hil.plant_checks import check_bench, check_plant
+from assb_hil.plant_checks import check_bench, check_plant, reach_mpa
 from assb_hil.plant_figures import BenchTables, FormatTables, PlantTables, SensorSpec
 from assb_hil.plant_parameters import (
     actuator_params,
@@ -183,8 +183,8 @@ def load_plant(
     format_name, bench_name = format or tables.format, bench or tables.bench
     format_path = find("format", format_name, None if format else path)
     bench_path = find("bench", bench_name, None if bench else path)
-    bench_tables = convert(read_toml(bench_path), BenchTables, bench_path)
-    check_bench(bench_tables, bench_path)
+    bench_tables = read_bench(bench_path)
+    demand_reach(tables, path, bench_path.stem, bench_tables)
     unit_count = demand_count("units", units or tables.pack.units.value, 64, path)
     plant = PlantFile(
         name=path.stem,
@@ -204,19 +204,49 @@ def load_plant(
     return plant
 
 
+def read_bench(path: Path) -> BenchTables:
+    """The bench of a file, with what it takes over from `based_on`."""
+    raw = read_toml(path)
+    base_name = raw.get("based_on")
+    if isinstance(base_name, str) and base_name:
+        base = read_toml(find("bench", base_name, path, "based_on"))
+        if base.get("based_on"):
+            raise ConfigError(path, "based_on", base_name, "a bench that is not based on another")
+        raw = base | raw
+    tables = convert(raw, BenchTables, path)
+    check_bench(tables, path)
+    return tables
+
+
+def demand_reach(tables: PlantTables, path: Path, bench_name: str, bench: BenchTables) -> None:
+    """A bench that can't press the plant to its usual pressure is refused."""
+    wanted_mpa = tables.limits.pressure_mpa.value
+    if reach_mpa(bench) >= wanted_mpa:
+        return
+    able = [name for name in shipped_names("bench") if reach_mpa(read_bench(find("bench", name))) >= wanted_mpa]
+    raise ConfigError(
+        path,
+        "bench",
+        f"{bench_name}, which reaches {reach_mpa(bench):g} MPa",
+        f"a bench that reaches limits.pressure_mpa, {wanted_mpa:g} MPa",
+        f"these do: {', '.join(able)}",
+    )
+
+
 def demand_count(key: str, count: int, most: int, path: Path) -> int:
     if not 1 <= count <= most:
         raise ConfigError(path, f"pack.{key}", count, f"a whole number, 1 .. {most}")
     return count
 
 
-def find(kind: str, name: str, named_in: Path | None = None) -> Path:
-    """File of a shipped name or a path; a path in a file is relative to that file."""
+def find(kind: str, name: str, named_in: Path | None = None, key: str = "") -> Path:
+    """File of a shipped name or a path; a path in a file is relative to that file. `key`: where it is named."""
     if name.endswith(".toml"):
         return Path(name) if named_in is None else named_in.parent / name
     if name not in shipped_names(kind):
         allowed = f"one of {', '.join(shipped_names(kind))}"
-        raise ConfigError(named_in or f"{kind}s", kind if named_in else "", name, allowed, "or give a .toml file")
+        where = key or (kind if named_in else "")
+        raise ConfigError(named_in or f"{kind}s", where, name, allowed, "or give a .toml file")
     return Path(str(resources.files(FOLDERS[kind]).joinpath(f"{name}.toml")))
 
 

@@ -1,6 +1,7 @@
 """Plant, format and bench files: what ships is right; what is damaged is named by file and key, never a traceback."""
 
 import re
+from math import inf
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,8 @@ from hypothesis import strategies as st
 FORMATS, BENCHES = shipped_names("format"), shipped_names("bench")
 FILES = [(kind, name) for kind in FOLDERS for name in shipped_names(kind)]
 PLANT = "li_lpscl_nca"
+# What the air supply, the motor or nothing at all lets a bench press to
+REACH_MPA = {"fixed_gap": inf, "pneumatic": 9, "spring_pneumatic": 90, "spring_stepper": 120, "stiff_stepper": 400}
 
 
 def text_of(kind: str, name: str) -> str:
@@ -29,14 +32,41 @@ def load(kind: str, path: Path):
 
 
 @pytest.mark.parametrize("name", plant_names())
-def test_a_plant_stands_at_rest_in_every_format_on_every_bench(name):
+def test_a_plant_stands_at_rest_in_every_format_on_every_bench_that_reaches_its_pressure(name):
+    wanted_mpa = load_plant(name).limits.pressure_mpa
     for format_name in FORMATS:
-        for bench_name in BENCHES:
+        for bench_name in (bench_name for bench_name in BENCHES if REACH_MPA[bench_name] >= wanted_mpa):
             plant = load_plant(name, format=format_name, bench=bench_name)
             pack = plant.pack(seed=1)
             assert pack.step(0.0, 1.0, plant.limits.temperature_degc) == 0
             assert all(cell.capacity_ah > 0 for cell in pack.cells)
             assert len(plant.drawn_sensors(1)) == 4
+
+
+@pytest.mark.parametrize("name", plant_names())
+def test_a_bench_that_does_not_reach_the_pressure_of_a_plant_is_refused_and_others_are_named(name):
+    wanted_mpa = load_plant(name).limits.pressure_mpa
+    able = [bench_name for bench_name in BENCHES if REACH_MPA[bench_name] >= wanted_mpa]
+    for bench_name in set(BENCHES) - set(able):
+        with pytest.raises(ConfigError) as caught:
+            load_plant(name, bench=bench_name)
+        said = str(caught.value)
+        assert caught.value.key == "bench"
+        assert f"{bench_name}, which reaches {REACH_MPA[bench_name]:g} MPa" in said
+        assert f"{wanted_mpa:g} MPa" in said and ", ".join(able) in said
+
+
+def test_benches_share_contactor_cycler_and_sensors_of_the_one_that_they_are_based_on(tmp_path):
+    base = load_plant(PLANT, bench="fixed_gap").bench
+    for bench_name in set(BENCHES) - {"fixed_gap"}:
+        assert load_plant(PLANT, bench=bench_name).bench.cycler == base.cycler
+        assert "[cycler]" not in text_of("bench", bench_name)
+    path = tmp_path / "third.toml"
+    for base_name, wanted in (("pneumatic", "not based on another"), ("pneumatics", "fixed_gap")):
+        path.write_text(f'description = "ours"\nbased_on = "{base_name}"\n', encoding="utf-8")
+        with pytest.raises(ConfigError) as caught:
+            load_plant(PLANT, bench=str(path))
+        assert caught.value.key == "based_on" and wanted in str(caught.value)
 
 
 def test_units_of_a_pack_differ_by_their_seed_and_stand_in_their_stacks():
@@ -162,7 +192,7 @@ def test_a_wrong_figure_is_named_with_its_key_and_what_is_wanted(tmp_path, old, 
 
 
 def test_a_bench_has_one_thing_that_moves_its_gap(tmp_path):
-    stepper = re.search(r"\[stepper\].*?\n\n", text_of("bench", "stiff_stepper"), re.DOTALL)
+    stepper = re.search(r"\[stepper\].*", text_of("bench", "stiff_stepper"), re.DOTALL)
     path = tmp_path / "both.toml"
     path.write_text(text_of("bench", "pneumatic") + "\n" + stepper.group(), encoding="utf-8")
     with pytest.raises(ConfigError, match="either"):

@@ -19,9 +19,10 @@ volumes or geometry, **K** from memory of a paper (unconfirmed), **A** our assum
 What hangs on the assumptions: [assumptions.md](assumptions.md). Positive current charges; µm are per layer, + is
 thicker when charged.
 
-Every plant runs in every format (`formats/`: sheet, pellet) and on every bench (`benches/`). A format makes a cell of
-areas: capacity = areal capacity · layers · layer area; separator resistance = thickness / conductivity, plus the ionic
-resistance of the electrodes' depth. `[voids]` and `[filament]` hold what a cell has otherwise than lithium's own law,
+Every plant runs in every format (`formats/`: sheet, pellet), and on every bench (`benches/`) that reaches its pressure:
+the air supply and the motor's torque end at some MPa, and a bench that can't press a plant is refused. A format makes a
+cell of areas: capacity = areal capacity · layers · layer area; separator resistance = thickness / conductivity, plus the
+ionic resistance of the electrodes' depth. `[voids]` and `[filament]` hold what a cell has otherwise than lithium's own law,
 which stands at `li_li_symmetric`; where neither table is there, nothing strips or plates lithium metal.
 
 """
@@ -103,15 +104,16 @@ def shape_row(plant: PlantFile) -> str:
     area_cm2 = cell.layers * cell.layer_area_cm2
     r0_mohm = 1000 * plant.pack().cells[0].r0_at_ohm(limits.temperature_degc, limits.pressure_mpa)
     rates = [f"{rate * cell.capacity_ah * 1000:.3g}" for rate in (limits.charge_max_c, limits.discharge_max_c)]
+    package = f" (package of {plant.units}: {plant.units * r0_mohm:.4g})" if plant.units > 1 else ""
     return (
         f"| {plant.format_name} | {cell.layers:g} × {cell.layer_area_cm2:g} | {cell.capacity_ah * 1000:.4g} "
-        f"| {r0_mohm:.4g} | {r0_mohm * area_cm2 / 1000:.3g} | {' / '.join(rates)} |"
+        f"| {r0_mohm:.4g}{package} | {r0_mohm * area_cm2 / 1000:.3g} | {' / '.join(rates)} |"
     )
 
 
 def shapes(name: str) -> str:
     """What a format makes of one unit."""
-    head = "| format | layers × cm² | capacity, mAh | R0, mΩ | R0, Ω·cm² | admissible charge / discharge, mA |"
+    head = "| format | layers × cm² | capacity, mAh | R0 of a unit, mΩ | in Ω·cm² | admissible charge / discharge, mA |"
     lines = [shape_row(load_plant(name, format=kind)) for kind in ("sheet", "pellet")]
     return "\n".join([head, "|---|---|---|---|---|---|", *lines]) + "\n\n"
 
@@ -134,6 +136,16 @@ def lithium(tables: PlantTables) -> str:
     return f"At {pressure_mpa:g} MPa: {', '.join(said)}.\n\n" if said else "No lithium metal strips or plates.\n\n"
 
 
+def breathing(tables: PlantTables) -> str:
+    """In words, which way a layer goes on charge, and what of it the electrodes cancel."""
+    anode_um = tables.cell.anode_um_per_mah_cm2.value
+    cathode_um = tables.cell.cathode_um_per_mah_cm2.value
+    total_um = anode_um + cathode_um
+    way = "stays as thick" if total_um == 0 else f"gets {'thicker' if total_um > 0 else 'thinner'}"
+    by = f" by {abs(total_um):.3g} µm per mAh/cm²" if total_um else ""
+    return f"On charge a layer {way} in total{by}: anode {anode_um:+g}, cathode {cathode_um:+g}.\n\n"
+
+
 def section(name: str) -> str:
     plant = load_plant(name)
     tables, own = plant.tables, read_toml(plant.path)
@@ -142,7 +154,7 @@ def section(name: str) -> str:
     )
     text += f", {plant.units} units in series" if plant.units > 1 else ""
     text += f".\n\nKnown: {tables.facts}.\n\n![OCV, R0 and swelling of {name}](cells/{name}.svg)\n\n"
-    return text + shapes(name) + lithium(tables) + table_of(rows(tables, own))
+    return text + shapes(name) + breathing(tables) + lithium(tables) + table_of(rows(tables, own))
 
 
 def parts_section(kind: str, name: str) -> str:
@@ -155,7 +167,8 @@ def parts_section(kind: str, name: str) -> str:
         if isinstance(entry, dict):
             lines += [raw_row(f"{key}.{inner}", value) for inner, value in figures_in(key, entry)]
     folder = {"format": "formats", "bench": "benches"}[kind]
-    return f"### `{folder}/{name}.toml`\n\n{raw['description']}.\n\n" + table_of(lines)
+    base = f" What is not here is that of `{raw['based_on']}`." if "based_on" in raw else ""
+    return f"### `{folder}/{name}.toml`\n\n{raw['description']}.{base}\n\n" + table_of(lines)
 
 
 def figures_in(key: str, entry: dict):
