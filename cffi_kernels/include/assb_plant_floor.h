@@ -1,6 +1,7 @@
 /* The least that could be called a plant: two RC pairs, hysteresis, one temperature, R0(T, P) and a pressure. It
- * simulates nothing for anybody; `assb bench plant` times it beside the full plant, as a floor of the same run. Written
- * plainly, with the C library's exp and pow, and with what a fixed dt_s allows taken out of the loop. */
+ * simulates nothing for anybody; `assb bench plant` times it beside the full plant, as a floor of the same run. Plain C
+ * with the C library's exp and pow, one each a step for R0(T, P) and one exp for hysteresis; what holds over the run is
+ * taken out of the loop (no division by a parameter is left in it), and the state is local. No other trick. */
 #ifndef ASSB_PLANT_FLOOR_H
 #define ASSB_PLANT_FLOOR_H
 #include "assb_common.h"

@@ -11,32 +11,39 @@ static double ocv_v(const assb_floor_params *p, double soc)
     return p->ocv_v[knot] + (at - knot) * (p->ocv_v[knot + 1] - p->ocv_v[knot]);
 }
 
-static void step(const assb_floor_params *p, assb_floor_state *s, double current_a, double ambient_k,
-                 const double decay[2], double dt_s)
-{
-    double r0_ohm = p->r0_ohm * exp(p->r0_activation_k * (1 / s->temperature_k - 1 / p->reference_k)) *
-                    pow(s->pressure_mpa / p->pressure_mpa, -p->pressure_exponent);
-    double moved = current_a * dt_s / (3600 * p->capacity_ah);
-    double turn = exp(-p->hysteresis_rate * fabs(moved));
-    s->soc += moved;
-    s->hysteresis = turn * s->hysteresis + (1 - turn) * copysign(1, current_a);
-    double over_v = current_a * r0_ohm;
-    for (int k = 0; k < 2; k++) {
-        s->rc_v[k] = decay[k] * s->rc_v[k] + (1 - decay[k]) * p->rc_ohm[k] * current_a;
-        over_v += s->rc_v[k];
-    }
-    double heat_w = current_a * over_v - p->cooling_w_per_k * (s->temperature_k - ambient_k);
-    s->temperature_k += heat_w * dt_s / p->heat_j_per_k;
-    s->pressure_mpa += p->swelling_mpa * moved;
-    s->voltage_v = ocv_v(p, s->soc) + p->hysteresis_v * s->hysteresis + over_v;
-}
-
-void assb_floor_run(const assb_floor_params *p, assb_floor_state *s, const double *current_a, double ambient_k,
+void assb_floor_run(const assb_floor_params *p, assb_floor_state *state, const double *current_a, double ambient_k,
                     double *voltage_v, double dt_s, long n)
 {
+    /* nothing that holds over the run is left in its loop: no division by a parameter, no state behind a pointer */
     const double decay[2] = {exp(-dt_s / p->rc_tau_s[0]), exp(-dt_s / p->rc_tau_s[1])};
+    const double rise_ohm[2] = {(1 - decay[0]) * p->rc_ohm[0], (1 - decay[1]) * p->rc_ohm[1]};
+    const double soc_per_a = dt_s / (3600 * p->capacity_ah);
+    const double k_per_w = dt_s / p->heat_j_per_k;
+    const double per_reference_k = 1 / p->reference_k;
+    const double per_mpa = 1 / p->pressure_mpa;
+    const double r0_reference_ohm = p->r0_ohm;
+    const double activation_k = p->r0_activation_k;
+    const double exponent = -p->pressure_exponent;
+    const double hysteresis_v = p->hysteresis_v;
+    const double turn_rate = -p->hysteresis_rate;
+    const double cooling_w_per_k = p->cooling_w_per_k;
+    const double swelling_mpa = p->swelling_mpa;
+    assb_floor_state s = *state;
     for (long k = 0; k < n; k++) {
-        step(p, s, current_a[k], ambient_k, decay, dt_s);
-        voltage_v[k] = s->voltage_v;
+        double now_a = current_a[k];
+        double r0_ohm = r0_reference_ohm * exp(activation_k * (1 / s.temperature_k - per_reference_k)) *
+                        pow(s.pressure_mpa * per_mpa, exponent);
+        double moved = now_a * soc_per_a;
+        double turn = exp(turn_rate * fabs(moved));
+        s.soc += moved;
+        s.hysteresis = turn * s.hysteresis + (1 - turn) * copysign(1, now_a);
+        s.rc_v[0] = decay[0] * s.rc_v[0] + rise_ohm[0] * now_a;
+        s.rc_v[1] = decay[1] * s.rc_v[1] + rise_ohm[1] * now_a;
+        double over_v = now_a * r0_ohm + s.rc_v[0] + s.rc_v[1];
+        s.temperature_k += (now_a * over_v - cooling_w_per_k * (s.temperature_k - ambient_k)) * k_per_w;
+        s.pressure_mpa += swelling_mpa * moved;
+        s.voltage_v = ocv_v(p, s.soc) + hysteresis_v * s.hysteresis + over_v;
+        voltage_v[k] = s.voltage_v;
     }
+    *state = s;
 }

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 from assb_hil import pressure_table, stress_table, stripping_table
-from assb_hil.plant_bench import drive_current, measure_plant, plant_runner
+from assb_hil.plant_bench import drive_current, measure_plant, plant_hour
 from assb_hil.plant_file import load_plant
 from assb_host.cli import run
 
@@ -122,8 +122,18 @@ def test_the_timed_plant_has_all_that_a_plant_has():
     cell = plant.cell
     assert cell.voids.rate_per_s and cell.filament.growth_per_s and cell.ageing.calendar_frac_per_rt_day
     assert plant.stacks[0].actuator.kind == "pneumatic" and plant.stacks[0].stack.creep_um_per_s
-    voltage_v = plant_runner(plant, drive_current(0.3, 100))()["voltage_v"]
+    voltage_v = plant_hour(plant, drive_current(0.3, 100)).run()["voltage_v"]
     assert len(set(voltage_v)) > 90
+
+
+def test_each_timed_hour_starts_from_the_same_state():
+    plant = load_plant("li_lpscl_nca")
+    hour = plant_hour(plant, drive_current(0.3, 100))
+    first, second = ((hour.start(), hour.run())[1]["voltage_v"] for _ in range(2))
+    assert first == second
+    bridged = plant_hour(plant, drive_current(0.3, 100), bridge_ohm=100.0)
+    bridged.start()
+    assert bridged.run()["voltage_v"][0] < first[0]
 
 
 def test_command_writes_table_and_plot(tmp_path, capsys):

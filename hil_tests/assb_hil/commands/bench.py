@@ -77,6 +77,8 @@ def print_speed(as_json):
         return
     click.echo(f"full plant step {figures['step_ns']:.1f} ns, {figures['ratio']:.2f} times the floor of this run")
     click.echo(f"  (floor {figures['floor_ns']:.1f} ns: two RC pairs, hysteresis, one temperature, R0(T, P), pressure)")
+    click.echo(f"  (median of pairs: {figures['ratio_median']:.2f} times)")
+    click.echo(f"  bridged {figures['bridged_ns']:.1f} ns, discharged at 1C {figures['one_way_ns']:.1f} ns")
     click.echo(f"one hour at 0.1 s: {figures['hour_ms']:.2f} ms a cell")
     click.echo(f"  {figures['published_pybamm_thevenin_x']:.0f}x the published figure of PyBaMM Thevenin (0.98 s)")
     if "measured_pybamm_thevenin_x" in figures:
