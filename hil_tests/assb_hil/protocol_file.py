@@ -167,11 +167,12 @@ class Start(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Head(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Everything of a file but its steps."""
+    """A file; its steps are read one by one."""
 
     title: Annotated[str, Meta(min_length=1, description="One line for people")]
     summary: Annotated[str, Meta(description="What it is for")] = ""
     start: Start = Start()
+    step: Any = None  # read by its own rules
 
 
 @dataclass(frozen=True)
@@ -205,10 +206,8 @@ def load_protocol(name: str) -> Protocol:
 def read_protocol(document: dict[str, Any], path: Path) -> Protocol:
     """A protocol from a decoded file; `path` names it in messages."""
     _demand_finite(document, "", path)
-    rest = dict(document)
-    given = rest.pop("step", None)
-    head = convert(rest, Head, path)
-    steps = _steps(given, "step", path, 1)
+    head = convert(document, Head, path)
+    steps = _steps(head.step, "step", path, 1)
     return Protocol(path.stem, path, head.title, head.summary, head.start, steps)
 
 
@@ -275,6 +274,11 @@ def _check_end(step: Rest | Current | Drive, until: End, path: Path) -> None:
         raise ConfigError(path, "until", {}, f"one or more of {', '.join(step.ends)}")
     for pair in (("time_s", "time_h"), ("charge_ah", "charge_frac"), ("c_rate", "current_a", "current_ma_cm2")):
         _at_most_one(until, pair, "until.", path)
+
+
+def has_drive(steps: tuple[AnyStep, ...]) -> bool:
+    """Whether a drive cycle is in them, or in a loop of them."""
+    return any(has_drive(step.step) if isinstance(step, Repeat) else isinstance(step, Drive) for step in steps)
 
 
 def given_of(struct: Any, keys: tuple[str, ...]) -> list[str]:

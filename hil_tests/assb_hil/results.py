@@ -7,6 +7,7 @@ from assb import VERSION
 from assb.protocol import schema
 from assb_host.report import Check, Event, Recording, Series, render_page, write_bdf
 
+from assb_hil.out_folder import make_folder, writing
 from assb_hil.scenario import Scenario
 from assb_hil.session import Result
 
@@ -88,8 +89,16 @@ def provenance(result: Result) -> dict[str, str]:
 
 
 def write_results(result: Result, scenario: Scenario, folder: Path) -> dict[str, Path]:
-    """Writes report.html, cell0.bdf.csv with its .meta.json, frames.bin and result.json; returns where."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Writes report.html, cell0.bdf.csv with its .meta.json, frames.bin and result.json; returns where.
+
+    Raises AssbError where that can't be.
+    """
+    make_folder(folder)
+    with writing(folder):
+        return _written(result, scenario, folder)
+
+
+def _written(result: Result, scenario: Scenario, folder: Path) -> dict[str, Path]:
     recording = recording_of(result, scenario)
     paths = {
         "report": folder / "report.html",

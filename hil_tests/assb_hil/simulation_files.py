@@ -17,10 +17,10 @@ import numpy as np
 from assb import VERSION
 from assb_host.report import Recording
 from assb_host.report.bdf import Column, write_meta, write_table
-from assb_kernels import Sensor
 
-from assb_hil.plant_file import CHANNELS
+from assb_hil.out_folder import make_folder, writing
 from assb_hil.simulation import Simulation
+from assb_hil.simulation_sensors import SENSED, sensed_columns
 
 OURS = ("cell*.bdf.csv", "cell*.bdf.meta.json", "cell*.truth.csv", "events.csv", "plot.png", "plot.svg", "result.json")
 # (name in the file, column of the run, factor, decimals, whose it is); SPEC of the BDF names: Battery Data Alliance
@@ -28,7 +28,7 @@ BDF_TABLE = (
     ("test_time_second", "time_s", 1.0, 3, "pack"),
     ("voltage_volt", "voltage_v", 1.0, 6, "unit"),
     ("current_ampere", "current_a", 1.0, 6, "pack"),
-    ("temperature_t1_celsius", "temperature_degc", 1.0, 3, "unit"),
+    ("temperature_t1_celsius", "surface_degc", 1.0, 3, "unit"),
     ("ambient_temperature_celsius", "ambient_degc", 1.0, 3, "pack"),
     ("applied_pressure_pa", "pressure_mpa", 1e6, 0, "stack"),
     ("cycle_count", "cycle", 1.0, 0, "pack"),
@@ -61,25 +61,22 @@ TRUTH_TABLE = (
     ("charge_wh", "charge_wh", 1.0, 7, "pack", "Wh into the whole pack"),
     ("discharge_wh", "discharge_wh", 1.0, 7, "pack", "Wh out of it"),
 )
-MEASURED_DECIMALS = {"voltage_v": 6, "current_a": 6, "pressure_mpa": 5, "temperature_degc": 3}
+# {column of the run: (name in the table of the truth, decimals)}
+SENSOR_COLUMNS = {
+    source: (f"sensor_{channel}", next(row[3] for row in TRUTH_TABLE if row[1] == source))
+    for channel, source, _ in SENSED
+}
 
 
 def write_simulation(run: Simulation, folder: Path, sensors: bool = False) -> dict[str, Path]:
     """Writes all files of a run into `folder`, in place of those of an earlier run; returns where.
 
     `sensors`: the BDF tables hold what the bench's sensors would have shown, and the truth tables that beside it.
+    Raises AssbError where that can't be.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    fresh = Path(mkdtemp(prefix=".assb-sim-", dir=folder))
-    try:
-        _write_all(run, fresh, sensors)
-        written = {path.name for path in fresh.iterdir()}
-        for path in sorted(fresh.iterdir()):
-            path.replace(folder / path.name)
-        for stale in {path for pattern in OURS for path in folder.glob(pattern) if path.name not in written}:
-            stale.unlink()
-    finally:
-        shutil.rmtree(fresh)
+    make_folder(folder)
+    with writing(folder):
+        _replace_all(run, folder, sensors)
     table = "cell0.bdf.csv" if run.units == 1 else "cell*.bdf.csv"
     truth = table.replace("bdf", "truth")
     return {
@@ -91,14 +88,27 @@ def write_simulation(run: Simulation, folder: Path, sensors: bool = False) -> di
     }
 
 
+def _replace_all(run: Simulation, folder: Path, sensors: bool) -> None:
+    fresh = Path(mkdtemp(prefix=".assb-sim-", dir=folder))
+    try:
+        _write_all(run, fresh, sensors)
+        written = {path.name for path in fresh.iterdir()}
+        for path in sorted(fresh.iterdir()):
+            path.replace(folder / path.name)
+        for stale in {path for pattern in OURS for path in folder.glob(pattern) if path.name not in written}:
+            stale.unlink()
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
 def _write_all(run: Simulation, folder: Path, sensors: bool) -> None:
     from assb_hil.simulation_plot import write_plots
 
     for unit in range(run.units):
-        measured = measured_columns(run, unit) if sensors else {}
-        table = write_table(bdf_columns(run, unit, measured), folder / f"cell{unit}.bdf.csv")
+        sensed = sensed_columns(run, unit, column) if sensors else {}
+        table = write_table(bdf_columns(run, unit, sensed), folder / f"cell{unit}.bdf.csv")
         write_meta(Recording(run.request.protocol.title, meta=provenance(run, unit, sensors)), table)
-        write_table(truth_columns(run, unit, measured), folder / f"cell{unit}.truth.csv")
+        write_table(truth_columns(run, unit, sensed), folder / f"cell{unit}.truth.csv")
     (folder / "events.csv").write_text(events_csv(run), encoding="utf-8")
     (folder / "result.json").write_text(json.dumps(result_of(run), indent=1) + "\n", encoding="utf-8")
     write_plots(run, folder)
@@ -113,34 +123,22 @@ def column(run: Simulation, name: str, whose: str, unit: int) -> np.ndarray:
     return run.columns[name + place]
 
 
-def bdf_columns(run: Simulation, unit: int, measured: dict[str, np.ndarray]) -> list[Column]:
+def bdf_columns(run: Simulation, unit: int, sensed: dict[str, np.ndarray]) -> list[Column]:
     columns: list[Column] = []
     for name, source, factor, decimals, whose in BDF_TABLE:
-        values = measured.get(source, column(run, source, whose, unit))
+        values = sensed.get(source, column(run, source, whose, unit))
         columns.append((name, (factor * values).tolist(), decimals))
     return columns
 
 
-def truth_columns(run: Simulation, unit: int, measured: dict[str, np.ndarray]) -> list[Column]:
+def truth_columns(run: Simulation, unit: int, sensed: dict[str, np.ndarray]) -> list[Column]:
     columns: list[Column] = [
         (name, (factor * column(run, source, whose, unit)).tolist(), decimals)
         for name, source, factor, decimals, whose, _ in TRUTH_TABLE
     ]
     return columns + [
-        (f"measured_{name}", values.tolist(), MEASURED_DECIMALS[name]) for name, values in measured.items()
+        (SENSOR_COLUMNS[source][0], values.tolist(), SENSOR_COLUMNS[source][1]) for source, values in sensed.items()
     ]
-
-
-def measured_columns(run: Simulation, unit: int) -> dict[str, np.ndarray]:
-    """What the sensors of the bench that this seed draws show of a unit; one conversion a row."""
-    seed = run.request.seed
-    whose = {"voltage_v": "unit", "current_a": "pack", "pressure_mpa": "stack", "temperature_degc": "unit"}
-    found = {}
-    for channel, params in run.request.plant.drawn_sensors(seed).items():
-        name = channel if whose[channel] == "pack" else f"{channel}[{unit}]"
-        truth = column(run, channel, whose[channel], unit)
-        found[channel] = np.asarray(Sensor(params, seed, name).run(truth, run.every_s))
-    return {channel: found[channel] for channel in CHANNELS}
 
 
 def events_csv(run: Simulation) -> str:
@@ -187,7 +185,7 @@ def result_of(run: Simulation) -> dict[str, Any]:
         "detail": run.detail,
         "notes": list(run.notes),
         "final": final_of(run),
-        "cycles": [{key: finite(value) for key, value in asdict(cycle).items()} for cycle in run.cycles()],
+        "cycles": [{key: finite(value) for key, value in asdict(cycle).items()} for cycle in run.cycles],
         "events": [asdict(event) for event in run.events],
     }
 

@@ -15,7 +15,7 @@ from assb_hil.protocol_steps import DriveOptions
 from assb_hil.simulation import ROWS_MAX, Request, default_every_s, simulate
 from assb_hil.simulation_files import TRUTH_TABLE
 from assb_host.config.errors import ConfigError
-from assb_host.errors import EXIT_INTERRUPTED
+from assb_host.errors import EXIT_INTERRUPTED, AssbError
 from click.testing import CliRunner
 
 CELL = "li_lpscl_nca"
@@ -71,7 +71,8 @@ def wave(tmp_path):
 @pytest.mark.parametrize("cell", [CELL, OTHER])
 @pytest.mark.parametrize("protocol", protocol_names())
 def test_every_shipped_protocol_runs_to_its_end(cell, protocol, wave):
-    code, figures = result("--cell", cell, "--protocol", protocol, "--drive-file", wave)
+    drive = ("--drive-file", wave) if protocol == "drive" else ()
+    code, figures = result("--cell", cell, "--protocol", protocol, *drive)
     assert (code, figures["ended"]) == (0, "finished"), figures["detail"]
     assert figures["rows"] <= 1.5 * ROWS_MAX
     numbers = [value for values in figures["final"].values() for value in values]
@@ -157,7 +158,7 @@ def test_a_run_that_can_not_be_written_leaves_the_earlier_tables(short, tmp_path
         raise OSError("disk full")
 
     monkeypatch.setattr("assb_hil.simulation_plot.write_plots", broken)
-    assert isinstance(call("--cell", OTHER, "--protocol", short, "--out", out).exception, OSError)
+    assert isinstance(call("--cell", OTHER, "--protocol", short, "--out", out).exception, AssbError)
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
 
 
@@ -176,10 +177,10 @@ def test_the_same_seed_gives_the_same_bytes_and_another_other_sensors(short, tmp
 def test_sensors_stand_beside_the_truth(short, tmp_path):
     call("--cell", CELL, "--protocol", short, "--sensors", "--out", tmp_path / "o")
     rows = table(tmp_path / "o" / "cell0.truth.csv")
-    error_v = column(rows, "measured_voltage_v") - column(rows, "voltage_v")
+    error_v = column(rows, "sensor_voltage_v") - column(rows, "voltage_v")
     assert 0.0 < np.abs(error_v).max() < 0.02
     shown = column(table(tmp_path / "o" / "cell0.bdf.csv"), "voltage_volt")
-    assert shown == pytest.approx(column(rows, "measured_voltage_v"))
+    assert shown == pytest.approx(column(rows, "sensor_voltage_v"))
 
 
 HARSH = """
@@ -306,6 +307,11 @@ def test_an_interrupted_command_writes_what_it_has_and_says_so(short, tmp_path, 
         (("--cell", CELL, "--protocol", "drive", "--drive-file", "no.csv"), "no.csv"),
         (("--cell", CELL, "--days", "1", "--cycles", "2"), "give one"),
         (("--cell", CELL, "--soc", "50"), "50"),
+        (("--cell", CELL, "--drive-file", "no.csv"), "--drive-file"),
+        (("--cell", CELL, "--protocol", "hppc", "--drive-sign", "+"), "protocol hppc has none"),
+        (("--cell", CELL, "--drive-scale", "2"), "-scale"),
+        (("--cell", CELL, "--sensors"), "--out"),
+        (("--cell", CELL, "--out", "/proc/x"), "can't write to /proc/x"),
     ],
 )
 def test_a_wrong_command_line_says_what_there_is(arguments, told):

@@ -16,7 +16,8 @@ FILES = (
     ),
     (
         "`cell0.truth.csv`, …",
-        "per unit the truth, columns below; with `--sensors` also `measured_` columns, one conversion a row",
+        "per unit the truth, columns below; with `--sensors` also `sensor_` columns, one conversion a row of the sensors "
+        "that the seed draws, as on the simulated rig: simulated too, and late by their delay",
     ),
     (
         "`events.csv`",
@@ -39,7 +40,7 @@ Made from the models in `hil_tests/assb_hil/` by `make format`; `make check` fai
     assb sim --cell li_lpscl_nca --protocol cccv           # a table of cycles
     assb sim --cell li_lpscl_nca --protocol cycle --days 30 --out out/month
     assb sim --cell usi_nmc811 --protocol drive --drive-file US06.csv --drive-sign - --out out/us06
-    assb sim --cell bipolar_2s --protocol mine.toml --seed 7 --sensors --json
+    assb sim --cell bipolar_2s --protocol mine.toml --seed 7 --sensors --out out/mine
 
 The plant in C runs without a firmware: what a cycler, a press and a climate chamber would do to the cell, and what only
 a simulation can know. **Every number is simulated**, from figures that carry their source in the plant's file.
@@ -149,7 +150,7 @@ def columns_section() -> str:
 def page() -> str:
     """The whole page as Markdown."""
     text = HEAD + columns_section() + STEPS_HEAD
-    text += config_page.markdown(only(Head, {"start"})) + "\n"
+    text += config_page.markdown(only(Head, {"start", "step"})) + "\n"
     text += "### `start`\n\nThe command line goes before.\n\n"
     text += config_page.markdown(msgspec.inspect.type_info(Start)) + "\n"
     text += step_sections()

@@ -89,13 +89,17 @@ def print_speed(as_json):
 
 
 def print_table(name, as_json, out):
+    from assb_hil.out_folder import make_folder, writing
+
     module = import_module(TABLES[name])
+    if out:
+        make_folder(out)
     with table_bar(name) as progress:
         table = getattr(module, f"{name}_table")(progress=progress)
     if out:
-        out.mkdir(parents=True, exist_ok=True)
-        (out / f"{name}_table.json").write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
-        save_plot(lambda axes: module.plot(table, axes), out / f"{name}_table.png")
+        with writing(out):
+            (out / f"{name}_table.json").write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
+            save_plot(lambda axes: module.plot(table, axes), out / f"{name}_table.png")
     click.echo(json.dumps(table) if as_json else "\n".join(module.lines(table)))
 
 

@@ -20,9 +20,11 @@ def demo(out, seed):
     Everything is simulated but the firmware, which runs on a real MicroPython. Exit code 0 only if every check held.
     """
     from assb_hil.commands.hil import print_result
+    from assb_hil.out_folder import make_folder
     from assb_hil.results import write_results
     from assb_hil.scenario import load_scenario
 
+    make_folder(out)
     scenario = load_scenario(DEMO_SCENARIO)
     with tempfile.TemporaryDirectory(prefix="assb-demo-") as folder:
         image = Path(folder) / "flash.bin"

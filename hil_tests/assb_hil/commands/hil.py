@@ -38,10 +38,13 @@ def list_scenarios(as_json):
 )
 def run(scenario, dut, seed, as_json, out):
     """Run one scenario; exit code 0 only if every check held."""
+    from assb_hil.out_folder import make_folder
     from assb_hil.scenario import load_scenario
     from assb_hil.session import run_scenario
 
     loaded = load_scenario(scenario)
+    if out:
+        make_folder(out)
     with live_progress(loaded, quiet=as_json) as progress:
         result = run_scenario(loaded, dut, seed, progress)
     if out:

@@ -44,9 +44,14 @@ def sim(list_all, as_json, out, sensors, **options):
     if list_all:
         print_list(as_json)
         return 0
+    from assb_hil.out_folder import make_folder
     from assb_hil.simulation import simulate
 
+    if sensors and out is None:
+        raise click.UsageError("--sensors is about tables: say where they shall be with --out")
     request = request_of(**options)
+    if out:
+        make_folder(out)  # not only once everything is computed
     with shown_progress(request, quiet=as_json) as progress:
         run = simulate(request, progress)
     paths = write(run, out, sensors) if out else {}
@@ -62,7 +67,7 @@ def sim(list_all, as_json, out, sensors, **options):
 def request_of(cell, protocol, format_name, bench, units, days, cycles, drive_file, drive_sign, drive_scale, **rest):
     """The command line as a Request; usage errors where options contradict each other."""
     from assb_hil.plant_file import load_plant
-    from assb_hil.protocol_file import load_protocol
+    from assb_hil.protocol_file import has_drive, load_protocol
     from assb_hil.protocol_steps import DriveOptions
     from assb_hil.simulation import Request
 
@@ -70,9 +75,13 @@ def request_of(cell, protocol, format_name, bench, units, days, cycles, drive_fi
         raise click.UsageError("which cell? --cell NAME; `assb sim --list` shows those that there are")
     if days is not None and cycles is not None:
         raise click.UsageError("--days and --cycles both say how long: give one")
+    drive = DriveOptions(drive_file, None if drive_sign is None else drive_sign == "-", drive_scale)
+    steps = load_protocol(protocol)
+    if drive != DriveOptions() and not has_drive(steps.steps):
+        raise click.UsageError(f"--drive-file, -sign and -scale are for drive steps; protocol {steps.name} has none")
     return Request(
         plant=load_plant(cell, format_name, bench, units=units),
-        protocol=load_protocol(protocol),
+        protocol=steps,
         soc_frac=rest["soc"],
         temperature_degc=rest["temperature"],
         pressure_mpa=rest["pressure"],
@@ -82,7 +91,7 @@ def request_of(cell, protocol, format_name, bench, units, days, cycles, drive_fi
         dt_s=rest["dt"],
         every_s=rest["every"],
         limits=not rest["no_limits"],
-        drive=DriveOptions(drive_file, None if drive_sign is None else drive_sign == "-", drive_scale),
+        drive=drive,
     )
 
 
