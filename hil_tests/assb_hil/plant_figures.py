@@ -62,7 +62,8 @@ class CellTable(Table):
     rc_activation_ev: Energy
     hysteresis_v: Annotated[Figure[between(0, 1)], Meta(description="Half the gap between charge and discharge")]
     hysteresis_rate: Annotated[Figure[positive(1000)], Meta(description="e-folds per full capacity of charge passed")]
-    expansion_um_per_k: Annotated[Figure[between(0, 10)], Meta(description="Of one layer")]
+    electrodes_um: Annotated[Figure[between(0, 5000)], Meta(description="Layer without its separator, foils included")]
+    expansion_ppm_per_k: Annotated[Figure[between(0, 1000)], Meta(description="Of the layer's thickness")]
 
 
 class OcvCurve(Table):

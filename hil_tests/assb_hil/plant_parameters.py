@@ -59,13 +59,18 @@ def cell_params(tables: PlantTables, shape: dict[str, Any]) -> CellParams:
         surface_j_per_k=shape["surface_j_per_k_cm2"] * face_cm2,
         core_surface_w_per_k=shape["core_surface_w_per_k_cm2"] * face_cm2,
         surface_ambient_w_per_k=shape["surface_ambient_w_per_k_cm2"] * face_cm2,
-        expansion_um_per_k=cell["expansion_um_per_k"] * shape["layers"],
+        expansion_um_per_k=1e-6 * cell["expansion_ppm_per_k"] * shape["layers"] * layer_um(cell, shape),
         voids=VoidParams(**figures(tables.voids)) if tables.voids else VoidParams(),
         filament=FilamentParams(**figures(tables.filament)) if tables.filament else FilamentParams(),
         ageing=AgeingParams(**figures(tables.ageing)),
         **swelling(tables),
         **{name: cell[name] for name in kept},
     )
+
+
+def layer_um(cell: dict[str, Any], shape: dict[str, Any]) -> float:
+    """Thickness of one layer: the format's separator and the plant's electrodes with their foils."""
+    return cell["electrodes_um"] + shape["se_um"]
 
 
 def swelling(tables: PlantTables) -> dict[str, Any]:

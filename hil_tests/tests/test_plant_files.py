@@ -126,6 +126,27 @@ def test_what_was_calculated_or_assumed_is_not_called_confirmed():
         assert load_plant(PLANT, bench=name).bench.stack.stiffness_mpa_per_um.source[0] in "CA", name
 
 
+@pytest.mark.parametrize("name", plant_names())
+def test_a_thick_separator_expands_a_layer_as_much_as_it_adds_to_it(name):
+    sheet, pellet = (load_plant(name, format=format_name) for format_name in ("sheet", "pellet"))
+    electrodes_um = sheet.tables.cell.electrodes_um.value
+    expected = [electrodes_um + plant.format.se_um.value for plant in (sheet, pellet)]
+    per_layer = [plant.cell.expansion_um_per_k / plant.cell.layers for plant in (sheet, pellet)]
+    assert per_layer[1] / per_layer[0] == pytest.approx(expected[1] / expected[0])
+    assert per_layer[1] > 2.5 * per_layer[0]
+    assert per_layer[0] == pytest.approx(15e-6 * expected[0], rel=0.4)  # solids of this kind: some 10 to 20 ppm/K
+
+
+def test_a_layer_of_the_anode_free_cell_is_as_thick_as_its_energy_per_litre_says():
+    """6.8 mAh/cm2 (K) at about 3.8 V (K) in 900 Wh/L (R) are 287 um with all that lies around the layers."""
+    plant = load_plant("samsung_agc", format="sheet")
+    wh_per_cm2 = plant.tables.cell.areal_capacity_mah_cm2.value / 1000 * 3.8
+    implied_um = 1e4 * wh_per_cm2 / (900 / 1000)
+    layer_um = plant.tables.cell.electrodes_um.value + plant.format.se_um.value
+    assert implied_um == pytest.approx(287, abs=1)
+    assert 0.7 * implied_um < layer_um < 1.05 * implied_um
+
+
 @pytest.mark.parametrize(
     ("old", "new", "key", "wanted"),
     [

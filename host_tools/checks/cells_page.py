@@ -20,10 +20,16 @@ What hangs on the assumptions: [assumptions.md](assumptions.md). Positive curren
 thicker when charged.
 
 Every plant runs in every format (`formats/`: sheet, pellet), and on every bench (`benches/`) that reaches its pressure:
-the air supply and the motor's torque end at some MPa, and a bench that can't press a plant is refused. A format makes a
-cell of areas: capacity = areal capacity · layers · layer area; separator resistance = thickness / conductivity, plus the
-ionic resistance of the electrodes' depth. `[voids]` and `[filament]` hold what a cell has otherwise than lithium's own law,
-which stands at `li_li_symmetric`; where neither table is there, nothing strips or plates lithium metal.
+the air supply and the motor's torque end at some MPa, and a bench that can't press a plant is refused.
+
+A format makes a cell of areas: capacity = areal capacity · layers · layer area; separator resistance = thickness /
+conductivity, plus the ionic resistance of the electrodes' depth; thermal expansion = ppm/K · layers · (separator +
+electrodes). `[voids]` and `[filament]` hold what a cell has otherwise than lithium's own law, which stands at
+`li_li_symmetric`; where neither table is there, nothing strips or plates lithium metal.
+
+Published cycle lives (R) are met by the fit of `cycle_frac_per_rt_cycle`: at 80 % the discharge, from one voltage limit
+to the other at the plant's usual temperature, yields 80 % of what the first one yielded, calendar loss and resistance
+included. The rate is the published one where there is one, else the admissible one. Other lives are assumptions.
 
 """
 # Ending of a key: unit; the first that fits
@@ -37,7 +43,7 @@ UNITS = (
     ("_um_per_s_mpa", "µm/s per MPa"),
     ("_um_per_step", "µm per step"),
     ("um_per_step", "µm"),
-    ("_um_per_k", "µm/K"),
+    ("_ppm_per_k", "ppm/K"),
     ("_um_per_s", "µm/s"),
     ("_j_per_k_cm2", "J/K per cm²"),
     ("_w_per_k_cm2", "W/K per cm²"),
