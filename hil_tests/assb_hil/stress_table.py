@@ -1,7 +1,7 @@
 """Pressure amplitude of three cells in the same stiff frame, each passing the same areal capacity.
 
-The order Li >> graphite > LTO is a published finding (R); the swelling figures of the plants are derived from molar
-volumes (facts V), so that the order here is a consequence of them and of one frame, not of three fitted numbers.
+The order Li >> graphite > LTO is a published finding (R); the swelling figures of the plants are calculated from
+molar volumes (C), so that the order here is a consequence of them and of one frame, not of three fitted numbers.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ KIND = "published order only; amplitudes are predictions of the model"
 
 @dataclass(frozen=True)
 class Setup:
-    """One layer of each in a bolted frame whose gap is fixed (0.12 MPa/um, V); currents and cycles assumed."""
+    """One layer of each in a bolted frame whose gap is fixed (0.12 MPa/um, C); currents and cycles assumed."""
 
     bench: str = "fixed_gap"
     format: str = "pellet"

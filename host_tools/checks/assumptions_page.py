@@ -72,7 +72,8 @@ HANGS = (
     (
         "capacity after n cycles",
         "R where the facts give an end (500, 1000, 3000, 62 500 cycles)",
-        "the way there, a square root, and all calendar ageing are A",
+        "that 80 % is of the first discharge, at the published rate or else the admissible one, with calendar loss and "
+        "resistance in it, is our reading; the way there, a square root, and all calendar ageing are A",
     ),
     (
         "a pack drifts apart",
