@@ -13,7 +13,7 @@ from typing import Any
 
 from assb_host.config.errors import ConfigError
 from assb_host.config.toml_reader import convert, read_toml
-from assb_kernels import CellParams, CyclerParams, Limits, Pack, SensorParams, Stack
+from assb_kernels import CellParams, CyclerParams, Limits, Pack, Stack
 
 from assb_hil.plant_checks import check_bench, check_plant, reach_mpa
 from assb_hil.plant_figures import BenchTables, FormatTables, PlantTables, SensorSpec
@@ -21,7 +21,6 @@ from assb_hil.plant_parameters import (
     actuator_params,
     cell_params,
     cycler_params,
-    drawn,
     drawn_for,
     figures,
     shaped,
@@ -105,11 +104,8 @@ class PlantFile:
 
     @property
     def sensors(self) -> dict[str, SensorSpec]:
-        """{channel: its errors}; `drawn_sensors` has those of one bench."""
+        """{channel: its errors}; `drawn` makes one sensor of them."""
         return {channel: getattr(self.bench.sensors, channel) for channel in CHANNELS}
-
-    def drawn_sensors(self, seed: int) -> dict[str, SensorParams]:
-        return {channel: drawn(spec, channel, seed) for channel, spec in self.sensors.items()}
 
     def contactor_times_us(self) -> tuple[int, int]:
         """Operate and release time."""

@@ -40,7 +40,7 @@ def test_a_plant_stands_at_rest_in_every_format_on_every_bench_that_reaches_its_
             pack = plant.pack(seed=1)
             assert pack.step(0.0, 1.0, plant.limits.temperature_degc) == 0
             assert all(cell.capacity_ah > 0 for cell in pack.cells)
-            assert len(plant.drawn_sensors(1)) == 4
+            assert len(plant.sensors) == 4
 
 
 @pytest.mark.parametrize("name", plant_names())
@@ -266,4 +266,4 @@ def test_a_damaged_file_is_taken_or_refused_in_words(tmp_path_factory, case):
         assert str(path) in str(error) or "plants" in str(error)
         return
     plant.pack(seed=1)
-    assert plant.cycler and plant.drawn_sensors(2) and plant.limits.protocol()
+    assert plant.cycler and plant.sensors and plant.limits.protocol()
