@@ -4,6 +4,7 @@ Reading is strict: an unknown key, a wrong type or a value out of range names th
 A file knows no cell: "max", C-rates and shares become volts and amperes in protocol_steps.py.
 """
 
+import re
 from dataclasses import dataclass
 from importlib import resources
 from math import isfinite
@@ -16,6 +17,7 @@ from assb_host.config.toml_reader import convert, read_toml
 from msgspec import Meta
 
 MAX_DEPTH = 5  # loops inside loops
+INDEX = r"\[\d+\]"
 CURRENT_KEYS = ("c_rate", "current_a", "current_ma_cm2", "admissible_frac")
 PRESSURE_KEYS = ("pressure_mpa", "pressure_window_frac")
 SCALE_KEYS = ("scale", "peak_c_rate", "peak_admissible_frac")
@@ -225,7 +227,7 @@ def _demand_finite(value: Any, key: str, path: Path) -> None:
 def _steps(given: Any, where: str, path: Path, depth: int) -> tuple[AnyStep, ...]:
     """The rows of one [[step]] table, loops included."""
     if not isinstance(given, list) or not given:
-        raise ConfigError(path, where, given, f"one or more steps: write [[{where.replace('[', '').replace(']', '')}]]")
+        raise ConfigError(path, where, given, f"one or more steps: write [[{re.sub(INDEX, '', where)}]]")
     if depth > MAX_DEPTH:
         raise ConfigError(path, where, f"{depth} loops inside each other", f"up to {MAX_DEPTH}")
     return tuple(_step(entry, f"{where}[{position}]", path, depth) for position, entry in enumerate(given))
@@ -241,6 +243,7 @@ def _step(entry: Any, where: str, path: Path, depth: int) -> AnyStep:
         raise ConfigError(path, f"{where}.do", do, f"one of {', '.join(STEPS)}")
     inner = given.pop("step", None) if do == "repeat" else None
     try:
+        _demand_end(given, STEPS[do], path)
         step = convert(given, STEPS[do], path)
         _cross_check(step, path)
     except ConfigError as error:
@@ -249,6 +252,15 @@ def _step(entry: Any, where: str, path: Path, depth: int) -> AnyStep:
     if isinstance(step, Repeat):
         return msgspec.structs.replace(step, step=_steps(inner, f"{where}.step", path, depth + 1))
     return step
+
+
+def _demand_end(given: dict[str, Any], kind: Any, path: Path) -> None:
+    """An end that is missing, said with those that a step of this kind can have."""
+    fields = {field.name: field for field in msgspec.structs.fields(kind)}
+    if "until" in fields and fields["until"].required and "until" not in given:
+        raise ConfigError(
+            path, "until", None, f"one or more of {', '.join(kind.ends)}", "as in until = { time_s = 60 }"
+        )
 
 
 def _cross_check(step: AnyStep, path: Path) -> None:

@@ -1,7 +1,7 @@
 """A protocol for one plant: loops unrolled, "max", C-rates and shares turned into volts and amperes; + charges."""
 
 from dataclasses import dataclass, replace
-from math import inf, nan
+from math import inf, isfinite, nan
 from pathlib import Path
 from typing import Any
 
@@ -21,64 +21,13 @@ from assb_hil.protocol_file import (
     Rest,
     given_of,
 )
+from assb_hil.protocol_ratings import Ratings, outside
 
 MAX_STEPS = 100_000  # after unrolling
 # A short can keep a voltage from ever being reached: a step without a time of its own ends at the latest then
 GUARD_TURNS = 2.5  # times the hours that the nominal capacity takes at its current
 DRIVE_TURNS_MAX = 2000  # for a drive cycle that hardly empties the cell, or doesn't
 GUARD_HOLD_S = 24 * 3600.0
-
-
-@dataclass(frozen=True)
-class Ratings:
-    """What a protocol needs to know of a plant; voltages per unit, rates in units of the nominal capacity per hour."""
-
-    capacity_ah: float
-    area_cm2: float  # of all layers together
-    units: int
-    taps: bool  # whether a single unit's voltage is seen
-    voltage_min_v: float
-    voltage_max_v: float
-    charge_max_c: float
-    discharge_max_c: float
-    pressure_min_mpa: float
-    pressure_max_mpa: float
-    pressure_mpa: float  # the plant's target
-
-    @classmethod
-    def of(cls, plant: Any) -> "Ratings":
-        """Of a PlantFile."""
-        cell, limits = plant.cell, plant.limits
-        shared = [name for name in cls.__dataclass_fields__ if hasattr(limits, name)]
-        return cls(
-            capacity_ah=cell.capacity_ah,
-            area_cm2=cell.layers * cell.layer_area_cm2,
-            units=plant.units,
-            taps=plant.taps,
-            **{name: getattr(limits, name) for name in shared},
-        )
-
-    def unit_volts(self, voltage: float | str) -> float:
-        """A figure per unit, "max" or "min", in V."""
-        named = {"max": self.voltage_max_v, "min": self.voltage_min_v}
-        return named[voltage] if isinstance(voltage, str) else voltage
-
-    def end_voltages(self, voltage: float | str) -> dict[str, float]:
-        """The end of a step: the first unit that gets there where units are seen, else the mean of them."""
-        unit_v = self.unit_volts(voltage)
-        if self.taps and self.units > 1:
-            return {"until_unit_voltage_v": unit_v}
-        return {"until_voltage_v": self.units * unit_v}
-
-    def amperes(self, key: str, value: float, most_c: float) -> float:
-        """A current by one of CURRENT_KEYS; `most_c`: what the plant admits in its direction."""
-        unit_a = {
-            "c_rate": self.capacity_ah,
-            "current_a": 1.0,
-            "current_ma_cm2": 1e-3 * self.area_cm2,
-            "admissible_frac": most_c * self.capacity_ah,
-        }
-        return value * unit_a[key]
 
 
 @dataclass(frozen=True)
@@ -123,9 +72,10 @@ class _Unroller:
         self.steps: list[ProtocolStep] = []
         self.names: list[str] = []
         self.notes: list[str] = []
+        self._room_degc = ratings.room_degc
         self._cycle = 1
         self._cycle_used = False
-        self._made: dict[str, ProtocolStep] = {}
+        self._made: dict[tuple[str, float], ProtocolStep] = {}
 
     def add(self, steps: Any, where: str) -> None:
         for position, step in enumerate(steps):
@@ -134,11 +84,12 @@ class _Unroller:
                 for _ in range(step.times):
                     self._next_cycle(step.as_cycles)
                     self.add(step.step, f"{key}.step")
+                    self._cycle_used |= step.as_cycles
             else:
                 self._append(step, key)
 
     def _next_cycle(self, counts: bool) -> None:
-        """A turn that counts begins a new cycle, unless nothing was done in this one yet."""
+        """A turn that counts begins a new cycle, unless nothing but rests were in this one yet."""
         if counts and self._cycle_used:
             self._cycle += 1
             self._cycle_used = False
@@ -146,11 +97,14 @@ class _Unroller:
     def _append(self, step: Rest | Current | Drive, key: str) -> None:
         if len(self.steps) >= MAX_STEPS:
             raise ConfigError(self.path, key, f"more than {MAX_STEPS} steps once the loops are unrolled", "fewer turns")
-        if key not in self._made:
-            self._made[key] = self._kernel_step(step, key)
-        self.steps.append(replace(self._made[key], cycle=self._cycle))
+        if step.ambient_degc is not None:
+            self._room_degc = step.ambient_degc
+        made = (key, self._room_degc)
+        if made not in self._made:
+            self._made[made] = self._kernel_step(step, key)
+        self.steps.append(replace(self._made[made], cycle=self._cycle))
         self.names.append(step.name or step.do)
-        self._cycle_used = True
+        self._cycle_used |= not isinstance(step, Rest)
 
     def _kernel_step(self, step: Rest | Current | Drive, key: str) -> ProtocolStep:
         if isinstance(step, Drive):
@@ -161,28 +115,54 @@ class _Unroller:
             made = self._current(step, key)
         else:
             made: dict[str, Any] = {"mode": "rest", **self._ends(step.until)}
-        return ProtocolStep(**made, **self._surroundings(step))
+        self._look_at_voltages(step, key)
+        return ProtocolStep(**made, **self._surroundings(step, key))
 
-    def _surroundings(self, step: Rest | Current | Drive) -> dict[str, Any]:
+    def _look_at_voltages(self, step: Rest | Current | Drive, key: str) -> None:
+        """Figures in V per unit: refused where the run would be stopped before it gets there."""
         ratings = self.ratings
-        aim_mpa = nan if step.pressure_mpa is None else step.pressure_mpa
-        if aim_mpa == "target":
-            aim_mpa = ratings.pressure_mpa
-        if step.pressure_window_frac is not None:
-            window_mpa = ratings.pressure_max_mpa - ratings.pressure_min_mpa
-            aim_mpa = ratings.pressure_min_mpa + step.pressure_window_frac * window_mpa
+        given = {"voltage": getattr(step, "voltage", None), "until.voltage": step.until and step.until.voltage}
+        for name, voltage in given.items():
+            if isinstance(voltage, float | int):
+                window = (ratings.voltage_min_v, ratings.voltage_max_v)
+                self.notes += outside((self.path, f"{key}.{name}"), voltage, window, ratings.stops("voltage", "v"), "V")
+
+    def _surroundings(self, step: Rest | Current | Drive, key: str) -> dict[str, Any]:
+        if step.ambient_degc is not None:
+            ratings = self.ratings
+            window = (ratings.temperature_min_degc, ratings.temperature_max_degc)
+            self.notes += outside((self.path, f"{key}.ambient_degc"), step.ambient_degc, window, None, "°C")
         return {
-            "aim_mpa": float(aim_mpa),
+            "aim_mpa": self._aim_mpa(step, key),
             "ambient_degc": nan if step.ambient_degc is None else step.ambient_degc,
             "heater_w": step.heater_w,
         }
 
-    def _amperes(self, step: Current, most_c: float, key: str) -> float:
+    def _aim_mpa(self, step: Rest | Current | Drive, key: str) -> float:
+        """NaN: as before."""
+        ratings = self.ratings
+        if step.pressure_window_frac is not None:
+            high_mpa = min(ratings.pressure_max_mpa, ratings.reach_mpa)
+            return ratings.pressure_min_mpa + step.pressure_window_frac * (high_mpa - ratings.pressure_min_mpa)
+        if step.pressure_mpa is None:
+            return nan
+        if isinstance(step.pressure_mpa, str):
+            return ratings.pressure_mpa
+        place = (self.path, f"{key}.pressure_mpa")
+        window = (ratings.pressure_min_mpa, ratings.pressure_max_mpa)
+        self.notes += outside(place, step.pressure_mpa, window, ratings.stops("pressure", "mpa"), "MPa")
+        self.notes += ratings.beyond_reach(place, step.pressure_mpa)
+        return float(step.pressure_mpa)
+
+    def _amperes(self, step: Current, rated_c: float, key: str) -> float:
+        ratings = self.ratings
         named = given_of(step, CURRENT_KEYS)[0]
-        current_a = self.ratings.amperes(named, getattr(step, named), most_c)
-        most_a = most_c * self.ratings.capacity_ah
+        most_a = ratings.admitted_a(rated_c, self._room_degc)
+        current_a = ratings.amperes(named, getattr(step, named), most_a)
         if current_a > most_a * (1.0 + 1e-9):
             self.notes.append(f"{key}.{named}: {current_a:.4g} A is more than the {most_a:.4g} A that the plant admits")
+        if named == "admissible_frac":
+            self.notes += ratings.reduced(rated_c, self._room_degc, step.do)
         return current_a
 
     def _current(self, step: Current, key: str) -> dict[str, Any]:
@@ -245,7 +225,9 @@ class _Unroller:
         if step.peak_c_rate is not None:
             return step.peak_c_rate * ratings.capacity_ah / max(peaks_a)
         if step.peak_admissible_frac is not None:
-            most_a = [c * ratings.capacity_ah for c in (ratings.discharge_max_c, ratings.charge_max_c)]
+            rated_c = (ratings.discharge_max_c, ratings.charge_max_c)
+            most_a = [ratings.admitted_a(c, self._room_degc) for c in rated_c]
+            self.notes += ratings.reduced(max(rated_c), self._room_degc, step.do)
             room = min(most / peak for most, peak in zip(most_a, peaks_a, strict=True) if peak > 0.0)
             return step.peak_admissible_frac * room
         return 1.0 if step.scale is None else step.scale
@@ -258,3 +240,7 @@ class _Unroller:
         )
         if cycle.charge_ah > 0.0:
             self.notes.append(f"{cycle.path.name} charges on the whole; if + discharges in it, give --drive-sign -")
+
+
+def has_end_voltage(step: ProtocolStep) -> bool:
+    return isfinite(step.until_voltage_v) or isfinite(step.until_unit_voltage_v)

@@ -104,7 +104,7 @@ def _dress(axes: Any, title: str, least_span: float) -> None:
     axes.set_ylabel(title)
     handles, labels = axes.get_legend_handles_labels()
     if labels:
-        place = {"loc": "lower right", "bbox_to_anchor": (1.0, 0.97), "borderpad": 0, "borderaxespad": 0}
+        place = {"loc": "lower right", "bbox_to_anchor": (1.0, 1.01), "borderpad": 0, "borderaxespad": 0}
         axes.legend(handles, labels, frameon=False, fontsize=7.5, ncols=len(labels), **place)
 
 
@@ -204,6 +204,6 @@ PANELS: tuple[tuple[str, float, Callable[[Simulation], bool], Draw], ...] = (
     ("pressure / MPa", 0.1, always, draw_pressure),
     ("temperature / °C", 1.0, always, draw_temperature),
     ("R0 / mΩ", 0.0, always, draw_r0),
-    ("lithium / %", 0.0, has_lithium, draw_lithium),
+    ("filament, voids / %", 0.0, has_lithium, draw_lithium),
     ("ageing / %", 0.0, has_ageing, draw_ageing),
 )

@@ -11,6 +11,7 @@ from assb_hil.drive_file import load_drive_cycle
 from assb_hil.protocol_file import STEPS, load_protocol, protocol_names, read_protocol
 from assb_hil.protocol_steps import DriveOptions, Ratings, unroll
 from assb_host.config.errors import ConfigError
+from assb_kernels import Limits
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -26,6 +27,15 @@ RATINGS = Ratings(
     pressure_min_mpa=2.0,
     pressure_max_mpa=12.0,
     pressure_mpa=5.0,
+    temperature_min_degc=10.0,
+    temperature_max_degc=60.0,
+    room_degc=25.0,
+    r0_ohm_at=lambda room_degc: 0.1 if room_degc >= 10.0 else 0.68,
+)
+GUARDED = replace(
+    RATINGS,
+    reach_mpa=11.0,
+    guard=Limits(voltage_min_v=2.45, voltage_max_v=4.25, pressure_min_mpa=1.8, pressure_max_mpa=12.2),
 )
 GOOD = """
 title = "t"
@@ -63,6 +73,10 @@ def read(text):
 
 def steps_of(text, drive=None):
     return unroll(read(text), RATINGS, 1.0, drive).steps
+
+
+def unrolled_one(step, ratings=RATINGS):
+    return unroll(read('title = "t"\n[[step]]\n' + step), ratings, 1.0)
 
 
 def one(step, drive=None):
@@ -118,6 +132,68 @@ def test_a_step_without_a_time_ends_even_when_a_short_keeps_the_voltage_down():
     assert hold.until_current_a == pytest.approx(0.02)
 
 
+def test_rests_before_the_first_turn_are_part_of_its_cycle():
+    text = (
+        'title = "t"\n[[step]]\ndo = "rest"\nuntil = { time_h = 1 }\n' + GOOD[GOOD.index('[[step]]\ndo = "repeat"') :]
+    )
+    unrolled = unroll(read(text), RATINGS, 1.0)
+    assert [step.cycle for step in unrolled.steps] == [1, 1, 1, 1, 1, 2, 2, 2, 2]
+    rests = '[[step]]\ndo = "repeat"\ntimes = 3\nas_cycles = true\n[[step.step]]\ndo = "rest"\nuntil = { time_h = 1 }\n'
+    assert [step.cycle for step in steps_of('title = "t"\n' + rests)] == [1, 2, 3]
+    assert unroll(load_protocol("formation"), RATINGS, 1.0).cycles == 3
+
+
+def test_a_current_is_cut_where_r0_takes_a_fifth_of_the_window_and_it_is_said():
+    cold = unrolled_one('do = "discharge"\nadmissible_frac = 0.5\nambient_degc = 0.0\nuntil = { voltage = "min" }')
+    assert cold.steps[0].current_a == pytest.approx(-0.5 * 0.2 * 1.7 / 0.68)
+    assert "discharge: 0.5 A is admissible at 0 °C, not 2 A: R0 alone takes 20 % of the voltage window" in cold.notes
+    warm = unrolled_one('do = "discharge"\nadmissible_frac = 0.5\nuntil = { voltage = "min" }')
+    assert (warm.steps[0].current_a, warm.notes) == (-1.0, ())
+    asked = unrolled_one('do = "discharge"\ncurrent_a = 1.5\nambient_degc = 0.0\nuntil = { voltage = "min" }')
+    assert asked.steps[0].current_a == -1.5
+    assert "step[0].current_a: 1.5 A is more than the 0.5 A that the plant admits" in asked.notes
+
+
+def test_a_room_stays_cold_for_the_steps_that_follow():
+    discharge = '[[step]]\ndo = "discharge"\nadmissible_frac = 0.5\nuntil = { voltage = "min" }\n'
+    steps = steps_of(
+        f'title = "t"\n{discharge}[[step]]\ndo = "rest"\nambient_degc = 0.0\nuntil = {{ time_h = 1 }}\n{discharge}'
+    )
+    assert [step.current_a for step in (steps[0], steps[2])] == pytest.approx([-1.0, -0.25])
+
+
+@pytest.mark.parametrize(
+    ("step", "place", "allowed"),
+    [
+        (
+            'do = "hold"\nvoltage = 42\nc_rate = 0.1\nuntil = { time_h = 1 }',
+            "step[0].voltage: got 42",
+            "2.45 .. 4.25 V",
+        ),
+        ('do = "charge"\nc_rate = 0.1\nuntil = { voltage = 5.0 }', "step[0].until.voltage: got 5.0", "2.45 .. 4.25 V"),
+        ('do = "rest"\npressure_mpa = 50\nuntil = { time_h = 1 }', "step[0].pressure_mpa: got 50", "1.8 .. 12.2 MPa"),
+        ('do = "rest"\npressure_mpa = 11.5\nuntil = { time_h = 1 }', "step[0].pressure_mpa: got 11.5", "up to 11 MPa"),
+    ],
+)
+def test_what_a_run_could_not_get_past_is_refused_and_without_limits_said(step, place, allowed):
+    with pytest.raises(ConfigError) as refusal:
+        unrolled_one(step, GUARDED)
+    for words in (place, allowed, "case.toml"):
+        assert words in str(refusal.value)
+    said = unrolled_one(step, replace(GUARDED, guard=None)).notes
+    assert any(place.split(":")[0] in note and "is outside" in note for note in said)
+
+
+def test_between_window_and_margin_is_said():
+    (note,) = unrolled_one('do = "charge"\nc_rate = 0.1\nuntil = { voltage = 4.22 }', GUARDED).notes
+    assert note == "step[0].until.voltage: 4.22 V is outside the plant's window, 2.5 .. 4.2 V"
+
+
+def test_a_share_of_the_pressure_window_ends_where_the_bench_does():
+    rest = 'do = "rest"\nuntil = { time_s = 1 }\npressure_window_frac = 1.0'
+    assert unrolled_one(rest, GUARDED).steps[0].aim_mpa == 11.0
+
+
 def test_pressure_is_a_figure_the_target_or_a_share_of_the_window():
     rest = 'do = "rest"\nuntil = { time_s = 1 }\n'
     assert one(rest + "pressure_mpa = 7.0").aim_mpa == 7.0
@@ -145,6 +221,9 @@ REFUSED = [
     ("soc_frac = 0.2", "soc_frac = 20", ("start.soc_frac", "20", "0 .. 1")),
     ('title = "t"', "", ("title", "is missing")),
     ("[[step.step.step]]", "[[step.step.stop]]", ("step[2].step[1].stop",)),
+    (GOOD[GOOD.index("[[step.step.step]]") :], "", ("step[2].step[1].step", "write [[step.step.step]]")),
+    ("until = { time_s = 60 }", "", ("step[2].step[0].until: is missing", "one or more of time_s, time_h;")),
+    ("until = { voltage =", "until_ = { voltage =", ("step[0].until: is missing", "time_h, voltage, charge_ah")),
 ]
 
 

@@ -12,8 +12,9 @@ from assb_hil.commands.sim import sim
 from assb_hil.plant_file import load_plant
 from assb_hil.protocol_file import load_protocol, protocol_names
 from assb_hil.protocol_steps import DriveOptions
-from assb_hil.simulation import ROWS_MAX, Request, default_every_s, simulate
+from assb_hil.simulation import Request, simulate
 from assb_hil.simulation_files import TRUTH_TABLE
+from assb_hil.simulation_rows import ROWS_MAX, default_every_s
 from assb_host.config.errors import ConfigError
 from assb_host.errors import EXIT_INTERRUPTED, AssbError
 from click.testing import CliRunner
@@ -74,7 +75,8 @@ def test_every_shipped_protocol_runs_to_its_end(cell, protocol, wave):
     drive = ("--drive-file", wave) if protocol == "drive" else ()
     code, figures = result("--cell", cell, "--protocol", protocol, *drive)
     assert (code, figures["ended"]) == (0, "finished"), figures["detail"]
-    assert figures["rows"] <= 1.5 * ROWS_MAX
+    assert figures["rows"] <= ROWS_MAX
+    assert figures["final"].pop("short_ohm") == [None]
     numbers = [value for values in figures["final"].values() for value in values]
     assert all(isfinite(number) for number in numbers)
 
@@ -128,7 +130,8 @@ def test_out_leaves_tables_of_every_unit_events_plots_and_result(short, tmp_path
     out = tmp_path / "o"
     call("--cell", CELL, "--units", 2, "--protocol", short, "--out", out)
     tables = {f"cell{unit}.{name}" for unit in (0, 1) for name in ("bdf.csv", "bdf.meta.json", "truth.csv")}
-    assert {path.name for path in out.iterdir()} == tables | {"events.csv", "plot.png", "plot.svg", "result.json"}
+    whole = {"cycles.csv", "events.csv", "plot.png", "plot.svg", "result.json"}
+    assert {path.name for path in out.iterdir()} == tables | whole
     head = (out / "cell1.bdf.csv").read_text().split("\n", 1)[0]
     assert head.startswith("test_time_second,voltage_volt,current_ampere,")
     assert list(table(out / "cell0.truth.csv")[0]) == [row[0] for row in TRUTH_TABLE]
@@ -234,7 +237,7 @@ def test_thirty_days_are_bounded_in_rows_and_end_in_time():
     code, figures = result("--cell", OTHER, "--protocol", "cycle", "--days", 30)
     assert (code, figures["ended"]) == (0, "finished"), figures["detail"]
     assert figures["sim_time_s"] == pytest.approx(30 * 86400)
-    assert figures["rows"] <= ROWS_MAX + 4 * len(figures["cycles"]) + 2
+    assert figures["rows"] <= ROWS_MAX
     assert figures["cycles"][-1]["capacity_loss_frac"] > 0.0
 
 

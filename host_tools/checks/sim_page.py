@@ -5,8 +5,17 @@ from typing import Any
 import config_page
 import msgspec
 from assb_hil.protocol_file import STEPS, End, Head, Start, Step
-from assb_hil.simulation import HIDDEN_MARGIN_V, VOLTAGE_MARGIN_V
-from assb_hil.simulation_files import TRUTH_TABLE
+from assb_hil.protocol_ratings import OHMIC_WINDOW_FRAC
+from assb_hil.simulation_cycles import CLOSED_FRAC
+from assb_hil.simulation_files import JSON_ROWS_MAX, TRUTH_TABLE
+from assb_hil.simulation_guard import (
+    HIDDEN_MARGIN_V,
+    PRESSURE_MARGIN_FRAC,
+    SELF_COOLING_K,
+    SELF_HEATING_K,
+    VOLTAGE_MARGIN_V,
+)
+from assb_hil.simulation_rows import ROWS_MAX
 
 FILES = (
     (
@@ -16,9 +25,15 @@ FILES = (
     ),
     (
         "`cell0.truth.csv`, …",
-        "per unit the truth, columns below; with `--sensors` also `sensor_` columns, one conversion a row of the sensors "
-        "that the seed draws, as on the simulated rig: simulated too, and late by their delay",
+        "per unit the truth, columns below; with `--sensors` also `sensor_` columns, one conversion a row of the "
+        "sensors that the seed draws, as on the simulated rig: simulated too, and late by their delay",
     ),
+    (
+        "`stack.bdf.csv`",
+        "in place of `cell0.bdf.csv`, …: a package without taps shows a lab its terminals' voltage only; temperature "
+        "and pressure are means. Voltages of its units are in the tables of the truth alone",
+    ),
+    ("`cycles.csv`", "every cycle: sums, extreme values, what is lost"),
     (
         "`events.csv`",
         "`time_s`, `cell`, `kind`, `value`: every `bridge` (Ω), `deepened` (Ω, at each halving), `burn_out` (J), "
@@ -26,10 +41,18 @@ FILES = (
     ),
     (
         "`plot.png`, `plot.svg`",
-        "voltage and current, SOC, pressure, temperature, R0, lithium, ageing; events across all",
+        "voltage and current, SOC, pressure, temperature, R0, filament and voids, ageing; events across all",
     ),
-    ("`result.json`", "the same object as `--json` prints"),
+    (
+        "`result.json`",
+        f"the same object as `--json` prints; at most {JSON_ROWS_MAX} cycles, evenly taken, and the first "
+        f"{JSON_ROWS_MAX} events, with the number of all",
+    ),
 )
+PRESSURE_SAID = f"{100 * PRESSURE_MARGIN_FRAC:g}"
+HEATING_SAID = f"+{SELF_HEATING_K:g} K, -{SELF_COOLING_K:g} K"
+OHMIC_SAID = f"{100 * OHMIC_WINDOW_FRAC:g}"
+CLOSED_SAID = f"{100 * CLOSED_FRAC:g}"
 FILE_ROWS = "\n".join(["| file | content |", "|---|---|", *(f"| {name} | {content} |" for name, content in FILES), ""])
 HEAD = f"""\
 # Simulated cells and packs: `assb sim`
@@ -49,15 +72,39 @@ a simulation can know. **Every number is simulated**, from figures that carry th
 * `--soc`, `--temperature`, `--pressure` say how it is found; otherwise the protocol, and after it the plant, do.
 * `--cycles N` repeats the whole protocol, `--days N` repeats it for so long; a pass begins where the last one ended.
 * `--dt` is the step of the simulation; a step of the protocol ends at its exact time or voltage nevertheless.
-  `--every` is the interval of rows; by default it is chosen so that there are at most about 20 000, and it is said.
-  The end of each step always has a row, and charge and energy are counted at every `--dt`, so sums don't depend on
-  it.
+  `--every` is the interval of rows; each end of a step has one besides. Without it there are at most {ROWS_MAX} rows in
+  all: ends of steps go before others, and where they alone are too many whole cycles are left out, evenly. It is said.
+  Charge, energy and the figures of cycles come from every `--dt`, or from all rows, and don't depend on it.
 * `--seed` is that of everything random: spread of the units, filaments, sensors. The same seed gives the same bytes.
-* Steps end at the plant's window. The run itself is **stopped, with exit code 1**, when a unit is more than
-  {VOLTAGE_MARGIN_V:g} V beyond it ({HIDDEN_MARGIN_V:g} V in a package without taps), or pressure or temperature leave
-  theirs: it says which and when, and keeps what there is; `--no-limits` goes on. Ctrl-C keeps it too (exit code 130).
+* Steps end at the plant's window. The run itself is **stopped, with exit code 1**, by the margins below: it says which
+  and when, and keeps what there is; `--no-limits` goes on. Ctrl-C keeps it too (exit code 130).
 
-CE in the table of cycles is discharge over charge, shown where the state of charge ends where it began.
+## Limits
+
+| of | stops beyond the plant's window by | because |
+|---|---|---|
+| voltage of a unit | {VOLTAGE_MARGIN_V:g} V | a lab's cycler has its relay there (A) |
+| the same in a package without taps | {HIDDEN_MARGIN_V:g} V | no step can look at a single unit there (A) |
+| pressure of a stack | {PRESSURE_SAID} % of the highest one | presses have a deadband (A) |
+| temperature of a core | {HEATING_SAID} | the window is the room's, cells heat themselves (A) |
+
+Voltages, pressures and a start that the run could not get past are refused before it begins, with what is allowed;
+with `--no-limits` they are said. So is what lies between window and margin. A press that can't hold what it is asked
+for (the end of its travel, its supply, its motor) is said with the time, and stands under `press_stops` in the result.
+
+**In the cold** a thick separator carries a plant's C-rates only on paper. What a plant admits, and with it each
+`admissible_frac`, is therefore cut to the current at which R0 alone, at the temperature of the room and the pressure of
+the start, takes {OHMIC_SAID} % of the voltage window (A). It is said when that happens. Currents given otherwise
+are played as they are.
+
+## Cycles
+
+A cycle is a turn of a `repeat` with `as_cycles`, or a pass of the protocol; rests before the first turn are part of it.
+**CE** is what came out, and what the units hold more at the end than at the beginning (SOC times capacity, which only a
+simulation knows), over what went in. It is shown for a cycle that begins with a charge and ends within
+{CLOSED_SAID} % of the charge of where it began. What it contains: capacity that fades while charge is in it,
+and current through filaments. What it doesn't: a first-cycle loss, or any other side reaction. It is no forecast of a
+measured CE.
 
 ## Drive cycles
 
@@ -110,7 +157,8 @@ until = { voltage = "min" }
 A voltage is that of the first unit to reach it; where a package has no taps, that of the terminals divided by the
 units in it, and then no single one is looked at but by the limits that stop the run. A step without a time ends at the
 latest after 2.5 times the hours that the nominal capacity takes at its current (a hold after 24 h): a shorted cell may
-never reach its voltage. More current than the plant admits is allowed, and said.
+never reach its voltage. More current than the plant admits is allowed, and said;
+so is a step that had reached its voltage before it began. `pressure_window_frac` ends where the bench's reach does.
 
 """
 

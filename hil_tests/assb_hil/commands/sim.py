@@ -9,6 +9,8 @@ from assb_host.errors import EXIT_FAILED, EXIT_INTERRUPTED
 
 SHOWN_CYCLES = 12  # more are cut in the middle
 EXIT_BY_END = {"finished": 0, "interrupted": EXIT_INTERRUPTED}  # anything else: what was asked for did not happen
+STYLE_BY_END = {"finished": {"fg": "green"}, "interrupted": {"fg": "yellow"}}
+LINE_WIDTH = 80
 DAY_S = 86400.0
 A_FILE = click.Path(dir_okay=False, path_type=Path)
 
@@ -26,7 +28,7 @@ A_FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option("--cycles", type=click.IntRange(1, 1_000_000), help="Repeat the whole protocol so many times.")
 @click.option("--days", type=click.FloatRange(0, 100_000, min_open=True), help="Repeat it for so long, instead.")
 @click.option("--dt", type=click.FloatRange(1e-3, 60), default=1.0, show_default=True, help="Time step, s.")
-@click.option("--every", type=click.FloatRange(1e-3, 1e6), help="Interval of rows, s; by default ≤ 20 000 of them.")
+@click.option("--every", type=click.FloatRange(1e-3, 1e6), help="Interval of rows, s; by default 20 000 rows at most.")
 @click.option("--drive-file", type=A_FILE, help="CSV with time_s,current_a for the protocol's drive steps.")
 @click.option("--drive-sign", type=click.Choice(["+", "-"]), help="+: charges in that file; -: + discharges there.")
 @click.option("--drive-scale", type=click.FloatRange(0, 1e6, min_open=True), help="Factor on its current.")
@@ -142,18 +144,29 @@ def print_run(run, paths):
     """A table of cycles, what happened, and where the files are."""
     from rich.console import Console
 
+    from assb_hil.simulation_files import rows_said
+
     plant = run.request.plant
     where = f"{plant.name} ({plant.format_name}, {plant.bench_name}, {count(plant.units, 'unit')})"
-    click.echo(f"{run.request.protocol.title}: {where}, seed {run.request.seed}; simulated, nothing here is measured")
+    say(f"{run.request.protocol.title}: {where}, seed {run.request.seed}; simulated, nothing here is measured")
     for note in run.notes:
-        click.echo(f"  {note}")
-    Console().print(cycle_table(run.cycles()))
-    click.echo(event_line(run))
-    click.echo(ended_line(run))
+        say(f"- {note}")
+    Console().print(cycle_table(run.cycles))
+    say(event_line(run))
+    for stop in run.press_stops:
+        say(press_line(stop), fg="yellow")
+    say(ended_line(run), **STYLE_BY_END.get(run.ended, {"fg": "red", "bold": True}))
     speed = run.time_s[-1] / max(run.wall_time_s, 1e-9)
-    rows = f"{len(run.time_s)} rows: every {run.every_s:g} s and at the end of each step"
-    click.echo(f"{run.wall_time_s:.1f} s ({speed:.2g}x) in steps of {run.dt_s:g} s; {rows}")
+    say(f"{run.wall_time_s:.1f} s ({speed:.2g}x) in steps of {run.dt_s:g} s; {rows_said(run)}")
     click.echo("".join(f"\n{what:7} {path}" for what, path in paths.items()).lstrip("\n"), nl=bool(paths))
+
+
+def say(line, **style):
+    """A line, folded at LINE_WIDTH."""
+    from textwrap import fill
+
+    folded = fill(line, LINE_WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+    click.secho(folded, **style)
 
 
 CYCLE_HEADS = ("#", "h", "mAh in", "mAh out", "CE %", "V", "MPa", "max °C", "lost %", "R0 +%", "event")
@@ -210,12 +223,20 @@ def event_line(run):
     )
 
 
+def press_line(stop):
+    """What kept the press from its aim, and since when."""
+    from assb_hil.simulation_bar import duration
+
+    until = "to the end" if stop.at_the_end else f"until {duration(stop.until_s)}"
+    pressures = f"{stop.pressure_mpa:.4g} MPa where {stop.aim_mpa:.4g} MPa are wanted"
+    return f"press at its stop: stack {stop.stack} {stop.reason} since {duration(stop.since_s)}, {until}: {pressures}"
+
+
 def ended_line(run):
     """How it ended, and when."""
     from assb_hil.simulation_bar import duration
 
-    words = {"finished": click.style("finished", fg="green"), "interrupted": click.style("interrupted", fg="yellow")}
-    said = words.get(run.ended) or click.style(f"STOPPED ({run.ended})", fg="red", bold=True)
+    said = run.ended if run.ended in EXIT_BY_END else f"STOPPED ({run.ended})"
     return f"{said} after {duration(float(run.time_s[-1]))}{': ' if run.detail else ''}{run.detail}"
 
 
