@@ -1,6 +1,7 @@
 """Cells in series in their stacks: the simulated plant. Equations stand in assb_pack.h and the headers it names."""
 
 import math
+import threading
 from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ EVENT_KINDS: dict[int, str] = {
     lib.ASSB_BURN_OUT: "burn_out",
     lib.ASSB_HARD_SHORT: "hard_short",
     lib.ASSB_VOIDED: "voided",
+    lib.ASSB_UNTOLD: "untold",
 }
 # They pass every check, with all that may be off switched on: a parameter that spoils them is named
 SOUND_CELL = cell_values(
@@ -43,7 +45,7 @@ EVENT_ROOM = 1024  # events that C may write before Python takes them
 @dataclass(frozen=True)
 class TruthEvent:
     """What really happened in a cell: `value` is ohm for bridge, deepened and hard_short, J for burn_out, theta for
-    voided (crossing 0.1 upwards)."""
+    voided (crossing 0.1 upwards), and for untold the number of further events of a step that had more than 15."""
 
     time_s: float
     cell: int
@@ -75,9 +77,10 @@ class Pack:
         self.stack_of = _stack_of(len(self.cell_params), len(self.stack_params), stack_of)
         self.memory = PackMemory(self.cell_params, self.stack_params, self.stack_of)
         self.log = ffi.new("assb_event_log *")
-        self._room = ffi.new("assb_event[]", EVENT_ROOM + lib.ASSB_EVENT_KINDS * len(self.cell_params))
+        self._room = ffi.new("assb_event[]", EVENT_ROOM + (lib.ASSB_TOLD_MOST + 1) * len(self.cell_params))
         self.log.event, self.log.capacity = self._room, len(self._room)
-        self._events: list[TruthEvent] = []
+        self._events: dict[int, TruthEvent] = {}  # by their number since the first
+        self._lock = threading.Lock()
         self._input = ffi.new("assb_pack_input *")
         pack = self.memory.pack
         self.stacks = tuple(
@@ -97,17 +100,19 @@ class Pack:
         pressure_mpa: float | Sequence[float],
         seed: int = 0,
     ) -> None:
-        """Back to rest, time 0, without events. Raises ValueError for a start out of range."""
+        """Back to rest, time 0, without events. Raises ValueError for a start out of range, and changes
+        nothing then."""
         if not 0 <= seed < 2**64:
             raise ValueError(f"seed is {seed}, needs an integer from 0 to 2**64 - 1")
         cells, stacks = len(self.cells), len(self.stacks)
         start = (_each(soc, cells, "soc"), _each(temperature_degc, cells, "temperature_degc"))
         pressed = _each(pressure_mpa, stacks, "pressure_mpa")
         where = f"pack reset (soc {soc}, temperature {temperature_degc} degC, pressure {pressure_mpa} MPa)"
-        demand_ok(lib.assb_pack_reset(self.memory.pack, *start, pressed, seed), where)
-        self.log.count = 0
-        self._events.clear()
-        self.surroundings = (start[1][0], 0.0)
+        with self.turn():
+            demand_ok(lib.assb_pack_reset(self.memory.pack, *start, pressed, seed), where)
+            lib.assb_event_log_clear(self.log)
+            self._events.clear()
+            self.surroundings = (start[1][0], 0.0)
 
     def step(
         self,
@@ -127,19 +132,20 @@ class Pack:
         Raises ValueError for a sequence of the wrong length.
         """
         given, pack = self._input, self.memory.pack
-        given.current_a = current_a
-        given.ambient_degc = ambient_degc
-        given.heater_w = heater_w
-        self.set_shorts(short_s)
-        for k, value in enumerate(_given(aim_mpa, math.nan, pack.stacks, "aim_mpa")):
-            pack.actuator_input[k].aim_mpa = value
-        for k, value in enumerate(_given(steps_per_s, 0.0, pack.stacks, "steps_per_s")):
-            pack.actuator_input[k].steps_per_s = value
-        status = lib.assb_pack_step(pack, given, self.log, dt_s)
-        if status == lib.ASSB_LOG_FULL:
-            self.take_events()
+        with self.turn():
+            given.current_a = current_a
+            given.ambient_degc = ambient_degc
+            given.heater_w = heater_w
+            self.set_shorts(short_s)
+            for k, value in enumerate(_given(aim_mpa, math.nan, pack.stacks, "aim_mpa")):
+                pack.actuator_input[k].aim_mpa = value
+            for k, value in enumerate(_given(steps_per_s, 0.0, pack.stacks, "steps_per_s")):
+                pack.actuator_input[k].steps_per_s = value
             status = lib.assb_pack_step(pack, given, self.log, dt_s)
-        return status
+            if status == lib.ASSB_LOG_FULL:
+                self.take_events()
+                status = lib.assb_pack_step(pack, given, self.log, dt_s)
+            return status
 
     def run(
         self,
@@ -177,14 +183,22 @@ class Pack:
         }
         columns, sinks, status = ffi.new("assb_pack_series *", inputs), Sinks(pack, results, count), ffi.new("int *")
         row = 0
-        while row < count:
-            row = lib.assb_pack_run(pack, columns, sinks.array, sinks.count, self.log, dt_s, row, count, status)
-            if status[0] == lib.ASSB_LOG_FULL:
-                self.take_events()
-            elif status[0] != lib.ASSB_OK:
-                seen = ", ".join(f"{name} {value:g}" for name, value in feed.row(row).items())
-                raise ValueError(f"pack run: input {row} refused: {STATUS_TEXT[status[0]]} ({seen}, dt_s {dt_s:g})")
+        with self.turn():
+            while row < count:
+                row = lib.assb_pack_run(pack, columns, sinks.array, sinks.count, self.log, dt_s, row, count, status)
+                if status[0] == lib.ASSB_LOG_FULL:
+                    self.take_events()
+                elif status[0] != lib.ASSB_OK:
+                    seen = ", ".join(f"{name} {value:g}" for name, value in feed.row(row).items())
+                    raise ValueError(f"pack run: input {row} refused: {STATUS_TEXT[status[0]]} ({seen}, dt_s {dt_s:g})")
         return sinks.columns
+
+    def turn(self) -> threading.Lock:
+        """To hold while C works on this pack. Raises RuntimeError while somebody does: another thread, or the run whose
+        progress() has called back into its pack."""
+        if self._lock.locked():
+            raise RuntimeError("this pack is being run: a pack takes one step, run or reset at a time")
+        return self._lock  # should two threads come this far at once, `with` lets the second one wait
 
     def set_shorts(self, short_s: Sequence[float] | None) -> None:
         """Conductances of injected shorts, per cell, siemens; None: none."""
@@ -204,21 +218,26 @@ class Pack:
     @property
     def event_count(self) -> int:
         """Events that drain_events would give."""
-        return len(self._events) + self.log.count
+        self.take_events()
+        return len(self._events)
 
     def take_events(self) -> None:
-        """Out of C's log, so that it has room again."""
-        self._events += [
-            TruthEvent(event.time_s, event.cell, EVENT_KINDS[event.kind], event.value)
-            for event in self._room[0 : self.log.count]
-        ]
-        self.log.count = 0
+        """Out of C's log, so that it has room again. Broken off by Ctrl-C, the next call does all of it: each event
+        goes to the place of its number."""
+        for k, event in enumerate(self._room[0 : self.log.count], self.log.cleared):
+            self._events[k] = TruthEvent(event.time_s, event.cell, EVENT_KINDS[event.kind], event.value)
+        lib.assb_event_log_clear(self.log)
+
+    def events(self) -> list[TruthEvent]:
+        """As drain_events, which keeps none of them."""
+        self.take_events()
+        return sorted(self._events.values(), key=lambda event: event.time_s)
 
     def drain_events(self) -> list[TruthEvent]:
         """All events since the last call, in the order in which they happened."""
-        self.take_events()
-        taken, self._events = self._events, []
-        return taken
+        events = self.events()
+        self._events = {}
+        return events
 
     def state_bytes(self) -> bytes:
         """All of the state as it lies in memory, to compare."""

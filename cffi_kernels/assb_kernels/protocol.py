@@ -157,10 +157,14 @@ def run_protocol(
     the pack's time at which the run is over. short_s: injected shorts, per cell, siemens. results: names beside those
     of the run (RUN_COLUMNS) and of the pack, as in Pack.run; None: a usual choice for every cell and stack.
     progress(time_s) is called a few times a second; when it returns False, or at Ctrl-C, the run ends as
-    "interrupted" with all that was computed so far.
-    Raises ValueError for a step that makes no sense (says which), or an input that the plant refuses.
+    "interrupted" with all that was computed so far. An exception of progress() goes through: the pack stays where it
+    was then and keeps its events, the rows are lost.
+    Raises ValueError for a step that makes no sense (says which), or an input that the plant refuses; RuntimeError
+    while this pack is being run.
     """
-    return _Run(pack, steps, limits or Limits(), dt_s, every_s, cycler, stop_s, short_s, results).result(progress)
+    with pack.turn():
+        run = _Run(pack, steps, limits or Limits(), dt_s, every_s, cycler, stop_s, short_s, results)
+        return run.result(progress)
 
 
 class _Run:
@@ -198,6 +202,8 @@ class _Run:
         run.sinks, run.sink_count, run.row_capacity = self._sinks.array, self._sinks.count, ROWS_AT_ONCE
         self._widths = {name: len(values) // ROWS_AT_ONCE for name, values in self._sinks.columns.items()}
         self.columns: dict[str, array[Any]] = {name: array("d") for name in self._widths}
+        self._end: int = lib.ASSB_RUNNING
+        self._result: ProtocolResult | None = None
 
     def _usual(self) -> list[str]:
         cells, stacks = range(len(self.pack.cells)), range(len(self.pack.stacks))
@@ -222,7 +228,7 @@ class _Run:
         at = ffi.new("long *")
         status = lib.assb_protocol_check(self.run, at)
         if status == lib.ASSB_BAD_DT:
-            raise ValueError(f"dt_s is {self.run.dt_s}, every_s {self.run.every_s}: both must be positive, dt_s finite")
+            raise ValueError(f"dt_s is {self.run.dt_s}, needs 1e-9 to 1e6; every_s is {self.run.every_s}, needs > 0")
         if status != lib.ASSB_OK:
             needs = "a finite current or voltage for its mode, no end below 0, and an end that is sure to come"
             raise ValueError(f"step {at[0]}: {self.steps[at[0]]} can't be run; it needs {needs}")
@@ -230,41 +236,53 @@ class _Run:
     def result(self, progress: Callable[[float], Any] | None) -> ProtocolResult:
         """Runs to the end; raises ValueError for an input that the plant refuses."""
         try:
-            end = self._to_the_end(progress)
+            self._to_the_end(progress)
+            return self._outcome()
         except KeyboardInterrupt:
-            end = lib.ASSB_RUNNING
-        self._take_rows()
+            return self._outcome()
+        finally:
+            self.pack.surroundings = (self.run.ambient_degc, self.run.heater_w)
+
+    def _outcome(self) -> ProtocolResult:
+        """Broken off by Ctrl-C, it may be called again."""
         pack, run = self.pack, self.run
-        pack.surroundings = (run.ambient_degc, run.heater_w)
-        if end == lib.ASSB_REFUSED:
+        if self._end == lib.ASSB_REFUSED:
             step = self.steps[run.at_step]
             raise ValueError(
                 f"step {run.at_step} at {pack.time_s:g} s refused: {STATUS_TEXT[run.status]} (ambient "
                 f"{run.ambient_degc} degC, heater {run.heater_w} W, {step})"
             )
-        ended = {lib.ASSB_FINISHED: "finished", lib.ASSB_LIMIT_BROKEN: "limit"}.get(end, "interrupted")
-        return ProtocolResult(self.columns, pack.drain_events(), ended, self._broken() if ended == "limit" else None)
+        if self._result is None:
+            self._take_rows()
+            ended = {lib.ASSB_FINISHED: "finished", lib.ASSB_LIMIT_BROKEN: "limit"}.get(self._end, "interrupted")
+            broken = self._broken() if ended == "limit" else None
+            self._result = ProtocolResult(self.columns, pack.events(), ended, broken)
+        pack.drain_events()
+        return self._result
 
-    def _to_the_end(self, progress: Callable[[float], Any] | None) -> int:
+    def _to_the_end(self, progress: Callable[[float], Any] | None) -> None:
         run, told_s = self.run, perf_counter()
         while True:
-            end = lib.assb_protocol_run(run, TICKS_AT_ONCE)
-            if end == lib.ASSB_ROWS_FULL:
+            self._end = lib.assb_protocol_run(run, TICKS_AT_ONCE)
+            if self._end == lib.ASSB_ROWS_FULL:
                 self._take_rows()
-            elif end == lib.ASSB_EVENTS_FULL:
+            elif self._end == lib.ASSB_EVENTS_FULL:
                 self.pack.take_events()
-            elif end != lib.ASSB_RUNNING:
-                return end
+            elif self._end != lib.ASSB_RUNNING:
+                return
             if progress is not None and perf_counter() - told_s >= PROGRESS_S:
                 told_s = perf_counter()
                 if progress(self.pack.time_s) is False:
-                    return lib.ASSB_RUNNING
+                    return
 
     def _take_rows(self) -> None:
-        rows = self.run.rows
+        """Out of C's room. Broken off by Ctrl-C, the next call does all of it: rows go to their places, and it is one
+        call of C that declares them taken."""
+        run = self.run
         for name, values in self._sinks.columns.items():
-            self.columns[name].extend(values[: rows * self._widths[name]])
-        self.run.rows = 0
+            width = self._widths[name]
+            self.columns[name][run.rows_taken * width :] = values[: run.rows * width]
+        lib.assb_protocol_rows_taken(run)
 
     def _broken(self) -> BrokenLimit:
         run = self.run

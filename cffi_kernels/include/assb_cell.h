@@ -121,6 +121,8 @@ typedef struct {
 
 /* ASSB_BAD_PARAMETER unless every number is finite and what must be positive is. */
 int assb_cell_check(const assb_cell_params *params);
+/* What assb_cell_reset would answer. */
+int assb_cell_start_status(double soc, double temperature_degc, double pressure_mpa);
 /* At rest at an even temperature, standing at pressure_mpa. Parameters are read here: to change one, reset again. */
 int assb_cell_reset(const assb_cell_params *params, assb_cell_state *state, double soc, double temperature_degc,
                     double pressure_mpa, uint64_t seed, uint64_t stream);

@@ -28,7 +28,7 @@ enum assb_dimension {
     ASSB_RC_PAIRS = 3,
     ASSB_VISCOUS = 2,
     ASSB_CREEP_TERMS = 2,
-    ASSB_EVENT_KINDS = 6,
+    ASSB_TOLD_MOST = 16, /* events of a unit in one step; the last place is kept for a hard short */
     ASSB_CYCLER_COMING = 64,
     ASSB_SENSOR_LINE = 256
 };
@@ -38,18 +38,27 @@ typedef struct {
     double at, value;
 } assb_near;
 
-/* What a unit tells of a step: bit 1 << kind of `mask`, and the last value of that kind. */
+/* What happens to a unit, and what its value is. */
 enum assb_event_kind {
     ASSB_BRIDGE = 1,     /* Rs of the fresh bridge, ohm */
     ASSB_DEEPENED = 2,   /* Rs, ohm: each halving of a bridge's */
     ASSB_BURN_OUT = 3,   /* energy that it took, J */
     ASSB_HARD_SHORT = 4, /* Rs < R0, ohm */
-    ASSB_VOIDED = 5      /* theta, crossing 0.1 upwards */
+    ASSB_VOIDED = 5,     /* theta, crossing 0.1 upwards */
+    ASSB_UNTOLD = 6      /* number of events that this step's list had no room for */
 };
 
 typedef struct {
-    uint64_t mask;
-    double value[ASSB_EVENT_KINDS];
+    int kind; /* enum assb_event_kind */
+    double value;
+    double after_s; /* from the begin of the step */
+} assb_told_event;
+
+/* What a unit tells of a step, in order. */
+typedef struct {
+    int count, untold;
+    double gone_s; /* of the step, before the present span */
+    assb_told_event event[ASSB_TOLD_MOST];
 } assb_told;
 /* cdef end */
 

@@ -62,6 +62,8 @@ typedef struct {
     double short_s; /* mean conductance over the span; its state has the conductance from the end of it on */
 } assb_filament_move;
 
+/* Onto the list of the step; its time comes once the span is over. */
+void assb_told_note(assb_told *told, enum assb_event_kind kind, double value);
 int assb_filament_is_on(const assb_filament_params *params);
 int assb_filament_check(const assb_filament_params *params);
 void assb_filament_reset(assb_filament_state *state, uint64_t seed, uint64_t stream);

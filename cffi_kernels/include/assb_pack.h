@@ -44,6 +44,7 @@ typedef struct {
 typedef struct {
     assb_event *event;
     long count, capacity;
+    int64_t cleared; /* events that were here and have been taken: event[k] is number cleared + k since the first */
 } assb_event_log;
 
 /* A column of values, or with stride 0 one number that stands for all of them. */
@@ -68,7 +69,8 @@ typedef struct {
 
 /* Parameters and indices; ASSB_BAD_PROTOCOL for a count or an index out of range. */
 int assb_pack_check(const assb_pack *pack);
-/* Everything at rest. soc and temperature_degc per cell, pressure_mpa per stack; cell k draws from stream k of seed. */
+/* Everything at rest, or with a negative status nothing changed. soc and temperature_degc per cell, pressure_mpa per
+ * stack; cell k draws from stream k of seed. */
 int assb_pack_reset(assb_pack *pack, const double *soc, const double *temperature_degc, const double *pressure_mpa,
                     uint64_t seed);
 /* All move by dt_s, or with a negative status none does. log may be NULL; ASSB_LOG_FULL if a step's events might not
@@ -77,6 +79,8 @@ int assb_pack_step(assb_pack *pack, const assb_pack_input *in, assb_event_log *l
 /* Steps and rows first .. n - 1; returns the first row that was not taken: n, or less with *status saying why. */
 long assb_pack_run(assb_pack *pack, const assb_pack_series *in, const assb_sink *sinks, int sink_count,
                    assb_event_log *log, double dt_s, long first, long n, int *status);
+/* All of it has been taken. */
+void assb_event_log_clear(assb_event_log *log);
 void assb_pack_row(const assb_sink *sinks, int sink_count, long row);
 /* The states of `from` into the arrays of `to`, which has as many. */
 void assb_pack_copy(assb_pack *to, const assb_pack *from);

@@ -53,7 +53,7 @@ enum assb_protocol_end {
     ASSB_RUNNING = 0, /* `ticks` are over: call again */
     ASSB_FINISHED = 1,
     ASSB_LIMIT_BROKEN = 2,
-    ASSB_ROWS_FULL = 3, /* take the rows, set `rows` to 0, call again */
+    ASSB_ROWS_FULL = 3, /* take the rows, say so, call again */
     ASSB_EVENTS_FULL = 4,
     ASSB_REFUSED = 5 /* `status` says why; the step before is the last one taken */
 };
@@ -74,8 +74,9 @@ typedef struct {
     int sink_count;
     long row_capacity;
     /* where it is; all 0 at first */
-    long at_step, ticks_in_step, rows;
-    double intervals; /* of every_s that rows have covered in this step */
+    long at_step, ticks_in_step;
+    long rows, rows_taken; /* in the sinks; before them */
+    double intervals;      /* of every_s that rows have covered in this step */
     int has_begun, step_has_begun;
     /* numbers for rows */
     double step, cycle, step_s;
@@ -90,6 +91,8 @@ typedef struct {
 
 /* ASSB_BAD_PROTOCOL for a step that can't be run: *at is its index, or -1. */
 int assb_protocol_check(const assb_protocol *run, long *at);
+/* The rows in the sinks have been taken. */
+void assb_protocol_rows_taken(assb_protocol *run);
 /* At most `ticks` dt_s further; returns an enum assb_protocol_end. */
 int assb_protocol_run(assb_protocol *run, long ticks);
 /* cdef end */

@@ -179,7 +179,8 @@ static void keep_parameters(const assb_cell_params *p, assb_cell_state *s)
  *
  * The mean voltage over the step is linear in the current, and the short's current in that voltage, so both are solved
  * together: V (1 + Z Gs) = B + I Z with Z = R0 + sum Rk (1 - mean_k) + dU/dSOC dt/(7200 Q). Second order in dt, and
- * stable for any. All heat is what went in at that mean voltage less what is stored, so energy closes for any dt_s.
+ * stable for any. All heat is what went in at that mean voltage less what is stored, so energy closes as long as the OCV is straight
+ * over the SOC moved; across knots of its table it closes to second order in that SOC (docs/model.md).
  * Heat after Bernardi, Pawlikowski, Newman 1985, doi:10.1149/1.2113792: overvoltages, hysteresis and -I T dU/dT. */
 static double move_charge(const assb_cell_params *p, assb_cell_state *s, double current_a, double short_s)
 {
@@ -256,10 +257,8 @@ static void move_voids(const assb_cell_params *p, assb_cell_state *s, double dt_
     double stripping_ma_cm2 = stripping_a * c->ma_cm2_per_a;
     s->theta =
         assb_voids_step(&p->voids, before, stripping_ma_cm2, c->ln_mpa - c->ln_strip_mpa, dt_s, &c->strip, &c->heal);
-    if (before < VOIDED_THETA && s->theta >= VOIDED_THETA) {
-        s->told.mask |= UINT64_C(1) << ASSB_VOIDED;
-        s->told.value[ASSB_VOIDED] = s->theta;
-    }
+    if (before < VOIDED_THETA && s->theta >= VOIDED_THETA)
+        assb_told_note(&s->told, ASSB_VOIDED, s->theta);
 }
 
 static assb_filament_move move_filament(const assb_cell_params *p, assb_cell_state *s, const assb_cell_input *in,
@@ -293,6 +292,14 @@ static double shorted_span_s(const assb_cell_state *s, const assb_cell_input *in
     return size * dt_s > SHORTED_SOC ? SHORTED_SOC / size : dt_s;
 }
 
+/* What the span has told happened at its end. */
+static void date_told(assb_told *told, int first, double span_s)
+{
+    told->gone_s += span_s;
+    for (int k = first; k < told->count; k++)
+        told->event[k].after_s = told->gone_s;
+}
+
 /* One span in which no filament bridges or burns out; returns how long it was. */
 static double move_span(const assb_cell_params *p, assb_cell_state *s, const assb_cell_input *in, double dt_s,
                         int spans, double *heat_w)
@@ -300,6 +307,7 @@ static double move_span(const assb_cell_params *p, assb_cell_state *s, const ass
     if (s->filament.short_s + in->short_s > 0 && spans < SPANS_MOST)
         dt_s = shorted_span_s(s, in, dt_s);
     assb_filament_move own = {dt_s, 0};
+    int told = s->told.count;
     if (s->cache.filament_is_on != 0)
         own = move_filament(p, s, in, dt_s, spans < SWITCHINGS_MOST);
     s->pressure_mpa = in->pressure_mpa;
@@ -313,6 +321,7 @@ static double move_span(const assb_cell_params *p, assb_cell_state *s, const ass
         move_heat(p, s, in, *heat_w);
     }
     settle(p, s);
+    date_told(&s->told, told, own.span_s);
     return own.span_s;
 }
 
@@ -343,7 +352,8 @@ static void grow_old(const assb_cell_params *p, assb_cell_state *s, double dt_s)
 
 void assb_cell_move(const assb_cell_params *p, assb_cell_state *s, const assb_cell_input *in, double dt_s)
 {
-    s->told.mask = 0;
+    s->told.count = s->told.untold = 0;
+    s->told.gone_s = 0;
     double gone_s = move_span(p, s, in, dt_s, 0, &s->heat_w);
     if (gone_s < dt_s)
         move_rest(p, s, in, dt_s, gone_s, s->heat_w);
@@ -394,12 +404,9 @@ int assb_cell_reset(const assb_cell_params *p, assb_cell_state *s, double soc, d
                     double pressure_mpa, uint64_t seed, uint64_t stream)
 {
     static const assb_cell_state zero;
-    if (!(soc >= 0 && soc <= 1))
-        return ASSB_BAD_SOC;
-    if (!(temperature_degc > ASSB_COLDEST_DEGC && temperature_degc < ASSB_AMBIENT_MOST_DEGC))
-        return ASSB_BAD_TEMPERATURE;
-    if (!(pressure_mpa >= 0 && pressure_mpa <= ASSB_PRESSURE_MOST_MPA))
-        return ASSB_BAD_PRESSURE;
+    int status = assb_cell_start_status(soc, temperature_degc, pressure_mpa);
+    if (status != ASSB_OK)
+        return status;
     *s = zero;
     s->soc = soc;
     s->core_degc = temperature_degc;

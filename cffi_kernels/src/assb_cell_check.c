@@ -3,6 +3,7 @@
 #include <stddef.h>
 
 #define PARAMETER_MOST 1e12
+#define RC_FACTOR_MOST 1e6 /* neighbours: a straight line between them must not round to 0 */
 #define ACTIVATION_MOST_EV 3.0
 #define EXPONENT_MOST 40.0
 
@@ -24,6 +25,17 @@ int assb_cell_input_status(const assb_cell_input *in, double dt_s)
         return ASSB_BAD_PRESSURE;
     if (!(in->short_s >= 0 && in->short_s <= ASSB_SHORT_MOST_S))
         return ASSB_BAD_SHORT;
+    return ASSB_OK;
+}
+
+int assb_cell_start_status(double soc, double temperature_degc, double pressure_mpa)
+{
+    if (!(soc >= 0 && soc <= 1))
+        return ASSB_BAD_SOC;
+    if (!(temperature_degc > ASSB_COLDEST_DEGC && temperature_degc < ASSB_AMBIENT_MOST_DEGC))
+        return ASSB_BAD_TEMPERATURE;
+    if (!(pressure_mpa >= 0 && pressure_mpa <= ASSB_PRESSURE_MOST_MPA))
+        return ASSB_BAD_PRESSURE;
     return ASSB_OK;
 }
 
@@ -55,7 +67,7 @@ int assb_cell_check(const assb_cell_params *p)
     int is_fine = all_are((const double *)p, sizeof *p / sizeof(double), -PARAMETER_MOST, PARAMETER_MOST) &&
                   all_are(positive, COUNT(positive), least, PARAMETER_MOST) &&
                   all_are(not_below_zero, COUNT(not_below_zero), 0, PARAMETER_MOST) &&
-                  all_are(p->rc_factor, ASSB_OCV_POINTS, least, PARAMETER_MOST) &&
+                  all_are(p->rc_factor, ASSB_OCV_POINTS, 1 / RC_FACTOR_MOST, RC_FACTOR_MOST) &&
                   all_are(activation_ev, COUNT(activation_ev), -ACTIVATION_MOST_EV, ACTIVATION_MOST_EV) &&
                   all_are(exponents, COUNT(exponents), -EXPONENT_MOST, EXPONENT_MOST);
     if (!is_fine || assb_voids_check(&p->voids) != ASSB_OK || assb_filament_check(&p->filament) != ASSB_OK)

@@ -33,10 +33,16 @@ void assb_filament_reset(assb_filament_state *s, uint64_t seed, uint64_t stream)
     s->bridge_at = assb_random_exponential(&s->random);
 }
 
-static void note(assb_told *told, enum assb_event_kind kind, double value)
+void assb_told_note(assb_told *told, enum assb_event_kind kind, double value)
 {
-    told->mask |= UINT64_C(1) << kind;
-    told->value[kind] = value;
+    int room = kind == ASSB_HARD_SHORT ? ASSB_TOLD_MOST : ASSB_TOLD_MOST - 1;
+    if (told->count >= room) {
+        told->untold++;
+        return;
+    }
+    told->event[told->count].kind = kind;
+    told->event[told->count].value = value;
+    told->count++;
 }
 
 static double lognormal(assb_random *random, double median, double sigma_ln)
@@ -65,7 +71,7 @@ static double mean_power(double from, double to, double n)
         double share = (1 - from) / run;
         return (share > 0 ? share * mean_power(from, 1, n) : 0) + 1 - share;
     }
-    if (run <= 0.01 * to && run >= -0.01 * to) /* 0 to 0, too */
+    if (!(run > 0.01 * to || run < -0.01 * to)) /* 0 to 0, too */
         return power_of_length(0.5 * (from + to), n);
     return (to * power_of_length(to, n) - from * power_of_length(from, n)) / ((n + 1) * run);
 }
@@ -95,7 +101,7 @@ static double length_after(const assb_filament_params *p, assb_filament_state *s
     } else {
         length += (rise_per_s - p->healing_per_s * length) * dt_s * assb_mean_decay(p->healing_per_s * dt_s);
     }
-    return length;
+    return length > 0 ? length : 0; /* rounding may not leave less than nothing */
 }
 
 static void note_hard(assb_filament_state *s, double r0_ohm, assb_told *told)
@@ -103,7 +109,7 @@ static void note_hard(assb_filament_state *s, double r0_ohm, assb_told *told)
     if (s->is_hard != 0 || s->short_s * r0_ohm <= 1)
         return;
     s->is_hard = 1;
-    note(told, ASSB_HARD_SHORT, 1 / s->short_s);
+    assb_told_note(told, ASSB_HARD_SHORT, 1 / s->short_s);
 }
 
 static void bridge(const assb_filament_params *p, assb_filament_state *s, double r0_ohm, assb_told *told)
@@ -116,13 +122,13 @@ static void bridge(const assb_filament_params *p, assb_filament_state *s, double
     s->energy_j = 0;
     s->deepened_at_s = 2 * s->short_s;
     s->bridges += 1;
-    note(told, ASSB_BRIDGE, 1 / s->short_s);
+    assb_told_note(told, ASSB_BRIDGE, 1 / s->short_s);
     note_hard(s, r0_ohm, told);
 }
 
 static void burn_out(const assb_filament_params *p, assb_filament_state *s, assb_told *told)
 {
-    note(told, ASSB_BURN_OUT, s->burn_at_j);
+    assb_told_note(told, ASSB_BURN_OUT, s->burn_at_j);
     s->short_s = 0;
     s->energy_j = 0;
     s->burn_at_j = 0;
@@ -165,7 +171,7 @@ static double burning_s(const assb_filament_params *p, const assb_filament_state
 static void note_deepening(assb_filament_state *s, double r0_ohm, assb_told *told)
 {
     if (s->short_s >= s->deepened_at_s)
-        note(told, ASSB_DEEPENED, 1 / s->short_s);
+        assb_told_note(told, ASSB_DEEPENED, 1 / s->short_s);
     while (s->short_s >= s->deepened_at_s)
         s->deepened_at_s *= 2;
     note_hard(s, r0_ohm, told);
@@ -175,6 +181,7 @@ static assb_filament_move stand(const assb_filament_params *p, assb_filament_sta
                                 double dt_s, int may_switch, assb_told *told)
 {
     double rate_per_s = 0;
+    note_hard(s, d->r0_ohm, told); /* R0 moves too: it rises in the cold */
     if (p->deepen_per_s > 0 && d->plating_ma_cm2 > 0)
         rate_per_s = p->deepen_per_s * overload(p, s, d);
     double across_v = d->behind_v / (1 + d->r0_ohm * (s->short_s + d->outside_s));

@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <string.h>
 
-#define EVENTS_MOST (ASSB_EVENT_KINDS - 1) /* of one cell in one step */
+#define EVENTS_MOST (ASSB_TOLD_MOST + 1) /* of one cell in one step; one for those that found no room */
 
 int assb_pack_check(const assb_pack *pack)
 {
@@ -34,14 +34,17 @@ static double sum_of_voltages(const assb_pack *pack)
 int assb_pack_reset(assb_pack *pack, const double *soc, const double *temperature_degc, const double *pressure_mpa,
                     uint64_t seed)
 {
+    for (int k = 0; k < pack->cells; k++) { /* all of them before the first one moves */
+        int status = assb_cell_start_status(soc[k], temperature_degc[k], pressure_mpa[pack->stack_of[k]]);
+        if (status != ASSB_OK)
+            return status;
+    }
     for (int k = 0; k < pack->stacks; k++)
         pack->stack[k].height_um = 0;
     for (int k = 0; k < pack->cells; k++) {
         int at = pack->stack_of[k];
-        int status = assb_cell_reset(&pack->cell_params[k], &pack->cell[k], soc[k], temperature_degc[k],
-                                     pressure_mpa[at], seed, (uint64_t)k);
-        if (status != ASSB_OK)
-            return status;
+        (void)assb_cell_reset(&pack->cell_params[k], &pack->cell[k], soc[k], temperature_degc[k], pressure_mpa[at],
+                              seed, (uint64_t)k);
         pack->short_s[k] = 0;
         pack->stack[at].height_um += pack->cell[k].height_um;
     }
@@ -79,13 +82,16 @@ static int input_status(const assb_pack *pack, const assb_pack_input *in, const 
     return ASSB_OK;
 }
 
-static void tell(assb_event_log *log, const assb_told *told, int cell, double time_s)
+static void tell(assb_event_log *log, const assb_told *told, int cell, double end_s, double dt_s)
 {
-    for (int kind = 1; kind < ASSB_EVENT_KINDS; kind++) {
-        if (told->mask >> kind & 1) {
-            const assb_event event = {time_s, cell, kind, told->value[kind]};
-            log->event[log->count++] = event;
-        }
+    for (int k = 0; k < told->count; k++) {
+        const assb_told_event *one = &told->event[k];
+        const assb_event event = {end_s - (dt_s - one->after_s), cell, one->kind, one->value};
+        log->event[log->count++] = event;
+    }
+    if (told->untold > 0) {
+        const assb_event event = {end_s, cell, ASSB_UNTOLD, told->untold};
+        log->event[log->count++] = event;
     }
 }
 
@@ -128,8 +134,8 @@ int assb_pack_step(assb_pack *pack, const assb_pack_input *in, assb_event_log *l
         assb_cell_move(&pack->cell_params[k], state, &cell, dt_s);
         stack->height_um += state->height_um;
         voltage_v += state->voltage_v;
-        if (log != NULL && state->told.mask != 0)
-            tell(log, &state->told, k, pack->time_s);
+        if (log != NULL && state->told.count > 0)
+            tell(log, &state->told, k, pack->time_s, dt_s);
     }
     for (int k = 0; k < pack->stacks; k++)
         move_stack(pack, k, dt_s);
@@ -141,6 +147,12 @@ int assb_pack_step(assb_pack *pack, const assb_pack_input *in, assb_event_log *l
 static double at(const assb_series *series, long k)
 {
     return series->value[k * series->stride];
+}
+
+void assb_event_log_clear(assb_event_log *log)
+{
+    log->cleared += log->count;
+    log->count = 0;
 }
 
 void assb_pack_row(const assb_sink *sinks, int sink_count, long row)

@@ -26,8 +26,8 @@ static int step_is_sound(const assb_protocol_step *step, double dt_s)
         return assb_finite(step->voltage_v) && step->current_a > 0 &&
                (is_bounded || assb_finite(step->until_current_a));
     case ASSB_DRIVE:
-        return (ends || isnan(step->until_s)) && step->drive_a != NULL && step->drive_n > 0 && step->drive_dt_s > 0 &&
-               step->drive_dt_s < PIECES_MOST * dt_s;
+        return (ends || isnan(step->until_s)) && step->drive_a != NULL && step->drive_n > 0 &&
+               step->drive_dt_s >= ASSB_DT_LEAST_S && step->drive_dt_s < PIECES_MOST * dt_s;
     default:
         return 0;
     }
@@ -36,7 +36,7 @@ static int step_is_sound(const assb_protocol_step *step, double dt_s)
 int assb_protocol_check(const assb_protocol *run, long *at)
 {
     *at = -1;
-    if (!(run->dt_s > 0 && assb_finite(run->dt_s)) || !(run->every_s > 0))
+    if (!(run->dt_s >= ASSB_DT_LEAST_S && run->dt_s <= ASSB_DT_MOST_S) || !(run->every_s > 0))
         return ASSB_BAD_DT;
     for (long k = 0; k < run->step_count; k++) {
         *at = k;
@@ -49,6 +49,12 @@ int assb_protocol_check(const assb_protocol *run, long *at)
 static void write_row(assb_protocol *run)
 {
     assb_pack_row(run->sinks, run->sink_count, run->rows++);
+}
+
+void assb_protocol_rows_taken(assb_protocol *run)
+{
+    run->rows_taken += run->rows;
+    run->rows = 0;
 }
 
 static void begin_step(assb_protocol *run, const assb_protocol_step *step)

@@ -7,8 +7,9 @@
 #define SECONDS_PER_HOUR 3600.0
 #define SAME_TIME 1e-6 /* of a dt: what is left of a step by rounding goes into its last dt */
 #define SAME_VOLTAGE_V 1e-6
-#define SAME_PLACE 1e-4 /* of a dt, in which a voltage is passed */
-#define TRIALS 40       /* to find a current or a time; each one halves the bracket at worst */
+#define SAME_CHARGE 1e-9 /* of a dt, in which it would flow */
+#define SAME_PLACE 1e-4  /* of a dt, in which a voltage is passed */
+#define TRIALS 40        /* to find a current or a time; each one halves the bracket at worst */
 
 static double clamp(double value, double low, double high)
 {
@@ -115,6 +116,29 @@ static int hold(assb_protocol *run, const assb_protocol_step *step, double *curr
     return status;
 }
 
+/* What a held voltage lets flow is known afterwards: dt_s is sought that ends at the step's charge, at most longest_s.
+ */
+static int hold_to_charge(assb_protocol *run, const assb_protocol_step *step, assb_tick *tick, assb_tick longest)
+{
+    assb_mark mark = keep(run);
+    int status = hold(run, step, &tick->current_a, tick->dt_s);
+    for (int trial = 0; trial < TRIALS && status == ASSB_OK && assb_finite(step->until_ah); trial++) {
+        double end_ah = tick->current_a > 0 ? step->until_ah : -step->until_ah;
+        double left_s = (end_ah - run->step_ah) / tick->current_a * SECONDS_PER_HOUR;
+        int is_enough = left_s <= longest.dt_s; /* not without a current */
+        double next_s = is_enough ? fmax(left_s, ASSB_DT_LEAST_S) : longest.dt_s;
+        double change_s = fabs(next_s - tick->dt_s);
+        tick->is_last = is_enough || longest.is_last;
+        tick->stops = !is_enough && longest.stops;
+        if (change_s <= SAME_CHARGE * longest.dt_s)
+            break;
+        go_back(run, mark);
+        tick->dt_s = next_s;
+        status = hold(run, step, &tick->current_a, next_s);
+    }
+    return status;
+}
+
 static int has_end_voltage(const assb_protocol_step *step)
 {
     return assb_finite(step->until_voltage_v) || assb_finite(step->until_unit_voltage_v);
@@ -135,10 +159,11 @@ static double passed_v(const assb_protocol *run, const assb_protocol_step *step,
     return most_v;
 }
 
-/* dt_s in which the end voltage is just reached; a try of the whole dt_s has passed it. Regula falsi (Illinois). */
+/* dt_s in which the end voltage is just reached; a try of the whole dt_s has passed it. Regula falsi (Illinois).
+ * 0, and nothing has moved, where the current alone passes it: then the next step has to take over at once. */
 static int find_end(assb_protocol *run, const assb_protocol_step *step, double current_a, double *dt_s, assb_mark mark)
 {
-    double low_s = SAME_PLACE * *dt_s, high_s = *dt_s;
+    double low_s = clamp(SAME_PLACE * *dt_s, ASSB_DT_LEAST_S, *dt_s), high_s = *dt_s;
     double least_s = low_s, high_v = passed_v(run, step, current_a), low_v = 0;
     int side = 0;
     for (int trial = 0; trial < TRIALS; trial++) {
@@ -147,8 +172,13 @@ static int find_end(assb_protocol *run, const assb_protocol_step *step, double c
         int status = move(run, current_a, at_s);
         double at_v = passed_v(run, step, current_a);
         *dt_s = at_s;
-        if (status != ASSB_OK || fabs(at_v) <= SAME_VOLTAGE_V || (trial == 0 && at_v >= 0))
+        if (status != ASSB_OK || fabs(at_v) <= SAME_VOLTAGE_V)
             return status;
+        if (trial == 0 && at_v > 0) {
+            go_back(run, mark);
+            *dt_s = 0;
+            return ASSB_OK;
+        }
         if (trial == 0) {
             low_v = at_v;
             continue;
@@ -185,6 +215,8 @@ static void cut_short(const assb_protocol *run, const assb_protocol_step *step, 
         tick->dt_s = left_stop_s;
         tick->stops = 1;
     }
+    if (tick->dt_s < ASSB_DT_LEAST_S)
+        tick->dt_s = 0; /* no plant takes so short a step: it is done */
 }
 
 static void cut_by_charge(const assb_protocol *run, const assb_protocol_step *step, assb_tick *tick)
@@ -194,7 +226,7 @@ static void cut_by_charge(const assb_protocol *run, const assb_protocol_step *st
     double end_ah = tick->current_a > 0 ? step->until_ah : -step->until_ah;
     double left_s = (end_ah - run->step_ah) / tick->current_a * SECONDS_PER_HOUR;
     if (left_s <= tick->dt_s * (1 + SAME_TIME)) {
-        tick->dt_s = left_s > SAME_TIME * run->dt_s ? left_s : 0; /* rounding leaves no dt of its own */
+        tick->dt_s = left_s > SAME_TIME * run->dt_s && left_s >= ASSB_DT_LEAST_S ? left_s : 0; /* rounding has no dt */
         tick->is_last = 1;
         tick->stops = 0;
     }
@@ -225,13 +257,14 @@ int assb_protocol_play(assb_protocol *run, const assb_protocol_step *step, assb_
     tick->current_a = asked_a;
     if (run->cycler != NULL)
         tick->current_a = assb_cycler_follow_a(run->cycler, run->pack->current_a, asked_a, tick->dt_s);
+    const assb_tick longest = *tick;
     cut_by_charge(run, step, tick);
     if (!(tick->dt_s > 0))
         return ASSB_OK;
     if (step->mode != ASSB_VOLTAGE)
         return has_end_voltage(step) ? move_to_voltage(run, step, tick) : move(run, tick->current_a, tick->dt_s);
     int is_free = tick->current_a == asked_a && fabs(asked_a) < step->current_a;
-    int status = is_free && asked_a == whole_a ? hold(run, step, &tick->current_a, tick->dt_s)
+    int status = is_free && asked_a == whole_a ? hold_to_charge(run, step, tick, longest)
                                                : move(run, tick->current_a, tick->dt_s);
     if (is_free && fabs(tick->current_a) <= step->until_current_a)
         tick->is_last = 1;

@@ -25,7 +25,7 @@ double assb_voids_step(const assb_void_params *p, double theta, double stripping
         return 0;
     double closing_per_s = p->heal_per_s * assb_exp_near(heal, p->heal_exponent * pressed);
     theta += (opening_per_s - closing_per_s * theta) * dt_s * assb_mean_decay(closing_per_s * dt_s);
-    if (opening_per_s == 0 && theta < THETA_GONE)
+    if (theta < (opening_per_s == 0 ? THETA_GONE : 0)) /* rounding may leave less than nothing */
         return 0;
     return theta < THETA_FULL ? theta : THETA_FULL;
 }

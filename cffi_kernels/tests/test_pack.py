@@ -2,6 +2,7 @@
 
 import math
 import random
+import threading
 from array import array
 from dataclasses import replace
 
@@ -14,11 +15,14 @@ from assb_kernels import (
     CellParams,
     FilamentParams,
     Pack,
+    ProtocolStep,
     Stack,
     StackParams,
     TruthEvent,
     VoidParams,
+    run_protocol,
 )
+from assb_kernels import pack as pack_module
 from assb_kernels.results import RESULTS
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -362,3 +366,76 @@ def test_an_empty_batch_moves_nothing(cell_params):
     before = pack.state_bytes()
     assert {name: len(column) for name, column in pack.run([], 1.0).items()}["voltage_v"] == 0
     assert pack.state_bytes() == before
+
+
+def test_a_pack_does_one_thing_at_a_time(cell_params):
+    """C runs without the interpreter's lock: a second thread, or a run's own progress(), would corrupt its memory."""
+    pack = Pack([restless(cell_params)] * 50, [Stack()], seed=3)
+    refused: list[str] = []
+
+    def runs() -> None:
+        try:
+            pack.run([0.1] * 3000, 1.0, results=())
+        except RuntimeError as error:
+            refused.append(str(error))
+
+    threads = [threading.Thread(target=runs) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert pack.time_s == 3000.0 * (4 - len(refused))
+    with pack.turn():
+        for call in (
+            lambda: pack.step(0.0, 1.0),
+            lambda: pack.run([0.0], 1.0),
+            lambda: pack.reset(0.5, 25.0, 5.0),
+            lambda: run_protocol(pack, [ProtocolStep("rest", until_s=1.0)], dt_s=1.0, every_s=1.0),
+        ):
+            with pytest.raises(RuntimeError, match="is being run"):
+                call()
+    assert pack.step(0.0, 1.0) == 0
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"soc": [0.1, 1.5]},
+        {"temperature_degc": [50.0, math.nan]},
+        {"pressure_mpa": [9.0, -1.0]},
+    ],
+)
+def test_a_refused_reset_changes_nothing(cell_params, bad):
+    pack = Pack([restless(cell_params)] * 2, [Stack()] * 2, seed=1)
+    pack.run(load(1, 500), 2.0, short_s=[0.01, 0.02])
+    before, events = pack.state_bytes(), pack.event_count
+    with pytest.raises(ValueError, match="pack reset"):
+        pack.reset(**{"soc": 0.3, "temperature_degc": 10.0, "pressure_mpa": 4.0} | bad, seed=7)
+    assert pack.state_bytes() == before
+    assert (pack.event_count, pack.memory.pack.short_s[1]) == (events, 0.02)
+
+
+def test_events_are_taken_once_though_ctrl_c_breaks_the_taking_off(cell_params, monkeypatch):
+    """At every point of it."""
+
+    def new() -> Pack:
+        made = Pack([restless(cell_params)] * 2, [Stack()], seed=1)
+        made.run(load(1, 2000), 2.0)
+        return made
+
+    expected = new().drain_events()
+    assert len(expected) > 10
+    for broken_at in range(len(expected)):
+        pack, left = new(), [broken_at]
+
+        def event(*figures, left=left) -> TruthEvent:
+            if left[0] == 0:
+                left[0] = -1
+                raise KeyboardInterrupt
+            left[0] -= 1
+            return TruthEvent(*figures)
+
+        monkeypatch.setattr(pack_module, "TruthEvent", event)
+        with pytest.raises(KeyboardInterrupt):
+            pack.take_events()
+        assert pack.drain_events() == expected

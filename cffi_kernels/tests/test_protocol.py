@@ -2,6 +2,7 @@
 run into calls changes no byte of it."""
 
 import math
+import signal
 from array import array
 from dataclasses import replace
 
@@ -21,6 +22,7 @@ from assb_kernels import (
     protocol,
     run_protocol,
 )
+from assb_kernels.protocol import _Run  # pyright: ignore[reportPrivateUsage]
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -43,6 +45,39 @@ def column(result: ProtocolResult, name: str) -> np.ndarray:
 
 
 # ---- ends ----
+
+
+def test_a_current_that_passes_its_end_voltage_at_once_gives_way_at_once(cell_params):
+    """Cold and nearly full: the voltage that ends it is passed by the drop over R0 alone, and so would be the limit."""
+    end_v = new_pack(cell_params, soc=0.97).voltage_v + 0.02
+    steps = [
+        ProtocolStep("current", current_a=0.6, until_voltage_v=end_v),
+        ProtocolStep("voltage", voltage_v=end_v, current_a=0.6, until_current_a=0.002),
+    ]
+    pack = new_pack(cell_params, soc=0.97, temperature_degc=-10.0)
+    result = run_protocol(pack, steps, Limits(voltage_max_v=end_v), dt_s=1.0, every_s=60.0)
+    assert result.ended == "finished", result.detail
+    assert result.columns["time_s"][last_rows(result)[0]] == 0.0
+    assert max(result.columns["voltage_v"]) <= end_v + 1e-5
+    assert pack.time_s > 60.0
+
+
+@pytest.mark.parametrize("dt_s", [1.0, 20.0, 60.0])
+def test_a_held_voltage_ends_at_its_exact_charge(cell_params, dt_s):
+    pack = new_pack(cell_params, soc=0.3)
+    step = ProtocolStep("voltage", voltage_v=4.1, current_a=2.0, until_ah=0.24)
+    result = run_protocol(pack, [step], dt_s=dt_s, every_s=dt_s)
+    assert result.columns["step_ah"][-1] == pytest.approx(0.24, abs=1e-9)
+    assert result.columns["voltage_v"][-1] == pytest.approx(4.1, abs=2e-6)
+    assert abs(result.columns["current_a"][-1]) < 1.9
+
+
+@pytest.mark.parametrize(("until_s", "stop_s"), [(1e-10, math.inf), (3e-4 + 5e-10, math.inf), (10.0, 3e-4 + 5e-10)])
+def test_what_is_left_below_a_nanosecond_is_done(cell_params, until_s, stop_s):
+    rest = [ProtocolStep("rest", until_s=until_s), ProtocolStep("rest", until_s=1.0)]
+    result = run_protocol(new_pack(cell_params), rest, dt_s=1e-4, every_s=1.0, stop_s=stop_s)
+    assert result.ended == "finished"
+    assert result.columns["time_s"][-1] == pytest.approx(min(until_s + 1.0, stop_s), abs=1e-9)
 
 
 @ANY
@@ -398,6 +433,69 @@ def test_a_run_can_be_interrupted_and_keeps_what_it_has(cell_params, monkeypatch
     assert (result.ended, pack.time_s) == ("interrupted", 400.0)
 
 
+def interrupting_columns(fires_at: int):
+    """A class of columns, one of which breaks off as Ctrl-C does when rows come in: before them, or after them."""
+    calls = [0]
+
+    class Column(array):
+        def __setitem__(self, at, values) -> None:
+            calls[0] += 1
+            if calls[0] == fires_at:
+                raise KeyboardInterrupt
+            super().__setitem__(at, values)
+            if calls[0] == -fires_at:
+                raise KeyboardInterrupt
+
+        def extend(self, values) -> None:
+            self[len(self) :] = array("d", values)
+
+    return Column
+
+
+@pytest.mark.parametrize("fires_at", [1, 2, 40, 60, -1, -2, -40, -60])
+def test_ctrl_c_while_rows_are_taken_leaves_whole_rows_each_once(cell_params, monkeypatch, fires_at):
+    monkeypatch.setattr(protocol, "ROWS_AT_ONCE", 5)
+    pack, made = new_pack(cell_params), _Run
+    rest = [ProtocolStep("rest", until_s=100.0)]
+    run = made(pack, rest, Limits(), 1.0, 1.0, None, math.inf, None, None)
+    of = interrupting_columns(fires_at)
+    run.columns = {name: of("d") for name in run.columns}
+    result = run.result(None)
+    assert result.ended == "interrupted"
+    times = list(result.columns["time_s"])
+    assert {len(values) for values in result.columns.values()} == {len(times)}
+    assert times == [float(k) for k in range(len(times))]
+    assert times[-1] == pack.time_s < 100.0
+
+
+def test_ctrl_c_at_any_moment_leaves_whole_rows(cell_params):
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    try:
+        for k in range(15):
+            pack = new_pack(cell_params)
+            signal.setitimer(signal.ITIMER_REAL, 0.02 + 0.003 * k)
+            result = run_protocol(pack, [ProtocolStep("rest", until_s=1e8)], dt_s=0.1, every_s=0.1)
+            assert result.ended == "interrupted"
+            assert {len(values) for values in result.columns.values()} == {len(result.columns["time_s"])}
+            assert np.diff(column(result, "time_s")).min() > 0.0
+            assert result.columns["time_s"][-1] == pack.time_s
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_progress_may_not_touch_its_pack_and_its_errors_leave_the_pack_whole(cell_params, monkeypatch):
+    monkeypatch.setattr(protocol, "TICKS_AT_ONCE", 100)
+    monkeypatch.setattr(protocol, "PROGRESS_S", 0.0)
+    pack = new_pack(cell_params)
+    rest = [ProtocolStep("rest", until_s=1e5, ambient_degc=31.0)]
+    for call in (lambda _: pack.reset(0.9, 25.0, 5.0), lambda _: pack.step(0.1, 1.0)):
+        with pytest.raises(RuntimeError, match="is being run"):
+            run_protocol(pack, rest, dt_s=1.0, every_s=10.0, progress=call)
+    assert (pack.time_s, pack.cells[0].soc, pack.surroundings) == (200.0, 0.5, (31.0, 0.0))
+    assert run_protocol(pack, rest, dt_s=1.0, every_s=10.0, stop_s=300.0).ended == "finished"
+
+
 # ---- refusals ----
 
 
@@ -426,9 +524,11 @@ def test_a_step_that_makes_no_sense_is_refused_by_its_number(cell_params, step, 
     assert pack.state_bytes() == before
 
 
-@pytest.mark.parametrize(("dt_s", "every_s"), [(0.0, 1.0), (math.nan, 1.0), (1.0, 0.0), (math.inf, 1.0)])
+@pytest.mark.parametrize(
+    ("dt_s", "every_s"), [(0.0, 1.0), (math.nan, 1.0), (1.0, 0.0), (math.inf, 1.0), (5e-10, 1.0), (2e6, 1.0)]
+)
 def test_times_that_make_no_sense_are_refused(cell_params, dt_s, every_s):
-    with pytest.raises(ValueError, match="both must be positive"):
+    with pytest.raises(ValueError, match="needs 1e-9 to 1e6"):
         run_protocol(new_pack(cell_params), [ProtocolStep("rest", until_s=1.0)], dt_s=dt_s, every_s=every_s)
 
 
