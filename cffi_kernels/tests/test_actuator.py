@@ -21,9 +21,6 @@ def pressed(cell_params: CellParams, actuator: ActuatorParams, pressure_mpa: flo
     return Pack([still], [Stack(ELASTIC, actuator)], pressure_mpa=pressure_mpa)
 
 
-# ---- the regulator ----
-
-
 def test_a_small_step_of_the_aim_is_a_first_order_lag(cell_params):
     pack = pressed(cell_params, REGULATOR)
     pack.step(0.0, 0.25, aim_mpa=5.5)
@@ -129,9 +126,6 @@ def test_a_piston_without_contact_runs_up_to_the_stack_whatever_the_time_step(ce
     for _ in range(pieces):
         pack.step(0.0, 30.0 / pieces)
     assert pack.stacks[0].pressure_mpa == pytest.approx(5.0 * -math.expm1(-0.05 * 1.0 * 10.0), rel=1e-9)
-
-
-# ---- the screw ----
 
 
 @ANY

@@ -232,9 +232,6 @@ def test_a_long_run_does_not_lose_its_clock(cell_params):
     assert pack.time_s == pytest.approx(100_000.0, abs=1e-10)
 
 
-# ---- refusals ----
-
-
 @pytest.mark.parametrize(
     "bad",
     [
@@ -307,9 +304,6 @@ def test_packs_that_do_not_fit_together_say_so(cell_params):
         Pack([], [Stack()])
     with pytest.raises(ValueError, match="3 cells in 2 stacks: say with stack_of"):
         Pack([cell_params] * 3, [Stack()] * 2)
-
-
-# ---- columns ----
 
 
 def test_columns_of_several_cells_stand_row_by_row(cell_params):

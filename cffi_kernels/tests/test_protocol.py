@@ -44,9 +44,6 @@ def column(result: ProtocolResult, name: str) -> np.ndarray:
     return np.array(result.columns[name])
 
 
-# ---- ends ----
-
-
 def test_a_current_that_passes_its_end_voltage_at_once_gives_way_at_once(cell_params):
     """Cold and nearly full: the voltage that ends it is passed by the drop over R0 alone, and so would be the limit."""
     end_v = new_pack(cell_params, soc=0.97).voltage_v + 0.02
@@ -161,9 +158,6 @@ def test_a_step_ends_once_the_first_cell_is_at_its_own_voltage(cell_params, dt_s
     assert math.copysign(1.0, current_a) * (pack.cells[1 - first].voltage_v - end_v) < 0.0
 
 
-# ---- held voltages ----
-
-
 @pytest.mark.parametrize("dt_s", DT_S)
 @pytest.mark.parametrize(("voltage_v", "soc"), [(4.25, 0.6), (3.5, 0.5), (4.0, 0.3)])
 def test_a_voltage_is_held_at_the_end_of_every_time_step(cell_params, dt_s, voltage_v, soc):
@@ -206,9 +200,6 @@ def test_without_an_end_the_most_current_is_kept(cell_params):
     assert set(result.columns["current_a"][1:]) == {0.1}
 
 
-# ---- drive columns ----
-
-
 def test_each_value_of_a_drive_column_is_held_for_its_time(cell_params):
     pack = new_pack(cell_params)
     drive = ProtocolStep("drive", drive_a=[-0.1, 0.2, -0.3], drive_dt_s=0.25)
@@ -243,9 +234,6 @@ def test_regeneration_is_held_below_the_limit_of_each_cell(cell_params):
     assert result.ended == "finished"
     assert column(result, "voltage_v").max() == pytest.approx(4.3, abs=1e-3)
     assert 0.0 < column(result, "current_a")[5] < 0.6
-
-
-# ---- limits ----
 
 
 @pytest.mark.parametrize(
@@ -303,9 +291,6 @@ def test_a_voltage_held_at_its_limit_does_not_break_it(cell_params):
     assert run_protocol(pack, steps, Limits(voltage_max_v=4.3), dt_s=10.0, every_s=10.0).ended == "finished"
 
 
-# ---- rows and counters ----
-
-
 def test_there_is_a_row_at_the_begin_at_each_interval_and_at_each_end(cell_params):
     steps = [ProtocolStep("rest", until_s=25.0), ProtocolStep("current", current_a=0.1, until_s=20.0, cycle=3)]
     result = run_protocol(new_pack(cell_params), steps, dt_s=1.0, every_s=10.0)
@@ -361,8 +346,6 @@ def test_a_cycler_gives_its_slew_rate_and_largest_current(cell_params):
     result = run_protocol(new_pack(cell_params), [step], dt_s=1.0, every_s=1.0, cycler=cycler)
     assert column(result, "current_a")[1:] == pytest.approx([0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.3, 0.3, 0.3, 0.3])
 
-
-# ---- cutting ----
 
 LIVELY = FilamentParams(
     growth_per_s=1e-4, creep_per_s=(1e-5, 0.0), bridge_per_s=0.1, bridge_exponent=1.0, burn_median_j=1.0
@@ -494,9 +477,6 @@ def test_progress_may_not_touch_its_pack_and_its_errors_leave_the_pack_whole(cel
             run_protocol(pack, rest, dt_s=1.0, every_s=10.0, progress=call)
     assert (pack.time_s, pack.cells[0].soc, pack.surroundings) == (200.0, 0.5, (31.0, 0.0))
     assert run_protocol(pack, rest, dt_s=1.0, every_s=10.0, stop_s=300.0).ended == "finished"
-
-
-# ---- refusals ----
 
 
 @pytest.mark.parametrize(
