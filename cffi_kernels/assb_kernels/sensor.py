@@ -8,7 +8,7 @@ from typing import Any
 
 from assb_kernels._kernels import ffi, lib
 from assb_kernels.columns import column, pointer
-from assb_kernels.status import STATUS_TEXT, demand_ok
+from assb_kernels.status import STATUS_TEXT, demand_parameters
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,8 @@ class Sensor:
         self._faults = ffi.new("assb_sensor_faults *", {"gain_fault": 1.0})
         self._state = ffi.new("assb_sensor_state *")
         self._measured = ffi.new("double *")
-        demand_ok(lib.assb_sensor_check(self._params), f"sensor {name}: {params}")
+        good = asdict(SensorParams())
+        demand_parameters(lib.assb_sensor_check, "assb_sensor_params *", asdict(params), good, f"sensor {name}")
         stream = int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "little")
         lib.assb_sensor_reset(self._state, seed % 2**64, stream)
 
@@ -66,10 +67,17 @@ class Sensor:
     def _refusal(self, status: int, truth: float, dt_s: float, at: str = "") -> ValueError:
         why = STATUS_TEXT[status]
         if status == lib.ASSB_BAD_VOLTAGE:
-            why = "truth not finite"
+            why = "truth not finite or beyond 1e100"
         elif dt_s >= 0.0:
             why += f": a delay of {self.params.delay_s} s spans more than {lib.ASSB_SENSOR_LINE} readings"
         return ValueError(f"sensor {self.name}: reading{at} refused: {why} (truth {truth}, dt {dt_s} s)")
+
+    def _set_fault(self, name: str, value: float) -> None:
+        faults = ffi.new("assb_sensor_faults *", self._faults[0])
+        setattr(faults, name, value)
+        if lib.assb_sensor_faults_check(faults) != lib.ASSB_OK:
+            raise ValueError(f"sensor {self.name}: {name} is {value}, needs a finite, plausible number; a noise >= 0")
+        self._faults[0] = faults[0]
 
     @property
     def stuck(self) -> bool:
@@ -87,7 +95,7 @@ class Sensor:
 
     @gain_fault.setter
     def gain_fault(self, value: float) -> None:
-        self._faults.gain_fault = value
+        self._set_fault("gain_fault", value)
 
     @property
     def offset_fault(self) -> float:
@@ -96,7 +104,7 @@ class Sensor:
 
     @offset_fault.setter
     def offset_fault(self, value: float) -> None:
-        self._faults.offset_fault = value
+        self._set_fault("offset_fault", value)
 
     @property
     def noise_fault_rms(self) -> float:
@@ -105,7 +113,7 @@ class Sensor:
 
     @noise_fault_rms.setter
     def noise_fault_rms(self, value: float) -> None:
-        self._faults.noise_fault_rms = value
+        self._set_fault("noise_fault_rms", value)
 
     @property
     def dropout_frac(self) -> float:
@@ -114,4 +122,6 @@ class Sensor:
 
     @dropout_frac.setter
     def dropout_frac(self, value: float) -> None:
+        if not 0.0 <= value <= 1.0:
+            raise ValueError(f"sensor {self.name}: dropout_frac is {value}, needs 0 to 1")
         self._params.dropout_frac = value

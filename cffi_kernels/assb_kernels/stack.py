@@ -15,7 +15,10 @@ KINDS: dict[str, int] = {
 
 @dataclass(frozen=True)
 class StackParams:
-    """Frame, spring and contents in series; a spring stack is a low stiffness. Defaults are assumptions."""
+    """Frame, spring and contents in series; a spring stack is a low stiffness. Defaults are assumptions.
+
+    Creep ends at `creep_most_um`, the height of lithium metal in the stack: 0 without any; infinite: no end.
+    """
 
     stiffness_mpa_per_um: float = 0.02
     viscous_frac: tuple[float, float] = (0.10, 0.15)
@@ -23,6 +26,7 @@ class StackParams:
     creep_um_per_s: float = 0.0
     creep_pressure_mpa: float = 5.0
     creep_exponent: float = 6.6
+    creep_most_um: float = math.inf
 
 
 @dataclass(frozen=True)

@@ -39,9 +39,11 @@ typedef struct {
 } assb_sensor_state;
 
 int assb_sensor_check(const assb_sensor_params *params);
+int assb_sensor_faults_check(const assb_sensor_faults *faults);
 void assb_sensor_reset(assb_sensor_state *state, uint64_t seed, uint64_t stream);
 /* The reading dt_s (>= 0) after the one before, of this truth. A negative status changes nothing: ASSB_BAD_VOLTAGE for
- * a truth that is not finite, ASSB_BAD_DT for a dt_s so short that the delay does not fit into the line. */
+ * a truth that is not finite or beyond 1e100, ASSB_BAD_DT for a dt_s so short that the delay does not fit into the
+ * line. */
 int assb_sensor_read(const assb_sensor_params *params, const assb_sensor_faults *faults, assb_sensor_state *state,
                      double truth, double dt_s, double *measured);
 /* n readings; stops at the first truth that is refused and returns how many were taken. */

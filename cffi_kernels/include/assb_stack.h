@@ -1,8 +1,8 @@
 /* Mechanics of one stack: pressure from the height of what stands in it, through a series stiffness with two
  * viscoelastic stresses and a creep that stays. What moves the gap is assb_actuator.h. Double precision, host only.
  *
- * P = max(0, k max(0, h - creep - g) - s1 - s2), s_i' = (phi_i P_el - s_i)/tau_i, creep' = rate (P/P0)^n.
- * A wider gap lowers the pressure: dP/dg = -k. A spring stack is a low stiffness.
+ * P = max(0, k max(0, h - creep - g) - s1 - s2), s_i' = (phi_i P_el - s_i)/tau_i, creep' = rate (P/P0)^n (1 -
+ * creep/most). A wider gap lowers the pressure: dP/dg = -k. A spring stack is a low stiffness.
  */
 #ifndef ASSB_STACK_H
 #define ASSB_STACK_H
@@ -16,6 +16,7 @@ typedef struct {
     double creep_um_per_s;              /* permanent loss of height at creep_pressure_mpa ... */
     double creep_pressure_mpa;          /* ... growing as pressure^creep_exponent */
     double creep_exponent;
+    double creep_most_um; /* what may flow away at all: the lithium metal that stands here; infinite: no end of it */
 } assb_stack_params;
 
 typedef struct {
@@ -30,7 +31,8 @@ typedef struct {
     assb_near ln_pressure, creep;
 } assb_stack_state;
 
-/* ASSB_BAD_PARAMETER unless every number is finite, what must be positive is, and the viscous shares leave some. */
+/* ASSB_BAD_PARAMETER unless every number but creep_most_um is finite, what must be positive is, and the viscous shares
+ * leave some. */
 int assb_stack_check(const assb_stack_params *params);
 /* Standing at pressure_mpa since long: the viscous stresses are at their end values. Returns the gap that this takes.
  */

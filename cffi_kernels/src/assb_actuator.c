@@ -4,6 +4,7 @@
 #include <math.h> /* floor, isnan: exact on every machine */
 #include <stddef.h>
 
+#define NUMBER_MOST 1e12
 #define WHOLE 1e-9 /* of a step: a rate times dt that rounds just below a whole step is that step */
 
 static double clamp(double value, double low, double high)
@@ -11,11 +12,11 @@ static double clamp(double value, double low, double high)
     return value < low ? low : value > high ? high : value;
 }
 
-/* Nothing below 0; the first `positive` of them above it. */
+/* Nothing below 0; the first `positive` of them above it; nothing that would not leave results finite. */
 static int numbers_status(const double *values, size_t count, size_t positive)
 {
     for (size_t k = 0; k < count; k++)
-        if (!assb_finite(values[k]) || values[k] < 0 || (k < positive && values[k] == 0))
+        if (!(values[k] >= (k < positive ? 1 / NUMBER_MOST : 0) && values[k] <= NUMBER_MOST)) /* NaN is not */
             return ASSB_BAD_PARAMETER;
     return ASSB_OK;
 }
@@ -149,7 +150,8 @@ static void close_gap(const assb_actuator_params *p, assb_actuator_state *s, dou
 {
     double slack = s->backlash_um;
     double sent = within(steps, slack + s->gap_um - s->home_um - p->gap_min_um, p->um_per_step);
-    double moved = within(sent, slack + (p->stall_mpa - stress_mpa) / stiffness, p->um_per_step);
+    double room_um = (p->stall_mpa - stress_mpa) / stiffness; /* slack asks for no force */
+    double moved = within(sent, slack + (room_um > 0 ? room_um : 0), p->um_per_step);
     double travel = moved * p->um_per_step;
     double lost = travel < slack ? travel : slack;
     s->at_min = sent < steps;

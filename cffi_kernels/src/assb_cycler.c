@@ -4,7 +4,11 @@
 #include <math.h> /* INFINITY, isnan */
 #include <stddef.h>
 
-#define SAME_TIME_S 1e-9 /* delays that end within rounding of now have ended */
+/* Delays that end within rounding of now have ended. */
+static double same_time_s(double time_s)
+{
+    return 1e-9 + 1e-14 * time_s;
+}
 
 static double clamp(double value, double low, double high)
 {
@@ -39,7 +43,7 @@ static void watch(assb_cycler_line *line, int level, double delay_s, double time
     }
     if (line->changed_s > time_s)
         line->changed_s = time_s;
-    if (time_s - line->changed_s >= delay_s - SAME_TIME_S) {
+    if (time_s - line->changed_s >= delay_s - same_time_s(time_s)) {
         line->enabled = !line->enabled;
         line->changed_s = INFINITY;
     }
@@ -56,7 +60,7 @@ static void take_limits(const assb_cycler_params *p, assb_cycler_state *s, const
         s->coming[s->coming_count++] = newest;
     }
     int due = 0;
-    while (due < s->coming_count && s->coming[due].at_s <= s->time_s + SAME_TIME_S)
+    while (due < s->coming_count && s->coming[due].at_s <= s->time_s + same_time_s(s->time_s))
         due++;
     if (due == 0)
         return;

@@ -5,19 +5,30 @@
 #include <stddef.h>
 
 #define SECONDS_PER_HOUR 3600.0
-#define SAME_TIME_S 1e-9
+#define NUMBER_MOST 1e12
+#define TRUTH_MOST 1e100 /* with all errors on it, it still is a number */
 
 int assb_sensor_check(const assb_sensor_params *p)
 {
     const double *all = (const double *)p;
     const double not_below_zero[] = {p->drift_per_rt_h, p->noise_rms, p->quantum, p->delay_s, p->dropout_frac};
     for (size_t k = 0; k < sizeof *p / sizeof *all; k++)
-        if (!assb_finite(all[k]))
+        if (!(all[k] >= -NUMBER_MOST && all[k] <= NUMBER_MOST)) /* NaN is not */
             return ASSB_BAD_PARAMETER;
     for (size_t k = 0; k < sizeof not_below_zero / sizeof *not_below_zero; k++)
         if (not_below_zero[k] < 0)
             return ASSB_BAD_PARAMETER;
-    return p->dropout_frac <= 1 ? ASSB_OK : ASSB_BAD_PARAMETER;
+    int has_quanta = p->quantum == 0 || p->quantum >= 1 / NUMBER_MOST;
+    return has_quanta && p->dropout_frac <= 1 ? ASSB_OK : ASSB_BAD_PARAMETER;
+}
+
+int assb_sensor_faults_check(const assb_sensor_faults *f)
+{
+    const double all[] = {f->gain_fault, f->offset_fault, f->noise_fault_rms};
+    for (size_t k = 0; k < sizeof all / sizeof *all; k++)
+        if (!(all[k] >= -NUMBER_MOST && all[k] <= NUMBER_MOST))
+            return ASSB_BAD_PARAMETER;
+    return f->noise_fault_rms >= 0 ? ASSB_OK : ASSB_BAD_PARAMETER;
 }
 
 void assb_sensor_reset(assb_sensor_state *s, uint64_t seed, uint64_t stream)
@@ -32,11 +43,11 @@ static const assb_sensor_past *past(const assb_sensor_state *s, int k)
     return &s->line[(s->first + k) % ASSB_SENSOR_LINE];
 }
 
-/* How many of the oldest entries are not needed once it is time_s. */
+/* How many of the oldest entries are not needed to tell what was at seen_s, to rounding. */
 static int spent(const assb_sensor_state *s, double seen_s)
 {
     int k = 0;
-    while (k + 1 < s->count && past(s, k + 1)->time_s <= seen_s + SAME_TIME_S)
+    while (k + 1 < s->count && past(s, k + 1)->time_s <= seen_s + 1e-9 + 1e-14 * s->time_s)
         k++;
     return k;
 }
@@ -63,7 +74,7 @@ int assb_sensor_read(const assb_sensor_params *p, const assb_sensor_faults *faul
 {
     if (!(dt_s >= 0 && assb_finite(dt_s)))
         return ASSB_BAD_DT;
-    if (!assb_finite(truth))
+    if (!(truth >= -TRUTH_MOST && truth <= TRUTH_MOST))
         return ASSB_BAD_VOLTAGE;
     double seen = truth, before_s = s->time_s;
     s->time_s += dt_s;
@@ -71,16 +82,14 @@ int assb_sensor_read(const assb_sensor_params *p, const assb_sensor_faults *faul
         s->time_s = before_s;
         return ASSB_BAD_DT;
     }
-    if (p->drift_per_rt_h > 0)
-        s->drift += p->drift_per_rt_h * sqrt(dt_s / SECONDS_PER_HOUR) * assb_random_normal(&s->random);
-    double noise = p->noise_rms + faults->noise_fault_rms;
+    s->drift += p->drift_per_rt_h * sqrt(dt_s / SECONDS_PER_HOUR) * assb_random_normal(&s->random);
+    double noise = (p->noise_rms + faults->noise_fault_rms) * assb_random_normal(&s->random);
+    double chance = assb_random_uniform(&s->random);
     double reading = (seen * (1 + p->gain_frac) + p->offset + s->drift) * faults->gain_fault + faults->offset_fault;
-    if (noise > 0)
-        reading += noise * assb_random_normal(&s->random);
+    reading += noise;
     if (p->quantum > 0)
         reading = p->quantum * floor(reading / p->quantum + 0.5);
-    int drops = p->dropout_frac > 0 && assb_random_uniform(&s->random) < p->dropout_frac;
-    if (!s->has_read || !(drops || faults->stuck))
+    if (!s->has_read || !(chance < p->dropout_frac || faults->stuck))
         s->last = reading;
     s->has_read = 1;
     *measured = s->last;

@@ -13,27 +13,31 @@ static double positive(double stress_mpa)
     return stress_mpa > 0 ? stress_mpa : 0; /* an open gap pulls on nothing */
 }
 
+#define PARAMETER_MOST 1e12 /* beyond, results would not stay finite */
+#define EXPONENT_MOST 40.0
+
+static int all_are(const double *values, size_t count, double least, double most)
+{
+    for (size_t k = 0; k < count; k++)
+        if (!(values[k] >= least && values[k] <= most)) /* NaN is not */
+            return 0;
+    return 1;
+}
+
 int assb_stack_check(const assb_stack_params *p)
 {
-    const double *all = (const double *)p;
-    const double above_zero[] = {
+    const double positive[] = {
         p->stiffness_mpa_per_um,
         p->viscous_tau_s[0],
         p->viscous_tau_s[1],
         p->creep_pressure_mpa,
         1 - p->viscous_frac[0] - p->viscous_frac[1],
     };
-    const double not_below_zero[] = {p->viscous_frac[0], p->viscous_frac[1], p->creep_um_per_s, p->creep_exponent - 1};
-    for (size_t k = 0; k < sizeof *p / sizeof *all; k++)
-        if (!assb_finite(all[k]))
-            return ASSB_BAD_PARAMETER;
-    for (size_t k = 0; k < sizeof above_zero / sizeof *above_zero; k++)
-        if (!(above_zero[k] > 0))
-            return ASSB_BAD_PARAMETER;
-    for (size_t k = 0; k < sizeof not_below_zero / sizeof *not_below_zero; k++)
-        if (!(not_below_zero[k] >= 0))
-            return ASSB_BAD_PARAMETER;
-    return ASSB_OK;
+    const double not_below_zero[] = {p->viscous_frac[0], p->viscous_frac[1], p->creep_um_per_s};
+    int is_fine = all_are(positive, sizeof positive / sizeof *positive, 1 / PARAMETER_MOST, PARAMETER_MOST) &&
+                  all_are(not_below_zero, sizeof not_below_zero / sizeof *not_below_zero, 0, PARAMETER_MOST) &&
+                  all_are(&p->creep_exponent, 1, 1, EXPONENT_MOST) && p->creep_most_um >= 0;
+    return is_fine ? ASSB_OK : ASSB_BAD_PARAMETER;
 }
 
 double assb_stack_reset(const assb_stack_params *p, assb_stack_state *s, double height_um, double pressure_mpa)
@@ -73,13 +77,12 @@ static void weigh(const assb_stack_params *p, assb_stack_state *s, double dt_s)
     }
 }
 
-/* Height lost in dt_s at a fixed gap: P' = -k rate (P/P0)^n has the solution P = P (1 + (n-1) x)^(-1/(n-1)) with
- * x = k rate (P/P0)^n dt / P; the first two terms of its series while they suffice. */
-static double crept_um(const assb_stack_params *p, assb_stack_state *s, double dt_s)
+/* Height that would be lost in dt_s at a fixed gap if there were no end of what flows: P' = -k rate (P/P0)^n has the
+ * solution P = P (1 + (n-1) x)^(-1/(n-1)) with x = k rate (P/P0)^n dt / P; the first two terms of its series while they
+ * suffice. */
+static double flown_um(const assb_stack_params *p, assb_stack_state *s, double dt_s)
 {
     double pressure_mpa = s->pressure_mpa;
-    if (!(p->creep_um_per_s > 0 && pressure_mpa > 0))
-        return 0;
     double n = p->creep_exponent;
     double power = n * (assb_log_near(&s->ln_pressure, pressure_mpa) - s->ln_creep_mpa);
     double um = p->creep_um_per_s * assb_exp_near(&s->creep, power) * dt_s;
@@ -90,6 +93,16 @@ static double crept_um(const assb_stack_params *p, assb_stack_state *s, double d
     double order = n - 1;
     double logarithm = order > 1e-6 || order < -1e-6 ? assb_log(1 + order * x) / order : x;
     return pressure_mpa / p->stiffness_mpa_per_um * -assb_expm1(-logarithm);
+}
+
+/* It slows down as it uses up what there is: creep' = flow (1 - creep/most). */
+static double crept_um(const assb_stack_params *p, assb_stack_state *s, double dt_s)
+{
+    double left_um = p->creep_most_um - s->creep_um;
+    if (!(p->creep_um_per_s > 0 && s->pressure_mpa > 0 && left_um > 0))
+        return 0;
+    double flown = flown_um(p, s, dt_s);
+    return assb_finite(left_um) ? left_um * -assb_expm1(-flown / p->creep_most_um) : flown;
 }
 
 void assb_stack_relax(const assb_stack_params *p, assb_stack_state *s, double gap_um, double dt_s)

@@ -256,3 +256,32 @@ def test_a_refused_input_moves_nothing(cell_params, actuator, bad):
     before = pack.state_bytes()
     assert pack.step(0.1, 0.1, **bad) < 0
     assert pack.state_bytes() == before
+
+
+def test_slack_is_taken_up_without_force_though_the_motor_stalls(cell_params):
+    screw = ActuatorParams(kind="stepper", um_per_step=0.1, backlash_um=2.0, stall_mpa=4.9)
+    pack = Pack([cell_params], [Stack(StackParams(), screw)], pressure_mpa=5.0)
+    stack = pack.stacks[0]
+    home_um = stack.gap_um
+    pack.step(0.0, 0.1, steps_per_s=100.0)  # 1 um of the slack: nothing moves the plates
+    assert (stack.gap_um, stack.steps) == (home_um, 10)
+    pack.step(0.0, 0.1, steps_per_s=-100.0)
+    assert (stack.gap_um, stack.steps, stack.stalled) == (home_um, 0, False)
+    pack.step(0.0, 0.1, steps_per_s=-100.0)
+    assert (stack.gap_um, stack.stalled) == (home_um, True)
+
+
+@pytest.mark.parametrize(
+    ("kind", "absurd"),
+    [
+        ("stepper", {"steps_per_s_max": 1e305}),
+        ("stepper", {"um_per_step": 1e-300}),
+        ("stepper", {"stall_mpa": 1e308}),
+        ("pneumatic", {"supply_mpa": 1e300}),
+        ("pneumatic", {"time_constant_s": 1e-300}),
+    ],
+)
+def test_an_absurd_figure_is_refused_by_its_name(cell_params, kind, absurd):
+    (name,) = absurd
+    with pytest.raises(ValueError, match=f"parameters of actuator 0: {name} = "):
+        Pack([cell_params], [Stack(StackParams(), ActuatorParams(kind=kind, **absurd))])

@@ -174,3 +174,12 @@ def test_an_input_that_makes_no_sense_is_refused_and_changes_nothing(pack, bad):
 def test_parameters_that_make_no_sense_are_refused(bad):
     with pytest.raises(ValueError, match="CyclerParams"):
         Cycler(replace(PARAMS, **bad))
+
+
+@pytest.mark.parametrize("at_s", [0.1, 1e6, 1e7, 1e9])
+def test_delays_are_the_same_however_late_it_is(cell_params, at_s):
+    pack = Pack([replace(cell_params, capacity_ah=1e9)], [Stack()])
+    cycler = Cycler(CyclerParams(enable_delay_s=0.3, limit_delay_s=0.3))
+    cycler.step(0.0, at_s, pack, charge_enabled=False, charge_limit_a=1.0)
+    currents = [cycler.step(1.0, 0.1, pack, charge_limit_a=0.5) for _ in range(5)]
+    assert currents == [0.0, 0.0, 0.0, 0.5, 0.5]

@@ -148,5 +148,44 @@ def test_a_delay_of_too_many_readings_is_refused():
     [{"noise_rms": -1.0}, {"dropout_frac": 1.5}, {"gain_frac": math.nan}, {"delay_s": math.inf}, {"quantum": -1.0}],
 )
 def test_parameters_that_make_no_sense_are_refused(bad):
-    with pytest.raises(ValueError, match="sensor x: SensorParams"):
+    with pytest.raises(ValueError, match=f"sensor x: {next(iter(bad))} = "):
         Sensor(replace(EVERYTHING, **bad), 1, "x")
+
+
+@pytest.mark.parametrize("at_s", [1.0, 1e6, 1e7, 1e9])
+def test_a_delay_is_the_same_however_late_it_is(at_s):
+    sensor = Sensor(SensorParams(delay_s=0.3))
+    sensor.read(-1.0, at_s)
+    assert [sensor.read(float(k), 0.1) for k in range(6)] == [-1.0, -1.0, -1.0, 0.0, 1.0, 2.0]
+
+
+def test_a_fault_leaves_the_random_numbers_alone():
+    clean, faulty = (Sensor(SensorParams(drift_per_rt_h=1.0), 5, "a") for _ in range(2))
+    faulty.noise_fault_rms, faulty.dropout_frac = 0.5, 0.5
+    clean.run([0.0] * 50, 1.0)
+    faulty.run([0.0] * 50, 1.0)
+    faulty.noise_fault_rms, faulty.dropout_frac = 0.0, 0.0
+    assert list(faulty.run([0.0] * 50, 1.0)) == list(clean.run([0.0] * 50, 1.0))
+
+
+@pytest.mark.parametrize(
+    ("absurd", "says"),
+    [
+        ({"quantum": 1e-300}, "quantum = 1e-300"),
+        ({"gain_frac": 1e308}, "gain_frac = 1e"),
+        ({"offset": math.nan}, "offset = nan"),
+        ({"dropout_frac": 1.5}, "dropout_frac = 1.5"),
+    ],
+)
+def test_an_absurd_figure_is_refused_by_its_name(absurd, says):
+    with pytest.raises(ValueError, match=says):
+        Sensor(SensorParams(**absurd))
+
+
+@pytest.mark.parametrize("fault", ["gain_fault", "offset_fault", "noise_fault_rms", "dropout_frac"])
+def test_a_fault_that_is_no_number_is_refused_and_changes_nothing(fault):
+    sensor = Sensor(SensorParams(), 1, "a")
+    for value in (math.nan, math.inf, 1e308):
+        with pytest.raises(ValueError, match=f"{fault} is "):
+            setattr(sensor, fault, value)
+    assert sensor.read(3.7, 1.0) == 3.7

@@ -102,8 +102,38 @@ def test_pressure_is_never_negative_nor_nan(cell_params, moves, start_mpa):
         {"creep_um_per_s": -1.0},
         {"creep_exponent": 0.5},
         {"creep_pressure_mpa": math.nan},
+        {"creep_most_um": -1.0},
+        {"creep_most_um": math.nan},
+        {"creep_um_per_s": 1e300},
+        {"creep_exponent": 1e3},
+        {"stiffness_mpa_per_um": 1e307},
+        {"viscous_tau_s": (1e-300, 1.0)},
     ],
 )
 def test_a_stack_that_makes_no_sense_is_refused_by_its_number(cell_params, bad):
     with pytest.raises(ValueError, match="parameters of stack 1"):
         Pack([cell_params, cell_params], [Stack(), Stack(replace(StackParams(), **bad))])
+
+
+@ANY
+@given(pieces=st.integers(1, 300), most_um=st.floats(1.0, 500.0), um_per_s=st.floats(1e-4, 0.1))
+def test_creep_comes_to_rest_at_the_lithium_that_stands_there(cell_params, pieces, most_um, um_per_s):
+    """On a soft spring the pressure holds, and c' = r (1 - c/most) has the solution most (1 - e^(-r t/most))."""
+    params = replace(
+        ELASTIC, stiffness_mpa_per_um=1e-9, creep_um_per_s=um_per_s, creep_pressure_mpa=5.0, creep_most_um=most_um
+    )
+    pack = Pack([still(cell_params)], [Stack(params)], pressure_mpa=5.0)
+    span_s = 36000.0
+    pack.run([0.0] * pieces, span_s / pieces)
+    expected_um = most_um * -math.expm1(-um_per_s * span_s / most_um)
+    assert pack.stacks[0].creep_um == pytest.approx(expected_um, rel=1e-6)
+    for _ in range(20):
+        pack.step(0.0, 1e6)
+    assert pack.stacks[0].creep_um <= most_um
+    assert pack.stacks[0].creep_um > 0.98 * most_um
+
+
+def test_a_stack_without_lithium_does_not_creep(cell_params):
+    pack = Pack([cell_params], [Stack(replace(ELASTIC, creep_um_per_s=1.0, creep_most_um=0.0))])
+    pack.run([0.0] * 100, 3600.0)
+    assert pack.stacks[0].creep_um == 0.0
