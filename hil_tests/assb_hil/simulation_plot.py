@@ -10,6 +10,7 @@ from assb_host.report.plots import ALARM, CALM, ESTIMATE, GRID, INK, MEASURED, T
 from assb_hil.simulation import Simulation
 
 WIDTH_IN, PANEL_IN, HEAD_IN, LEGEND_IN = 9.6, 1.65, 0.85, 0.25
+LEAST_SPAN_FRAC = 0.005  # of the values: the numbers at an axis stay short
 LINES_MAX = 8  # units that get a line of their own
 MARKS_MAX = 25  # events of one kind that get a line across; more become ticks on the top edge
 RASTER_ROWS = 4000  # longer lines are pixels inside the SVG
@@ -99,6 +100,7 @@ def _dress(axes: Any, title: str, least_span: float) -> None:
     axes.margins(y=0.12)
     axes.ticklabel_format(axis="y", useOffset=False)
     low, high = axes.get_ylim()
+    least_span = max(least_span, LEAST_SPAN_FRAC * max(abs(low), abs(high)))
     room = max(0.0, 0.5 * (least_span - (high - low)))
     axes.set_ylim(low - room, high + room)
     axes.set_ylabel(title)

@@ -127,7 +127,7 @@ def print_list(as_json):
         click.secho(what, bold=True)
         for entry in entries:
             said = load_protocol(entry).summary if what == "protocols" else described(what, entry)
-            click.echo(f"  {entry:18} {said}")
+            say(f"  {entry:18} {said}", indent=21 * " ")
 
 
 def described(what, name):
@@ -161,11 +161,11 @@ def print_run(run, paths):
     click.echo("".join(f"\n{what:7} {path}" for what, path in paths.items()).lstrip("\n"), nl=bool(paths))
 
 
-def say(line, **style):
-    """A line, folded at LINE_WIDTH."""
+def say(line, indent="  ", **style):
+    """A line, folded at LINE_WIDTH; what follows is indented."""
     from textwrap import fill
 
-    folded = fill(line, LINE_WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+    folded = fill(line, LINE_WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
     click.secho(folded, **style)
 
 
