@@ -216,7 +216,7 @@ class _Runner:
         self.parts.append(columns)
         self.events += result.events
         self.ended = result.ended
-        self.detail = limit_said(result.broken, self.request.plant, self.unrolled.names)
+        self.detail = limit_said(result.broken, self.request.plant, self.unrolled.names, done)
 
     def _aims(self, steps: list[ProtocolStep]) -> np.ndarray:
         """What the press aims at in each step: what the last step that said so wanted."""

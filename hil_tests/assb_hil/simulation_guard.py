@@ -38,17 +38,17 @@ def guard_limits(plant: PlantFile) -> Limits:
     )
 
 
-def limit_said(broken: BrokenLimit | None, plant: PlantFile, step_names: Sequence[str]) -> str:
-    """A broken limit, with the plant's own figure and the margin beside it."""
+def limit_said(broken: BrokenLimit | None, plant: PlantFile, step_names: Sequence[str], done: int) -> str:
+    """A broken limit, with the plant's own figure and the margin beside it. `done`: passes before this call."""
     if broken is None:
         return ""
     unit = UNITS[broken.name.rsplit("_", 1)[1]]
     own = getattr(plant.limits, broken.name)
     margin, sign = broken.limit - own, "+" if broken.limit >= own else "-"
-    position = broken.step % len(step_names)
+    turn, position = divmod(broken.step, len(step_names))
     beyond = f"{broken.value:.6g} {unit} is beyond the limit {own:g} {sign} {abs(margin):.3g} {unit}"
     what = f"({broken.name} of the plant, and the margin of a run)"
-    where = f"at {broken.time_s:.6g} s, in step {position} ({step_names[position]})"
+    where = f"at {broken.time_s:.6g} s, in pass {done + turn + 1}, step {position} ({step_names[position]})"
     return f"{broken.whose} {broken.at}: {beyond} {what} {where}"
 
 
