@@ -143,11 +143,13 @@ class Ageing(Table):
 
 
 class Creep(Table):
-    """assb_stack.h: height that flows away for good."""
+    """assb_stack.h: height that flows away for good, of one layer; it is lithium's and ends with it."""
 
-    creep_um_per_s: Annotated[Figure[between(0, 10)], Meta(description="At creep_pressure_mpa")]
+    creep_um_per_s: Annotated[Figure[between(0, 10)], Meta(description="Of one layer, at creep_pressure_mpa")]
     creep_pressure_mpa: Megapascal
     creep_exponent: Figure[between(0, 30)]
+    lithium_um: Annotated[Figure[between(0, 1000)], Meta(description="Lithium metal beyond what a charge plates")]
+    flows_frac: Annotated[Fraction, Meta(description="Share of a layer's lithium metal that may flow away")]
 
 
 class LimitsTable(Table):

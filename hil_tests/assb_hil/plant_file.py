@@ -82,7 +82,12 @@ class PlantFile:
 
     @property
     def stacks(self) -> list[Stack]:
-        return [Stack(stack_params(self.tables, self.bench), actuator_params(self.bench))] * self.stack_count
+        layers = shaped(self.tables, self.format_name, self.format)["layers"]
+        actuator, stack_of = actuator_params(self.bench), self.stack_of
+        return [
+            Stack(stack_params(self.tables, self.bench, layers * stack_of.count(stack)), actuator)
+            for stack in range(self.stack_count)
+        ]
 
     @property
     def stack_of(self) -> list[int]:

@@ -104,8 +104,13 @@ def spread(cell: CellParams, pack: PackTable, name: str, seed: int, unit: int) -
     )
 
 
-def stack_params(tables: PlantTables, bench: BenchTables) -> StackParams:
-    return StackParams(**figures(bench.stack), **figures(tables.creep))
+def stack_params(tables: PlantTables, bench: BenchTables, layers: int) -> StackParams:
+    """A stack of so many layers, those of all its units; no more flows away than the lithium metal's share in them."""
+    creep = figures(tables.creep)
+    plated_um = tables.cell.anode_um_per_mah_cm2.value * tables.cell.areal_capacity_mah_cm2.value
+    flows_um = creep.pop("flows_frac") * (plated_um + creep.pop("lithium_um"))
+    creep["creep_um_per_s"] *= layers
+    return StackParams(**figures(bench.stack), **creep, creep_most_um=flows_um * layers)
 
 
 def actuator_params(bench: BenchTables) -> ActuatorParams:

@@ -77,6 +77,7 @@ AGEING = {
     "resistance_per_loss": 2.1,
 }
 CREEP = {"creep_um_per_s": 1e-6, "creep_pressure_mpa": 5.3, "creep_exponent": 6.5}
+CREEP |= {"lithium_um": 10.0, "flows_frac": 0.2}
 LIMITS = {
     "voltage_min_v": 2.5,
     "voltage_max_v": 4.3,

@@ -137,6 +137,23 @@ def test_a_thick_separator_expands_a_layer_as_much_as_it_adds_to_it(name):
     assert per_layer[0] == pytest.approx(15e-6 * expected[0], rel=0.4)  # solids of this kind: some 10 to 20 ppm/K
 
 
+@pytest.mark.parametrize("name", plant_names())
+def test_no_more_height_creeps_away_than_lithium_metal_stands_in_the_stack(name):
+    """Ten years at the top of the window."""
+    plant = load_plant(name, format="sheet", bench="stiff_stepper", units=3, stacks=2)
+    lithium_um = plant.tables.creep.lithium_um.value
+    if plant.tables.cell.anode_um_per_mah_cm2.value == 4.85:  # lithium metal, and no alloy
+        lithium_um += 4.85 * plant.tables.cell.areal_capacity_mah_cm2.value
+    pack = plant.pack(1.0, pressure_mpa=plant.limits.pressure_max_mpa)
+    pack.run([0.0] * 3650, 86400.0, ambient_degc=25.0)
+    for stack, units in zip(pack.stacks, (2, 1), strict=True):
+        layers_um = lithium_um * plant.cell.layers * units
+        assert stack.creep_um <= 0.1 * layers_um
+        assert (stack.creep_um > 0) == (plant.tables.creep.creep_um_per_s.value > 0)
+    for table in (plant.tables.creep.creep_um_per_s, plant.tables.creep.flows_frac):
+        assert table.value == 0 or lithium_um > 0
+
+
 def test_a_layer_of_the_anode_free_cell_is_as_thick_as_its_energy_per_litre_says():
     """6.8 mAh/cm2 (K) at about 3.8 V (K) in 900 Wh/L (R) are 287 um with all that lies around the layers."""
     plant = load_plant("samsung_agc", format="sheet")

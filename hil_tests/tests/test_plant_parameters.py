@@ -6,10 +6,9 @@ from functools import partial
 
 import pytest
 from assb_hil.plant_parameters import drawn
-from assb_kernels import ActuatorParams, AgeingParams, CellParams, FilamentParams, StackParams, VoidParams
+from assb_kernels import ActuatorParams, AgeingParams, CellParams, FilamentParams, VoidParams
 from made_plant import (
     AGEING,
-    CREEP,
     FILAMENT,
     KEPT,
     LIMITS,
@@ -123,8 +122,10 @@ def test_a_pack_stands_at_the_plants_temperature_and_pressure(made):
 def test_a_stack_and_its_press_are_the_benchs(made, press):
     plant = made(press)
     (stack,) = plant.stacks
-    assert {entry.name for entry in fields(StackParams)} == {*STACK, *CREEP}
-    assert asdict(stack.stack) == STACK | CREEP
+    layers = UNITS * 3
+    lithium_um = 4.0 * 5.0 + 10.0  # per layer: a charge's and the foil's
+    creep = {"creep_um_per_s": 1e-6 * layers, "creep_pressure_mpa": 5.3, "creep_exponent": 6.5}
+    assert asdict(stack.stack) == STACK | creep | {"creep_most_um": 0.2 * lithium_um * layers}
     assert stack.actuator == ActuatorParams(kind=press, **PRESSES[press])
 
 
