@@ -123,13 +123,48 @@ def test_a_stop_that_has_passed_moves_nothing(cell_params, stop_s):
     assert pack.state_bytes() == before
 
 
-def test_a_charge_that_is_reached_but_for_rounding_takes_no_time_step_of_its_own(cell_params):
-    """0.01 A leave 2e-6 of a time step, for which 1 A would need 2e-10 s: shorter than any step of the plant."""
+@pytest.mark.parametrize(("dt_s", "left", "next_a"), [(0.01, 2e-6, 1.0), (1.0, 2e-6, 1.0), (1e-4, 5e-6, 0.01)])
+def test_a_charge_that_is_reached_but_for_rounding_takes_no_time_step_of_its_own(cell_params, dt_s, left, next_a):
+    """What is left of it would flow within a millionth of dt_s, or faster than any step of the plant."""
     pack = new_pack(cell_params)
-    until_ah = 0.01 * 0.01 * (1 + 2e-6) / 3600
-    drive = ProtocolStep("drive", drive_a=[0.01, 1.0], drive_dt_s=0.01, until_ah=until_ah, until_s=10.0)
-    run_protocol(pack, [drive], dt_s=0.01, every_s=1.0)
-    assert pack.time_s == pytest.approx(0.01, rel=1e-9)
+    until_ah = 0.01 * dt_s * (1 + left) / 3600
+    drive = ProtocolStep("drive", drive_a=[0.01, next_a], drive_dt_s=dt_s, until_ah=until_ah, until_s=10.0)
+    run_protocol(pack, [drive], dt_s=dt_s, every_s=1.0)
+    assert pack.time_s == dt_s
+    assert pack.current_a == 0.01
+
+
+@pytest.mark.parametrize("away_v", [0.02, -0.02])
+@pytest.mark.parametrize(
+    ("end", "stop_s", "at_s", "steps"),
+    [
+        ({"until_ah": 1.0}, math.inf, [0.0, 9.5, 109.5], [0.0, 0.0, 1.0]),
+        ({"until_ah": 1.0}, 9.3, [0.0, 9.3], [0.0, 0.0]),
+        ({"until_ah": 1e-4}, math.inf, None, [0.0, 0.0, 1.0]),
+    ],
+)
+def test_a_hold_ends_at_its_charge_its_time_or_the_stop(cell_params, away_v, end, stop_s, at_s, steps):
+    pack = new_pack(cell_params)
+    hold = ProtocolStep("voltage", voltage_v=pack.voltage_v + away_v, current_a=2.0, until_s=9.5, **end)
+    rows = run_protocol(pack, [hold, REST], dt_s=1.0, every_s=1e6, stop_s=stop_s).columns
+    assert list(rows["step"]) == steps
+    assert rows["step_s"][1] == pytest.approx(rows["time_s"][1])
+    if at_s is None:
+        assert rows["step_ah"][1] == pytest.approx(math.copysign(1e-4, away_v), rel=1e-6)
+        assert 1.0 < rows["time_s"][1] < 9.0
+    else:
+        assert list(rows["time_s"]) == pytest.approx(at_s)
+
+
+def test_a_hold_that_reaches_its_charge_just_before_the_stop_leaves_the_rest_to_the_next_step(cell_params):
+    charges = {}
+    for stop_s in (9.4, 9.8):
+        pack = new_pack(cell_params)
+        hold = ProtocolStep("voltage", voltage_v=pack.voltage_v + 0.02, current_a=2.0, until_s=60.0, **charges)
+        rows = run_protocol(pack, [hold, REST], dt_s=1.0, every_s=1e6, stop_s=stop_s).columns
+        charges = {"until_ah": rows["step_ah"][1]}
+    assert list(rows["time_s"]) == pytest.approx([0.0, 9.4, 9.8], abs=1e-4)
+    assert list(rows["step"]) == [0.0, 0.0, 1.0]
 
 
 # Limits, counters, checks
