@@ -19,6 +19,7 @@ PLANT_EVENTS = {
     "burn_out": "energy_j",
     "hard_short": "rs_ohm",
     "voided": "contact_lost_frac",
+    "untold": "events",
 }
 
 

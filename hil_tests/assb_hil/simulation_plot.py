@@ -20,6 +20,7 @@ EVENT_COLOURS = {
     "burn_out": CALM,
     "hard_short": ALARM,
     "voided": TRUTH,
+    "untold": WARN,
 }
 TIME_UNITS = ((2 * 86400.0, 86400.0, "days"), (2 * 3600.0, 3600.0, "h"), (300.0, 60.0, "min"), (0.0, 1.0, "s"))
 

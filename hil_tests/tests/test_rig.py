@@ -126,7 +126,7 @@ def test_a_stuck_channel_hides_a_collapse():
     rig.inject(SensorStuck(at_s=0.0, channel="voltage_v"))
     rig.inject(HardShort(at_s=0.0))
     rig.advance(200_000)
-    assert bus_v(rig) == before_v
+    assert bus_v(rig) == pytest.approx(before_v, abs=2 * 195.3125e-6)  # one of the readings that were averaged before
     assert rig.plant.cells[0].voltage_v < 1.0
 
 

@@ -37,7 +37,8 @@ FILES = (
     (
         "`events.csv`",
         "`time_s`, `cell`, `kind`, `value`: every `bridge` (Ω), `deepened` (Ω, at each halving), `burn_out` (J), "
-        "`hard_short` (Ω), `voided` (share of contact lost, when it passes 0.1)",
+        "`hard_short` (Ω), `voided` (share of contact lost, when it passes 0.1), `untold` (how many more of a cell "
+        "than 15 there were within one time step)",
     ),
     (
         "`plot.png`, `plot.svg`",
