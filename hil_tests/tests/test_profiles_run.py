@@ -42,3 +42,14 @@ def test_pulses_stay_inside_the_window_in_the_cold_too(name):
         terminals_v = done.columns["voltage_v"] / plant.units
         assert plant.limits.voltage_min_v - 1e-3 < terminals_v.min()
         assert terminals_v.max() < plant.limits.voltage_max_v + 1e-3
+
+
+@pytest.mark.parametrize("name", PRODUCTS)
+def test_at_its_usual_temperature_every_pulse_is_whole_and_begins_near_ninety_percent(name):
+    done = simulate(Request(load_plant(name), load_protocol("hppc")))
+    step, soc = done.columns["step"].astype(int), done.of_units("soc").mean(axis=1)
+    ends = np.flatnonzero(np.append(np.diff(step) != 0, True))
+    lengths_s = [done.columns["step_s"][end] for end in ends if "pulse" in done.step_names[step[end]]]
+    assert lengths_s == pytest.approx([10.0] * 18)
+    before = [soc[end] for end in ends if step[end] % 6 == 0]  # the hour of rest of each turn
+    assert before == pytest.approx(np.arange(0.9, 0.05, -0.1), abs=0.06)

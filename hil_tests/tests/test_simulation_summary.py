@@ -85,7 +85,7 @@ def test_formation_is_three_cycles_and_its_rest_belongs_to_the_first():
 def test_a_broken_limit_names_the_figure_of_the_file_and_the_margin(tmp_path):
     run = simulate(Request(load_plant(CELL), protocol(tmp_path, step("charge", "c_rate = 0.1", "time_h = 30")), 0.9))
     assert run.ended == "limit"
-    for words in ("cell 0: 4.35", " V is beyond the limit 4.3 + 0.05 V", "voltage_max_v", "in step 0 (charge)"):
+    for words in ("cell 0: 4.35", " V is beyond the limit 4.3 + 0.05 V", "voltage_max_v", "step 0 (charge)"):
         assert words in run.detail
 
 
