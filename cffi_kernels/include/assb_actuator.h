@@ -35,8 +35,8 @@ typedef struct {
     double owed_steps;  /* share of a pulse that is not due yet, -1..1 */
     double backlash_um; /* slack taken up on the opening side, 0..backlash_um of the parameters */
     int at_min, at_max, stalled;
-    /* pneumatic: what a step of weights_dt_s keeps of the lag, and closes of the piston's way: spares exponentials */
-    double weights_dt_s, keep, closed;
+    /* pneumatic: what a step of weights_dt_s keeps of the lag, and how far the piston goes: spares exponentials */
+    double weights_dt_s, keep, um_per_mpa;
 } assb_actuator_state;
 
 typedef struct {

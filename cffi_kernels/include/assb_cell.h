@@ -49,10 +49,12 @@ typedef struct {
 /* Follows from the parameters, the state and dt_s: spares divisions and exponentials, changes no result. */
 typedef struct {
     double dt_s;
-    double decay[ASSB_RC_PAIRS]; /* 1 - exp(-dt/tau) */
-    double mean[ASSB_RC_PAIRS];  /* mean of exp(-t/tau) over dt_s */
-    double per_s;                /* 1/dt_s */
-    double core_w_per_k;         /* heat capacities over dt_s */
+    double keep[ASSB_RC_PAIRS]; /* exp(-dt/tau) */
+    double rise[ASSB_RC_PAIRS]; /* rc_ohm (1 - keep) */
+    double mean[ASSB_RC_PAIRS]; /* mean of exp(-t/tau) over dt_s */
+    double lag_ohm;             /* sum of rc_ohm (1 - mean) */
+    double per_s;               /* 1/dt_s */
+    double core_w_per_k;        /* heat capacities over dt_s */
     double surface_w_per_k;
     double core_by_core; /* inverse of the thermal matrix, which is symmetric, K/W */
     double core_by_surface;
@@ -69,10 +71,16 @@ typedef struct {
     double per_reference_k;
     double filament_is_on;
     double ageing_is_on;
-    /* of the state */
-    assb_near ln_pressure, se, contact, rc, strip, heal;
-    double ln_mpa;
+    double void_um;   /* height at theta = 1 */
+    double per_kt_ev; /* 1/(kB T) at the last full evaluation of the laws of temperature and pressure ... */
+    double at_k, per_at_k, at_mpa, per_at_mpa;
+    double since_s;                                /* ... which was so long ago */
+    double se_ohm_cm2, contact_ohm_cm2, rc_factor; /* there */
+    assb_near ln_pressure, se, contact, rc;
+    assb_void_rates voids;
+    double ln_mpa;      /* there, as is the next one */
     double cold_per_ev; /* (1/T - 1/Tref)/kB */
+    /* of the state */
     double entropy_v_per_k;
     double slope_v;  /* dOCV/dSOC */
     double rc_scale; /* on rc_ohm: temperature, SOC, ageing */

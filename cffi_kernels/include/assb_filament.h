@@ -41,6 +41,12 @@ typedef struct {
     double is_hard;       /* 1 once Rs < R0; a hard short stays */
     double deepened_at_s; /* conductance at which the next halving of Rs is told */
     assb_random random;
+    double hazard_from; /* length at which the hazard was last counted ... */
+    double waiting_s;   /* ... so long ago ... */
+    double calm_length; /* ... which may be a while below this length */
+    /* at the present temperature and pressure */
+    double per_ccd_cm2_ma;
+    double creep_per_s;
     assb_near ccd, creep[ASSB_CREEP_TERMS];
 } assb_filament_state;
 /* cdef end */
@@ -49,8 +55,6 @@ typedef struct {
 typedef struct {
     double plating_ma_cm2; /* onto its lithium; <= 0: none plates */
     double theta;          /* voids */
-    double pressed;        /* ln(P/pressure_mpa) */
-    double cold_per_ev;    /* (1/T - 1/Tref)/kB */
     double behind_v;       /* terminal voltage without any short */
     double r0_ohm;
     double outside_s; /* a short injected beside it */
@@ -67,6 +71,9 @@ void assb_told_note(assb_told *told, enum assb_event_kind kind, double value);
 int assb_filament_is_on(const assb_filament_params *params);
 int assb_filament_check(const assb_filament_params *params);
 void assb_filament_reset(assb_filament_state *state, uint64_t seed, uint64_t stream);
+/* For a temperature and pressure: pressed = ln(P/pressure_mpa), cold_per_ev = (1/T - 1/Tref)/kB. */
+void assb_filament_rates(const assb_filament_params *params, assb_filament_state *state, double pressed,
+                         double cold_per_ev);
 /* Moves over dt_s, or less: up to its next bridging or burn-out, if may_switch. Adds to `told`. */
 assb_filament_move assb_filament_step(const assb_filament_params *params, assb_filament_state *state,
                                       const assb_filament_drive *drive, double dt_s, int may_switch, assb_told *told);

@@ -11,6 +11,15 @@
 
 #include "assb_common.h"
 
+/* Hints: the first takes all that it calls into itself, the second stays out of it. */
+#ifdef __GNUC__
+#define ASSB_HOT __attribute__((flatten))
+#define ASSB_COLD __attribute__((noinline, cold))
+#else
+#define ASSB_HOT
+#define ASSB_COLD
+#endif
+
 #define ASSB_EXP_MOST 200.0 /* arguments are held within +-this: products of results stay finite */
 #define ASSB_EXP_STEPS 32
 

@@ -16,12 +16,18 @@ typedef struct {
     double height_um;      /* added per layer at theta = 1 */
     double both_ways;      /* 1: lithium on both sides (Li|Li), strips whatever the sign; 0: on discharge only */
 } assb_void_params;
+
+/* What a pressure makes of the parameters; of this cell. */
+typedef struct {
+    double per_strip_cm2_ma, heal_per_s;
+    assb_near strip, heal;
+} assb_void_rates;
 /* cdef end */
 
+/* pressed = ln(P/strip_pressure_mpa) */
+void assb_voids_rates(const assb_void_params *params, assb_void_rates *rates, double pressed);
+/* theta after dt_s at a stripping current density; <= 0: none strips. */
+double assb_voids_step(const assb_void_params *params, const assb_void_rates *rates, double theta,
+                       double stripping_ma_cm2, double dt_s);
 int assb_voids_check(const assb_void_params *params);
-/* theta after dt_s at a stripping current density (<= 0: none strips) and pressed = ln(P/strip_pressure_mpa); strip and
- * heal are this cell's. */
-double assb_voids_step(const assb_void_params *params, double theta, double stripping_ma_cm2, double pressed,
-                       double dt_s, assb_near *strip, assb_near *heal);
-
 #endif

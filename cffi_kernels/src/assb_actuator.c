@@ -88,7 +88,7 @@ static void move_piston(const assb_actuator_params *p, assb_actuator_state *s, d
     if (fabs(excess) <= p->piston_friction_mpa)
         return;
     excess -= copysign(p->piston_friction_mpa, excess);
-    double closed = s->closed;
+    double um_per_mpa = s->um_per_mpa;
     if (stress_mpa < 0) {
         double free_um = -stress_mpa / stiffness;
         double um_per_s = -excess * p->piston_um_per_s_mpa;
@@ -97,9 +97,9 @@ static void move_piston(const assb_actuator_params *p, assb_actuator_state *s, d
             return;
         }
         s->gap_um -= free_um;
-        closed = -assb_expm1(-stiffness * p->piston_um_per_s_mpa * (dt_s - free_um / um_per_s));
+        um_per_mpa = -assb_expm1(-stiffness * p->piston_um_per_s_mpa * (dt_s - free_um / um_per_s)) / stiffness;
     }
-    s->gap_um += excess / stiffness * closed;
+    s->gap_um += excess * um_per_mpa;
 }
 
 /* Whole pulses that are due in dt_s: towards the aim, or at the commanded rate. */
@@ -185,7 +185,7 @@ void assb_actuator_step(const assb_actuator_params *p, assb_actuator_state *s, c
         if (dt_s != s->weights_dt_s) {
             s->weights_dt_s = dt_s;
             s->keep = assb_exp(-dt_s / p->time_constant_s);
-            s->closed = -assb_expm1(-stiffness_mpa_per_um * p->piston_um_per_s_mpa * dt_s);
+            s->um_per_mpa = -assb_expm1(-stiffness_mpa_per_um * p->piston_um_per_s_mpa * dt_s) / stiffness_mpa_per_um;
         }
         if (!in->frozen)
             move_regulator(p, s, in->aim_mpa, dt_s);

@@ -19,8 +19,8 @@ int assb_ageing_check(const assb_ageing_params *p)
 }
 
 /* Days are weighted by the square of the rate, so that loss = rate sqrt(days) also where the rate has moved. */
-void assb_ageing_move(const assb_ageing_params *p, assb_ageing_state *s, double soc, double cold_per_ev,
-                      double capacity_ah)
+ASSB_COLD void assb_ageing_move(const assb_ageing_params *p, assb_ageing_state *s, double soc, double cold_per_ev,
+                                double capacity_ah)
 {
     double leaning = 1 + p->calendar_soc_slope * (soc - 0.5);
     double rate = (leaning > 0 ? leaning : 0) * assb_exp(-p->calendar_activation_ev * cold_per_ev);

@@ -12,6 +12,10 @@
 #define SHORTED_SOC (1.0 / 64) /* a short moves at most this in one span: its cell may be empty before dt_s is over */
 #define SPANS_MOST 256
 #define VOIDED_THETA 0.1
+/* The laws of temperature and pressure are evaluated in full once in this time, and wherever these shares were left. */
+#define LAWS_CLOCK_S (1 - 1e-9)
+#define WARMER_MOST 3e-5
+#define HARDER_MOST 5e-4
 
 enum { LAST = ASSB_OCV_POINTS - 1 };
 
@@ -80,19 +84,23 @@ static void settle_charge(const assb_cell_params *p, assb_cell_state *s)
     assb_cell_cache *c = &s->cache;
     place where = place_of(s->soc);
     c->entropy_v_per_k = on_curve(p->entropy_v_per_k, where);
-    double ocv_v = equilibrium_v(p, where, c->entropy_v_per_k, s->core_degc);
-    c->slope_v = LAST * (p->ocv_v[where.knot + 1] - p->ocv_v[where.knot]);
-    if (where.beyond != 0)
+    double warmer_k = s->core_degc + ASSB_KELVIN - p->reference_k;
+    double rise_v = p->ocv_v[where.knot + 1] - p->ocv_v[where.knot];
+    double ocv_v = p->ocv_v[where.knot] + where.weight * rise_v + c->entropy_v_per_k * warmer_k;
+    c->slope_v = LAST * rise_v;
+    if (where.beyond != 0) {
         c->slope_v = where.beyond < 0 ? EMPTY_SLOPE_V : FULL_SLOPE_V;
-    if (where.beyond < 0 && ocv_v <= 0) {
-        ocv_v = 0;
-        c->slope_v = 0;
+        ocv_v += where.beyond * c->slope_v;
+        if (where.beyond < 0 && ocv_v <= 0) {
+            ocv_v = 0;
+            c->slope_v = 0;
+        }
     }
     s->ocv_v = ocv_v + p->hysteresis_v * s->hysteresis;
     c->rc_scale = on_curve(p->rc_factor, where);
-    double warm_k = 0.5 * (s->core_degc + s->surface_degc) + ASSB_KELVIN - p->reference_k;
-    s->height_um = c->swelling_um * (on_curve(p->swelling_frac, where) + where.beyond) +
-                   p->layers * p->voids.height_um * s->theta + p->expansion_um_per_k * warm_k;
+    double warm_k = warmer_k + 0.5 * (s->surface_degc - s->core_degc);
+    s->height_um = c->swelling_um * (on_curve(p->swelling_frac, where) + where.beyond) + c->void_um * s->theta +
+                   p->expansion_um_per_k * warm_k;
 }
 
 /* The short draws V Gs inside the terminals, which V itself depends on:
@@ -105,38 +113,81 @@ static void solve_voltage(assb_cell_state *s, double current_a)
     s->short_a = s->voltage_v * s->short_s;
 }
 
-/* As assb_cell_r0_ohm, with age and with the contact that voids have left. */
-static double present_r0_ohm(const assb_cell_params *p, assb_cell_state *s)
+/* The laws of temperature and pressure in full. */
+static ASSB_COLD void evaluate_laws(const assb_cell_params *p, assb_cell_state *s, double pressed)
 {
     assb_cell_cache *c = &s->cache;
+    c->since_s = 0;
+    c->at_k = s->core_degc + ASSB_KELVIN;
+    c->per_at_k = 1 / c->at_k;
+    c->per_kt_ev = c->per_at_k * (1 / BOLTZMANN_EV_PER_K);
+    c->at_mpa = pressed;
+    c->per_at_mpa = 1 / pressed;
+    c->ln_mpa = assb_log_near(&c->ln_pressure, pressed);
+    c->cold_per_ev = cold_per_ev(s->core_degc, c->per_reference_k);
     double of_contact =
         p->contact_activation_ev * c->cold_per_ev - p->contact_exponent * (c->ln_mpa - c->ln_contact_mpa);
-    double contact = p->contact_ohm_cm2 * assb_exp_near(&c->contact, of_contact);
-    if (s->theta > 0)
-        contact /= 1 - (s->theta < p->voids.theta_max ? s->theta : p->voids.theta_max);
-    double se = p->se_ohm_cm2 * assb_exp_near(&c->se, p->se_activation_ev * c->cold_per_ev);
-    return (se + contact) * c->ohm_per_ohm_cm2;
+    c->contact_ohm_cm2 = p->contact_ohm_cm2 * assb_exp_near(&c->contact, of_contact);
+    c->se_ohm_cm2 = p->se_ohm_cm2 * assb_exp_near(&c->se, p->se_activation_ev * c->cold_per_ev);
+    if (p->voids.rate_per_s != 0)
+        assb_voids_rates(&p->voids, &c->voids, c->ln_mpa - c->ln_strip_mpa);
+    if (c->filament_is_on != 0)
+        assb_filament_rates(&p->filament, &s->filament, c->ln_mpa - c->ln_filament_mpa, c->cold_per_ev);
+    c->rc_factor = assb_exp_near(&c->rc, p->rc_activation_ev * c->cold_per_ev);
 }
 
-/* All that follows from the state; the next step starts from it, so each law is evaluated once a step. */
-static void settle(const assb_cell_params *p, assb_cell_state *s)
+/* e^x for an x below 1e-3, within 1e-13. */
+static double exp_small(double x)
+{
+    return 1 + x * (1 + x * (0.5 + x * (1.0 / 6)));
+}
+
+/* R0 as assb_cell_r0_ohm, with age and with the contact that voids have left, and the scale of the RC pairs. Near the
+ * last full evaluation the laws by their series, whose remainder is below 1e-13. */
+static void settle_ohms(const assb_cell_params *p, assb_cell_state *s)
 {
     assb_cell_cache *c = &s->cache;
-    settle_charge(p, s);
-    c->ln_mpa = assb_log_near(&c->ln_pressure, pressed_mpa(p, s->pressure_mpa));
-    c->cold_per_ev = cold_per_ev(s->core_degc, c->per_reference_k);
-    s->r0_ohm = present_r0_ohm(p, s);
-    c->rc_scale *= (1 + s->ageing.resistance_growth_frac) * assb_exp_near(&c->rc, p->rc_activation_ev * c->cold_per_ev);
-    c->behind_v = s->ocv_v - (s->rc_v[0] + s->rc_v[1] + s->rc_v[2]);
+    double pressed = pressed_mpa(p, s->pressure_mpa);
+    double se = c->se_ohm_cm2, contact = c->contact_ohm_cm2, rc = c->rc_factor;
+    double warmer = (s->core_degc + ASSB_KELVIN - c->at_k) * c->per_at_k;
+    double harder = (pressed - c->at_mpa) * c->per_at_mpa;
+    c->since_s += c->dt_s;
+    if (c->since_s < LAWS_CLOCK_S && warmer * warmer < WARMER_MOST * WARMER_MOST &&
+        harder * harder < HARDER_MOST * HARDER_MOST) {
+        double colder = -c->per_kt_ev * warmer * (1 - warmer * (1 - warmer));
+        double ln_harder = harder * (1 - harder * (0.5 - harder * (1.0 / 3)));
+        se *= exp_small(p->se_activation_ev * colder);
+        contact *= exp_small(p->contact_activation_ev * colder - p->contact_exponent * ln_harder);
+        rc *= exp_small(p->rc_activation_ev * colder);
+    } else {
+        evaluate_laws(p, s, pressed);
+        se = c->se_ohm_cm2, contact = c->contact_ohm_cm2, rc = c->rc_factor;
+    }
+    if (s->theta > 0)
+        contact /= 1 - (s->theta < p->voids.theta_max ? s->theta : p->voids.theta_max);
+    s->r0_ohm = (se + contact) * c->ohm_per_ohm_cm2;
+    c->rc_scale *= (1 + s->ageing.resistance_growth_frac) * rc;
 }
 
-static void keep_dt(const assb_cell_params *p, assb_cell_cache *c, double dt_s)
+/* All that follows from the state; the next step starts from it. */
+static void settle(const assb_cell_params *p, assb_cell_state *s)
+{
+    settle_charge(p, s);
+    settle_ohms(p, s);
+    s->cache.behind_v = s->ocv_v - (s->rc_v[0] + s->rc_v[1] + s->rc_v[2]);
+}
+
+static ASSB_COLD void keep_dt(const assb_cell_params *p, assb_cell_cache *c, double dt_s)
 {
     c->dt_s = dt_s;
     c->per_s = 1 / dt_s;
+    c->lag_ohm = 0;
     for (int k = 0; k < ASSB_RC_PAIRS; k++) {
-        c->decay[k] = -assb_expm1(-dt_s / p->rc_tau_s[k]);
+        double gone = -assb_expm1(-dt_s / p->rc_tau_s[k]);
+        c->keep[k] = 1 - gone;
+        c->rise[k] = p->rc_ohm[k] * gone;
         c->mean[k] = assb_mean_decay(dt_s / p->rc_tau_s[k]);
+        c->lag_ohm += p->rc_ohm[k] * (1 - c->mean[k]);
     }
     /* backward Euler: no step is too long for it */
     double link = p->core_surface_w_per_k;
@@ -151,7 +202,7 @@ static void keep_dt(const assb_cell_params *p, assb_cell_cache *c, double dt_s)
 }
 
 /* What a change of capacity or resistance moves. */
-static void keep_age(const assb_cell_params *p, assb_cell_state *s)
+static ASSB_COLD void keep_age(const assb_cell_params *p, assb_cell_state *s)
 {
     assb_cell_cache *c = &s->cache;
     s->capacity_ah = p->capacity_ah * (1 - s->ageing.capacity_loss_frac);
@@ -160,11 +211,13 @@ static void keep_age(const assb_cell_params *p, assb_cell_state *s)
     c->ohm_per_ohm_cm2 = (1 + s->ageing.resistance_growth_frac) / (p->layers * p->layer_area_cm2);
 }
 
-static void keep_parameters(const assb_cell_params *p, assb_cell_state *s)
+static ASSB_COLD void keep_parameters(const assb_cell_params *p, assb_cell_state *s)
 {
     assb_cell_cache *c = &s->cache;
     for (int k = 0; k < ASSB_RC_PAIRS; k++)
         c->rc_farad[k] = p->rc_tau_s[k] / p->rc_ohm[k];
+    c->since_s = LAWS_CLOCK_S; /* due */
+    c->void_um = p->layers * p->voids.height_um;
     c->ma_cm2_per_a = 1000 / (p->layers * p->layer_area_cm2);
     c->per_reference_k = 1 / p->reference_k;
     c->ln_contact_mpa = assb_log(p->contact_pressure_mpa);
@@ -179,23 +232,17 @@ static void keep_parameters(const assb_cell_params *p, assb_cell_state *s)
  *
  * The mean voltage over the step is linear in the current, and the short's current in that voltage, so both are solved
  * together: V (1 + Z Gs) = B + I Z with Z = R0 + sum Rk (1 - mean_k) + dU/dSOC dt/(7200 Q). Second order in dt, and
- * stable for any. All heat is what went in at that mean voltage less what is stored, so energy closes as long as the OCV is straight
- * over the SOC moved; across knots of its table it closes to second order in that SOC (docs/model.md).
+ * stable for any. All heat is what went in at that mean voltage less what is stored, so energy closes as long as the
+ * OCV is straight over the SOC moved; across knots of its table it closes to second order in that SOC (docs/model.md).
  * Heat after Bernardi, Pawlikowski, Newman 1985, doi:10.1149/1.2113792: overvoltages, hysteresis and -I T dU/dT. */
 static double move_charge(const assb_cell_params *p, assb_cell_state *s, double current_a, double short_s)
 {
     assb_cell_cache *c = &s->cache;
     double per_soc = c->dt_s * c->soc_per_as;
-    double ohm[ASSB_RC_PAIRS];
-    double behind_v = s->ocv_v;
-    double z_ohm = 0.5 * c->slope_v * per_soc;
-    for (int k = 0; k < ASSB_RC_PAIRS; k++) {
-        ohm[k] = p->rc_ohm[k] * c->rc_scale;
-        behind_v -= s->rc_v[k] * c->mean[k];
-        z_ohm += ohm[k] * (1 - c->mean[k]);
-    }
-    z_ohm += s->r0_ohm;
-    double mean_v = behind_v + current_a * z_ohm;
+    double left_v = s->rc_v[0] * c->mean[0] + s->rc_v[1] * c->mean[1] + s->rc_v[2] * c->mean[2];
+    double lag_ohm = c->lag_ohm * c->rc_scale;
+    double z_ohm = 0.5 * c->slope_v * per_soc + lag_ohm + s->r0_ohm;
+    double mean_v = s->ocv_v - left_v + current_a * z_ohm;
     double inner_a = -current_a;
     double short_w = 0;
     if (short_s > 0) { /* a branch, so that without one the voltage is not waited for */
@@ -206,14 +253,13 @@ static double move_charge(const assb_cell_params *p, assb_cell_state *s, double 
     }
     double moved = inner_a * per_soc;
 
-    double rc_heat_v = 0;
-    double stored = 0;
-    for (int k = 0; k < ASSB_RC_PAIRS; k++) {
-        double end_v = ohm[k] * inner_a;
-        rc_heat_v += end_v + (s->rc_v[k] - end_v) * c->mean[k];
-        s->rc_v[k] += (end_v - s->rc_v[k]) * c->decay[k];
-        stored += c->rc_farad[k] * s->rc_v[k] * s->rc_v[k];
-    }
+    double rc_heat_v = left_v + inner_a * lag_ohm;
+    double scaled_a = c->rc_scale * inner_a;
+    s->rc_v[0] = c->keep[0] * s->rc_v[0] + c->rise[0] * scaled_a;
+    s->rc_v[1] = c->keep[1] * s->rc_v[1] + c->rise[1] * scaled_a;
+    s->rc_v[2] = c->keep[2] * s->rc_v[2] + c->rise[2] * scaled_a;
+    double stored = c->rc_farad[0] * s->rc_v[0] * s->rc_v[0] + c->rc_farad[1] * s->rc_v[1] * s->rc_v[1] +
+                    c->rc_farad[2] * s->rc_v[2] * s->rc_v[2];
     double stored_j = 0.5 * stored / c->rc_scale;
     double reversible_v = (s->core_degc + ASSB_KELVIN) * c->entropy_v_per_k + p->hysteresis_v * s->hysteresis;
     double heat_w = short_w + inner_a * (rc_heat_v - reversible_v) - (stored_j - s->stored_j) * c->per_s +
@@ -230,9 +276,8 @@ static double move_charge(const assb_cell_params *p, assb_cell_state *s, double 
 
 static double held(double degc)
 {
-    if (degc > ASSB_COLDEST_DEGC && degc < ASSB_HOTTEST_DEGC)
-        return degc;
-    return degc > 0 ? ASSB_HOTTEST_DEGC : ASSB_COLDEST_DEGC;
+    double warm_degc = degc > ASSB_COLDEST_DEGC ? degc : ASSB_COLDEST_DEGC; /* NaN too */
+    return warm_degc < ASSB_HOTTEST_DEGC ? warm_degc : ASSB_HOTTEST_DEGC;
 }
 
 /* Core and surface: a 2 x 2 system, its inverse cached. */
@@ -255,8 +300,7 @@ static void move_voids(const assb_cell_params *p, assb_cell_state *s, double dt_
         return;
     double before = s->theta;
     double stripping_ma_cm2 = stripping_a * c->ma_cm2_per_a;
-    s->theta =
-        assb_voids_step(&p->voids, before, stripping_ma_cm2, c->ln_mpa - c->ln_strip_mpa, dt_s, &c->strip, &c->heal);
+    s->theta = assb_voids_step(&p->voids, &c->voids, before, stripping_ma_cm2, dt_s);
     if (before < VOIDED_THETA && s->theta >= VOIDED_THETA)
         assb_told_note(&s->told, ASSB_VOIDED, s->theta);
 }
@@ -272,18 +316,12 @@ static assb_filament_move move_filament(const assb_cell_params *p, assb_cell_sta
         plating_a -= short_s * open_v / (1 + s->r0_ohm * short_s);
     if (p->filament.both_ways != 0 && plating_a < 0)
         plating_a = -plating_a;
-    assb_filament_drive drive = {plating_a * c->ma_cm2_per_a,
-                                 s->theta,
-                                 c->ln_mpa - c->ln_filament_mpa,
-                                 c->cold_per_ev,
-                                 open_v,
-                                 s->r0_ohm,
-                                 in->short_s};
+    assb_filament_drive drive = {plating_a * c->ma_cm2_per_a, s->theta, open_v, s->r0_ohm, in->short_s};
     return assb_filament_step(&p->filament, &s->filament, &drive, dt_s, may_switch, &s->told);
 }
 
 /* dt_s, or less where a short would take so much charge that the OCV is another one. */
-static double shorted_span_s(const assb_cell_state *s, const assb_cell_input *in, double dt_s)
+static ASSB_COLD double shorted_span_s(const assb_cell_state *s, const assb_cell_input *in, double dt_s)
 {
     double short_s = s->filament.short_s + in->short_s;
     double open_v = s->cache.behind_v + in->current_a * s->r0_ohm;
@@ -326,8 +364,8 @@ static double move_span(const assb_cell_params *p, assb_cell_state *s, const ass
 }
 
 /* The further spans of a step that takes more than one: means are those over all of them. */
-static void move_rest(const assb_cell_params *p, assb_cell_state *s, const assb_cell_input *in, double dt_s,
-                      double gone_s, double heat_w)
+static ASSB_COLD void move_rest(const assb_cell_params *p, assb_cell_state *s, const assb_cell_input *in, double dt_s,
+                                double gone_s, double heat_w)
 {
     double volt_s = s->mean_voltage_v * gone_s;
     double heat_j = heat_w * gone_s;
@@ -386,8 +424,8 @@ assb_cell_line assb_cell_outlook(const assb_cell_params *p, const assb_cell_stat
     double behind_v = s->ocv_v;
     double z_ohm = s->r0_ohm + (kept.slope_v > 0 ? kept.slope_v * dt_s * kept.soc_per_as : 0);
     for (int k = 0; k < ASSB_RC_PAIRS; k++) {
-        behind_v -= s->rc_v[k] * (1 - kept.decay[k]);
-        z_ohm += p->rc_ohm[k] * kept.rc_scale * kept.decay[k];
+        behind_v -= s->rc_v[k] * kept.keep[k];
+        z_ohm += kept.rise[k] * kept.rc_scale;
     }
     double shorted = 1 + z_ohm * s->short_s;
     assb_cell_line line = {behind_v / shorted, z_ohm / shorted};

@@ -2,6 +2,9 @@
 
 #include "assb_math.h"
 
+/* While a bridge is this unlikely, its hazard is counted on a slow clock (less a rounding); else at every step. */
+#define CALM_PER_S 1e-3
+#define HAZARD_CLOCK_S (1 - 1e-9)
 #define SHORT_MOST_S 1e6 /* a bridge's conductance grows no further: 1 microohm */
 
 int assb_filament_is_on(const assb_filament_params *p)
@@ -76,30 +79,39 @@ static double mean_power(double from, double to, double n)
     return (to * power_of_length(to, n) - from * power_of_length(from, n)) / ((n + 1) * run);
 }
 
-/* How the plating current stands to the critical one: CCD = ccd (P/P0)^n exp(-E/kB (1/T - 1/Tref)). */
-static double overload(const assb_filament_params *p, assb_filament_state *s, const assb_filament_drive *d)
+/* Below this length the hazard is less than CALM_PER_S. */
+static double calm_length(const assb_filament_params *p)
 {
-    double lowered =
-        assb_exp_near(&s->ccd, p->ccd_activation_ev * d->cold_per_ev - p->ccd_pressure_exponent * d->pressed);
-    return d->plating_ma_cm2 * lowered / p->ccd_ma_cm2;
+    double share = p->bridge_per_s > 0 ? CALM_PER_S / p->bridge_per_s : 1;
+    if (share >= 1)
+        return 2; /* beyond any length */
+    return p->bridge_exponent > 0 ? assb_exp(assb_log(share) / p->bridge_exponent) : 0;
+}
+
+/* CCD = ccd (P/P0)^n exp(-E/kB (1/T - 1/Tref)); g(P) is the sum of its terms. */
+void assb_filament_rates(const assb_filament_params *p, assb_filament_state *s, double pressed, double cold_per_ev)
+{
+    double lowered = assb_exp_near(&s->ccd, p->ccd_activation_ev * cold_per_ev - p->ccd_pressure_exponent * pressed);
+    if (!(s->calm_length > 0))
+        s->calm_length = calm_length(p);
+    s->per_ccd_cm2_ma = lowered / p->ccd_ma_cm2;
+    s->creep_per_s = 0;
+    for (int k = 0; k < ASSB_CREEP_TERMS; k++)
+        if (p->creep_per_s[k] > 0)
+            s->creep_per_s += p->creep_per_s[k] * assb_exp_near(&s->creep[k], p->creep_exponent[k] * pressed);
 }
 
 /* length' = c (local current/CCD - 1)+ + g(P) - healing, the last one only while nothing plates.
  * Unbounded: grow() cuts it at 1. */
-static double length_after(const assb_filament_params *p, assb_filament_state *s, const assb_filament_drive *d,
+static double length_after(const assb_filament_params *p, const assb_filament_state *s, const assb_filament_drive *d,
                            double dt_s)
 {
-    double rise_per_s = 0;
-    for (int k = 0; k < ASSB_CREEP_TERMS; k++)
-        if (p->creep_per_s[k] > 0)
-            rise_per_s += p->creep_per_s[k] * assb_exp_near(&s->creep[k], p->creep_exponent[k] * d->pressed);
     double length = s->length;
     if (d->plating_ma_cm2 > 0) {
-        double beyond = overload(p, s, d) * (1 + p->void_focus * d->theta) - 1;
-        rise_per_s += beyond > 0 ? p->growth_per_s * beyond : 0;
-        length += rise_per_s * dt_s;
+        double beyond = d->plating_ma_cm2 * s->per_ccd_cm2_ma * (1 + p->void_focus * d->theta) - 1;
+        length += (s->creep_per_s + p->growth_per_s * (beyond > 0 ? beyond : 0)) * dt_s;
     } else {
-        length += (rise_per_s - p->healing_per_s * length) * dt_s * assb_mean_decay(p->healing_per_s * dt_s);
+        length += (s->creep_per_s - p->healing_per_s * length) * dt_s * assb_mean_decay(p->healing_per_s * dt_s);
     }
     return length > 0 ? length : 0; /* rounding may not leave less than nothing */
 }
@@ -112,7 +124,7 @@ static void note_hard(assb_filament_state *s, double r0_ohm, assb_told *told)
     assb_told_note(told, ASSB_HARD_SHORT, 1 / s->short_s);
 }
 
-static void bridge(const assb_filament_params *p, assb_filament_state *s, double r0_ohm, assb_told *told)
+static ASSB_COLD void bridge(const assb_filament_params *p, assb_filament_state *s, double r0_ohm, assb_told *told)
 {
     s->short_s = 1 / lognormal(&s->random, p->bridge_median_ohm, p->bridge_sigma_ln);
     s->short_s = s->short_s < SHORT_MOST_S ? s->short_s : SHORT_MOST_S;
@@ -126,7 +138,7 @@ static void bridge(const assb_filament_params *p, assb_filament_state *s, double
     note_hard(s, r0_ohm, told);
 }
 
-static void burn_out(const assb_filament_params *p, assb_filament_state *s, assb_told *told)
+static ASSB_COLD void burn_out(const assb_filament_params *p, assb_filament_state *s, assb_told *told)
 {
     assb_told_note(told, ASSB_BURN_OUT, s->burn_at_j);
     s->short_s = 0;
@@ -134,27 +146,43 @@ static void burn_out(const assb_filament_params *p, assb_filament_state *s, assb
     s->burn_at_j = 0;
     s->burn_outs += 1;
     s->length = s->length < p->burnt_length ? s->length : p->burnt_length;
+    s->hazard_from = s->length;
+}
+
+/* The hazard since it was last counted, and where in the last dt_s it bridges, if it does. */
+static ASSB_COLD assb_filament_move count_hazard(const assb_filament_params *p, assb_filament_state *s,
+                                                 const assb_filament_drive *d, double after, double dt_s,
+                                                 int may_switch, assb_told *told)
+{
+    assb_filament_move move = {dt_s, 0};
+    double hazard = 0;
+    if (p->bridge_per_s > 0)
+        hazard = p->bridge_per_s * s->waiting_s * mean_power(s->hazard_from, after, p->bridge_exponent);
+    if (!may_switch || s->hazard + hazard < s->bridge_at) {
+        s->length = after < 1 ? after : 1;
+        s->hazard += hazard;
+    } else {
+        double share = s->hazard < s->bridge_at ? (s->bridge_at - s->hazard) / hazard : 0;
+        double to_go_s = (1 - share) * s->waiting_s;
+        move.span_s = to_go_s < dt_s ? dt_s - to_go_s : 0;
+        double reached = s->length + move.span_s / dt_s * (after - s->length);
+        s->length = reached < 1 ? reached : 1;
+        bridge(p, s, d->r0_ohm, told);
+    }
+    s->hazard_from = s->length;
+    s->waiting_s = 0;
+    return move;
 }
 
 static assb_filament_move grow(const assb_filament_params *p, assb_filament_state *s, const assb_filament_drive *d,
                                double dt_s, int may_switch, assb_told *told)
 {
     assb_filament_move move = {dt_s, 0};
-    double before = s->length;
     double after = length_after(p, s, d, dt_s);
-    double hazard = 0;
-    if (p->bridge_per_s > 0)
-        hazard = p->bridge_per_s * dt_s * mean_power(before, after, p->bridge_exponent);
-    if (!may_switch || s->hazard + hazard < s->bridge_at) {
-        s->length = after < 1 ? after : 1;
-        s->hazard += hazard;
-        return move;
-    }
-    double share = s->hazard < s->bridge_at ? (s->bridge_at - s->hazard) / hazard : 0;
-    move.span_s = share * dt_s;
-    double reached = before + share * (after - before);
-    s->length = reached < 1 ? reached : 1;
-    bridge(p, s, d->r0_ohm, told);
+    s->waiting_s += dt_s;
+    if (after >= s->calm_length || s->waiting_s >= HAZARD_CLOCK_S)
+        return count_hazard(p, s, d, after, dt_s, may_switch, told);
+    s->length = after < 1 ? after : 1;
     return move;
 }
 
@@ -177,13 +205,13 @@ static void note_deepening(assb_filament_state *s, double r0_ohm, assb_told *tol
     note_hard(s, r0_ohm, told);
 }
 
-static assb_filament_move stand(const assb_filament_params *p, assb_filament_state *s, const assb_filament_drive *d,
-                                double dt_s, int may_switch, assb_told *told)
+static ASSB_COLD assb_filament_move stand(const assb_filament_params *p, assb_filament_state *s,
+                                          const assb_filament_drive *d, double dt_s, int may_switch, assb_told *told)
 {
     double rate_per_s = 0;
     note_hard(s, d->r0_ohm, told); /* R0 moves too: it rises in the cold */
     if (p->deepen_per_s > 0 && d->plating_ma_cm2 > 0)
-        rate_per_s = p->deepen_per_s * overload(p, s, d);
+        rate_per_s = p->deepen_per_s * d->plating_ma_cm2 * s->per_ccd_cm2_ma;
     double across_v = d->behind_v / (1 + d->r0_ohm * (s->short_s + d->outside_s));
     double power_w = across_v * across_v * s->short_s;
     assb_filament_move move = {may_switch ? burning_s(p, s, power_w, dt_s) : dt_s, s->short_s};

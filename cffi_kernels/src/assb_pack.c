@@ -62,6 +62,13 @@ int assb_pack_reset(assb_pack *pack, const double *soc, const double *temperatur
     return ASSB_OK;
 }
 
+static int log_status(const assb_pack *pack, const assb_event_log *log)
+{
+    if (log != NULL && log->capacity - log->count < (long)EVENTS_MOST * pack->cells)
+        return ASSB_LOG_FULL;
+    return ASSB_OK;
+}
+
 /* All that a cell's step refuses is refused here before any cell has moved. */
 static int input_status(const assb_pack *pack, const assb_pack_input *in, const assb_event_log *log, double dt_s)
 {
@@ -77,12 +84,21 @@ static int input_status(const assb_pack *pack, const assb_pack_input *in, const 
         if (status != ASSB_OK)
             return status;
     }
-    if (log != NULL && log->capacity - log->count < (long)EVENTS_MOST * pack->cells)
-        return ASSB_LOG_FULL;
-    return ASSB_OK;
+    return log_status(pack, log);
 }
 
-static void tell(assb_event_log *log, const assb_told *told, int cell, double end_s, double dt_s)
+/* The same where all but current and pressure passed it at the step before. */
+static int moving_status(const assb_pack *pack, const assb_pack_input *in, const assb_event_log *log)
+{
+    if (!(in->current_a >= -ASSB_CURRENT_MOST_A && in->current_a <= ASSB_CURRENT_MOST_A))
+        return ASSB_BAD_CURRENT;
+    for (int k = 0; k < pack->stacks; k++)
+        if (!(pack->stack[k].pressure_mpa <= ASSB_PRESSURE_MOST_MPA))
+            return ASSB_BAD_PRESSURE;
+    return log_status(pack, log);
+}
+
+static ASSB_COLD void tell(assb_event_log *log, const assb_told *told, int cell, double end_s, double dt_s)
 {
     for (int k = 0; k < told->count; k++) {
         const assb_told_event *one = &told->event[k];
@@ -116,12 +132,11 @@ static void move_stack(assb_pack *pack, int k, double dt_s)
     assb_stack_press(params, stack, actuator->gap_um);
 }
 
-int assb_pack_step(assb_pack *pack, const assb_pack_input *in, assb_event_log *log, double dt_s)
+/* For an input that input_status has passed. */
+static ASSB_HOT void move(assb_pack *pack, const assb_pack_input *in, assb_event_log *log, double dt_s)
 {
-    int status = input_status(pack, in, log, dt_s);
-    if (status != ASSB_OK)
-        return status;
-    assb_cell_input cell = {in->current_a, in->ambient_degc, 0, in->heater_w / pack->cells, 0};
+    double share_w = in->heater_w != 0 ? in->heater_w / pack->cells : 0;
+    assb_cell_input cell = {in->current_a, in->ambient_degc, 0, share_w, 0};
     double voltage_v = 0;
     move_clock(pack, dt_s);
     for (int k = 0; k < pack->stacks; k++)
@@ -141,7 +156,14 @@ int assb_pack_step(assb_pack *pack, const assb_pack_input *in, assb_event_log *l
         move_stack(pack, k, dt_s);
     pack->voltage_v = voltage_v;
     pack->current_a = in->current_a;
-    return ASSB_OK;
+}
+
+int assb_pack_step(assb_pack *pack, const assb_pack_input *in, assb_event_log *log, double dt_s)
+{
+    int status = input_status(pack, in, log, dt_s);
+    if (status == ASSB_OK)
+        move(pack, in, log, dt_s);
+    return status;
 }
 
 static double at(const assb_series *series, long k)
@@ -161,21 +183,48 @@ void assb_pack_row(const assb_sink *sinks, int sink_count, long row)
         sinks[k].out[row * sinks[k].stride] = *sinks[k].source;
 }
 
+static void feed(assb_pack *pack, const assb_pack_series *in, long row)
+{
+    for (int k = 0; k < pack->cells && in->short_s != NULL; k++)
+        pack->short_s[k] = at(&in->short_s[k], row);
+    for (int k = 0; k < pack->stacks && in->aim_mpa != NULL; k++)
+        pack->actuator_input[k].aim_mpa = at(&in->aim_mpa[k], row);
+    for (int k = 0; k < pack->stacks && in->steps_per_s != NULL; k++)
+        pack->actuator_input[k].steps_per_s = at(&in->steps_per_s[k], row);
+}
+
+/* Nothing but the current has a column. */
+static int all_hold(const assb_pack *pack, const assb_pack_series *in)
+{
+    long strides = in->ambient_degc.stride | in->heater_w.stride;
+    for (int k = 0; k < pack->cells && in->short_s != NULL; k++)
+        strides |= in->short_s[k].stride;
+    for (int k = 0; k < pack->stacks && in->aim_mpa != NULL; k++)
+        strides |= in->aim_mpa[k].stride;
+    for (int k = 0; k < pack->stacks && in->steps_per_s != NULL; k++)
+        strides |= in->steps_per_s[k].stride;
+    return strides == 0;
+}
+
 long assb_pack_run(assb_pack *pack, const assb_pack_series *in, const assb_sink *sinks, int sink_count,
                    assb_event_log *log, double dt_s, long first, long n, int *status)
 {
+    int holds = all_hold(pack, in);
+    assb_pack_input input = {0, 0, 0};
     *status = ASSB_OK;
     for (long row = first; row < n; row++) {
-        const assb_pack_input input = {at(&in->current_a, row), at(&in->ambient_degc, row), at(&in->heater_w, row)};
-        for (int k = 0; k < pack->cells && in->short_s != NULL; k++)
-            pack->short_s[k] = at(&in->short_s[k], row);
-        for (int k = 0; k < pack->stacks && in->aim_mpa != NULL; k++)
-            pack->actuator_input[k].aim_mpa = at(&in->aim_mpa[k], row);
-        for (int k = 0; k < pack->stacks && in->steps_per_s != NULL; k++)
-            pack->actuator_input[k].steps_per_s = at(&in->steps_per_s[k], row);
-        *status = assb_pack_step(pack, &input, log, dt_s);
+        input.current_a = at(&in->current_a, row);
+        if (row == first || !holds) {
+            input.ambient_degc = at(&in->ambient_degc, row);
+            input.heater_w = at(&in->heater_w, row);
+            feed(pack, in, row);
+            *status = input_status(pack, &input, log, dt_s);
+        } else {
+            *status = moving_status(pack, &input, log);
+        }
         if (*status != ASSB_OK)
             return row;
+        move(pack, &input, log, dt_s);
         assb_pack_row(sinks, sink_count, row);
     }
     return n;

@@ -3,6 +3,8 @@
 
 #include <stddef.h>
 
+#define CREEP_NEAR 0.013
+
 static double elastic_mpa(const assb_stack_params *p, const assb_stack_state *s, double gap_um)
 {
     return p->stiffness_mpa_per_um * (s->height_um - s->creep_um - gap_um);
@@ -65,7 +67,7 @@ double assb_stack_stress_mpa(const assb_stack_params *p, const assb_stack_state 
 }
 
 /* s' = (phi e - s)/tau with e on a straight line: s1 = keep s0 + early e0 + late e1. */
-static void weigh(const assb_stack_params *p, assb_stack_state *s, double dt_s)
+static ASSB_COLD void weigh(const assb_stack_params *p, assb_stack_state *s, double dt_s)
 {
     s->weights_dt_s = dt_s;
     for (int k = 0; k < ASSB_VISCOUS; k++) {
@@ -77,6 +79,20 @@ static void weigh(const assb_stack_params *p, assb_stack_state *s, double dt_s)
     }
 }
 
+/* Rate of the creep in full. */
+static ASSB_COLD void evaluate_creep(const assb_stack_params *p, assb_stack_state *s)
+{
+    double power = p->creep_exponent * (assb_log_near(&s->ln_pressure, s->pressure_mpa) - s->ln_creep_mpa);
+    s->per_at_mpa = 1 / s->pressure_mpa;
+    s->at_um_per_s = p->creep_um_per_s * assb_exp_near(&s->creep, power);
+}
+
+/* (1 + x)^n; remainder below 4e-12 while n x is below CREEP_NEAR. */
+static double power_near_one(double x, double n)
+{
+    return 1 + n * x * (1 + (n - 1) * (1.0 / 2) * x * (1 + (n - 2) * (1.0 / 3) * x * (1 + (n - 3) * (1.0 / 4) * x)));
+}
+
 /* Height that would be lost in dt_s at a fixed gap if there were no end of what flows: P' = -k rate (P/P0)^n has the
  * solution P = P (1 + (n-1) x)^(-1/(n-1)) with x = k rate (P/P0)^n dt / P; the first two terms of its series while they
  * suffice. */
@@ -84,11 +100,15 @@ static double flown_um(const assb_stack_params *p, assb_stack_state *s, double d
 {
     double pressure_mpa = s->pressure_mpa;
     double n = p->creep_exponent;
-    double power = n * (assb_log_near(&s->ln_pressure, pressure_mpa) - s->ln_creep_mpa);
-    double um = p->creep_um_per_s * assb_exp_near(&s->creep, power) * dt_s;
+    double harder = pressure_mpa * s->per_at_mpa - 1;
+    if (!(n * n * harder * harder < CREEP_NEAR * CREEP_NEAR)) {
+        evaluate_creep(p, s);
+        harder = 0;
+    }
+    double um = s->at_um_per_s * power_near_one(harder, n) * dt_s;
     double lost_mpa = p->stiffness_mpa_per_um * um;
-    if (n * lost_mpa < 1e-4 * pressure_mpa) /* ln_pressure.at is 1/P to a percent, which does for a correction */
-        return um * (1 - 0.5 * n * lost_mpa * s->ln_pressure.at);
+    if (n * lost_mpa < 1e-4 * pressure_mpa) /* per_at_mpa is 1/P nearly, which does for a correction */
+        return um * (1 - 0.5 * n * lost_mpa * s->per_at_mpa);
     double x = lost_mpa / pressure_mpa;
     double order = n - 1;
     double logarithm = order > 1e-6 || order < -1e-6 ? assb_log(1 + order * x) / order : x;

@@ -13,17 +13,20 @@ int assb_voids_check(const assb_void_params *p)
     return is_off || (p->strip_ma_cm2 > 0 && p->strip_pressure_mpa > 0) ? ASSB_OK : ASSB_BAD_PARAMETER;
 }
 
-double assb_voids_step(const assb_void_params *p, double theta, double stripping_ma_cm2, double pressed, double dt_s,
-                       assb_near *strip, assb_near *heal)
+void assb_voids_rates(const assb_void_params *p, assb_void_rates *rates, double pressed)
 {
-    double opening_per_s = 0;
-    if (stripping_ma_cm2 > 0) {
-        double overload = stripping_ma_cm2 / p->strip_ma_cm2 * assb_exp_near(strip, -p->strip_exponent * pressed) - 1;
-        opening_per_s = overload > 0 ? p->rate_per_s * overload : 0;
-    }
+    rates->per_strip_cm2_ma = assb_exp_near(&rates->strip, -p->strip_exponent * pressed) / p->strip_ma_cm2;
+    rates->heal_per_s = p->heal_per_s * assb_exp_near(&rates->heal, p->heal_exponent * pressed);
+}
+
+double assb_voids_step(const assb_void_params *p, const assb_void_rates *rates, double theta, double stripping_ma_cm2,
+                       double dt_s)
+{
+    double overload = stripping_ma_cm2 * rates->per_strip_cm2_ma - 1;
+    double opening_per_s = p->rate_per_s * (overload > 0 ? overload : 0);
+    double closing_per_s = rates->heal_per_s;
     if (theta == 0 && opening_per_s == 0)
         return 0;
-    double closing_per_s = p->heal_per_s * assb_exp_near(heal, p->heal_exponent * pressed);
     theta += (opening_per_s - closing_per_s * theta) * dt_s * assb_mean_decay(closing_per_s * dt_s);
     if (theta < (opening_per_s == 0 ? THETA_GONE : 0)) /* rounding may leave less than nothing */
         return 0;
