@@ -1,6 +1,10 @@
 """One invented Ah-class cell, as the simulation has it and as an estimator believes it."""
 
 import math
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
 
 import pytest
 from assb.estimation import parameters
@@ -45,3 +49,35 @@ def believed(cell_params: CellParams) -> dict:
         "leak_sigma_a": CAPACITY_AH / 20,
         "current_max_a": 10.0,
     }
+
+
+@pytest.fixture
+def breaks_off() -> Callable[..., bool]:
+    """Ctrl-C at a chosen opcode of one function: where Python looks for it is between two of them."""
+
+    def broken(call: Callable[[], Any], opcode: int, within: Callable[..., Any] | None = None) -> bool:
+        """Calls `call` and raises KeyboardInterrupt at that opcode of `within` (or of itself), if it gets that far."""
+        code, left = (within or call).__code__, [opcode]  # pyright: ignore[reportFunctionMemberAccess]
+
+        def trace(frame: FrameType, event: str, _arg: object) -> Any:
+            if frame.f_code is not code:
+                return None
+            frame.f_trace_opcodes = True
+            if event == "opcode":
+                if left[0] == 0:
+                    left[0] = -1
+                    raise KeyboardInterrupt
+                left[0] -= 1
+            return trace
+
+        before = sys.gettrace()
+        sys.settrace(trace)
+        try:
+            call()
+        except KeyboardInterrupt:
+            pass
+        finally:
+            sys.settrace(before)
+        return left[0] < 0
+
+    return broken

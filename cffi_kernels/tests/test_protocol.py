@@ -416,39 +416,25 @@ def test_a_run_can_be_interrupted_and_keeps_what_it_has(cell_params, monkeypatch
     assert (result.ended, pack.time_s) == ("interrupted", 400.0)
 
 
-def interrupting_columns(fires_at: int):
-    """A class of columns, one of which breaks off as Ctrl-C does when rows come in: before them, or after them."""
-    calls = [0]
-
-    class Column(array):
-        def __setitem__(self, at, values) -> None:
-            calls[0] += 1
-            if calls[0] == fires_at:
-                raise KeyboardInterrupt
-            super().__setitem__(at, values)
-            if calls[0] == -fires_at:
-                raise KeyboardInterrupt
-
-        def extend(self, values) -> None:
-            self[len(self) :] = array("d", values)
-
-    return Column
-
-
-@pytest.mark.parametrize("fires_at", [1, 2, 40, 60, -1, -2, -40, -60])
-def test_ctrl_c_while_rows_are_taken_leaves_whole_rows_each_once(cell_params, monkeypatch, fires_at):
-    monkeypatch.setattr(protocol, "ROWS_AT_ONCE", 5)
-    pack, made = new_pack(cell_params), _Run
-    rest = [ProtocolStep("rest", until_s=100.0)]
-    run = made(pack, rest, Limits(), 1.0, 1.0, None, math.inf, None, None)
-    of = interrupting_columns(fires_at)
-    run.columns = {name: of("d") for name in run.columns}
-    result = run.result(None)
-    assert result.ended == "interrupted"
-    times = list(result.columns["time_s"])
-    assert {len(values) for values in result.columns.values()} == {len(times)}
-    assert times == [float(k) for k in range(len(times))]
-    assert times[-1] == pack.time_s < 100.0
+@pytest.mark.parametrize("within", ["_take_rows", "_outcome"])
+def test_ctrl_c_while_rows_are_taken_leaves_whole_rows_each_once(cell_params, monkeypatch, breaks_off, within):
+    monkeypatch.setattr(protocol, "ROWS_AT_ONCE", 4)
+    rest = [ProtocolStep("rest", until_s=10.0)]
+    opcode, broken_off = 0, 0
+    while True:
+        pack, results = new_pack(cell_params), []
+        run = _Run(pack, rest, Limits(), 1.0, 1.0, None, math.inf, None, ["soc"])
+        if not breaks_off(
+            lambda run=run, results=results: results.append(run.result(None)), opcode, getattr(_Run, within)
+        ):
+            break
+        opcode, broken_off = opcode + 1, broken_off + 1
+        (columns,) = (result.columns for result in results)
+        times = list(columns["time_s"])
+        assert {len(values) for values in columns.values()} == {len(times)}
+        assert times == [float(k) for k in range(len(times))]
+        assert times[-1] == pack.time_s
+    assert broken_off > 20
 
 
 def test_ctrl_c_at_any_moment_leaves_whole_rows(cell_params):
