@@ -53,3 +53,4 @@ def test_at_its_usual_temperature_every_pulse_is_whole_and_begins_near_ninety_pe
     assert lengths_s == pytest.approx([10.0] * 18)
     before = [soc[end] for end in ends if step[end] % 6 == 0]  # the hour of rest of each turn
     assert before == pytest.approx(np.arange(0.9, 0.05, -0.1), abs=0.06)
+    assert before[0] == pytest.approx(0.9, abs=0.005)

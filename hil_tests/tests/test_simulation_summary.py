@@ -73,6 +73,16 @@ def test_a_cycle_that_does_not_close_has_no_efficiency(tmp_path):
     assert isnan(run.cycles[0].efficiency_frac)
 
 
+def test_a_cycle_that_begins_with_a_discharge_has_no_efficiency(tmp_path):
+    out, back = (step(do, "c_rate = 0.1", "time_h = 1") for do in ("discharge", "charge"))
+    plant = load_plant(CELL)
+    first, turned = (
+        simulate(Request(plant, protocol(tmp_path, steps))).cycles[0] for steps in (out + back, back + out)
+    )
+    assert isnan(first.efficiency_frac)
+    assert 0.99 < turned.efficiency_frac <= 1.0
+
+
 def test_formation_is_three_cycles_and_its_rest_belongs_to_the_first():
     run = simulate(Request(load_plant("lto_nmc"), load_protocol("formation"), passes=2))
     assert [cycle.cycle for cycle in run.cycles] == [1, 2, 3, 4, 5, 6]
