@@ -402,3 +402,10 @@ def test_ocv_table_resamples_linearly():
     assert table[16] == pytest.approx(3.25)
     assert table[32] == pytest.approx(3.5)
     assert table[-1] == pytest.approx(4.0)
+
+
+@pytest.mark.parametrize("neighbours", [(1e12, 1e-12), (1e7, 1.0), (1.0, 1e-7)])
+def test_factors_so_far_apart_that_a_line_between_them_rounds_to_nothing_are_refused(cell_params, neighbours):
+    factors = [1.0] * 64 + [*neighbours] + [1.0] * 63
+    with pytest.raises(ValueError, match="rc_factor = its table"):
+        Pack([replace(cell_params, rc_factor=factors)], [Stack()])
