@@ -28,7 +28,7 @@ typedef struct {
     /* weights of a step of weights_dt_s, and powers near their last value: they spare exponentials */
     double weights_dt_s, keep[ASSB_VISCOUS], early[ASSB_VISCOUS], late[ASSB_VISCOUS];
     double ln_creep_mpa;
-    double per_at_mpa, at_um_per_s; /* creep at the last full evaluation; nearby by its series */
+    double per_at_mpa, at_um_per_s, per_creep_most_um; /* creep at the last full evaluation; nearby by its series */
     assb_near ln_pressure, creep;
 } assb_stack_state;
 

@@ -84,6 +84,7 @@ static ASSB_COLD void evaluate_creep(const assb_stack_params *p, assb_stack_stat
 {
     double power = p->creep_exponent * (assb_log_near(&s->ln_pressure, s->pressure_mpa) - s->ln_creep_mpa);
     s->per_at_mpa = 1 / s->pressure_mpa;
+    s->per_creep_most_um = 1 / p->creep_most_um;
     s->at_um_per_s = p->creep_um_per_s * assb_exp_near(&s->creep, power);
 }
 
@@ -122,7 +123,7 @@ static double crept_um(const assb_stack_params *p, assb_stack_state *s, double d
     if (!(p->creep_um_per_s > 0 && s->pressure_mpa > 0 && left_um > 0))
         return 0;
     double flown = flown_um(p, s, dt_s);
-    return assb_finite(left_um) ? left_um * -assb_expm1(-flown / p->creep_most_um) : flown;
+    return assb_finite(left_um) ? left_um * -assb_expm1(-flown * s->per_creep_most_um) : flown;
 }
 
 void assb_stack_relax(const assb_stack_params *p, assb_stack_state *s, double gap_um, double dt_s)
