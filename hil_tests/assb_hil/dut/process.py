@@ -18,6 +18,9 @@ STOP_DEADLINE_S = 2
 # What `machine`, `time` and the lockstep take of the VM's heap. On a board they are in ROM, so they come on top of the
 # board's heap. Measured as the difference of gc.mem_free() at boot.py with and without them; a test holds it.
 SHIM_BYTES = 24000
+# Objects of this 64-bit VM are up to twice as large as a 32-bit board's. A quarter more heap leaves it the stricter of the
+# two (assumption), and keeps a firmware that fits from failing on how its heap happens to be broken up.
+WORD_NUMERATOR, WORD_DENOMINATOR = 5, 4
 
 
 class VmProcess:
@@ -29,10 +32,12 @@ class VmProcess:
         self.console.setblocking(False)
         environment = {name: value for name, value in os.environ.items() if name not in STRIPPED}
         script = vm_path() / "vboot.py"
-        heap = f"heapsize={heap_bytes + SHIM_BYTES}"
+        # of equal length always: one digit more would move everything in the heap, and with it the trace
+        descriptors = (f"{port_end.fileno():04d}", f"{flash_fd:04d}")
+        heap = f"heapsize={heap_bytes * WORD_NUMERATOR // WORD_DENOMINATOR + SHIM_BYTES}"
         with console_end, port_end:
             self._process = subprocess.Popen(
-                [micropython, "-X", heap, "-i", script, str(port_end.fileno()), str(flash_fd)],
+                [micropython, "-X", heap, "-i", script, *descriptors],
                 stdin=console_end.fileno(), stdout=console_end.fileno(),
                 stderr=console_end.fileno(),
                 pass_fds=(port_end.fileno(), flash_fd), env=environment, cwd="/", start_new_session=True,
