@@ -144,13 +144,8 @@ int assb_cell_input_status(const assb_cell_input *in, double dt_s);
 int assb_cell_step(const assb_cell_params *params, assb_cell_state *state, const assb_cell_input *in, double dt_s);
 /* The same for an input that assb_cell_input_status has passed. */
 void assb_cell_move(const assb_cell_params *params, assb_cell_state *state, const assb_cell_input *in, double dt_s);
-/* voltage_v and short_a for another current (ASSB_BAD_CURRENT: neither moves), without moving time. */
-int assb_cell_terminal(assb_cell_state *state, double current_a);
 /* Terminals at the end of the next dt_s against the current held over it, linearised; series units add up. */
 assb_cell_line assb_cell_outlook(const assb_cell_params *params, const assb_cell_state *state, double dt_s);
-/* The current whose voltage at the end of dt_s is voltage_v, linearised, A. */
-double assb_cell_current_for_a(const assb_cell_params *params, const assb_cell_state *state, double voltage_v,
-                               double dt_s);
 /* cdef end */
 
 /* Beyond these an input is a mistake; within them every result stays finite. */

@@ -408,14 +408,6 @@ int assb_cell_step(const assb_cell_params *p, assb_cell_state *s, const assb_cel
     return status;
 }
 
-int assb_cell_terminal(assb_cell_state *s, double current_a)
-{
-    if (!(current_a >= -ASSB_CURRENT_MOST_A && current_a <= ASSB_CURRENT_MOST_A))
-        return ASSB_BAD_CURRENT;
-    solve_voltage(s, current_a);
-    return ASSB_OK;
-}
-
 assb_cell_line assb_cell_outlook(const assb_cell_params *p, const assb_cell_state *s, double dt_s)
 {
     assb_cell_cache kept = s->cache;
@@ -430,12 +422,6 @@ assb_cell_line assb_cell_outlook(const assb_cell_params *p, const assb_cell_stat
     double shorted = 1 + z_ohm * s->short_s;
     assb_cell_line line = {behind_v / shorted, z_ohm / shorted};
     return line;
-}
-
-double assb_cell_current_for_a(const assb_cell_params *p, const assb_cell_state *s, double voltage_v, double dt_s)
-{
-    assb_cell_line line = assb_cell_outlook(p, s, dt_s);
-    return (voltage_v - line.volts) / line.ohm;
 }
 
 int assb_cell_reset(const assb_cell_params *p, assb_cell_state *s, double soc, double temperature_degc,

@@ -104,7 +104,7 @@ static int hold(assb_protocol *run, const assb_protocol_step *step, double *curr
         go_back(run, mark);
         if (trial == 1)
             ohm = assb_pack_outlook(run->pack, dt_s).ohm;
-        else if (secant_ohm > 0.2 * ohm && secant_ohm < 5 * ohm) /* not where rounding or a filament's jump made it */
+        else if (secant_ohm > 0.2 * ohm) /* else rounding or a filament's jump made it; a kink may well be steep */
             ohm = secant_ohm;
         before_a = *current_a;
         before_v = at_v;

@@ -66,6 +66,16 @@ def test_a_least_current_as_large_as_the_most_ends_only_once_the_voltage_is_held
     assert pack.time_s > 100.0
 
 
+@pytest.mark.parametrize("dt_s", [100.0, 200.0, 300.0])
+def test_a_voltage_is_held_at_the_empty_end_in_long_steps(cell_params, dt_s):
+    """The OCV bends so sharply there that the secant is many times as steep as the outlook."""
+    pack = Pack([cell_params], [Stack()], soc=0.05)
+    hold = ProtocolStep("voltage", voltage_v=3.0, current_a=5.0, until_s=6 * dt_s)
+    rows = run_protocol(pack, [hold], dt_s=dt_s, every_s=dt_s).columns
+    held = [v for v, i in zip(rows["voltage_v"], rows["current_a"], strict=True) if abs(i) < 4.999][2:]
+    assert held and held == pytest.approx([3.0] * len(held), abs=1e-6)
+
+
 @pytest.mark.parametrize("slope_v", [2.0, 6.0, 10.0, 16.0, 24.0])
 def test_a_voltage_is_held_where_the_ocv_turns_steep_within_the_time_step(cell_params, slope_v):
     kinked = replace(cell_params, ocv_v=[3.6 + slope_v * max(k / 128 - 0.75, 0.0) for k in range(129)])
