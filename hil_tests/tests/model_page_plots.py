@@ -15,6 +15,7 @@ from reference_data import data_folder
 from trace_fit import fit_trace, simulated_v
 
 SIMULATED, MEASURED = "#1d4e89", "#c2571a"
+RATE_COLOURS = {0.1: "#3d7a4b", 0.5: "#1d4e89", 1.0: "#9a6a00", 2.0: "#c2571a"}
 CELL_TITLES = {"Xu2019": "lithium-metal half cell (Xu2019, DFN)", "Chen2020": "NMC811 (Chen2020, SPMe)"}
 
 
@@ -38,24 +39,24 @@ def pouch_picture() -> Figure:
     for rate in pouch_fit.RATES:
         judged = pouch_fit.thickness_off(pouch, cell, rate)
         note = "fitted" if rate in pouch_fit.FITTED_RATES else f"predicted, {100 * judged['max_frac']:.1f} % of span"
-        draw(left, judged, judged["time_s"] * rate / 3600, f"{rate:g}C, {note}", rate in pouch_fit.FITTED_RATES)
+        draw(left, judged, judged["time_s"] * rate / 3600, f"{rate:g}C, {note}", rate, rate in pouch_fit.FITTED_RATES)
     for rate in (1.0, 2.0):
         judged = pouch_fit.rise_off(pouch, cell, rate)
         note = "fitted" if rate == 1.0 else f"predicted, {100 * judged['max_frac']:.1f} % of span"
-        draw(right, judged, judged["time_s"] / 60, f"{rate:g}C, {note}", rate == 1.0)
+        draw(right, judged, judged["time_s"] / 60, f"{rate:g}C, {note}", rate, rate == 1.0)
     left.set(xlabel="charge taken out, of the nominal capacity", ylabel="thickness against full, µm")
     right.set(xlabel="time, min", ylabel="rise of temperature, K")
     for axes in (left, right):
-        axes.plot([], [], ".", color=MEASURED, label="measured")
+        axes.plot([], [], ".", color="#52606d", label="measured")
         axes.legend(frameon=False, fontsize=8)
     return figure
 
 
-def draw(axes: Any, judged: dict[str, Any], along: Any, label: str, is_fitted: bool) -> None:
+def draw(axes: Any, judged: dict[str, Any], along: Any, label: str, rate: float, is_fitted: bool) -> None:
     every = max(1, len(along) // 40)
-    axes.plot(along[::every], judged["measured"][::every], ".", ms=3.5, color=MEASURED)
-    shade = {"lw": 0.8, "alpha": 0.6} if is_fitted else {"lw": 1.6}
-    axes.plot(along, judged["simulated"], color=SIMULATED, label=label, **shade)
+    axes.plot(along[::every], judged["measured"][::every], ".", ms=3.5, color=RATE_COLOURS[rate])
+    shade = {"lw": 0.8} if is_fitted else {"lw": 1.6}
+    axes.plot(along, judged["simulated"], color=RATE_COLOURS[rate], label=label, **shade)
 
 
 def trace_picture() -> Figure:
