@@ -52,6 +52,11 @@ static inline int assb_finite(double x)
     return x - x == 0;
 }
 
+static inline double assb_clamp(double value, double low, double high)
+{
+    return value < low ? low : value > high ? high : value;
+}
+
 /* e^x = scale + scale * part: x = k ln2/32 + rest, |rest| <= ln2/64, part = e^rest - 1 by its series. */
 static inline double assb_exp_parts(double x, double *part)
 {

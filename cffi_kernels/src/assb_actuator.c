@@ -7,11 +7,6 @@
 #define NUMBER_MOST 1e12
 #define WHOLE 1e-9 /* of a step: a rate times dt that rounds just below a whole step is that step */
 
-static double clamp(double value, double low, double high)
-{
-    return value < low ? low : value > high ? high : value;
-}
-
 /* Nothing below 0; the first `positive` of them above it; nothing that would not leave results finite. */
 static int numbers_status(const double *values, size_t count, size_t positive)
 {
@@ -63,8 +58,8 @@ static void move_regulator(const assb_actuator_params *p, assb_actuator_state *s
 {
     double half = 0.5 * p->hysteresis_mpa;
     if (!isnan(aim_mpa))
-        s->play_mpa = clamp(s->play_mpa, aim_mpa - half, aim_mpa + half);
-    double target = clamp(s->play_mpa, 0, p->supply_mpa);
+        s->play_mpa = assb_clamp(s->play_mpa, aim_mpa - half, aim_mpa + half);
+    double target = assb_clamp(s->play_mpa, 0, p->supply_mpa);
     double behind = target - s->drive_mpa;
     if (behind == 0)
         return;
@@ -108,7 +103,7 @@ static double pulses(const assb_actuator_params *p, assb_actuator_state *s, cons
 {
     double most = p->steps_per_s_max * dt_s;
     if (isnan(in->aim_mpa)) {
-        s->owed_steps += clamp(in->steps_per_s * dt_s, -most, most);
+        s->owed_steps += assb_clamp(in->steps_per_s * dt_s, -most, most);
     } else {
         double error = (stress_mpa > 0 ? stress_mpa : 0) - in->aim_mpa;
         double step_mpa = stiffness * p->um_per_step;
@@ -118,7 +113,7 @@ static double pulses(const assb_actuator_params *p, assb_actuator_state *s, cons
         }
         double wanted = copysign(floor(fabs(error) / step_mpa + 0.5), error);
         s->owed_steps = wanted * s->owed_steps > 0 ? s->owed_steps : 0;
-        s->owed_steps = clamp(s->owed_steps + clamp(wanted, -most, most), -fabs(wanted), fabs(wanted));
+        s->owed_steps = assb_clamp(s->owed_steps + assb_clamp(wanted, -most, most), -fabs(wanted), fabs(wanted));
     }
     double due = copysign(floor(fabs(s->owed_steps) + WHOLE), s->owed_steps);
     s->owed_steps -= due;

@@ -10,11 +10,6 @@ static double same_time_s(double time_s)
     return 1e-9 + 1e-14 * time_s;
 }
 
-static double clamp(double value, double low, double high)
-{
-    return value < low ? low : value > high ? high : value;
-}
-
 int assb_cycler_check(const assb_cycler_params *p)
 {
     const double *all = (const double *)p;
@@ -80,11 +75,11 @@ double assb_cycler_held_a(const assb_cycler_input *in, const assb_pack *pack, do
     double most = sign * current_a;
     if (assb_finite(whole_v)) {
         assb_cell_line line = assb_pack_outlook(pack, dt_s);
-        most = clamp(sign * (whole_v - line.volts) / line.ohm, 0, most);
+        most = assb_clamp(sign * (whole_v - line.volts) / line.ohm, 0, most);
     }
     for (int k = 0; k < pack->cells && assb_finite(unit_v); k++) {
         assb_cell_line line = assb_cell_outlook(&pack->cell_params[k], &pack->cell[k], dt_s);
-        most = clamp(sign * (unit_v - line.volts) / line.ohm, 0, most);
+        most = assb_clamp(sign * (unit_v - line.volts) / line.ohm, 0, most);
     }
     return sign * most;
 }
@@ -92,8 +87,8 @@ double assb_cycler_held_a(const assb_cycler_input *in, const assb_pack *pack, do
 double assb_cycler_follow_a(const assb_cycler_params *p, double before_a, double wanted_a, double dt_s)
 {
     double room_a = p->slew_a_per_s > 0 ? p->slew_a_per_s * dt_s : INFINITY;
-    double allowed_a = clamp(wanted_a, -p->current_max_a, p->current_max_a);
-    return clamp(allowed_a, before_a - room_a, before_a + room_a);
+    double allowed_a = assb_clamp(wanted_a, -p->current_max_a, p->current_max_a);
+    return assb_clamp(allowed_a, before_a - room_a, before_a + room_a);
 }
 
 int assb_cycler_step(const assb_cycler_params *p, assb_cycler_state *s, const assb_cycler_input *in,
@@ -117,7 +112,7 @@ int assb_cycler_step(const assb_cycler_params *p, assb_cycler_state *s, const as
     double held_a = assb_cycler_held_a(in, pack, dt_s);
     double charge_a = trusts && s->charge.enabled ? s->charge_limit_a : 0;
     double discharge_a = trusts && s->discharge.enabled ? s->discharge_limit_a : 0;
-    s->current_a = assb_cycler_follow_a(p, s->current_a, clamp(held_a, -discharge_a, charge_a), dt_s);
+    s->current_a = assb_cycler_follow_a(p, s->current_a, assb_clamp(held_a, -discharge_a, charge_a), dt_s);
     *current_a = s->current_a;
     return ASSB_OK;
 }

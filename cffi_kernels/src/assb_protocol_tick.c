@@ -11,11 +11,6 @@
 #define SAME_PLACE 1e-4  /* of a dt, in which a voltage is passed */
 #define TRIALS 40        /* to find a current or a time; each one halves the bracket at worst */
 
-static double clamp(double value, double low, double high)
-{
-    return value < low ? low : value > high ? high : value;
-}
-
 /* Samples of a drive column are cut into equal pieces of at most dt_s. */
 static long pieces_of(const assb_protocol *run, const assb_protocol_step *step)
 {
@@ -47,7 +42,7 @@ static double wanted_a(const assb_protocol *run, const assb_protocol_step *step,
         return step->current_a;
     if (step->mode == ASSB_VOLTAGE) {
         assb_cell_line line = assb_pack_outlook(run->pack, dt_s);
-        return clamp((step->voltage_v - line.volts) / line.ohm, -step->current_a, step->current_a);
+        return assb_clamp((step->voltage_v - line.volts) / line.ohm, -step->current_a, step->current_a);
     }
     if (step->mode == ASSB_DRIVE) {
         double current_a = sample_a(run, step);
@@ -108,7 +103,7 @@ static int hold(assb_protocol *run, const assb_protocol_step *step, double *curr
             ohm = secant_ohm;
         before_a = *current_a;
         before_v = at_v;
-        *current_a = clamp(before_a + miss_v / ohm, -step->current_a, step->current_a);
+        *current_a = assb_clamp(before_a + miss_v / ohm, -step->current_a, step->current_a);
         status = move(run, *current_a, dt_s);
         if (*current_a == before_a)
             break;
@@ -163,7 +158,7 @@ static double passed_v(const assb_protocol *run, const assb_protocol_step *step,
  * 0, and nothing has moved, where the current alone passes it: then the next step has to take over at once. */
 static int find_end(assb_protocol *run, const assb_protocol_step *step, double current_a, double *dt_s, assb_mark mark)
 {
-    double low_s = clamp(SAME_PLACE * *dt_s, ASSB_DT_LEAST_S, *dt_s), high_s = *dt_s;
+    double low_s = assb_clamp(SAME_PLACE * *dt_s, ASSB_DT_LEAST_S, *dt_s), high_s = *dt_s;
     double least_s = low_s, high_v = passed_v(run, step, current_a), low_v = 0;
     int side = 0;
     for (int trial = 0; trial < TRIALS; trial++) {

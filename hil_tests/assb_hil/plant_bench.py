@@ -8,6 +8,7 @@ from statistics import median
 from time import perf_counter
 from typing import Any
 
+from assb_host.config.resample import ZERO_K
 from assb_kernels import Pack
 from assb_kernels._kernels import ffi, lib
 
@@ -17,7 +18,6 @@ BENCH_PLANT = "li_lpscl_nca"
 DT_S = 0.1
 HOUR_STEPS = 36_000
 REPEATS = 200  # the fastest counts: what else the machine does only ever adds
-KELVIN = 273.15
 # One hour of US06 in PyBaMM 26's Thevenin model: published figure (2.95 ms a step), measured on 2 vCPU x86-64 in
 # November 2026. Another machine's, so a ratio to it says an order of magnitude; `measured_*` is of this run.
 PUBLISHED_PYBAMM_THEVENIN_HOUR_MS = 980.0
@@ -114,7 +114,7 @@ def floor_hour(plant: PlantFile, current_a: array) -> Hour:
             "swelling_mpa": 1.0,
         },
     )
-    standing = {"soc": 0.5, "temperature_k": 25 + KELVIN, "pressure_mpa": cell.contact_pressure_mpa}
+    standing = {"soc": 0.5, "temperature_k": 25 + ZERO_K, "pressure_mpa": cell.contact_pressure_mpa}
     start = ffi.new("assb_floor_state *", standing)
     state = ffi.new("assb_floor_state *")
     count = len(current_a)
@@ -122,7 +122,7 @@ def floor_hour(plant: PlantFile, current_a: array) -> Hour:
     held = ffi.from_buffer("double[]", current_a), ffi.from_buffer("double[]", voltage_v, require_writable=True)
     return Hour(
         lambda: ffi.memmove(state, start, ffi.sizeof("assb_floor_state")),
-        lambda: lib.assb_floor_run(params, state, held[0], 25 + KELVIN, held[1], DT_S, count),
+        lambda: lib.assb_floor_run(params, state, held[0], 25 + ZERO_K, held[1], DT_S, count),
     )
 
 

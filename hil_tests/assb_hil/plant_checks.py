@@ -5,12 +5,11 @@ from pathlib import Path
 
 from assb_host.config.cell import check_length, check_rising
 from assb_host.config.errors import ConfigError
+from assb_host.config.resample import BOLTZMANN_EV_PER_K, ZERO_K
 
 from assb_hil.plant_figures import BenchTables, PlantTables
 
-BOLTZMANN_EV_PER_K = 8.617333262e-5
 REFERENCE_K = 298.15
-ZERO_K = 273.15
 
 CURVES = {
     "ocv": ("ocv_v",),

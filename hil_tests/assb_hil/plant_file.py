@@ -7,7 +7,6 @@ cell by its format (plants/formats/); the press, cycler and sensors are those of
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from assb_host.config.errors import ConfigError
 from assb_host.config.toml_reader import convert, read_toml
 from assb_kernels import CellParams, CyclerParams, Limits, Pack, Stack
 
+from assb_hil import shipped_files
 from assb_hil.plant_checks import check_bench, check_plant, reach_mpa
 from assb_hil.plant_figures import BenchTables, FormatTables, PlantTables, SensorSpec
 from assb_hil.plant_parameters import (
@@ -157,11 +157,7 @@ def plant_names() -> list[str]:
 
 def shipped_names(kind: str) -> list[str]:
     """`kind` is plant, format or bench."""
-    return sorted(
-        entry.name.removesuffix(".toml")
-        for entry in resources.files(FOLDERS[kind]).iterdir()
-        if entry.name.endswith(".toml")
-    )
+    return shipped_files.shipped_names(FOLDERS[kind])
 
 
 def load_plant(
@@ -248,7 +244,7 @@ def find(kind: str, name: str, named_in: Path | None = None, key: str = "") -> P
         allowed = f"one of {', '.join(shipped_names(kind))}"
         where = key or (kind if named_in else "")
         raise ConfigError(named_in or f"{kind}s", where, name, allowed, "or give a .toml file")
-    return Path(str(resources.files(FOLDERS[kind]).joinpath(f"{name}.toml")))
+    return shipped_files.shipped_path(FOLDERS[kind], name)
 
 
 def with_lithium(raw: dict[str, Any], path: Path) -> dict[str, Any]:

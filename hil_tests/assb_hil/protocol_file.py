@@ -6,7 +6,6 @@ A file knows no cell: "max", C-rates and shares become volts and amperes in prot
 
 import re
 from dataclasses import dataclass
-from importlib import resources
 from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -15,6 +14,8 @@ import msgspec
 from assb_host.config.errors import ConfigError
 from assb_host.config.toml_reader import convert, read_toml
 from msgspec import Meta
+
+from assb_hil.shipped_files import named_path, shipped_names
 
 MAX_DEPTH = 5  # loops inside loops
 INDEX = r"\[\d+\]"
@@ -191,17 +192,12 @@ class Protocol:
 
 def protocol_names() -> list[str]:
     """Names of the protocols that come with the harness."""
-    folder = resources.files("assb_hil.protocols")
-    return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
+    return shipped_names("assb_hil.protocols")
 
 
 def load_protocol(name: str) -> Protocol:
     """The protocol `name`, or the file at that path; raises ConfigError."""
-    path = Path(name)
-    if path.suffix != ".toml":
-        if name not in protocol_names():
-            raise ConfigError("protocols", "", name, f"one of {', '.join(protocol_names())}", "or give a .toml file")
-        path = Path(str(resources.files("assb_hil.protocols").joinpath(f"{name}.toml")))
+    path = named_path("assb_hil.protocols", name)
     return read_protocol(read_toml(path), path)
 
 

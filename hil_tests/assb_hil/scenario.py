@@ -5,7 +5,6 @@ Reading is strict: an unknown key, a wrong type or a value out of range names th
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,6 +19,7 @@ from assb_hil.faults import FAULTS, CellFault, Fault, SensorFault, SensorLost
 from assb_hil.health import SURPRISES
 from assb_hil.loads import LOADS, Load
 from assb_hil.plant_file import PlantFile
+from assb_hil.shipped_files import named_path, shipped_names
 from assb_hil.vocabulary import ROW_NAMES, TIMED_ROWS, demand, demand_command, demand_event, series_names
 from assb_hil.wiring import plant_for
 
@@ -104,17 +104,12 @@ ROW_TABLES: dict[str, tuple[str, str, dict[str, type]]] = {
 
 def scenario_names() -> list[str]:
     """Names of the scenarios that come with the harness."""
-    folder = resources.files("assb_hil.scenarios")
-    return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
+    return shipped_names("assb_hil.scenarios")
 
 
 def load_scenario(name: str) -> Scenario:
     """The scenario `name`, or the file at that path; raises ConfigError."""
-    path = Path(name)
-    if path.suffix != ".toml":
-        if name not in scenario_names():
-            raise ConfigError("scenarios", "", name, f"one of {', '.join(scenario_names())}", "or give a .toml file")
-        path = Path(str(resources.files("assb_hil.scenarios").joinpath(f"{name}.toml")))
+    path = named_path("assb_hil.scenarios", name)
     return read_scenario(read_toml(path), path)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from assb_host.report.plots import ALARM, CALM, ESTIMATE, GRID, INK, MEASURED, TRUTH, WARN
+from assb_host.report.plots import ALARM, CALM, ESTIMATE, GRID, MEASURED, STYLE, TRUTH, WARN
 
 from assb_hil.simulation import Simulation
 
@@ -29,19 +29,7 @@ def write_plots(run: Simulation, folder: Path) -> None:
     """plot.png and plot.svg."""
     import matplotlib as mpl
 
-    style: dict[Any, Any] = {
-        "svg.fonttype": "none",
-        "svg.hashsalt": "assb",
-        "font.size": 9,
-        "axes.edgecolor": TRUTH,
-        "axes.labelcolor": INK,
-        "text.color": INK,
-        "xtick.color": INK,
-        "ytick.color": INK,
-        "axes.linewidth": 0.6,
-        "agg.path.chunksize": 20_000,
-    }
-    with mpl.rc_context(style):
+    with mpl.rc_context({**STYLE, "agg.path.chunksize": 20_000}):
         figure = drawn(run)
         figure.savefig(folder / "plot.png", dpi=160, metadata={"Software": None})
         figure.savefig(folder / "plot.svg", dpi=200, metadata={"Date": None, "Creator": None})

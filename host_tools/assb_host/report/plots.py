@@ -21,6 +21,19 @@ INK, GRID, TRUTH, MEASURED, ESTIMATE, BAND, ALARM, WARN, CALM = (
     "#b58105",
     "#3d7a4b",
 )
+STYLE: dict[Any, Any] = {  # of matplotlib, for every picture
+    "svg.fonttype": "none",
+    "svg.hashsalt": "assb",
+    "font.family": "sans-serif",
+    "font.size": 9,
+    "axes.edgecolor": TRUTH,
+    "axes.labelcolor": INK,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "axes.linewidth": 0.6,
+    "font.sans-serif": ["Inter", "Helvetica Neue", "Arial", "DejaVu Sans"],
+}
 WIDTH_IN, HEIGHT_IN = 9.2, 2.15
 STAGE_COLOURS = ("#dfe8df", "#f5e6b8", "#f0b98a", "#d9776f")
 
@@ -47,20 +60,7 @@ def _svg(recording: Recording, draw: Callable[[Any, Recording], None]) -> str:
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    style: dict[Any, Any] = {
-        "svg.fonttype": "none",
-        "svg.hashsalt": "assb",
-        "font.family": "sans-serif",
-        "font.size": 9,
-        "axes.edgecolor": TRUTH,
-        "axes.labelcolor": INK,
-        "text.color": INK,
-        "xtick.color": INK,
-        "ytick.color": INK,
-        "axes.linewidth": 0.6,
-        "font.sans-serif": ["Inter", "Helvetica Neue", "Arial", "DejaVu Sans"],
-    }
-    with mpl.rc_context(style):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(WIDTH_IN, HEIGHT_IN))
         axes = figure.add_axes((0.085, 0.19, 0.895, 0.70))
         draw(axes, recording)
