@@ -2,14 +2,11 @@
 
 import subprocess
 import sys
-import time
 
 import click
 import pytest
 from assb import VERSION
 from assb_host import cli, errors
-
-STARTUP_BUDGET_S = 0.150
 
 
 def assb(*arguments):
@@ -21,24 +18,23 @@ def test_version_is_the_firmware_version():
     assert (done.returncode, done.stdout) == (0, "assb {}.{}.{}\n".format(*VERSION))
 
 
-def test_starting_takes_less_than_its_budget():
-    """Beyond what the interpreter itself takes; the best of five, as other work may share the machine."""
-
-    def best_s(*command):
-        times_s = []
-        for _ in range(5):
-            start_s = time.perf_counter()
-            subprocess.run([sys.executable, *command], capture_output=True, check=True)
-            times_s.append(time.perf_counter() - start_s)
-        return min(times_s)
-
-    assert best_s("-m", "assb_host", "--version") - best_s("-c", "") < STARTUP_BUDGET_S
-
-
-def test_starting_imports_no_command():
-    code = "import sys, assb_host.cli; print(*[name for name in sys.modules if name.startswith('assb_host.')])"
+def test_starting_imports_no_command_and_nothing_heavy():
+    """What `assb --help` costs is what it imports; `assb_host.cli` looks a command up by its name."""
+    code = "import sys, assb_host.cli; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert sorted(done.stdout.split()) == ["assb_host.cli", "assb_host.errors"]
+    names = set(done.stdout.split())
+    assert sorted(name for name in names if name.startswith("assb_host.")) == ["assb_host.cli", "assb_host.errors"]
+    assert not names & {
+        "matplotlib",
+        "msgspec",
+        "numpy",
+        "rich",
+        "serial",
+        "mpremote",
+        "assb_kernels",
+        "assb_hil",
+        "cffi",
+    }
 
 
 @pytest.mark.parametrize("name", sorted(cli.COMMANDS))
