@@ -55,6 +55,7 @@ typedef struct {
     ASSB_REAL temperature_max_degc;
     ASSB_REAL pressure_max_mpa;
     ASSB_REAL dt_max_s;
+    ASSB_REAL rc_factor[ASSB_OCV_POINTS];
 } ASSB_EST(params);
 
 typedef struct {
@@ -67,8 +68,10 @@ typedef struct {
     ASSB_REAL resistance_cross[ASSB_STATES];        /* covariance of the states with the relative error of R0 */
     ASSB_REAL settling_s;                           /* left of the time in which the initial SOC is doubted */
     ASSB_REAL nis_mean;                             /* fading mean of the normalised innovation squared */
+    ASSB_REAL resistance_scale;                     /* of R0, R1 and R2 against the tables: 1 when new */
     ASSB_REAL r0_ohm;                               /* at the last temperature and pressure */
     ASSB_REAL innovation_v, innovation_var;         /* of the last step, before the gate */
+    ASSB_REAL residual_v;                           /* what the correction left of innovation_v */
 } ASSB_EST(state);
 
 typedef struct {

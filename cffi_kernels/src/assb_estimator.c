@@ -86,17 +86,30 @@ static int locate(const real *axis, int count, real x, real *fraction)
     return k;
 }
 
-static resistance_t resistances(const params_t *p, real temperature_degc, real pressure_mpa)
+/* Cell of the SOC tables, and the place inside. */
+static int soc_knot(real soc, real *fraction)
+{
+    real place = soc * (ASSB_OCV_POINTS - 1);
+    int knot = (int)place;
+    if (knot > ASSB_OCV_POINTS - 2)
+        knot = ASSB_OCV_POINTS - 2;
+    *fraction = place - (real)knot;
+    return knot;
+}
+
+static resistance_t resistances(const params_t *p, const state_t *s, real temperature_degc, real pressure_mpa)
 {
     resistance_t r;
-    real ft, fp;
+    real ft, fp, fz;
     int t = locate(p->r0_temperature_degc, ASSB_TEMPERATURE_POINTS, temperature_degc, &ft);
     int j = locate(p->r0_pressure_mpa, ASSB_PRESSURE_POINTS, pressure_mpa, &fp);
     const real *cold = p->r0_ohm + t * ASSB_PRESSURE_POINTS + j;
     const real *warm = cold + ASSB_PRESSURE_POINTS;
-    r.r0_ohm = lerp(lerp(cold[0], cold[1], fp), lerp(warm[0], warm[1], fp), ft);
-    r.r1_ohm = lerp(p->r1_ohm[t], p->r1_ohm[t + 1], ft);
-    r.r2_ohm = lerp(p->r2_ohm[t], p->r2_ohm[t + 1], ft);
+    int knot = soc_knot(s->soc, &fz);
+    real rc_scale = s->resistance_scale * lerp(p->rc_factor[knot], p->rc_factor[knot + 1], fz);
+    r.r0_ohm = s->resistance_scale * lerp(lerp(cold[0], cold[1], fp), lerp(warm[0], warm[1], fp), ft);
+    r.r1_ohm = rc_scale * lerp(p->r1_ohm[t], p->r1_ohm[t + 1], ft);
+    r.r2_ohm = rc_scale * lerp(p->r2_ohm[t], p->r2_ohm[t + 1], ft);
     return r;
 }
 
@@ -219,11 +232,8 @@ static void covariance_update(state_t *s, const observation_t *o)
 static void observe(const params_t *p, state_t *s, const sample_t *in, observation_t *o)
 {
     real *h = o->h;
-    real place = s->soc * (ASSB_OCV_POINTS - 1);
-    int knot = (int)place;
-    if (knot > ASSB_OCV_POINTS - 2)
-        knot = ASSB_OCV_POINTS - 2;
-    real fraction = place - (real)knot;
+    real fraction;
+    int knot = soc_knot(s->soc, &fraction);
     real warmer_k = in->temperature_degc - p->ocv_temperature_degc;
     real ocv_v = lerp(p->ocv_v[knot], p->ocv_v[knot + 1], fraction) + p->entropy_v_per_k * warmer_k;
     h[SOC] = lerp(p->docv_v[knot], p->docv_v[knot + 1], fraction);
@@ -273,6 +283,9 @@ static void correct(const params_t *p, state_t *s, observation_t *o)
     real *gain = o->gain;
     for (int i = 0; i < ASSB_STATES; i++)
         gain[i] = o->c[i] / s->innovation_var;
+    const real *h = o->h;
+    real explained = gain[0] * h[0] + gain[1] + gain[2] + gain[3] * h[3] + gain[4] * h[4];
+    s->residual_v = s->innovation_v - explained * s->innovation_v;
     add_soc(s, gain[SOC] * s->innovation_v);
     s->v1_v = s->v1_v + gain[V1] * s->innovation_v;
     s->v2_v = s->v2_v + gain[V2] * s->innovation_v;
@@ -284,6 +297,7 @@ static void measurement_update(const params_t *p, state_t *s, const sample_t *in
 {
     observation_t o;
     observe(p, s, in, &o);
+    s->residual_v = s->innovation_v;
     if (inside_gate(p, s, in->dt_s)) {
         correct(p, s, &o);
         covariance_update(s, &o);
@@ -329,6 +343,7 @@ int ASSB_EST(reset)(const params_t *p, state_t *s, real soc, real soc_sigma)
     *s = zero;
     s->soc = soc;
     s->nis_mean = 1;
+    s->resistance_scale = 1;
     s->settling_s = SETTLING_S;
     s->covariance[SOC][SOC] = soc_sigma * soc_sigma;
     s->covariance[V1][V1] = rc_var;
@@ -350,7 +365,7 @@ int ASSB_EST(predict)(const params_t *p, state_t *s, const sample_t *in)
 {
     int status = sample_status(p, in);
     if (status == ASSB_OK) {
-        resistance_t r = resistances(p, in->temperature_degc, in->pressure_mpa);
+        resistance_t r = resistances(p, s, in->temperature_degc, in->pressure_mpa);
         time_update(p, s, in, &r);
     }
     return status;

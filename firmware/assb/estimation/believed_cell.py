@@ -70,17 +70,19 @@ class BelievedCell:
     _temperature_max_degc: float
     _pressure_max_mpa: float
     _dt_max_s: float
+    _rc_factor: int
 
     def __init__(self, params):
-        if len(params) != parameters.SIZE:
+        if len(params) != parameters.SIZE:  # the filter reads its own rows, which come first
             raise ValueError(f"the estimator takes {parameters.SIZE} parameters, got {len(params)}")
         self._p = params
         at = 0
-        for name, count in parameters.rows():
+        for name, count in parameters.ekf_rows():
             setattr(self, "_" + name, params[at] if count == 1 else at)
             at += count
         self._check()
         self.r0_ohm = 0.0
+        self.resistance_scale = 1.0
 
     def _check(self):
         for value in self._p:
@@ -103,17 +105,26 @@ class BelievedCell:
         knot, fraction = self._locate(self._ocv_v, parameters.OCV_POINTS, at_reference_v)
         return (knot + fraction) / LAST_KNOT
 
-    def _resistances(self, temperature_degc, pressure_mpa):
-        """Sets r0_ohm, bilinear in temperature and pressure; returns R1 and R2."""
+    def _resistances(self, soc, temperature_degc, pressure_mpa):
+        """Sets r0_ohm, bilinear in temperature and pressure; returns R1 and R2. All carry what ageing made of them."""
         p = self._p
         t, ft = self._locate(self._r0_temperature_degc, parameters.TEMPERATURE_POINTS, temperature_degc)
         j, fp = self._locate(self._r0_pressure_mpa, parameters.PRESSURE_POINTS, pressure_mpa)
         cold = self._r0_ohm + t * parameters.PRESSURE_POINTS + j
         warm = cold + parameters.PRESSURE_POINTS
-        self.r0_ohm = lerp(lerp(p[cold], p[cold + 1], fp), lerp(p[warm], p[warm + 1], fp), ft)
-        r1_ohm = lerp(p[self._r1_ohm + t], p[self._r1_ohm + t + 1], ft)
-        r2_ohm = lerp(p[self._r2_ohm + t], p[self._r2_ohm + t + 1], ft)
+        knot, fraction = self._knot(soc)
+        scale = self.resistance_scale
+        rc_scale = scale * lerp(p[self._rc_factor + knot], p[self._rc_factor + knot + 1], fraction)
+        self.r0_ohm = scale * lerp(lerp(p[cold], p[cold + 1], fp), lerp(p[warm], p[warm + 1], fp), ft)
+        r1_ohm = rc_scale * lerp(p[self._r1_ohm + t], p[self._r1_ohm + t + 1], ft)
+        r2_ohm = rc_scale * lerp(p[self._r2_ohm + t], p[self._r2_ohm + t + 1], ft)
         return r1_ohm, r2_ohm
+
+    def _knot(self, soc):
+        """Cell of the SOC tables, and the place inside."""
+        place = soc * LAST_KNOT
+        knot = min(int(place), LAST_KNOT - 1)
+        return knot, place - knot
 
     def _locate(self, at, count, x):
         """Cell of x on the rising axis that starts at p[at], and its place inside; held at the ends."""

@@ -117,8 +117,10 @@ class Ekf(BelievedCell):
         self.nis_mean = 1.0
         self._settling_s = SETTLING_S
         self.r0_ohm = 0.0
+        self.resistance_scale = 1.0
         self.innovation_v = 0.0
         self.innovation_var = 0.0
+        self.residual_v = 0.0
         rc_var = self._rc_sigma_v * self._rc_sigma_v
         diagonal = (soc_sigma * soc_sigma, rc_var, rc_var, HYSTERESIS_UNKNOWN, self._leak_sigma_a * self._leak_sigma_a)
         for i in STATES:
@@ -149,7 +151,7 @@ class Ekf(BelievedCell):
             return _BAD_TEMPERATURE
         if not PRESSURE_ZERO_MPA <= pressure_mpa <= self._pressure_max_mpa:
             return _BAD_PRESSURE
-        r1_ohm, r2_ohm = self._resistances(temperature_degc, pressure_mpa)
+        r1_ohm, r2_ohm = self._resistances(self.soc, temperature_degc, pressure_mpa)
         self._time_update(current_a, dt_s, r1_ohm, r2_ohm)
         return _OK
 
@@ -240,9 +242,7 @@ class Ekf(BelievedCell):
 
     def _measurement_update(self, voltage_v, current_a, temperature_degc):
         p, h, b, c, ohm = self._p, self._h, self._b, self._c, self._cross
-        place = self.soc * LAST_KNOT
-        knot = min(int(place), LAST_KNOT - 1)
-        fraction = place - knot
+        knot, fraction = self._knot(self.soc)
         at = self._ocv_v + knot
         warmer_k = temperature_degc - self._ocv_temperature_degc
         ocv_v = lerp(p[at], p[at + 1], fraction) + self._entropy_v_per_k * warmer_k
@@ -263,6 +263,7 @@ class Ekf(BelievedCell):
         self.innovation_v = voltage_v - (
             ocv_v + h[_HYS] * self.hysteresis + self.v1_v + self.v2_v + self.r0_ohm * (current_a - self.leak_a)
         )
+        self.residual_v = self.innovation_v
         if self._inside_gate():
             self._correct()
             self._covariance_update(drop_v, ohm_var, seen, drop_v * ohm_var * drop_v + noise_var)
@@ -283,9 +284,11 @@ class Ekf(BelievedCell):
         return nis <= limit
 
     def _correct(self):
-        c, gain, innovation_v = self._c, self._gain, self.innovation_v
+        c, gain, h, innovation_v = self._c, self._gain, self._h, self.innovation_v
         for i in STATES:
             gain[i] = c[i] / self.innovation_var
+        explained = gain[0] * h[0] + gain[1] + gain[2] + gain[3] * h[3] + gain[4] * h[4]
+        self.residual_v = innovation_v - explained * innovation_v
         self._add_soc(gain[_SOC] * innovation_v)
         self.v1_v = self.v1_v + gain[_V1] * innovation_v
         self.v2_v = self.v2_v + gain[_V2] * innovation_v

@@ -36,6 +36,7 @@ DEFAULTS = {
     "temperature_max_degc": 120.0,
     "pressure_max_mpa": 400.0,
     "dt_max_s": 60.0,
+    "rc_factor": (1.0,) * parameters.OCV_POINTS,  # of r1_ohm and r2_ohm, at the SOC knots of ocv_v
 }
 # (name, count, default)
 ROWS = tuple((name, count, DEFAULTS[name]) for name, count in parameters.rows())

@@ -4,6 +4,9 @@ The config image carries these floats in this order, `ekf.Ekf` indexes them by `
 parameter struct has the same members in the same order (a test compares the two). Append rows; never reorder.
 What each row means, what may be left out, and how the host fills them, is in flat_layout.py, which no board loads.
 
+Three groups follow each other: `ekf` for the filter, `learning` for what it learns over days (capacity, resistance),
+`power` for the limits of current. Each is a parameter struct of its own in C.
+
 Positive current charges. `r0_ohm` is row-major: temperature outer, pressure inner; both axes strictly increasing and
 always full (a coarser measurement is resampled on the host).
 """
@@ -15,7 +18,7 @@ PRESSURE_POINTS = (
 )
 
 # name count
-_LAYOUT = """\
+_EKF = """\
 capacity_ah 1
 coulombic_efficiency_frac 1
 ocv_v 129
@@ -48,13 +51,38 @@ temperature_min_degc 1
 temperature_max_degc 1
 pressure_max_mpa 1
 dt_max_s 1
+rc_factor 129
 """
-SIZE = 423  # sum of the counts; 32-bit floats in the config image
+_LEARNING = """\
+"""
+_POWER = """\
+"""
+EKF_SIZE = 552
+LEARNING_SIZE = 0
+POWER_SIZE = 0
+SIZE = 552  # sum of the counts; 32-bit floats in the config image
+
+
+def ekf_rows():
+    """(name, count) of the filter's rows, in order."""
+    return _rows(_EKF)
+
+
+def learning_rows():
+    return _rows(_LEARNING)
+
+
+def power_rows():
+    return _rows(_POWER)
 
 
 def rows():
     """(name, count) of every row, in order."""
-    for line in _LAYOUT.split("\n"):
+    return _rows(_EKF + _LEARNING + _POWER)
+
+
+def _rows(text):
+    for line in text.split("\n"):
         if line:
             name, count = line.split(" ")
             yield name, int(count)
