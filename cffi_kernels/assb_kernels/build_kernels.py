@@ -9,6 +9,7 @@ KERNELS = Path(__file__).resolve().parent.parent
 # In the order in which their declarations build on each other
 HEADERS = (
     "assb_common.h",
+    "assb_estimator_state.h",
     "assb_estimator.h",
     "assb_random.h",
     "assb_voids.h",
@@ -38,6 +39,8 @@ SOURCES = (
 # Compiled as part of one of the above
 INCLUDED = (
     "assb_estimator.c",
+    "assb_estimator_core.h",
+    "assb_estimator_slow.h",
     "assb_voids.c",
     "assb_filament.c",
     "assb_ageing.c",
@@ -74,7 +77,7 @@ def declarations(header: str) -> str:
 
 
 def specialised(text: str, bits: int, real: str) -> str:
-    return re.sub(r"ASSB_EST\((\w+)\)", rf"assb_est_f{bits}_\1", text).replace("ASSB_REAL", real)
+    return re.sub(r"ASSB_EST\((\w+)\)", rf"assb_est_f{bits}_\1", text).replace("ASSB_REAL", real).replace("ASSB_NUM", real)
 
 
 def dimensions(text: str) -> dict[str, str]:

@@ -3,12 +3,14 @@
 import math
 from array import array
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Any
 
 from assb_kernels._kernels import ffi, lib
 from assb_kernels.columns import column, outputs, pointer
 from assb_kernels.status import demand_ok
 
+STATES = 5
 RESULTS = tuple(name for name, _field in ffi.typeof("assb_est_f64_results").fields)
 
 
@@ -98,7 +100,9 @@ class Estimator:
 
     def covariance(self) -> list[list[float]]:
         """5 x 5, order soc, v1_v, v2_v, hysteresis, leak_a."""
-        return [list(row) for row in self._state.covariance]
+        packed = iter(self._state.covariance)
+        upper = [[0.0] * k + list(islice(packed, STATES - k)) for k in range(STATES)]
+        return [[upper[min(i, j)][max(i, j)] for j in range(STATES)] for i in range(STATES)]
 
     def state_bytes(self) -> bytes:
         """All of the state as it lies in memory, to compare or to keep."""
@@ -109,6 +113,7 @@ class Estimator:
         if len(state) != ffi.sizeof(self._state[0]):
             raise ValueError(f"a saved state has {ffi.sizeof(self._state[0])} bytes, got {len(state)}")
         ffi.buffer(self._state)[:] = state
+        getattr(lib, self._prefix + "forget")(self._state)
 
     def _fill(self, voltage_v: float, current_a: float, temperature_degc: float, pressure_mpa: float, dt_s: float):
         sample = self._sample
@@ -124,7 +129,7 @@ class Estimator:
 
     @property
     def soc_sigma(self) -> float:
-        return math.sqrt(self._state.covariance[0][0])
+        return math.sqrt(self._state.covariance[0])
 
     @property
     def v1_v(self) -> float:
@@ -149,7 +154,7 @@ class Estimator:
 
     @property
     def leak_sigma_a(self) -> float:
-        return math.sqrt(self._state.covariance[4][4])
+        return math.sqrt(self._state.covariance[14])
 
     @property
     def r0_ohm(self) -> float:

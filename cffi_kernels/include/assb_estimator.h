@@ -9,6 +9,7 @@
 #include "assb_common.h"
 
 #undef ASSB_REAL
+#undef ASSB_NUM
 #undef ASSB_EST
 #if ASSB_PRECISION == 32
 #define ASSB_REAL float
@@ -19,6 +20,9 @@
 #else
 #error "define ASSB_PRECISION as 32 or 64"
 #endif
+
+#define ASSB_NUM ASSB_REAL
+#include "assb_estimator_state.h"
 
 /* cdef begin */
 /* The flat layout of firmware/assb/estimation/parameters.py, which explains each row. Only reals: no padding. */
@@ -58,33 +62,14 @@ typedef struct {
     ASSB_REAL rc_factor[ASSB_OCV_POINTS];
 } ASSB_EST(params);
 
-typedef struct {
-    ASSB_REAL soc;          /* 0..1 */
-    ASSB_REAL soc_residual; /* what soc is too coarse to hold; the sum of both is the charge */
-    ASSB_REAL v1_v, v2_v;
-    ASSB_REAL hysteresis; /* -1 discharged .. +1 charged */
-    ASSB_REAL leak_a;
-    ASSB_REAL covariance[ASSB_STATES][ASSB_STATES]; /* of soc, v1_v, v2_v, hysteresis, leak_a */
-    ASSB_REAL resistance_cross[ASSB_STATES];        /* covariance of the states with the relative error of R0 */
-    ASSB_REAL settling_s;                           /* left of the time in which the initial SOC is doubted */
-    ASSB_REAL nis_mean;                             /* fading mean of the normalised innovation squared */
-    ASSB_REAL resistance_scale;                     /* of R0, R1 and R2 against the tables: 1 when new */
-    ASSB_REAL r0_ohm;                               /* at the last temperature and pressure */
-    ASSB_REAL innovation_v, innovation_var;         /* of the last step, before the gate */
-    ASSB_REAL residual_v;                           /* what the correction left of innovation_v */
-} ASSB_EST(state);
-
-typedef struct {
-    ASSB_REAL voltage_v, current_a, temperature_degc, pressure_mpa, dt_s;
-} ASSB_EST(sample);
-
 /* Columns of n values. Inputs all given; an output may be NULL. */
 typedef struct {
     const ASSB_REAL *voltage_v, *current_a, *temperature_degc, *pressure_mpa, *dt_s;
 } ASSB_EST(columns);
 
 typedef struct {
-    ASSB_REAL *soc, *soc_var, *v1_v, *v2_v, *hysteresis, *leak_a, *leak_var, *r0_ohm, *innovation_v, *innovation_var;
+    ASSB_REAL *soc, *soc_var, *v1_v, *v2_v, *hysteresis, *leak_a, *leak_var, *r0_ohm, *innovation_v, *innovation_var,
+        *residual_v;
     int *status;
 } ASSB_EST(results);
 
@@ -98,6 +83,11 @@ ASSB_REAL ASSB_EST(rested_soc)(const ASSB_EST(params) *params, ASSB_REAL voltage
 int ASSB_EST(predict)(const ASSB_EST(params) *params, ASSB_EST(state) *state, const ASSB_EST(sample) *sample);
 /* Predict over dt_s with current_a held, then correct with voltage_v, measured at the end of dt_s. */
 int ASSB_EST(step)(const ASSB_EST(params) *params, ASSB_EST(state) *state, const ASSB_EST(sample) *sample);
+/* The same from numbers. */
+int ASSB_EST(feed)(const ASSB_EST(params) *params, ASSB_EST(state) *state, ASSB_REAL voltage_v, ASSB_REAL current_a,
+                   ASSB_REAL temperature_degc, ASSB_REAL pressure_mpa, ASSB_REAL dt_s);
+/* Forget what is kept from step to step to save time: for a state that comes from elsewhere. It changes no result. */
+void ASSB_EST(forget)(ASSB_EST(state) *state);
 /* Step through n samples; returns how many were refused (their status is in results, their state unchanged). */
 long ASSB_EST(run)(const ASSB_EST(params) *params, ASSB_EST(state) *state, const ASSB_EST(columns) *in,
                    const ASSB_EST(results) *out, long n);

@@ -119,11 +119,11 @@ def mutated(old: str, new: str) -> type:
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        ("ocv_v + h[HYS] * self.hysteresis", "ocv_v - h[HYS] * self.hysteresis"),
+        ("ocv_v + (polarised_v", "ocv_v - (polarised_v"),
         ("per_a = dt_s / (", "per_a = 0.1 / ("),
         ("inner_a = current_a - self.leak_a", "inner_a = current_a + self.leak_a"),
-        ("g[V2] = -d2 * r2_ohm", "g[V2] = d2 * r2_ohm"),
-        ("- across * w[j]", ""),
+        ("g[_V2] = -d2 * r2_ohm", "g[_V2] = d2 * r2_ohm"),
+        ("- w * drop_v\n", "\n"),
         ("return nis <= limit", "return True"),
         ("warm = cold + parameters.PRESSURE_POINTS", "warm = cold"),
         ("self._coulombic_efficiency_frac if inner_a > 0", "self._coulombic_efficiency_frac if inner_a < 0"),
@@ -132,9 +132,10 @@ def mutated(old: str, new: str) -> type:
 def test_broken_twin_is_found_out(believed, old, new):
     flat = flat_layout.pack(believed | {"hysteresis_v": 0.02, "coulombic_efficiency_frac": 0.99})
     rows = plausible_rows(60, seed=7)
-    run_both(mutated("sign", "sign")(flat), Estimator(flat, "f64"), rows, 0.5)
+    run_both(mutated("+", "+")(flat), Estimator(flat, "f64"), rows, 0.5)
+    broken = mutated(old, new)(flat)
     with pytest.raises(AssertionError):
-        run_both(mutated(old, new)(flat), Estimator(flat, "f64"), rows, 0.5)
+        run_both(broken, Estimator(flat, "f64"), rows, 0.5)
 
 
 VM_SCRIPT = """

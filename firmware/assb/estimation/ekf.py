@@ -56,10 +56,14 @@ HYSTERESIS_UNKNOWN = 0.333  # variance of a uniform -1..1
 
 
 def one_minus_exp(x):
-    """1 - exp(-x), x >= 0: the [3/3] Pade form on x / 2^k, then k times d = d (2 - d). Absolute error below 1e-9.
+    """1 - exp(-x), x >= 0: a short series, or the [3/3] Pade form on x / 2^k, then k times d = d (2 - d).
+
+    Absolute error below 1e-9.
 
     No libm, so that a board, its C kernel and the host agree; the difference keeps its digits in single precision.
     """
+    if x <= 0.03125:  # the rule for the hysteresis, which a step turns by very little: no division
+        return x * (1.0 - x * (1.0 / 2.0 - x * (1.0 / 6.0 - x * (1.0 / 24.0 - x * (1.0 / 120.0)))))
     halvings = 0
     if x > 64.0:
         return 1.0
@@ -89,17 +93,16 @@ class Ekf(BelievedCell):
     def __init__(self, params):
         BelievedCell.__init__(self, params)
         self._covariance = [[0.0] * 5 for _ in STATES]
-        self._next = [[0.0] * 5 for _ in STATES]
         self._h = [0.0, 1.0, 1.0, self._hysteresis_v, 0.0]
         self._b = [0.0] * 5
         self._c = [0.0] * 5
         self._gain = [0.0] * 5
-        self._row = [0.0] * 5
         self._f = [1.0, 0.0, 0.0, 0.0]
         self._g = [0.0] * 4
-        self._leak_cross = [0.0] * 4
+        self._carried = [0.0] * 4
         self._cross = [0.0] * 5
-        self._w = [0.0] * 5
+        self._pulled = [0.0] * 5
+        self._along = [0.0] * 5
         self._moved = [0.0] * 4
         self._set_decays(1.0)
         self.reset(0.5, 1.0)
@@ -204,30 +207,31 @@ class Ekf(BelievedCell):
         leak_var = self._move_covariance(keep)
         cov = self._covariance
         boost = clamp(self.nis_mean, 1.0, self._adapt_max)
-        floor_var = self._rc_sigma_v * self._rc_sigma_v
+        floor_var = boost * (self._rc_sigma_v * self._rc_sigma_v)
         drift1_v = self._overvoltage_sigma_frac * r1_ohm * inner_a
         drift2_v = self._overvoltage_sigma_frac * (self.r0_ohm + r2_ohm) * inner_a
         hys_sigma = self._hysteresis_sigma_frac
+        leak_var_max = self._leak_sigma_a * self._leak_sigma_a
         cov[_SOC][_SOC] = cov[_SOC][_SOC] + self._soc_noise_frac_per_rts * self._soc_noise_frac_per_rts * dt_s
-        cov[_V1][_V1] = cov[_V1][_V1] + boost * (floor_var + drift1_v * drift1_v) * (d1 * (2.0 - d1))
-        cov[_V2][_V2] = cov[_V2][_V2] + boost * (floor_var + drift2_v * drift2_v) * (d2 * (2.0 - d2))
+        cov[_V1][_V1] = cov[_V1][_V1] + (floor_var + boost * (drift1_v * drift1_v)) * (d1 * (2.0 - d1))
+        cov[_V2][_V2] = cov[_V2][_V2] + (floor_var + boost * (drift2_v * drift2_v)) * (d2 * (2.0 - d2))
         cov[_HYS][_HYS] = cov[_HYS][_HYS] + hys_sigma * hys_sigma * (dh * (2.0 - dh))
-        cov[_LEAK][_LEAK] = keep * keep * leak_var + boost * self._leak_sigma_a * self._leak_sigma_a * (dl * (2.0 - dl))
+        cov[_LEAK][_LEAK] = keep * keep * leak_var + boost * leak_var_max * (dl * (2.0 - dl))
 
     def _move_covariance(self, keep):
         """F P F' without the last diagonal element, whose old value it returns."""
-        cov, f, g, cross, moved = self._covariance, self._f, self._g, self._leak_cross, self._moved
+        cov, f, g, carried, moved = self._covariance, self._f, self._g, self._carried, self._moved
         leak_var = cov[_LEAK][_LEAK]
         for a in DRIVEN:
-            cross[a] = cov[a][_LEAK]
-            moved[a] = f[a] * cross[a] + g[a] * leak_var
+            carried[a] = f[a] * cov[a][_LEAK]
+            moved[a] = carried[a] + g[a] * leak_var
         for a in DRIVEN:
             fa = f[a]
             ga = g[a]
-            cross_a = cross[a]
+            carried_a = carried[a]
             row = cov[a]
             for b in range(a, 4):
-                value = fa * (f[b] * row[b] + g[b] * cross_a) + ga * moved[b]
+                value = fa * (f[b] * row[b]) + (carried_a * g[b] + ga * moved[b])
                 row[b] = value
                 cov[b][a] = value
         for a in DRIVEN:
@@ -252,25 +256,30 @@ class Ekf(BelievedCell):
         drop_v = self.r0_ohm * current_a
         ohm_var = self._overvoltage_sigma_frac * self._overvoltage_sigma_frac
         bend_v = (p[at + 1] - p[at]) * LAST_KNOT * self._covariance[_SOC][_SOC]
-        noise_var = self._voltage_sigma_v * self._voltage_sigma_v + BEND_WEIGHT * bend_v * bend_v
+        noise_var = self._voltage_sigma_v * self._voltage_sigma_v + BEND_WEIGHT * (bend_v * bend_v)
         for i in STATES:
-            row = self._covariance[i]
-            b[i] = row[0] * h[0] + row[1] + row[2] + row[3] * h[3] + row[4] * h[4]
+            b[i] = self._along_h(self._covariance[i])
             c[i] = b[i] + ohm[i] * drop_v
-        seen = ohm[0] * h[0] + ohm[1] + ohm[2] + ohm[3] * h[3] + ohm[4] * h[4]
-        ohm_part = drop_v * (seen + ohm_var * drop_v)
-        self.innovation_var = c[0] * h[0] + c[1] + c[2] + c[3] * h[3] + c[4] * h[4] + ohm_part + noise_var
-        self.innovation_v = voltage_v - (
-            ocv_v + h[_HYS] * self.hysteresis + self.v1_v + self.v2_v + self.r0_ohm * (current_a - self.leak_a)
-        )
+        seen = self._along_h(ohm)
+        hb = self._along_h(b)
+        spread = drop_v * ohm_var * drop_v + noise_var
+        seen_var = hb + drop_v * seen
+        self.innovation_var = seen_var + (drop_v * seen + spread)
+        polarised_v = self._hysteresis_v * self.hysteresis + (self.v1_v + self.v2_v)
+        self.innovation_v = voltage_v - (ocv_v + (polarised_v + self.r0_ohm * (current_a - self.leak_a)))
+        per_var = 1.0 / self.innovation_var
         self.residual_v = self.innovation_v
-        if self._inside_gate():
-            self._correct()
-            self._covariance_update(drop_v, ohm_var, seen, drop_v * ohm_var * drop_v + noise_var)
+        if self._inside_gate(self.innovation_v * self.innovation_v * per_var):
+            self._correct(seen_var, per_var)
+            self._covariance_update(drop_v, ohm_var, seen, hb, spread)
 
-    def _inside_gate(self):
+    def _along_h(self, x):
+        """Of a vector with the derivative of the voltage."""
+        h = self._h
+        return (x[0] * h[0] + x[1]) + (x[2] + (x[3] * h[3] + x[4] * h[4]))
+
+    def _inside_gate(self, nis):
         """Whether the innovation may correct; if not, it widens what is doubted instead."""
-        nis = self.innovation_v * self.innovation_v / self.innovation_var
         limit = self._gate_sigmas * self._gate_sigmas
         counted = min(nis, limit)
         self.nis_mean = self.nis_mean + self._d_adapt * (counted - self.nis_mean)
@@ -283,46 +292,40 @@ class Ekf(BelievedCell):
             row[doubted] = row[doubted] + jump * jump
         return nis <= limit
 
-    def _correct(self):
-        c, gain, h, innovation_v = self._c, self._gain, self._h, self.innovation_v
+    def _correct(self, seen_var, per_var):
+        c, gain, innovation_v = self._c, self._gain, self.innovation_v
         for i in STATES:
-            gain[i] = c[i] / self.innovation_var
-        explained = gain[0] * h[0] + gain[1] + gain[2] + gain[3] * h[3] + gain[4] * h[4]
-        self.residual_v = innovation_v - explained * innovation_v
+            gain[i] = c[i] * per_var
+        self.residual_v = innovation_v - seen_var * per_var * innovation_v
         self._add_soc(gain[_SOC] * innovation_v)
         self.v1_v = self.v1_v + gain[_V1] * innovation_v
         self.v2_v = self.v2_v + gain[_V2] * innovation_v
         self.hysteresis = clamp(self.hysteresis + gain[_HYS] * innovation_v, -1.0, 1.0)
         self.leak_a = clamp(self.leak_a + gain[_LEAK] * innovation_v, -self._current_max_a, self._current_max_a)
 
-    def _covariance_update(self, drop_v, ohm_var, seen, spread):
+    def _covariance_update(self, drop_v, ohm_var, seen, hb, spread):
         """Joseph form, (1 - K H) P (1 - K H)' + K R K', which keeps the covariance positive for any gain.
 
-        With the considered error of R0: w = (1 - K H) d, d its cross-covariance, adds -w drop K' - K drop w', and
-        its own variance stands in `spread` beside the noise.
+        Multiplied out for one measurement, with b = P H' and hb = H P H': P - K b' - b K' + K (hb + R) K'. With the
+        considered error of R0: w = (1 - K H) d, d its cross-covariance, adds -w drop K' - K drop w', and its own
+        variance stands in `spread` beside the noise.
         """
-        h, b, gain, row, cov, ohm, w = self._h, self._b, self._gain, self._row, self._covariance, self._cross, self._w
-        h0, h3, h4 = h[0], h[3], h[4]
-        for i in STATES:
-            w[i] = ohm[i] - gain[i] * seen
+        b, gain, cov, ohm, pulled, along = self._b, self._gain, self._covariance, self._cross, self._pulled, self._along
         for i in STATES:
             k = gain[i]
-            old = cov[i]
-            new = self._next[i]
-            for j in STATES:
-                row[j] = old[j] - k * b[j]
-            e = row[0] * h0 + row[1] + row[2] + row[3] * h3 + row[4] * h4
-            along = spread * k - e - w[i] * drop_v
-            across = k * drop_v
-            for j in range(i, 5):
-                new[j] = row[j] + along * gain[j] - across * w[j]
+            w = ohm[i] - k * seen
+            pulled[i] = b[i] + drop_v * w
+            along[i] = spread * k - (b[i] - k * hb) - w * drop_v
+            ohm[i] = w - k * (drop_v * ohm_var)
         for i in STATES:
-            new = self._next[i]
+            k = gain[i]
+            row = cov[i]
+            along_i = along[i]
             for j in range(i, 5):
-                cov[i][j] = new[j]
-                cov[j][i] = new[j]
-            cov[i][i] = max(cov[i][i], VARIANCE_FLOOR)
-            ohm[i] = w[i] - gain[i] * drop_v * ohm_var
+                value = row[j] - k * pulled[j] + along_i * gain[j]
+                row[j] = value
+                cov[j][i] = value
+            row[i] = max(row[i], VARIANCE_FLOOR)
 
     def covariance(self):
         """5 x 5, order soc, v1_v, v2_v, hysteresis, leak_a."""
