@@ -3,6 +3,7 @@
 from assb_kernels.cell import AgeingParams, CellParams, FilamentParams, VoidParams, ocv_table
 from assb_kernels.cycler import Cycler, CyclerParams
 from assb_kernels.estimator import PARAMETER_LAYOUT, PARAMETER_SIZE, Estimator
+from assb_kernels.estimator_cells import CellEstimators
 from assb_kernels.pack import Pack, TruthEvent
 from assb_kernels.protocol import BrokenLimit, Limits, ProtocolResult, ProtocolStep, run_protocol
 from assb_kernels.sensor import Sensor, SensorParams
@@ -16,6 +17,7 @@ __all__ = [
     "ActuatorParams",
     "AgeingParams",
     "BrokenLimit",
+    "CellEstimators",
     "CellParams",
     "Cycler",
     "CyclerParams",

@@ -11,6 +11,8 @@ HEADERS = (
     "assb_common.h",
     "assb_estimator_state.h",
     "assb_estimator.h",
+    "assb_estimator_floor.h",
+    "assb_estimator_cells.h",
     "assb_random.h",
     "assb_voids.h",
     "assb_filament.h",
@@ -27,6 +29,9 @@ HEADERS = (
 SOURCES = (
     "assb_estimator_f32.c",
     "assb_estimator_f64.c",
+    "assb_estimator_cells.c",
+    "assb_estimator_floor_f32.c",
+    "assb_estimator_floor_f64.c",
     "assb_random.c",
     "assb_plant.c",
     "assb_cell_check.c",
@@ -39,6 +44,7 @@ SOURCES = (
 # Compiled as part of one of the above
 INCLUDED = (
     "assb_estimator.c",
+    "assb_estimator_floor.c",
     "assb_estimator_core.h",
     "assb_estimator_slow.h",
     "assb_voids.c",
@@ -56,9 +62,12 @@ COMPILE_ARGS = ["-O2", "-std=c99", "-ffp-contract=off", "-fvisibility=hidden", "
 PREAMBLE = """
 #define ASSB_PRECISION 32
 #include "assb_estimator.h"
+#include "assb_estimator_floor.h"
 #undef ASSB_PRECISION
 #define ASSB_PRECISION 64
 #include "assb_estimator.h"
+#include "assb_estimator_floor.h"
+#include "assb_estimator_cells.h"
 #include "assb_plant_floor.h"
 #include "assb_protocol.h"
 #include "assb_sensor.h"
@@ -77,7 +86,9 @@ def declarations(header: str) -> str:
 
 
 def specialised(text: str, bits: int, real: str) -> str:
-    return re.sub(r"ASSB_EST\((\w+)\)", rf"assb_est_f{bits}_\1", text).replace("ASSB_REAL", real).replace("ASSB_NUM", real)
+    return (
+        re.sub(r"ASSB_EST\((\w+)\)", rf"assb_est_f{bits}_\1", text).replace("ASSB_REAL", real).replace("ASSB_NUM", real)
+    )
 
 
 def dimensions(text: str) -> dict[str, str]:

@@ -26,7 +26,7 @@ enum assb_dimension {
     ASSB_R0_POINTS = 96,
     ASSB_STATES = 5,
     ASSB_TRIANGLE = 15, /* upper triangle of a matrix of ASSB_STATES */
-    ASSB_KEPT = 4,      /* decays of V1, V2, leak, and of the averaged innovation */
+    ASSB_KEPT = 5,      /* decays of V1, V2, leak and averaged innovation; SOC per ampere */
     ASSB_SPAN = 5,      /* a cell of an axis: low, high, per_unit, base, index */
     ASSB_RC_PAIRS = 3,
     ASSB_VISCOUS = 2,

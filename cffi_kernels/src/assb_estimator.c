@@ -9,46 +9,47 @@ typedef ASSB_EST(state) state_t;
 typedef ASSB_EST(sample) sample_t;
 
 /* What assb_estimator_core.h asks for: here a number is one number. */
+#define INLINE inline __attribute__((always_inline))
 typedef real num;
 typedef int mask;
 typedef int index_t;
 
-static inline num pick(mask m, num a, num b)
+static INLINE num pick(mask m, num a, num b)
 {
     return m ? a : b;
 }
 
-static inline mask any(mask m)
+static INLINE mask any(mask m)
 {
     return m;
 }
 
-static inline mask not(mask m)
+static INLINE mask not(mask m)
 {
     return !m;
 }
 
-static inline num all(real x)
+static INLINE num all(real x)
 {
     return x;
 }
 
-static inline num at(const real *table, index_t k)
+static INLINE num at(const real *table, index_t k)
 {
     return table[k];
 }
 
-static inline index_t whole(num x)
+static INLINE index_t whole(num x)
 {
     return (index_t)x;
 }
 
-static inline num fractional(index_t k)
+static INLINE num fractional(index_t k)
 {
     return (num)k;
 }
 
-static inline index_t at_most(index_t k, int most)
+static INLINE index_t at_most(index_t k, int most)
 {
     return k > most ? most : k;
 }
@@ -106,6 +107,12 @@ int ASSB_EST(check)(const params_t *p)
     return ASSB_OK;
 }
 
+void ASSB_EST(forget)(state_t *s)
+{
+    s->kept_dt_s = 0;
+    s->warm[LOW] = s->pressed[LOW] = CELLS_END;
+}
+
 int ASSB_EST(reset)(const params_t *p, state_t *s, real soc, real soc_sigma)
 {
     static const state_t zero;
@@ -122,13 +129,8 @@ int ASSB_EST(reset)(const params_t *p, state_t *s, real soc, real soc_sigma)
     s->covariance[UPPER(V2, V2)] = rc_var;
     s->covariance[UPPER(HYS, HYS)] = HYSTERESIS_UNKNOWN;
     s->covariance[UPPER(LEAK, LEAK)] = p->leak_sigma_a * p->leak_sigma_a;
+    ASSB_EST(forget)(s);
     return ASSB_OK;
-}
-
-void ASSB_EST(forget)(state_t *s)
-{
-    s->kept_dt_s = 0;
-    s->warm[LOW] = s->pressed[LOW] = CELLS_END;
 }
 
 real ASSB_EST(rested_soc)(const params_t *p, real voltage_v, real temperature_degc)
@@ -161,7 +163,7 @@ int ASSB_EST(predict)(const params_t *p, state_t *s, const sample_t *in)
     return status;
 }
 
-static inline int step(const params_t *p, state_t *s, const sample_t *in)
+static INLINE int step(const params_t *p, state_t *s, const sample_t *in)
 {
     if (!within(in->voltage_v, p->voltage_min_v, p->voltage_max_v))
         return ASSB_BAD_VOLTAGE;
@@ -182,7 +184,7 @@ int ASSB_EST(feed)(const params_t *p, state_t *s, real voltage_v, real current_a
                    real pressure_mpa, real dt_s)
 {
     sample_t in = {voltage_v, current_a, temperature_degc, pressure_mpa, dt_s};
-    return step(p, s, &in);
+    return ASSB_EST(step)(p, s, &in);
 }
 
 /* Where results come from and go to; only those that are asked for. */

@@ -3,6 +3,7 @@
  * same operations in the same order.
  *
  * The file that includes it says what a number is: `num` (one, or one per cell), `mask` (outcome of a comparison) and
+ *   INLINE                 how functions are put into their callers
  *   pick(m, a, b)          a where m holds, else b
  *   any(m), not(m)         whether it holds anywhere; where it does not
  *   all(x)                 the number x for every cell
@@ -12,7 +13,7 @@
  */
 
 enum { SOC, V1, V2, HYS, LEAK };
-enum { KEPT_1, KEPT_2, KEPT_LEAK, KEPT_ADAPT };
+enum { KEPT_1, KEPT_2, KEPT_LEAK, KEPT_ADAPT, KEPT_SOC };
 enum { LOW, HIGH, PER_UNIT, BASE, INDEX };
 
 #define PRESSURE_ZERO_MPA (-(real)1) /* a load cell may read a little below zero */
@@ -38,38 +39,44 @@ typedef struct {
 
 /* What one voltage sample says. */
 typedef struct {
-    num h_soc, h_leak;    /* dV/dstate; 1 for V1 and V2, hysteresis_v for the hysteresis */
-    num b[ASSB_STATES];   /* P h */
-    num c[ASSB_STATES];   /* covariance of the states with the voltage */
-    num hb;               /* h P h */
-    num drop_v;           /* dV by the relative error of R0 ... */
-    num seen;             /* ... and its covariance with h x */
-    num spread;           /* variance of the voltage that no state explains */
-    num seen_var;         /* variance of the voltage that the states explain */
+    num h_soc, h_leak;  /* dV/dstate; 1 for V1 and V2, hysteresis_v for the hysteresis */
+    num b[ASSB_STATES]; /* P h */
+    num c[ASSB_STATES]; /* covariance of the states with the voltage */
+    num hb;             /* h P h */
+    num drop_v;         /* dV by the relative error of R0 ... */
+    num seen;           /* ... and its covariance with h x */
+    num spread;         /* variance of the voltage that no state explains */
+    num seen_var;       /* variance of the voltage that the states explain */
 } observation_t;
 
-static inline num clamp(num x, num low, num high)
+static INLINE num clamp(num x, num low, num high)
 {
     num above = pick(x < low, low, x);
     return pick(above > high, high, above);
 }
 
-static inline num lerp(num a, num b, num fraction)
+/* Likewise, where x is nearly always between them: nothing waits for the outcome. */
+static INLINE num hold(num x, num low, num high)
+{
+    return any((x < low) | (x > high)) ? clamp(x, low, high) : x;
+}
+
+static INLINE num lerp(num a, num b, num fraction)
 {
     return a + fraction * (b - a);
 }
 
 /* 1 - exp(-x), x >= 0. A step's charge turns the hysteresis by very little, so that the series is the rule. */
-static inline num one_minus_exp(num x)
+static INLINE num one_minus_exp(num x)
 {
-    num d = x * ((real)1 - x * ((real)(1.0 / 2) - x * ((real)(1.0 / 6) - x * ((real)(1.0 / 24) - x * (real)(1.0 / 120)))));
+    num d = x * ((real)1 - x * ((real)(1.0 / 2) - x * ((real)(1.0 / 6) - x * (real)(1.0 / 24))));
     mask slow = x > FAST_EXP_MOST;
     return any(slow) ? pick(slow, slow_one_minus_exp(x), d) : d;
 }
 
 /* Index of the cell of x on a rising axis, and the place inside; held at the ends. The cell is kept in `span` {low,
  * high, per_unit, base, index}, for the next x is nearly always in the same one. */
-static inline index_t place(const real *axis, int count, num *span, num x, num *fraction)
+static INLINE index_t place(const real *axis, int count, num *span, num x, num *fraction)
 {
     mask moved = (x < span[LOW]) | (x >= span[HIGH]);
     if (any(moved))
@@ -78,7 +85,7 @@ static inline index_t place(const real *axis, int count, num *span, num x, num *
     return whole(span[INDEX]);
 }
 
-static inline index_t soc_knot(num soc, num *fraction)
+static INLINE index_t soc_knot(num soc, num *fraction)
 {
     num place_on = soc * (real)LAST_KNOT;
     index_t knot = at_most(whole(place_on), LAST_KNOT - 1);
@@ -86,7 +93,7 @@ static inline index_t soc_knot(num soc, num *fraction)
     return knot;
 }
 
-static inline resistance_t resistances(const params_t *p, state_t *s, num temperature_degc, num pressure_mpa)
+static INLINE resistance_t resistances(const params_t *p, state_t *s, num temperature_degc, num pressure_mpa)
 {
     resistance_t r;
     num ft, fp, fz;
@@ -106,16 +113,20 @@ static inline resistance_t resistances(const params_t *p, state_t *s, num temper
 }
 
 /* Compensated sum, so that float32 keeps increments below half an ulp of SOC. */
-static inline void add_soc(state_t *s, num increment)
+static INLINE void add_soc(state_t *s, num increment)
 {
     num y = increment + s->soc_residual;
     num sum = s->soc + y;
     mask out = (sum < 0) | (sum > (real)1);
-    s->soc_residual = pick(out, all(0), y - (sum - s->soc));
-    s->soc = clamp(sum, all(0), all(1));
+    s->soc_residual = y - (sum - s->soc);
+    s->soc = sum;
+    if (any(out)) {
+        s->soc_residual = pick(out, all(0), s->soc_residual);
+        s->soc = clamp(sum, all(0), all(1));
+    }
 }
 
-static inline void keep_decays(const params_t *p, state_t *s, num dt_s)
+static INLINE void keep_decays(const params_t *p, state_t *s, num dt_s)
 {
     if (!any(dt_s != s->kept_dt_s))
         return;
@@ -123,10 +134,11 @@ static inline void keep_decays(const params_t *p, state_t *s, num dt_s)
     s->kept[KEPT_1] = one_minus_exp(dt_s / p->tau1_s);
     s->kept[KEPT_2] = one_minus_exp(dt_s / p->tau2_s);
     s->kept[KEPT_LEAK] = one_minus_exp(dt_s / p->leak_tau_s);
+    s->kept[KEPT_SOC] = dt_s / ((real)3600 * p->capacity_ah);
     s->kept[KEPT_ADAPT] = one_minus_exp(dt_s / p->adapt_tau_s);
 }
 
-static inline void time_update(const params_t *p, state_t *s, const sample_t *in)
+static INLINE void time_update(const params_t *p, state_t *s, const sample_t *in)
 {
     resistance_t r = resistances(p, s, in->temperature_degc, in->pressure_mpa);
     keep_decays(p, s, in->dt_s);
@@ -134,7 +146,7 @@ static inline void time_update(const params_t *p, state_t *s, const sample_t *in
     num inner_a = in->current_a - s->leak_a;
     mask charging = inner_a > 0;
     num sign = pick(charging, all(1), pick(inner_a < 0, -all(1), all(0)));
-    num per_a = in->dt_s * (1 / ((real)3600 * p->capacity_ah));
+    num per_a = s->kept[KEPT_SOC];
     num counted = pick(charging, per_a * p->coulombic_efficiency_frac, per_a);
     num turn = per_a * p->hysteresis_rate;
     num dh = one_minus_exp(turn * (inner_a * sign));
@@ -162,8 +174,8 @@ static inline void time_update(const params_t *p, state_t *s, const sample_t *in
     ohm[LEAK] = keep * ohm[LEAK];
     UNROLL for (int a = 0; a < 4; a++)
     {
-        UNROLL for (int b = a; b < 4; b++)
-            cov[UPPER(a, b)] = f[a] * (f[b] * cov[UPPER(a, b)]) + (carried[a] * g[b] + g[a] * moved[b]);
+        UNROLL for (int b = a; b < 4; b++) cov[UPPER(a, b)] =
+            f[a] * (f[b] * cov[UPPER(a, b)]) + (carried[a] * g[b] + g[a] * moved[b]);
         cov[UPPER(a, LEAK)] = keep * moved[a];
     }
 
@@ -174,19 +186,18 @@ static inline void time_update(const params_t *p, state_t *s, const sample_t *in
     cov[UPPER(SOC, SOC)] = cov[UPPER(SOC, SOC)] + p->soc_noise_frac_per_rts * p->soc_noise_frac_per_rts * in->dt_s;
     cov[UPPER(V1, V1)] = cov[UPPER(V1, V1)] + (floor_var + boost * (drift1_v * drift1_v)) * (d1 * (2 - d1));
     cov[UPPER(V2, V2)] = cov[UPPER(V2, V2)] + (floor_var + boost * (drift2_v * drift2_v)) * (d2 * (2 - d2));
-    cov[UPPER(HYS, HYS)] =
-        cov[UPPER(HYS, HYS)] + p->hysteresis_sigma_frac * p->hysteresis_sigma_frac * (dh * (2 - dh));
+    cov[UPPER(HYS, HYS)] = cov[UPPER(HYS, HYS)] + p->hysteresis_sigma_frac * p->hysteresis_sigma_frac * (dh * (2 - dh));
     cov[UPPER(LEAK, LEAK)] = keep * keep * leak_var + boost * (p->leak_sigma_a * p->leak_sigma_a) * (dl * (2 - dl));
     s->r0_ohm = r.r0_ohm;
 }
 
 /* Of a vector with the derivative of the voltage. */
-static inline num along_h(const params_t *p, const observation_t *o, num soc, num v1, num v2, num hys, num leak)
+static INLINE num along_h(const params_t *p, const observation_t *o, num soc, num v1, num v2, num hys, num leak)
 {
     return (soc * o->h_soc + v1) + (v2 + (hys * p->hysteresis_v + leak * o->h_leak));
 }
 
-static inline void observe(const params_t *p, state_t *s, const sample_t *in, observation_t *o)
+static INLINE void observe(const params_t *p, state_t *s, const sample_t *in, observation_t *o)
 {
     num fraction;
     index_t knot = soc_knot(s->soc, &fraction);
@@ -204,8 +215,7 @@ static inline void observe(const params_t *p, state_t *s, const sample_t *in, ob
     UNROLL for (int i = 0; i < ASSB_STATES; i++)
     {
         num row[ASSB_STATES];
-        UNROLL for (int j = 0; j < ASSB_STATES; j++)
-            row[j] = i < j ? cov[UPPER(i, j)] : cov[UPPER(j, i)];
+        UNROLL for (int j = 0; j < ASSB_STATES; j++) row[j] = i < j ? cov[UPPER(i, j)] : cov[UPPER(j, i)];
         o->b[i] = along_h(p, o, row[SOC], row[V1], row[V2], row[HYS], row[LEAK]);
         o->c[i] = o->b[i] + ohm[i] * o->drop_v;
     }
@@ -219,46 +229,49 @@ static inline void observe(const params_t *p, state_t *s, const sample_t *in, ob
 }
 
 /* Whether the innovation may correct; if not, it widens what is doubted instead. */
-static inline mask pass_gate(const params_t *p, state_t *s, num dt_s, num nis)
+static INLINE mask pass_gate(const params_t *p, state_t *s, num dt_s, num nis)
 {
     real limit = p->gate_sigmas * p->gate_sigmas;
     mask outside = nis > limit;
     num counted = pick(outside, all(limit), nis);
     s->nis_mean = s->nis_mean + s->kept[KEPT_ADAPT] * (counted - s->nis_mean);
     mask settling = s->settling_s > 0;
-    s->settling_s = pick(settling, s->settling_s - dt_s, s->settling_s);
-    num soc_jump = pick(outside & settling, all(SETTLING_SOC_SIGMA * SETTLING_SOC_SIGMA), all(0));
-    num leak_jump = pick(outside & not(settling), all(p->leak_sigma_a * p->leak_sigma_a), all(0));
-    s->covariance[UPPER(SOC, SOC)] = s->covariance[UPPER(SOC, SOC)] + soc_jump;
-    s->covariance[UPPER(LEAK, LEAK)] = s->covariance[UPPER(LEAK, LEAK)] + leak_jump;
+    if (any(outside)) {
+        num soc_jump = pick(outside & settling, all(SETTLING_SOC_SIGMA * SETTLING_SOC_SIGMA), all(0));
+        num leak_jump = pick(outside & not(settling), all(p->leak_sigma_a * p->leak_sigma_a), all(0));
+        s->covariance[UPPER(SOC, SOC)] = s->covariance[UPPER(SOC, SOC)] + soc_jump;
+        s->covariance[UPPER(LEAK, LEAK)] = s->covariance[UPPER(LEAK, LEAK)] + leak_jump;
+    }
+    if (any(settling))
+        s->settling_s = pick(settling, s->settling_s - dt_s, s->settling_s);
     return not(outside);
 }
 
 /* Joseph form with a resistance error that is considered and not corrected; see the twin. */
-static inline void covariance_update(const params_t *p, state_t *s, const observation_t *o, const num *gain)
+static INLINE void covariance_update(const params_t *p, state_t *s, const observation_t *o, const num *gain)
 {
     num *cov = s->covariance, *ohm = s->resistance_cross;
     num ohm_var = all(p->overvoltage_sigma_frac * p->overvoltage_sigma_frac);
-    num drop_var = o->drop_v * ohm_var;
+    num drop_var = o->drop_v * ohm_var, known_var = o->hb + o->spread;
     num pulled[ASSB_STATES], along[ASSB_STATES];
     UNROLL for (int i = 0; i < ASSB_STATES; i++)
     {
         num k = gain[i];
         num w = ohm[i] - k * o->seen;
         pulled[i] = o->b[i] + o->drop_v * w;
-        along[i] = o->spread * k - (o->b[i] - k * o->hb) - w * o->drop_v;
+        along[i] = known_var * k - pulled[i];
         ohm[i] = w - k * drop_var;
     }
     UNROLL for (int i = 0; i < ASSB_STATES; i++)
     {
-        UNROLL for (int j = i; j < ASSB_STATES; j++)
-            cov[UPPER(i, j)] = cov[UPPER(i, j)] - gain[i] * pulled[j] + along[i] * gain[j];
+        UNROLL for (int j = i; j < ASSB_STATES; j++) cov[UPPER(i, j)] =
+            cov[UPPER(i, j)] - gain[i] * pulled[j] + along[i] * gain[j];
         num var = cov[UPPER(i, i)];
         cov[UPPER(i, i)] = pick(var < VARIANCE_FLOOR, all(VARIANCE_FLOOR), var);
     }
 }
 
-static inline void measurement_update(const params_t *p, state_t *s, const sample_t *in)
+static INLINE void measurement_update(const params_t *p, state_t *s, const sample_t *in)
 {
     observation_t o;
     num gain[ASSB_STATES];
@@ -267,14 +280,13 @@ static inline void measurement_update(const params_t *p, state_t *s, const sampl
     num v = s->innovation_v;
     mask inside = pass_gate(p, s, in->dt_s, v * v * per_var);
     num share = pick(inside, per_var, all(0));
-    UNROLL for (int i = 0; i < ASSB_STATES; i++)
-        gain[i] = o.c[i] * share;
+    UNROLL for (int i = 0; i < ASSB_STATES; i++) gain[i] = o.c[i] * share;
     s->residual_v = v - o.seen_var * share * v;
     add_soc(s, gain[SOC] * v);
     num most_a = all(p->current_max_a);
     s->v1_v = s->v1_v + gain[V1] * v;
     s->v2_v = s->v2_v + gain[V2] * v;
-    s->hysteresis = clamp(s->hysteresis + gain[HYS] * v, -all(1), all(1));
-    s->leak_a = clamp(s->leak_a + gain[LEAK] * v, -most_a, most_a);
+    s->hysteresis = hold(s->hysteresis + gain[HYS] * v, -all(1), all(1));
+    s->leak_a = hold(s->leak_a + gain[LEAK] * v, -most_a, most_a);
     covariance_update(p, s, &o, gain);
 }

@@ -123,7 +123,7 @@ def mutated(old: str, new: str) -> type:
         ("per_a = dt_s / (", "per_a = 0.1 / ("),
         ("inner_a = current_a - self.leak_a", "inner_a = current_a + self.leak_a"),
         ("g[_V2] = -d2 * r2_ohm", "g[_V2] = d2 * r2_ohm"),
-        ("- w * drop_v\n", "\n"),
+        ("known_var * k - pulled[i]", "known_var * k - b[i]"),
         ("return nis <= limit", "return True"),
         ("warm = cold + parameters.PRESSURE_POINTS", "warm = cold"),
         ("self._coulombic_efficiency_frac if inner_a > 0", "self._coulombic_efficiency_frac if inner_a < 0"),

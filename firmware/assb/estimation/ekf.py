@@ -63,7 +63,7 @@ def one_minus_exp(x):
     No libm, so that a board, its C kernel and the host agree; the difference keeps its digits in single precision.
     """
     if x <= 0.03125:  # the rule for the hysteresis, which a step turns by very little: no division
-        return x * (1.0 - x * (1.0 / 2.0 - x * (1.0 / 6.0 - x * (1.0 / 24.0 - x * (1.0 / 120.0)))))
+        return x * (1.0 - x * (1.0 / 2.0 - x * (1.0 / 6.0 - x * (1.0 / 24.0))))
     halvings = 0
     if x > 64.0:
         return 1.0
@@ -311,11 +311,12 @@ class Ekf(BelievedCell):
         variance stands in `spread` beside the noise.
         """
         b, gain, cov, ohm, pulled, along = self._b, self._gain, self._covariance, self._cross, self._pulled, self._along
+        known_var = hb + spread
         for i in STATES:
             k = gain[i]
             w = ohm[i] - k * seen
             pulled[i] = b[i] + drop_v * w
-            along[i] = spread * k - (b[i] - k * hb) - w * drop_v
+            along[i] = known_var * k - pulled[i]
             ohm[i] = w - k * (drop_v * ohm_var)
         for i in STATES:
             k = gain[i]

@@ -1,0 +1,12 @@
+/* The floor that the estimator's speed is measured against: a bare extended Kalman filter of the same five states and
+ * the same covariance (Joseph form, with the resistance error considered), written by hand for one cell. Its tables and
+ * noises are constants of the run, its time step is fixed, and it checks nothing: no status, no gate, no adaptation, no
+ * compensated sum, no bounds, no ageing. It is for the benchmark alone; no board has it.
+ * Include it after assb_estimator.h, once or for each precision in turn. */
+
+/* cdef begin */
+/* n samples of dt_s each from `state`; writes soc and its variance. Axes of R0 are even: the cell is a multiplication.
+ */
+void ASSB_EST(floor_run)(const ASSB_EST(params) *params, ASSB_EST(state) *state, const ASSB_EST(columns) *in,
+                         ASSB_REAL *soc, ASSB_REAL *soc_var, long n);
+/* cdef end */
