@@ -15,10 +15,10 @@ The last follows from the filter's own model (ekf.py), each part at its worst be
 
     V(I) = OCV(z + I t/(3600 Q)) + entropy + M h + V1 + V2 + I R0
 
-with V1 and V2 as they are, or as the horizon finds them where that is worse; the RC resistances with their largest factor
-on the way; the hysteresis turned by no less than it can turn; and a leak counted only where it takes from the limit. So
-V is a bound, it rises with I and with t, and the current found for a longer horizon is never larger. It is found in a
-bracket whose lower end is kept: a current that was tried and broke nothing.
+with V1 and V2 as they are, or as the horizon finds them where that is worse; the RC resistances with their largest
+factor on the way; the hysteresis turned by no less than it can turn; and a leak counted only where it takes from the
+limit. So V is a bound, it rises with I and with t, and the current found for a longer horizon is never larger. It is
+found in a bracket whose lower end is kept: a current that was tried and broke nothing.
 
 A limit from a model's voltage at a horizon is that of Plett, IEEE Trans. Veh. Technol. 53 (2004) 1586,
 doi:10.1109/TVT.2004.832408; that lithium bounds the current as well, by pressure and temperature, is this project's.
