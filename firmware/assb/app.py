@@ -13,6 +13,7 @@ from .control.derating import Derating
 from .control.protection import Protection
 from .control.stack_pressure import StackPressure
 from .control.supervisor import Supervisor
+from .estimation.power import Power
 from .port.clock import ESTIMATE, FAST, GC, SLICE, spent_us
 from .port.heap import collect, free_b
 from .protocol import tables
@@ -95,8 +96,9 @@ class App:
         )
         self.pressure = StackPressure(settings)
         columns = tables.positions(tables.CELL_SIGNALS)
+        power = Power(config.estimator) if config else None
         self.cells = [
-            CellWatch(cell, config.estimator, settings, self.signals, self.events, columns)
+            CellWatch(cell, config.estimator, settings, self.signals, self.events, columns, power)
             for cell in range(self.cell_count)
         ]
         self.commands = ConsoleCommands(self, console, self.writer.crc)
@@ -306,8 +308,12 @@ class App:
     def _slice_telemetry(self, now_ms):
         signals = self.signals
         stage = 0
+        charge_ma = discharge_ma = tables.INT30_MAX if self.cells else 0
         for cell in self.cells:
             stage = max(stage, cell.fusion.stage)
+            charge_ma = min(charge_ma, cell.limit_ma(True))
+            discharge_ma = min(discharge_ma, cell.limit_ma(False))
+        self.derating.cells_charge_ma, self.derating.cells_discharge_ma = charge_ma, discharge_ma
         signals.put(_STAGE, stage, now_ms)
         put = signals.put
         put(_BUS_ERROR_COUNT, self.board.bus_error_count(), now_ms)
