@@ -30,17 +30,17 @@ typedef struct {
     int bound;
 } least_t;
 
-/* Newton, from above. */
+/* Newton, from above, within 0.03 %. */
 static real root(real x)
 {
-    real y = 1;
+    real y = (real)0.015625;
     if (!(x > 0))
         return 0;
     while (y * y > x)
         y = y * (real)0.5;
     while (y * y < x)
         y = y * 2;
-    for (int k = 0; k < 5; k++)
+    for (int k = 0; k < 3; k++)
         y = (real)0.5 * (y + x / y);
     return y;
 }
@@ -133,15 +133,16 @@ static real farthest_v(const params_t *cell, const reach_t *m, real current_a)
     return m->sign * ocv_v + loop_v + rc_v + m->r0_ohm * inner_a;
 }
 
-/* The largest current up to high_a that keeps the voltage at or below limit_v: its lower bracket, so never beyond. */
-static real voltage_current(const params_t *cell, const reach_t *m, real limit_v, real high_a)
+/* The largest current up to high_a that keeps the voltage at or below limit_v: the bracket's lower end. Sets what the
+ * voltage reaches with it. */
+static real voltage_current(const params_t *cell, const reach_t *m, real limit_v, real high_a, real *reached_v)
 {
-    real low_a = 0;
-    real low_v = farthest_v(cell, m, low_a), high_v = farthest_v(cell, m, high_a);
+    real high_v = farthest_v(cell, m, high_a);
+    *reached_v = high_v;
     if (high_v <= limit_v)
         return high_a;
-    if (!(low_v <= limit_v))
-        return 0;
+    real low_a = 0;
+    real low_v = farthest_v(cell, m, low_a);
     for (int round = 0; round < ROUNDS && limit_v - low_v > CLOSE_V; round++) {
         real aim_a = (real)0.5 * (low_a + high_a);
         if (round % 2 == 0)
@@ -157,6 +158,7 @@ static real voltage_current(const params_t *cell, const reach_t *m, real limit_v
             high_v = aim_v;
         }
     }
+    *reached_v = low_v;
     return low_a;
 }
 
@@ -236,8 +238,10 @@ int ASSB_EST(power_limits)(const params_t *cell, const power_params_t *p, const 
     least_t least = steady_limit(p, ask, pressure_mpa, &place);
     real room = m.sign > 0 ? p->soc_max_frac - s->soc : s->soc - p->soc_min_frac;
     real limit_v = m.sign > 0 ? p->window_max_v : -p->window_min_v;
-    room = room - p->soc_margin_sigmas * root(s->covariance[SOC][SOC]);
-    limit_v = limit_v - p->voltage_margin_sigmas * root(s->innovation_var);
+    if (p->soc_margin_sigmas > 0)
+        room = room - p->soc_margin_sigmas * root(s->covariance[SOC][SOC]);
+    if (p->voltage_margin_sigmas > 0)
+        limit_v = limit_v - p->voltage_margin_sigmas * root(s->innovation_var);
     for (int k = 0; k < ASSB_HORIZONS; k++) {
         set_horizon(cell, &m, horizon_s[k]);
         real soc_a = room / m.soc_per_a - m.extra_a;
@@ -245,9 +249,10 @@ int ASSB_EST(power_limits)(const params_t *cell, const power_params_t *p, const 
         real factor = largest_factor(cell, &m, least.current_a);
         m.r1_ohm = factor * rc1_ohm;
         m.r2_ohm = factor * rc2_ohm;
-        take(&least, voltage_current(cell, &m, limit_v, least.current_a), ASSB_BOUND_VOLTAGE);
+        real reached_v;
+        take(&least, voltage_current(cell, &m, limit_v, least.current_a, &reached_v), ASSB_BOUND_VOLTAGE);
         limit->current_a[k] = least.current_a;
-        limit->voltage_v[k] = m.sign * farthest_v(cell, &m, least.current_a);
+        limit->voltage_v[k] = m.sign * reached_v;
         limit->power_w[k] = limit->voltage_v[k] * least.current_a;
         limit->bound[k] = least.bound;
     }

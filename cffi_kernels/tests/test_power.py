@@ -333,7 +333,7 @@ def mutated(old: str, new: str) -> type:
         ("turned = min(turned, 1.0)", "turned = 0.0"),
         ("return now_v + change_v if change_v > 0 else now_v", "return now_v"),
         ("self._extra_a = leak_a if leak_a > 0 else 0.0", "self._extra_a = leak_a"),
-        ("self._d2 = one_minus_exp(horizon_s / cell._tau2_s)", "self._d2 = 0.0"),
+        ("self._d1, self._d2 = self._settles[k]", "self._d1, self._d2 = self._settles[0]"),
         ("p[at + _CRITICAL_SAFETY_FRAC] * self._bilinear(at + _P", "1.0 * self._bilinear(at + _P"),
         ("most = max(most, p[at + k])", "most = most + 0.0"),
     ],

@@ -69,15 +69,15 @@ ROUNDS = 40
 
 
 def root(x):
-    """Square root by Newton's method, from above: no libm, so that board, C kernel and host agree."""
-    y = 1.0
+    """Square root by Newton's method, from above and within 0.03 %: no libm, so that board, C kernel and host agree."""
+    y = 0.015625  # of the order that is asked for: every float operation takes heap on a board
     if not x > 0:
         return 0.0
     while y * y > x:
         y = y * 0.5
     while y * y < x:
         y = y * 2.0
-    for _ in range(5):
+    for _ in range(3):
         y = 0.5 * (y + x / y)
     return y
 
@@ -101,6 +101,9 @@ class Power:
         self._p = params
         self._at = parameters.EKF_SIZE + parameters.LEARNING_SIZE
         self._check()
+        # what settles of V1 and V2 within each horizon
+        taus_s = params[parameters.offset("tau1_s")], params[parameters.offset("tau2_s")]
+        self._settles = [[one_minus_exp(horizon_s / tau_s) for tau_s in taus_s] for horizon_s in HORIZONS_S]
         self.current_a = [0.0] * 3  # magnitudes
         self.power_w = [0.0] * 3  # at that current and voltage_v
         self.voltage_v = [0.0] * 3  # the farthest that the model goes with that current
@@ -112,6 +115,7 @@ class Power:
         self._r0_ohm = self._r1_ohm = self._r2_ohm = self._extra_a = 0.0
         self._least_a = 0.0
         self._least_bound = 0
+        self._reached_v = 0.0  # with the least current
         self._table_at = 0
         self._ft = self._fp = 0.0
 
@@ -160,10 +164,12 @@ class Power:
         self._steady(charging, temperature_degc, pressure_mpa)
         room = p[at + _SOC_MAX_FRAC] - cell.soc if charging else cell.soc - p[at + _SOC_MIN_FRAC]
         limit_v = p[at + _WINDOW_MAX_V] if charging else -p[at + _WINDOW_MIN_V]
-        room = room - p[at + _SOC_MARGIN_SIGMAS] * root(cell._covariance[0][0])
-        limit_v = limit_v - p[at + _VOLTAGE_MARGIN_SIGMAS] * root(cell.innovation_var)
+        if p[at + _SOC_MARGIN_SIGMAS] > 0:
+            room = room - p[at + _SOC_MARGIN_SIGMAS] * root(cell._covariance[0][0])
+        if p[at + _VOLTAGE_MARGIN_SIGMAS] > 0:
+            limit_v = limit_v - p[at + _VOLTAGE_MARGIN_SIGMAS] * root(cell.innovation_var)
         for k in range(3):
-            self._set_horizon(HORIZONS_S[k])
+            self._set_horizon(k)
             soc_a = room / self._soc_per_a - self._extra_a
             self._take(soc_a if soc_a > 0 else 0.0, _SOC)
             factor = self._largest_factor(self._least_a)
@@ -171,7 +177,7 @@ class Power:
             self._r2_ohm = factor * rc2_ohm
             self._take(self._voltage_current(limit_v, self._least_a), _VOLTAGE)
             self.current_a[k] = self._least_a
-            self.voltage_v[k] = self._sign * self._farthest_v(self._least_a)
+            self.voltage_v[k] = self._sign * self._reached_v
             self.power_w[k] = self.voltage_v[k] * self._least_a
             self.bound[k] = self._least_bound
         return _OK
@@ -223,13 +229,12 @@ class Power:
         self._r0_ohm = cell.resistance_scale * self._bilinear(cell._r0_ohm)
         self._extra_a = leak_a if leak_a > 0 else 0.0  # counts only where it takes from the limit
 
-    def _set_horizon(self, horizon_s):
+    def _set_horizon(self, k):
         cell = self._cell
-        per_a = horizon_s / (3600.0 * cell._capacity_ah)
+        per_a = HORIZONS_S[k] / (3600.0 * cell._capacity_ah)
         self._soc_per_a = per_a * cell._coulombic_efficiency_frac if self._sign > 0 else per_a
         self._turn_per_a = per_a * cell._hysteresis_rate
-        self._d1 = one_minus_exp(horizon_s / cell._tau1_s)
-        self._d2 = one_minus_exp(horizon_s / cell._tau2_s)
+        self._d1, self._d2 = self._settles[k]
 
     def _soc_at(self, inner_a):
         return clamp(self._cell.soc + self._sign * (self._soc_per_a * inner_a), 0.0, 1.0)
@@ -263,14 +268,16 @@ class Power:
         return self._sign * ocv_v + loop_v + rc_v + self._r0_ohm * inner_a
 
     def _voltage_current(self, limit_v, high_a):
-        """The largest current up to high_a that keeps the voltage at or below limit_v: the bracket's lower end."""
-        low_a = 0.0
-        low_v = self._farthest_v(low_a)
+        """The largest current up to high_a that keeps the voltage at or below limit_v: the bracket's lower end.
+
+        Sets what the voltage reaches with it.
+        """
         high_v = self._farthest_v(high_a)
         if high_v <= limit_v:
+            self._reached_v = high_v
             return high_a
-        if not low_v <= limit_v:
-            return 0.0
+        low_a = 0.0
+        low_v = self._farthest_v(low_a)
         for turn in range(ROUNDS):
             if not limit_v - low_v > CLOSE_V:
                 break
@@ -286,4 +293,5 @@ class Power:
             else:
                 high_a = aim_a
                 high_v = aim_v
+        self._reached_v = low_v
         return low_a
