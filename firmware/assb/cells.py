@@ -19,7 +19,6 @@ _NATIVE = const(1)
 _STEP_FRACTION = const(200)  # a current change above 1C/200 (0.5 %) masks the dips
 _MOVE_PERMILLE = const(10)  # a change of pressure command above 1 % of its value masks them too
 _NOT_STARTED = const(-100)  # estimator_status until the first valid sample
-_POWER_MS = const(500)  # one direction after the other: each once a second
 # Places after charge_2s_ma, in the order of tables.CELL_SIGNALS (a test compares)
 _TEN_S = const(1)
 _TEN_S_MW = const(3)
@@ -47,8 +46,6 @@ class CellWatch:
         self._means = Means(2)
         self._started = False
         self._power = power
-        self._power_ms = 0
-        self._charge_next = True
         self._step_ms = 0
         self._mean_ua = 0
         self._current_changed_ms = self._moved_ms = 0
@@ -98,7 +95,6 @@ class CellWatch:
         self._put("estimator_status", status, now_ms)
         if status == 0:
             self._publish_estimate(now_ms)
-            self._limit_currents(now_ms)
         self._detect(current_ua, voltage_uv, status == 0, now_ms)
 
     def _start(self, voltage_v, temperature_degc):
@@ -116,18 +112,10 @@ class CellWatch:
         self._put("innovation_uv", _int30(ekf.innovation_v * 1e6), now_ms)
         self._put("innovation_sigma_uv", _int30(ekf.innovation_sigma_v * 1e6), now_ms)
 
-    def _limit_currents(self, now_ms):
-        """Both directions as soon as the estimator runs, then each once a second."""
-        if not self._signals.valid[self._at("charge_10s_ma")]:
-            self._limit(not self._charge_next, now_ms)
-        elif elapsed_ms(now_ms, self._power_ms) < _POWER_MS:
+    def limit(self, charging, now_ms):
+        """One direction of the cell's limits, rounded down; 0 where they can't be worked out. A slice of its own."""
+        if not self._started:
             return
-        self._power_ms = now_ms
-        self._limit(self._charge_next, now_ms)
-        self._charge_next = not self._charge_next
-
-    def _limit(self, charging, now_ms):
-        """One direction of the cell's limits, rounded down; none is left where they can't be worked out."""
         signals, power = self._signals, self._power
         value, put = signals.value, signals.put
         known = signals.valid[self._s_pressure]
