@@ -44,8 +44,8 @@ typedef struct {
 
 /* ASSB_BAD_PARAMETER unless every number is finite and both ends of each range are in order. */
 int ASSB_EST(power_check)(const ASSB_EST(power_params) *params);
-/* Limits in one direction. An input that is not finite or implausible returns its status and leaves `limit` as it is.
- */
+/* Limits in one direction. An input that is not finite or implausible returns its status and leaves `limit` as it is;
+ * for a state that is none (not finite, SOC outside 0..1) ASSB_BAD_PARAMETER. */
 int ASSB_EST(power_limits)(const ASSB_EST(params) *cell, const ASSB_EST(power_params) *params,
                            const ASSB_EST(state) *state, const ASSB_EST(power_ask) *ask, ASSB_EST(power_limit) *limit);
 /* cdef end */

@@ -213,8 +213,11 @@ int ASSB_EST(power_check)(const power_params_t *p)
     return in_order ? ASSB_OK : ASSB_BAD_PARAMETER;
 }
 
-static int ask_status(const params_t *cell, const power_ask_t *ask)
+static int ask_status(const params_t *cell, const state_t *s, const power_ask_t *ask)
 {
+    real state = s->soc + s->v1_v + s->v2_v + s->hysteresis + s->leak_a + s->resistance_scale + s->innovation_var;
+    if (!(state - state == 0 && within(s->soc, 0, 1)))
+        return ASSB_BAD_PARAMETER;
     if (!within(ask->temperature_degc, cell->temperature_min_degc, cell->temperature_max_degc))
         return ASSB_BAD_TEMPERATURE;
     if (ask->pressure_known && !within(ask->pressure_mpa, PRESSURE_ZERO_MPA, cell->pressure_max_mpa))
@@ -226,7 +229,7 @@ int ASSB_EST(power_limits)(const params_t *cell, const power_params_t *p, const 
                            power_limit_t *limit)
 {
     static const real horizon_s[ASSB_HORIZONS] = {2, 10, 30};
-    int status = ask_status(cell, ask);
+    int status = ask_status(cell, s, ask);
     if (status != ASSB_OK)
         return status;
     real pressure_mpa = ask->pressure_known ? ask->pressure_mpa : p->contact_full_mpa;

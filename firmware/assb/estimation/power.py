@@ -32,6 +32,7 @@ from assb.estimation.ekf import PRESSURE_ZERO_MPA, clamp, one_minus_exp
 _OK = const(0)
 _BAD_TEMPERATURE = const(-3)
 _BAD_PRESSURE = const(-4)
+_BAD_PARAMETER = const(-6)
 
 # What binds (enum assb_power_bound)
 _VOLTAGE = const(1)
@@ -151,6 +152,10 @@ class Power:
         Returns _OK, or a negative status for an input that is not finite or implausible; the lists stay as they are.
         """
         p, at = self._p, self._at
+        state = cell.soc + cell.v1_v + cell.v2_v + cell.hysteresis + cell.leak_a
+        state = state + cell.resistance_scale + cell.innovation_var
+        if not (state - state == 0 and 0 <= cell.soc <= 1):
+            return _BAD_PARAMETER
         if not cell._temperature_min_degc <= temperature_degc <= cell._temperature_max_degc:
             return _BAD_TEMPERATURE
         if not pressure_known:
