@@ -5,6 +5,7 @@ from assb_kernels.cycler import Cycler, CyclerParams
 from assb_kernels.estimator import PARAMETER_LAYOUT, PARAMETER_SIZE, Estimator
 from assb_kernels.estimator_cells import CellEstimators
 from assb_kernels.pack import Pack, TruthEvent
+from assb_kernels.power import Power, PowerLimit
 from assb_kernels.protocol import BrokenLimit, Limits, ProtocolResult, ProtocolStep, run_protocol
 from assb_kernels.sensor import Sensor, SensorParams
 from assb_kernels.stack import ActuatorParams, Stack, StackParams
@@ -25,6 +26,8 @@ __all__ = [
     "FilamentParams",
     "Limits",
     "Pack",
+    "Power",
+    "PowerLimit",
     "ProtocolResult",
     "ProtocolStep",
     "Sensor",

@@ -13,6 +13,7 @@ HEADERS = (
     "assb_estimator.h",
     "assb_estimator_floor.h",
     "assb_estimator_cells.h",
+    "assb_power.h",
     "assb_random.h",
     "assb_voids.h",
     "assb_filament.h",
@@ -47,6 +48,7 @@ INCLUDED = (
     "assb_estimator_floor.c",
     "assb_estimator_core.h",
     "assb_estimator_slow.h",
+    "assb_power.c",
     "assb_voids.c",
     "assb_filament.c",
     "assb_ageing.c",
@@ -63,10 +65,12 @@ PREAMBLE = """
 #define ASSB_PRECISION 32
 #include "assb_estimator.h"
 #include "assb_estimator_floor.h"
+#include "assb_power.h"
 #undef ASSB_PRECISION
 #define ASSB_PRECISION 64
 #include "assb_estimator.h"
 #include "assb_estimator_floor.h"
+#include "assb_power.h"
 #include "assb_estimator_cells.h"
 #include "assb_plant_floor.h"
 #include "assb_protocol.h"

@@ -15,15 +15,26 @@ STATES = 5
 RESULTS = tuple(name for name, _field in ffi.typeof("assb_est_f64_results").fields)
 
 
-def _layout() -> tuple[tuple[str, int], ...]:
-    """(name, count) of each parameter, in the order of the C struct."""
+def layout(struct: str) -> tuple[tuple[str, int], ...]:
+    """(name, count) of each member of a struct of reals, in order; `struct` without its precision."""
     real = ffi.sizeof("double")
-    fields = ffi.typeof("assb_est_f64_params").fields
+    fields = ffi.typeof(f"assb_est_f64_{struct}").fields
     return tuple((name, ffi.sizeof(field.type) // real) for name, field in fields)
 
 
-PARAMETER_LAYOUT = _layout()
-PARAMETER_SIZE = sum(count for _name, count in PARAMETER_LAYOUT)
+# The groups of the flat layout, each a struct of its own, as they follow each other
+GROUPS = ("params", "power_params")
+GROUP_SIZE = {group: sum(count for _name, count in layout(group)) for group in GROUPS}
+PARAMETER_LAYOUT = tuple(row for group in GROUPS for row in layout(group))
+PARAMETER_SIZE = sum(GROUP_SIZE.values())
+
+
+def group_of(parameters: Sequence[float], group: str) -> list[float]:
+    """The floats of one group; raises ValueError for a flat layout of another size."""
+    if len(parameters) != PARAMETER_SIZE:
+        raise ValueError(f"the estimator takes {PARAMETER_SIZE} parameters, got {len(parameters)}")
+    first = sum(GROUP_SIZE[earlier] for earlier in GROUPS[: GROUPS.index(group)])
+    return list(parameters[first : first + GROUP_SIZE[group]])
 
 
 class Estimator:
@@ -42,13 +53,12 @@ class Estimator:
     def __init__(self, parameters: Sequence[float], precision: str = "f32") -> None:
         if precision not in ("f32", "f64"):
             raise ValueError(f"precision is 'f32' or 'f64', not {precision!r}")
-        if len(parameters) != PARAMETER_SIZE:
-            raise ValueError(f"the estimator takes {PARAMETER_SIZE} parameters, got {len(parameters)}")
+        own = group_of(parameters, "params")
         self._code = "f" if precision == "f32" else "d"
         self._real = "float" if precision == "f32" else "double"
         self._prefix = f"assb_est_{precision}_"
         self.c_params = ffi.new(self._prefix + "params *")
-        ffi.cast(self._real + " *", self.c_params)[0:PARAMETER_SIZE] = list(parameters)
+        ffi.cast(self._real + " *", self.c_params)[0 : len(own)] = own
         self.c_state = ffi.new(self._prefix + "state *")
         self._sample = ffi.new(self._prefix + "sample *")
         self.feed = partial(getattr(lib, self._prefix + "feed"), self.c_params, self.c_state)

@@ -28,12 +28,25 @@ enum assb_dimension {
     ASSB_TRIANGLE = 15, /* upper triangle of a matrix of ASSB_STATES */
     ASSB_KEPT = 5,      /* decays of V1, V2, leak and averaged innovation; SOC per ampere */
     ASSB_SPAN = 5,      /* a cell of an axis: low, high, per_unit, base, index */
+    ASSB_HORIZONS = 3, /* of power limits: 2, 10, 30 s */
     ASSB_RC_PAIRS = 3,
     ASSB_VISCOUS = 2,
     ASSB_CREEP_TERMS = 2,
     ASSB_TOLD_MOST = 16, /* events of a unit in one step; the last place is kept for a hard short */
     ASSB_CYCLER_COMING = 64,
     ASSB_SENSOR_LINE = 256
+};
+
+/* What keeps a cell's current from being larger. */
+enum assb_power_bound {
+    ASSB_BOUND_NONE = 0, /* nothing is known yet */
+    ASSB_BOUND_VOLTAGE = 1,
+    ASSB_BOUND_SOC = 2,
+    ASSB_BOUND_CURRENT = 3,
+    ASSB_BOUND_TEMPERATURE = 4,
+    ASSB_BOUND_PRESSURE = 5,
+    ASSB_BOUND_PLATING = 6,
+    ASSB_BOUND_STRIPPING = 7
 };
 
 /* Where an exponential or a logarithm was last evaluated in full: nearby, a short series is as exact (assb_math.h). */

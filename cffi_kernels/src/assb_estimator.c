@@ -70,6 +70,15 @@ static void move_span(const real *axis, int count, num *span, num x)
     span_of(axis, count, x, span);
 }
 
+/* Index of the cell of x on a rising axis, and the place inside; held at the ends. */
+static int locate(const real *axis, int count, real x, real *fraction)
+{
+    real span[ASSB_SPAN];
+    span_of(axis, count, x, span);
+    *fraction = span[BASE] + (x - span[LOW]) * span[PER_UNIT];
+    return (int)span[INDEX];
+}
+
 #define HYSTERESIS_UNKNOWN ((real)0.333) /* variance of a uniform -1..1 */
 
 static int within(real x, real low, real high)
@@ -135,11 +144,10 @@ int ASSB_EST(reset)(const params_t *p, state_t *s, real soc, real soc_sigma)
 
 real ASSB_EST(rested_soc)(const params_t *p, real voltage_v, real temperature_degc)
 {
+    real fraction;
     real at_reference_v = voltage_v - p->entropy_v_per_k * (temperature_degc - p->ocv_temperature_degc);
-    real span[ASSB_SPAN];
-    move_span(p->ocv_v, ASSB_OCV_POINTS, span, at_reference_v);
-    real fraction = span[BASE] + (at_reference_v - span[LOW]) * span[PER_UNIT];
-    return (span[INDEX] + fraction) / LAST_KNOT;
+    int knot = locate(p->ocv_v, ASSB_OCV_POINTS, at_reference_v, &fraction);
+    return ((real)knot + fraction) / LAST_KNOT;
 }
 
 static int sample_status(const params_t *p, const sample_t *in)

@@ -5,6 +5,7 @@ slow tick   temperature, estimator and detection of each cell, pressure, telemet
             one slice after each fast tick, so that a fast tick is never more than a slice late
 """
 
+from .cell_limits import CellLimits
 from .cells import CellWatch
 from .console_commands import ConsoleCommands
 from .const import const
@@ -13,6 +14,7 @@ from .control.derating import Derating
 from .control.protection import Protection
 from .control.stack_pressure import StackPressure
 from .control.supervisor import Supervisor
+from .estimation.power import Power
 from .port.clock import ESTIMATE, FAST, GC, SLICE, spent_us
 from .port.heap import collect, free_b
 from .protocol import tables
@@ -95,8 +97,9 @@ class App:
         )
         self.pressure = StackPressure(settings)
         columns = tables.positions(tables.CELL_SIGNALS)
+        power = Power(config.estimator) if config else None
         self.cells = [
-            CellWatch(cell, config.estimator, settings, self.signals, self.events, columns)
+            CellWatch(cell, config.estimator, settings, self.signals, self.events, columns, power)
             for cell in range(self.cell_count)
         ]
         self.commands = ConsoleCommands(self, console, self.writer.crc)
@@ -115,14 +118,15 @@ class App:
         self._pressed = False
         self._regulating = False
         self._pressure_at_ms = now_ms
-        self._collected_ms = now_ms
         self._started_ms = now_ms
         self._healthy = False
         self.tune()
         self._fast_ms = settings("fast_period_ms")
         self._due_ms = now_ms
         self._due_us = clock.now_us()
-        self._slots = self._plan(settings("slow_period_ms") // self._fast_ms)
+        slow_ms = settings("slow_period_ms")
+        self.limits = CellLimits(self.cells, slow_ms, self.derating)
+        self._slots = self._plan(slow_ms // self._fast_ms)
         self._slot = 0
         board.attach(self.signals, self.cells, self.events)
         self.events.push(_EV_BOOT, record.reset_cause, record.boot_count)
@@ -132,7 +136,12 @@ class App:
         """Slices of the slow tick, spread over its fast ticks; a slot may hold several when cells are many."""
         plan = [(self._slice_slow_sensors, SLICE)]
         plan += [(cell.step, ESTIMATE) for cell in self.cells]
-        plan += [(self._slice_collect, SLICE), (self._slice_pressure, SLICE), (self._slice_telemetry, SLICE)]
+        plan += [
+            (self.limits.step, ESTIMATE),
+            (self._slice_collect, SLICE),
+            (self._slice_pressure, SLICE),
+            (self._slice_telemetry, SLICE),
+        ]
         plan += [(self._slice_housekeeping, SLICE)]
         slots = [[] for _ in range(slot_count)]
         for at, job in enumerate(plan):

@@ -19,6 +19,11 @@ _NATIVE = const(1)
 _STEP_FRACTION = const(200)  # a current change above 1C/200 (0.5 %) masks the dips
 _MOVE_PERMILLE = const(10)  # a change of pressure command above 1 % of its value masks them too
 _NOT_STARTED = const(-100)  # estimator_status until the first valid sample
+# Places after charge_2s_ma, in the order of tables.CELL_SIGNALS (a test compares)
+_TEN_S = const(1)
+_TEN_S_MW = const(3)
+_BOUND = const(4)
+_DISCHARGE = const(5)
 
 
 class CellWatch:
@@ -26,8 +31,8 @@ class CellWatch:
 
     kernel_kind = _TWIN
 
-    def __init__(self, cell, flat, settings, signals, events, columns):
-        """`columns`: {name: position} of the cell signals, shared by all cells."""
+    def __init__(self, cell, flat, settings, signals, events, columns, power):
+        """`columns`: {name: position} of the cell signals; `power`: a Power. All cells share them."""
         self.cell = cell
         self.ekf = Ekf(flat)
         self.dips = Dips(settings)
@@ -40,6 +45,7 @@ class CellWatch:
         self._events = events
         self._means = Means(2)
         self._started = False
+        self._power = power
         self._step_ms = 0
         self._mean_ua = 0
         self._current_changed_ms = self._moved_ms = 0
@@ -105,6 +111,26 @@ class CellWatch:
         self._put("r0_uohm", _int30(ekf.r0_ohm * 1e6), now_ms)
         self._put("innovation_uv", _int30(ekf.innovation_v * 1e6), now_ms)
         self._put("innovation_sigma_uv", _int30(ekf.innovation_sigma_v * 1e6), now_ms)
+
+    def limit(self, charging, now_ms):
+        """One direction of the cell's limits, rounded down; 0 where they can't be worked out. A slice of its own."""
+        if not self._started:
+            return
+        signals, power = self._signals, self._power
+        value, put = signals.value, signals.put
+        known = signals.valid[self._s_pressure]
+        status = power.limits(
+            self.ekf, charging, value[self._s_temperature] / 100, value[self._s_pressure] / 1000, known
+        )
+        at = self._at("charge_2s_ma") + (0 if charging else _DISCHARGE)
+        for k in range(3):
+            put(at + k, _int30(power.current_a[k] * 1e3) if status == 0 else 0, now_ms)
+        put(at + _TEN_S_MW, _int30(power.power_w[_TEN_S] * 1e3) if status == 0 else 0, now_ms)
+        put(at + _BOUND, power.bound[_TEN_S] if status == 0 else 0, now_ms)
+
+    def limit_ma(self, charging):
+        """The largest current for the next 10 s; 0 until it is known."""
+        return self._signals.value[self._at("charge_2s_ma") + _TEN_S + (0 if charging else _DISCHARGE)]
 
     def _detect(self, current_ua, voltage_uv, valid, now_ms):
         value = self._signals.value

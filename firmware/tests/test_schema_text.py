@@ -13,6 +13,7 @@ from assb.protocol import schema, schema_text
         (schema_text.EVENT_TEXT, [row[1] for row in schema.EVENTS]),
         (schema_text.COMMAND_TEXT, [row[0] for row in schema.COMMANDS]),
         (schema_text.STATE_TEXT, list(schema.STATES)),
+        (schema_text.BOUND_TEXT, list(schema.BOUNDS)),
     ],
 )
 def test_words_and_rows_have_the_same_names(words, names):

@@ -312,13 +312,15 @@ def test_nothing_is_cut_in_80_columns(running):
     longest = {"voltage_v": 4.1234, "soc_frac": 1.0, "soc_sigma_frac": 0.1234, "r0_ohm": 0.24515, "leak_a": -0.01234,
                "leak_sigma_a": 0.05632, "innovation_v": -0.01234, "innovation_sigma_v": 0.001, "dip_state": 1,
                "dip_score": 0.12, "dip_count": 123, "leak_state": 1, "leak_score": -0.12, "cell_stage": 3,
-               "short_ohm": 123.45}  # fmt: skip
+               "short_ohm": 123.45, "charge_bound": 4, "discharge_bound": 7}  # fmt: skip
+    longest |= {f"{direction}_{s}s_a": 12.345 for direction in ("charge", "discharge") for s in (2, 10, 30)}
     watched.picture.cells[0] |= longest
     watched.picture.cycler = {"charge_enabled": 1, "discharge_enabled": 1, "charge_limit_a": 1.25,
                               "discharge_limit_a": 12.5}  # fmt: skip
     text = table_text(watched, 80)
     assert "…" not in text
-    for word in ("learning", "hard_short", "chg/dis limits A", "+1.25 / -12.50", "R0 mΩ"):
+    for word in ("learning", "hard_short", "chg/dis limits A", "+1.25 / -12.50", "R0 mΩ", "temperature", "stripping",
+                 "12.345/12.345/12.345"):  # fmt: skip
         assert word in text
     assert "command" not in text
     assert "innovation" not in text

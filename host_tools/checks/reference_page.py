@@ -39,6 +39,11 @@ def signals() -> str:
     return text.rstrip("\n") + "\n"
 
 
+def bounds() -> str:
+    rows = [(number, f"`{name}`", schema_text.BOUND_TEXT[name]) for number, name in enumerate(schema.BOUNDS)]
+    return "## What bounds a cell's current\n\n" + table(("value", "name", "meaning"), rows)
+
+
 def messages() -> str:
     rows = []
     for message in schema.MESSAGES:
@@ -98,5 +103,5 @@ def limit_rows() -> str:
 
 def page() -> str:
     """The whole page as Markdown."""
-    parts = (HEAD, states(), signals(), messages(), events(), commands(), parameters(), limit_rows())
+    parts = (HEAD, states(), signals(), bounds(), messages(), events(), commands(), parameters(), limit_rows())
     return "\n".join(parts)

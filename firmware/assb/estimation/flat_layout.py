@@ -2,6 +2,8 @@
 
 from assb.estimation import parameters
 
+NO_LIMIT_A = 1e6
+
 # Default of each row; None: must be given. Noise figures are assumptions until a campaign replaces them.
 DEFAULTS = {
     "capacity_ah": None,
@@ -37,6 +39,26 @@ DEFAULTS = {
     "pressure_max_mpa": 400.0,
     "dt_max_s": 60.0,
     "rc_factor": (1.0,) * parameters.OCV_POINTS,  # of r1_ohm and r2_ohm, at the SOC knots of ocv_v
+    # Limits of current (power.py): what is left out limits nothing
+    "charge_max_a": NO_LIMIT_A,
+    "discharge_max_a": NO_LIMIT_A,
+    "soc_min_frac": 0.0,
+    "soc_max_frac": 1.0,
+    "soc_margin_sigmas": 0.0,  # a flat OCV keeps its SOC unsure for good; there the voltage stops a charge
+    "window_min_v": 0.0,  # operating window of the terminal voltage
+    "window_max_v": 6.0,
+    "voltage_margin_sigmas": 2.0,  # of the voltage that the filter expected last
+    "charge_zero_degc": -80.0,  # no charge at and below it, all of it from charge_full_degc on
+    "charge_full_degc": -60.0,
+    "hot_full_degc": 140.0,
+    "hot_zero_degc": 160.0,
+    "contact_zero_mpa": -3.0,  # contact is lost: no current at and below it, all of it from contact_full_mpa on
+    "contact_full_mpa": -2.0,  # also what an unknown pressure is taken for
+    "pressed_full_mpa": 500.0,
+    "pressed_zero_mpa": 600.0,
+    "critical_safety_frac": 1.0,  # of both tables; they have the axes of r0_ohm
+    "plating_limit_a": (NO_LIMIT_A,) * (parameters.TEMPERATURE_POINTS * parameters.PRESSURE_POINTS),
+    "stripping_limit_a": (NO_LIMIT_A,) * (parameters.TEMPERATURE_POINTS * parameters.PRESSURE_POINTS),
 }
 # (name, count, default)
 ROWS = tuple((name, count, DEFAULTS[name]) for name, count in parameters.rows())

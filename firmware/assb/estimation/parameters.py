@@ -56,11 +56,30 @@ rc_factor 129
 _LEARNING = """\
 """
 _POWER = """\
+charge_max_a 1
+discharge_max_a 1
+soc_min_frac 1
+soc_max_frac 1
+soc_margin_sigmas 1
+window_min_v 1
+window_max_v 1
+voltage_margin_sigmas 1
+charge_zero_degc 1
+charge_full_degc 1
+hot_full_degc 1
+hot_zero_degc 1
+contact_zero_mpa 1
+contact_full_mpa 1
+pressed_full_mpa 1
+pressed_zero_mpa 1
+critical_safety_frac 1
+plating_limit_a 96
+stripping_limit_a 96
 """
 EKF_SIZE = 552
 LEARNING_SIZE = 0
-POWER_SIZE = 0
-SIZE = 552  # sum of the counts; 32-bit floats in the config image
+POWER_SIZE = 209
+SIZE = 761  # sum of the counts; 32-bit floats in the config image
 
 
 def ekf_rows():

@@ -53,6 +53,27 @@ SIGNAL_TEXT = {
     "dip_score_milli": "Deepest recent dip over its threshold, 1000 = at the threshold",
     "leak_state": "State of the evidence `leak current`",
     "leak_score_milli": "Leak current over its threshold, 1000 = at the threshold",
+    "charge_2s_ma": "Largest current that the cell may be charged with for 2 s",
+    "charge_10s_ma": "For 10 s; the least of all cells bounds the cycler",
+    "charge_30s_ma": "For 30 s",
+    "charge_10s_mw": "Power at charge_10s_ma",
+    "charge_bound": "What keeps charge_10s_ma from being larger",
+    "discharge_2s_ma": "Largest current that the cell may be discharged with for 2 s, as a positive number",
+    "discharge_10s_ma": "For 10 s; the least of all cells bounds the cycler",
+    "discharge_30s_ma": "For 30 s",
+    "discharge_10s_mw": "Power at discharge_10s_ma",
+    "discharge_bound": "What keeps discharge_10s_ma from being larger",
+}
+
+BOUND_TEXT = {
+    "none": "Nothing is known of the cell yet: no current",
+    "voltage": "The end of the voltage window within the horizon",
+    "soc": "Full or empty within the horizon",
+    "current": "The configured limit of current",
+    "temperature": "Near the coldest of a charge or the hottest of all, or beyond",
+    "pressure": "Outside the pressure window",
+    "plating": "The critical current density of plating, by temperature and pressure",
+    "stripping": "The critical current density of stripping, by temperature and pressure",
 }
 
 PARAMETER_TEXT = {
@@ -107,6 +128,7 @@ PARAMETER_TEXT = {
     "pressure_lead_ms": "How far feed-forward looks ahead: the lag of the pressure regulator",
     "self_test_timeout_ms": "Longest time that sensors may take to deliver after boot",
     "press_hold_ms": "How long pressure must stay in its window before the contactor closes",
+    "power_period_ms": "Period of POWER frames, 0: off",
 }
 
 # row: (what it watches for, what to do)

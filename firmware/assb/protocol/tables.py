@@ -19,11 +19,12 @@ PROTOCOL_VERSION = 1
 INT30_MAX = (1 << 30) - 1
 INT30_MIN = -(1 << 30)
 
-# Supervisor states, internal-short stages, state of one evidence (learning: its own normal), what a tripped row does to the
-# outputs (mildest first), recovery of a tripped row (by itself after recovery_ms, by `clear`, not before a reset)
+# Supervisor states, internal-short stages, state of one evidence (learning: its own normal), what bounds a cell's current
+# (none: nothing is known of it yet), what a tripped row does to the outputs (mildest first), recovery of a tripped row (by itself after recovery_ms, by `clear`, not before a reset)
 STATES = "BOOT SELFTEST SAFE ARMED PRECHARGE REST CHARGE DISCHARGE DERATE FAULT LOCKOUT MAINTENANCE"
 STAGES = "none suspect soft_short hard_short"
 EVIDENCE_STATES = "unavailable learning normal active"
+BOUNDS = "none voltage soc current temperature pressure plating stripping"
 ACTIONS = "log no_charge no_discharge stop open lockout"
 RECOVERIES = "auto manual reset"
 RESET_CAUSES = "unknown power_on hard watchdog deep_sleep soft"
@@ -82,6 +83,16 @@ CELL_SIGNALS = """\
 115 dip_score_milli i
 116 leak_state B
 117 leak_score_milli i
+118 charge_2s_ma i
+119 charge_10s_ma i
+120 charge_30s_ma i
+121 charge_10s_mw i
+122 charge_bound B
+123 discharge_2s_ma i
+124 discharge_10s_ma i
+125 discharge_30s_ma i
+126 discharge_10s_mw i
+127 discharge_bound B
 """
 
 # id name scope period-parameter fields. The fields of a pack or cell message are signals; a cell message starts with the
@@ -95,6 +106,7 @@ MESSAGES = """\
 6 HEALTH pack health_period_ms fast_tick_count,fast_worst_us,slice_worst_us,late_worst_us,gc_worst_us,heap_free_b,heap_low_b,bus_error_count,frame_drop_count,rx_error_count,command_count,lease_age_ms
 7 CYCLER pack cycler_period_ms charge_enabled,discharge_enabled,charge_limit_ma,discharge_limit_ma
 8 EVENT fixed - event:B,number:H,a:i,b:i
+9 POWER cell power_period_ms charge_2s_ma,charge_10s_ma,charge_30s_ma,charge_10s_mw,charge_bound,discharge_2s_ma,discharge_10s_ma,discharge_30s_ma,discharge_10s_mw,discharge_bound
 """
 
 # id name meaning-of-a meaning-of-b
@@ -173,6 +185,7 @@ PARAMETERS = """\
 49 pressure_lead_ms 0 0 60000 2000
 50 self_test_timeout_ms 0 100 60000 5000
 51 press_hold_ms 0 0 600000 2000
+52 power_period_ms 1 0 60000 1000
 """
 
 # id name scope signal kind least-trip greatest-trip action judged. The two trip levels are the envelope: no config image
@@ -263,7 +276,18 @@ def count(table):
 def schema_id():
     """30-bit hash of the tables: a host with another id asks the board for its SCHEMA messages or refuses."""
     crc = PROTOCOL_VERSION
-    for table in (PACK_SIGNALS, CELL_SIGNALS, MESSAGES, EVENTS, PARAMETERS, LIMIT_ROWS, COMMANDS, STATES, STAGES):
+    for table in (
+        PACK_SIGNALS,
+        CELL_SIGNALS,
+        MESSAGES,
+        EVENTS,
+        PARAMETERS,
+        LIMIT_ROWS,
+        COMMANDS,
+        STATES,
+        STAGES,
+        BOUNDS,
+    ):
         crc = binascii.crc32(table.encode(), crc)
     return crc & INT30_MAX
 

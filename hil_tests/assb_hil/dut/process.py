@@ -18,9 +18,10 @@ STOP_DEADLINE_S = 2
 # What `machine`, `time` and the lockstep take of the VM's heap. On a board they are in ROM, so they come on top of the
 # board's heap. Measured as the difference of gc.mem_free() at boot.py with and without them; a test holds it.
 SHIM_BYTES = 24000
-# Objects of this 64-bit VM are up to twice as large as a 32-bit board's. A quarter more heap leaves it the stricter of
-# the two (assumption), and keeps a firmware that fits from failing on how its heap happens to be broken up.
-WORD_NUMERATOR, WORD_DENOMINATOR = 5, 4
+# Objects of this 64-bit VM are up to twice as large as a 32-bit board's (a float takes 32 bytes for 16). Half as much
+# heap again leaves it the stricter of the two (assumption), and keeps a firmware that fits from failing on how its heap
+# happens to be broken up.
+WORD_NUMERATOR, WORD_DENOMINATOR = 3, 2
 
 
 class VmProcess:

@@ -38,6 +38,7 @@ def page(watched, width: int = WIDE_FROM) -> Group:
         header(picture, watched),
         pack_table(picture, wide),
         *([cell_table(picture, wide)] if picture.cells else []),
+        *([power_table(picture, wide)] if any("charge_bound" in cell for cell in picture.cells.values()) else []),
     ]
     parts += (
         [limits_table(picture)] if any(picture.pack[bits] for bits in ("warn_bits", "derate_bits", "trip_bits")) else []
@@ -152,6 +153,22 @@ def evidence_text(state: int, score: float, more: str) -> Text:
     if name == "unavailable":  # nothing to judge by, so there is no score
         return Text("n/a", EVIDENCE_STYLES[name])
     return Text(f"{name} {score:.2f}{more}", EVIDENCE_STYLES.get(name, ""))
+
+
+def power_table(picture, wide: bool) -> Table:
+    """What each cell can take and give, and what stands in the way."""
+    table = Table(expand=True, padding=(0, 1) if wide else 0)
+    for heading in ("cell", "charge A for 2/10/30 s", "bound by", "discharge A for 2/10/30 s", "bound by"):
+        table.add_column(heading, justify="right", min_width=20 if heading.endswith("30 s") else 4)
+    for position, cell in sorted(picture.cells.items()):
+        if "charge_bound" in cell:
+            table.add_row(str(position), *power_columns(cell, "charge"), *power_columns(cell, "discharge"))
+    return table
+
+
+def power_columns(cell: dict, direction: str) -> list[str]:
+    currents = "/".join(f"{cell[f'{direction}_{horizon}s_a']:.3f}" for horizon in (2, 10, 30))
+    return [currents, word(schema.BOUNDS, cell[f"{direction}_bound"])]
 
 
 def limits_table(picture) -> Table:

@@ -21,6 +21,12 @@ from assb_host.config.fields import (
 )
 from assb_host.config.toml_reader import convert, read_toml
 
+CriticalPressure = Annotated[float, Meta(gt=0, le=400)]
+CriticalDensity = Annotated[float, Meta(gt=0, le=100)]
+PressureExponent = Annotated[float, Meta(ge=0, le=5)]
+ActivationEnergy = Annotated[float, Meta(ge=0, le=1, description="Larger when warm, by Arrhenius' law")]
+EXPONENT_MEANING = "Goes as P to this power, where one pressure is given alone; several carry their own law"
+
 
 class Geometry(Table):
     layers: Annotated[Count, Meta(description="Electrode layers in parallel, on top of each other")]
@@ -110,6 +116,25 @@ class Noise(Table):
     coulombic_efficiency_frac: Fraction | None = None
 
 
+class CriticalCurrent(Table):
+    """What lithium stands per area of electrode, at one temperature; a key left out sets no such limit."""
+
+    temperature_degc: Annotated[DegC, Meta(description="Of the figures; `*_activation_ev` carries them to others")]
+    pressure_mpa: Annotated[list[CriticalPressure], Meta(min_length=1, description="Rising; of the lists below")]
+    safety_frac: Annotated[float, Meta(gt=0, le=1, description="Share of the critical currents that is used")]
+    source: Source
+    plating_ma_cm2: Annotated[
+        list[CriticalDensity] | None, Meta(description="Charged faster, lithium plates as dendrites")
+    ] = None
+    stripping_ma_cm2: Annotated[
+        list[CriticalDensity] | None, Meta(description="Discharged faster, lithium strips into voids")
+    ] = None
+    plating_exponent: Annotated[PressureExponent, Meta(description=EXPONENT_MEANING)] = 0.0
+    stripping_exponent: Annotated[PressureExponent, Meta(description=EXPONENT_MEANING)] = 0.0
+    plating_activation_ev: ActivationEnergy = 0.0
+    stripping_activation_ev: ActivationEnergy = 0.0
+
+
 class Cell(Table):
     name: Name
     description: Description
@@ -126,6 +151,7 @@ class Cell(Table):
     r0: R0
     rc: RcPairs
     noise: Noise | None = None
+    critical_current: CriticalCurrent | None = None
 
 
 def load_cell(path: Path) -> Cell:
@@ -177,6 +203,24 @@ def check_tables(cell: Cell, path: Path) -> None:
         check_length(path, f"r0.ohm[{position}]", row, len(r0.pressure_mpa), "r0.pressure_mpa")
     check_length(path, "rc.r1_ohm", rc.r1_ohm, len(rc.temperature_degc), "rc.temperature_degc")
     check_length(path, "rc.r2_ohm", rc.r2_ohm, len(rc.temperature_degc), "rc.temperature_degc")
+    if cell.critical_current is not None:
+        check_critical_current(cell.critical_current, path)
+
+
+def check_critical_current(critical: CriticalCurrent, path: Path) -> None:
+    pressures = critical.pressure_mpa
+    check_rising(path, "critical_current.pressure_mpa", pressures)
+    for name in ("plating", "stripping"):
+        key, values = f"critical_current.{name}_ma_cm2", getattr(critical, f"{name}_ma_cm2")
+        if values is not None:
+            check_length(path, key, values, len(pressures), "critical_current.pressure_mpa")
+        exponent = getattr(critical, f"{name}_exponent")
+        if exponent and len(pressures) > 1:
+            allowed = "left out: the points over pressure_mpa carry the law"
+            raise ConfigError(path, f"critical_current.{name}_exponent", exponent, allowed)
+    if critical.plating_ma_cm2 is None and critical.stripping_ma_cm2 is None:
+        allowed = "plating_ma_cm2, stripping_ma_cm2 or both; leave the table out where nothing plates"
+        raise ConfigError(path, "critical_current", "neither", allowed)
 
 
 def check_rising(path: Path, key: str, values: list[float]) -> None:

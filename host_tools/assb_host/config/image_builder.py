@@ -10,12 +10,22 @@ from assb.protocol import image, image_writer, schema
 from assb_host.config.board import Board
 from assb_host.config.cell import Cell
 from assb_host.config.pack import PackConfig
-from assb_host.config.resample import over_temperature, over_temperature_and_pressure, rising_curve
+from assb_host.config.resample import (
+    critical_over_temperature_and_pressure,
+    over_temperature,
+    over_temperature_and_pressure,
+    rising_curve,
+)
 
 # The R0 table spans what the firmware may meet before it opens: beyond it the estimator holds the edge value
 PRESSURE_AXIS_LOW_FRAC = 0.2  # of the window's lower end
 PRESSURE_AXIS_HIGH_FRAC = 1.2  # of the trip level
 TEMPERATURE_MARGIN_K = 10.0
+# Where the windows of the cell's current end (assumptions)
+CHARGE_COLD_SPAN_K = 5.0  # above the lowest temperature of a charge
+HOT_SPAN_K = 10.0  # below the highest temperature
+CONTACT_LOST_FRAC = 0.5  # of the pressure window's lower end
+PRESSED_NONE_FRAC = 1.2  # of its upper end
 
 
 def build_image(pack: PackConfig) -> bytes:
@@ -58,7 +68,46 @@ def estimator_values(pack: PackConfig) -> dict[str, object]:
         "current_max_a": 2 * pack.shunt_full_scale_a,
         "voltage_max_v": 1.2 * cell.voltage.abs_max_v,
     }
-    return values | noise_values(cell)
+    return values | noise_values(cell) | power_values(pack, grid_degc, grid_mpa)
+
+
+def power_values(pack: PackConfig, grid_degc: np.ndarray, grid_mpa: np.ndarray) -> dict[str, object]:
+    """The rows of the group `power`: windows of the cell, and what lithium stands in A of the whole cell."""
+    cell, hot = pack.cell, pack.limits["overtemperature"]
+    hot_degc = min(cell.temperature.max_degc, hot.trip / 100) if hot.enabled else cell.temperature.max_degc
+    values: dict[str, object] = {
+        "charge_max_a": pack.parameters["charge_current_max_ma"] / 1000,
+        "discharge_max_a": pack.parameters["discharge_current_max_ma"] / 1000,
+        "window_min_v": cell.voltage.min_v,
+        "window_max_v": cell.voltage.max_v,
+        "charge_zero_degc": cell.temperature.charge_min_degc,
+        "charge_full_degc": cell.temperature.charge_min_degc + CHARGE_COLD_SPAN_K,
+        "hot_full_degc": hot_degc - HOT_SPAN_K,
+        "hot_zero_degc": hot_degc,
+        "contact_zero_mpa": CONTACT_LOST_FRAC * cell.pressure.min_mpa,
+        "contact_full_mpa": cell.pressure.min_mpa,
+        "pressed_full_mpa": cell.pressure.max_mpa,
+        "pressed_zero_mpa": PRESSED_NONE_FRAC * cell.pressure.max_mpa,
+    }
+    return values | critical_values(cell, grid_degc, grid_mpa)
+
+
+def critical_values(cell: Cell, grid_degc: np.ndarray, grid_mpa: np.ndarray) -> dict[str, object]:
+    critical = cell.critical_current
+    if critical is None:
+        return {}
+    area_cm2 = cell.geometry.layers * cell.geometry.layer_area_cm2
+    values: dict[str, object] = {"critical_safety_frac": critical.safety_frac}
+    for name in ("plating", "stripping"):
+        density_ma_cm2 = getattr(critical, f"{name}_ma_cm2")
+        if density_ma_cm2 is not None:
+            exponent, activation_ev = getattr(critical, f"{name}_exponent"), getattr(critical, f"{name}_activation_ev")
+            table_ma_cm2 = critical_over_temperature_and_pressure(
+                critical.temperature_degc, critical.pressure_mpa, density_ma_cm2, exponent, activation_ev,
+                grid_degc, grid_mpa,
+            )  # fmt: skip
+            values[f"{name}_limit_a"] = (table_ma_cm2 * area_cm2 / 1000).clip(max=flat_layout.NO_LIMIT_A).ravel()
+    return values
 
 
 def noise_values(cell: Cell) -> dict[str, float]:

@@ -55,3 +55,15 @@ def over_temperature_and_pressure(temperature_degc, pressure_mpa, ohm, grid_degc
     by_pressure = np.array([line_through(np.log(pressure_mpa), row, grid_log_mpa) for row in log_ohm])
     x, grid_x = arrhenius_coordinate(temperature_degc), arrhenius_coordinate(grid_degc)
     return np.exp(np.array([line_through(x, column, grid_x) for column in by_pressure.T]).T)
+
+
+def critical_over_temperature_and_pressure(
+    temperature_degc, pressure_mpa, value, exponent, activation_ev, grid_degc, grid_mpa
+) -> np.ndarray:
+    """A critical current on a grid, rows by temperature: power law in pressure between points and beyond them (with
+    `exponent` about a single one), larger when warm by Arrhenius' law."""
+    x, log_value = np.log(np.asarray(pressure_mpa, dtype=float)), np.log(np.asarray(value, dtype=float))
+    grid_x = np.log(np.asarray(grid_mpa, dtype=float))
+    by_pressure = line_through(x, log_value, grid_x) if len(x) > 1 else log_value[0] + exponent * (grid_x - x[0])
+    warmer = activation_ev * (arrhenius_coordinate(temperature_degc) - arrhenius_coordinate(grid_degc))
+    return np.exp(by_pressure[None, :] + warmer[:, None])

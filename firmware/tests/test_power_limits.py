@@ -1,0 +1,142 @@
+"""What cells can take bounds the cycler: nothing before the estimator runs, the least of all cells afterwards."""
+
+import pytest
+from assb import cells
+from assb.control.derating import Derating
+from assb.estimation import flat_layout
+from assb.protocol import schema
+from bench import Bench, estimator_floats
+
+CELL_AT = schema.index_of(schema.CELL_SIGNALS)
+CHARGE_MAX_MA, DISCHARGE_MAX_MA = 600, 600
+ONE_TENTH_A = [0.1] * 96
+
+
+def bench_of(cell_count=1, **changes):
+    bench = Bench(cell_count)
+    changed = estimator_floats(**changes)
+    for position, value in enumerate(changed):
+        bench.config.estimator[position] = value  # the app's Power and Ekf read this very array
+    return bench
+
+
+def limits_ma(bench):
+    value, pack = bench.app.signals.value, bench.app.signals.pack
+    return value[pack("charge_limit_ma")], value[pack("discharge_limit_ma")]
+
+
+def of_cell(bench, name, cell=0):
+    return bench.app.signals.value[bench.app.signals.cell(cell, name)]
+
+
+def test_the_places_in_cells_are_those_of_the_table():
+    first = CELL_AT["charge_2s_ma"]
+    for direction, offset in (("charge", 0), ("discharge", cells._DISCHARGE)):
+        for name, place in (("10s_ma", cells._TEN_S), ("10s_mw", cells._TEN_S_MW), ("bound", cells._BOUND)):
+            assert CELL_AT[f"{direction}_{name}"] == first + offset + place
+        assert CELL_AT[f"{direction}_30s_ma"] == first + offset + 2
+
+
+@pytest.mark.parametrize(
+    ("charge_ma", "discharge_ma", "derated", "expected"),
+    [
+        (1000, 1000, False, (600, 600)),
+        (1000, 1000, True, (300, 300)),
+        (100, 400, False, (100, 400)),
+        (100, 400, True, (100, 300)),
+        (0, 0, False, (0, 0)),
+    ],
+)
+def test_the_least_of_configuration_rows_and_cells_counts(charge_ma, discharge_ma, derated, expected):
+    derating = Derating(CHARGE_MAX_MA, DISCHARGE_MAX_MA, 500000)
+    derating.cells_charge_ma, derating.cells_discharge_ma = charge_ma, discharge_ma
+    derating.update(1, 1, derated)
+    assert (derating.charge_ma, derating.discharge_ma) == expected
+    derating.update(0, 0, derated)
+    assert (derating.charge_ma, derating.discharge_ma) == (0, 0)
+
+
+def test_cells_that_are_not_known_yet_allow_nothing():
+    derating = Derating(CHARGE_MAX_MA, DISCHARGE_MAX_MA, 500000)
+    derating.update(1, 1, False)
+    assert (derating.charge_ma, derating.discharge_ma) == (0, 0)
+    bench = Bench()
+    bench.board.dead.add("voltage")
+    bench.run(3000)
+    assert of_cell(bench, "charge_10s_ma") == 0
+    assert schema.BOUNDS[of_cell(bench, "charge_bound")] == "none"
+    assert bench.app.derating.cells_charge_ma == 0
+
+
+def test_a_profile_without_limits_leaves_the_configured_ones():
+    bench = Bench().to_rest()
+    assert limits_ma(bench) == (600, 600)
+    assert schema.BOUNDS[of_cell(bench, "charge_bound")] == "voltage"  # 6 V of default window through 0.07 ohm
+
+
+def test_both_directions_are_known_within_a_second_and_follow_as_often():
+    bench = bench_of(plating_limit_a=[0.05 * (1 + k % 8) for k in range(96)])
+    bench.run(1500)
+    first_ma = of_cell(bench, "charge_10s_ma")
+    assert first_ma == pytest.approx(250, abs=1)
+    assert of_cell(bench, "discharge_10s_ma") > 0
+    bench.board.pressure_kpa = 3000
+    bench.run(1200)
+    assert of_cell(bench, "charge_10s_ma") == pytest.approx(150, abs=1)
+    assert schema.BOUNDS[of_cell(bench, "charge_bound")] == "plating"
+
+
+@pytest.mark.parametrize("cell_count", [1, 3, 16])
+def test_every_direction_of_every_cell_is_worked_out_once_a_second(cell_count):
+    bench = Bench(cell_count).run(2000)
+    asked = []
+    for cell in bench.app.cells:
+        cell.limit = lambda charging, now_ms, number=cell.cell: asked.append((number, charging))
+    bench.run(1000)
+    wanted = [(cell, charging) for cell in range(cell_count) for charging in (True, False)]
+    assert abs(len(asked) - len(wanted)) <= 1
+    assert set(asked) <= set(wanted)
+    bench.run(1000)
+    assert sorted(set(asked)) == sorted(wanted)
+
+
+def test_the_weakest_cell_bounds_the_pack():
+    bench = bench_of(2, window_max_v=3.65, voltage_margin_sigmas=0.0)
+    bench.board.voltages_uv = [3300000, 3640000]
+    bench.to_rest()
+    weakest_ma = of_cell(bench, "charge_10s_ma", cell=1)
+    assert 0 < weakest_ma < 600 < of_cell(bench, "charge_10s_ma", cell=0)
+    assert limits_ma(bench) == (weakest_ma, 600)
+
+
+def test_lithium_bounds_both_directions_and_the_power_goes_with_it():
+    bench = bench_of(plating_limit_a=ONE_TENTH_A, stripping_limit_a=ONE_TENTH_A, critical_safety_frac=0.5).to_rest()
+    assert limits_ma(bench) == (50, 50)
+    bounds = [schema.BOUNDS[of_cell(bench, f"{direction}_bound")] for direction in ("charge", "discharge")]
+    assert bounds == ["plating", "stripping"]
+    assert of_cell(bench, "charge_10s_mw") == pytest.approx(50 * 3.6, rel=0.01)
+    assert of_cell(bench, "discharge_10s_mw") == pytest.approx(50 * 3.6, rel=0.01)
+
+
+def test_a_pressure_that_is_lost_is_taken_for_the_lower_end_of_the_window():
+    bench = bench_of(
+        plating_limit_a=[0.05 * (1 + k % 8) for k in range(96)], contact_full_mpa=2.0, contact_zero_mpa=1.0
+    )
+    bench.run(1500)
+    bench.board.dead.add("pressure")
+    bench.run(1200)
+    assert of_cell(bench, "charge_10s_ma") == pytest.approx(100, abs=1)
+
+
+def test_what_an_implausible_temperature_says_is_no_limit_at_all():
+    """The estimator refuses it, so the last limit stands until a row acts; the limit itself would be 0."""
+    bench = bench_of(plating_limit_a=ONE_TENTH_A).to_rest()
+    cell = bench.app.cells[0]
+    bench.board.temperature_cdegc = 20000
+    bench.board.sample_slow(bench.clock.ms)
+    cell.limit(True, bench.clock.ms)
+    assert (cell.limit_ma(True), of_cell(bench, "charge_bound")) == (0, 0)
+
+
+def test_a_limit_of_a_thousand_amperes_fits_the_wire():
+    assert flat_layout.NO_LIMIT_A * 1000 <= schema.INT30_MAX
