@@ -1,0 +1,126 @@
+"""Golden vector: a fixed cell, a fixed sequence of samples, and what an estimator must have made of them.
+
+The single-precision kernel gives the same bytes wherever it runs, so its state must have the CRC below. The twin counts
+in the floats of its interpreter, single on most boards and double on a PC, so a few of its figures must be near.
+Cell and samples come from whole numbers alone, divided by a power of two: no interpreter rounds them.
+
+`python host_tools/checks/golden_vector.py --write` sets the four figures again after the algorithm has changed.
+"""
+
+import binascii
+from array import array
+
+from assb.estimation import parameters
+
+STEPS = 64
+# What the single-precision kernel of the host has after them
+STATE_CRC30 = 0x0A4FF59F  # the lower 30 bits of the CRC-32 of the state, little-endian
+SOC = 0.51456118
+COVARIANCE_TRACE = 0.28448249
+INNOVATION_SIGMA_V = 0.0050480188
+
+# Single and double precision differ by less than a hundredth of these (a test holds them to it)
+SOC_TOLERANCE = 0.0001
+RELATIVE_TOLERANCE = 0.001
+
+UNIT = 65536.0
+# name first step bend, in 1/65536: value k of a row is first + step k + bend k k. docv_v is the slope of ocv_v.
+CELL = """\
+capacity_ah 39322 0 0
+coulombic_efficiency_frac 65471 0 0
+ocv_v 196608 900 -2
+docv_v 115200 -512 0
+ocv_temperature_degc 1638400 0 0
+entropy_v_per_k 13 0 0
+r0_temperature_degc 0 458752 0
+r0_pressure_mpa 32768 65536 8192
+r0_ohm 13107 -60 0
+r1_ohm 655 -20 0
+r2_ohm 1310 -40 0
+tau1_s 327680 0 0
+tau2_s 3932160 0 0
+hysteresis_v 1311 0 0
+hysteresis_rate 1310720 0 0
+voltage_sigma_v 131 0 0
+overvoltage_sigma_frac 3277 0 0
+rc_sigma_v 66 0 0
+hysteresis_sigma_frac 13107 0 0
+soc_noise_frac_per_rts 1 0 0
+leak_sigma_a 1966 0 0
+leak_tau_s 235929600 0 0
+gate_sigmas 327680 0 0
+adapt_tau_s 327680 0 0
+adapt_max 6553600 0 0
+voltage_min_v 0 0 0
+voltage_max_v 393216 0 0
+current_max_a 655360 0 0
+temperature_min_degc -2621440 0 0
+temperature_max_degc 7864320 0 0
+pressure_max_mpa 26214400 0 0
+dt_max_s 3932160 0 0
+rc_factor 65536 300 -2
+"""
+
+
+def cell():
+    """Parameters in the flat layout; rows that the filter does not read are 0."""
+    flat = array("f", bytes(4 * parameters.SIZE))
+    at = 0
+    for name, count in parameters.ekf_rows():
+        start = CELL.find(name + " ")
+        first, step, bend = [int(word) for word in CELL[start : CELL.find("\n", start)].split(" ")[1:]]
+        for k in range(count):
+            flat[at + k] = (first + step * k + bend * k * k) / UNIT
+        at += count
+    return flat
+
+
+def run(estimator, steps=STEPS):
+    """Feed a fresh estimator of `cell()` the samples: noise, jumps beyond the gate, lost voltages, refused inputs."""
+    estimator.reset(0.625, 0.125)
+    x = 1
+    for k in range(steps):
+        x = (75 * x + 74) % 65537
+        current_a = (2 * x - 65536) / UNIT * (k % 3)
+        x = (75 * x + 74) % 65537
+        voltage_v = (247000 + x % 512) / UNIT + current_a * 0.1875
+        x = (75 * x + 74) % 65537
+        temperature_degc = (1000000 + 8 * x) / UNIT
+        x = (75 * x + 74) % 65537
+        pressure_mpa = 8 * x / UNIT
+        dt_s = (1 + k % 4) / 8
+        if k % 16 == 15:
+            voltage_v = voltage_v - 0.5
+        elif k % 24 == 20:
+            voltage_v = 8.0
+        if k % 8 == 6:
+            estimator.predict(current_a, temperature_degc, pressure_mpa, dt_s)
+        else:
+            estimator.step(voltage_v, current_a, temperature_degc, pressure_mpa, dt_s)
+
+
+def state_crc30(state):
+    """Of the single-precision state as bytes."""
+    return binascii.crc32(state) & 0x3FFFFFFF
+
+
+def figures(estimator):
+    """(SOC, trace of the covariance, sigma of the last innovation)."""
+    covariance = estimator.covariance()
+    trace = 0.0
+    for k in range(len(covariance)):
+        trace += covariance[k][k]
+    return estimator.soc, trace, estimator.innovation_sigma_v
+
+
+def right(estimator):
+    """Whether an estimator of `cell()` makes of the sequence what it must: to the byte if it has its state as bytes."""
+    run(estimator)
+    if hasattr(estimator, "state"):
+        return state_crc30(estimator.state) == STATE_CRC30
+    soc, trace, sigma_v = figures(estimator)
+    return (
+        abs(soc - SOC) < SOC_TOLERANCE
+        and abs(trace - COVARIANCE_TRACE) < RELATIVE_TOLERANCE * COVARIANCE_TRACE
+        and abs(sigma_v - INNOVATION_SIGMA_V) < RELATIVE_TOLERANCE * INNOVATION_SIGMA_V
+    )

@@ -1,0 +1,52 @@
+"""The figures of firmware/assb/estimation/golden.py, from the single-precision kernel: fail when they differ, or write them.
+
+python host_tools/checks/golden_vector.py [--write]
+
+They change when the algorithm does, and then on purpose: so `make format` does not write them.
+"""
+
+import re
+import sys
+from pathlib import Path
+
+from assb.estimation import golden
+from assb_kernels import Estimator
+
+FILE = Path(golden.__file__)
+
+
+def figures() -> dict[str, str]:
+    """{name: figure as golden.py spells it} of what the kernel makes of the golden vector."""
+    estimator = Estimator(golden.cell(), "f32")
+    golden.run(estimator)
+    soc, trace, sigma_v = golden.figures(estimator)
+    return {
+        "STATE_CRC30": f"0x{golden.state_crc30(estimator.state_bytes()):08X}",
+        "SOC": f"{soc:.8g}",
+        "COVARIANCE_TRACE": f"{trace:.8g}",
+        "INNOVATION_SIGMA_V": f"{sigma_v:.8g}",
+    }
+
+
+def written(text: str, values: dict[str, str]) -> str:
+    """The text with these figures in its assignments; raises ValueError for a name that it does not assign once."""
+    for name, value in values.items():
+        text, count = re.subn(rf"^{name} = \S+", f"{name} = {value}", text, flags=re.MULTILINE)
+        if count != 1:
+            raise ValueError(f"{FILE} assigns {name} {count} times")
+    return text
+
+
+def main(arguments: list[str]) -> int:
+    text = FILE.read_text(encoding="utf-8")
+    new = written(text, figures())
+    if "--write" in arguments:
+        FILE.write_text(new, encoding="utf-8")
+    elif new != text:
+        print(f"{FILE} is not what the kernel gives; see its head for the command that writes it", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
