@@ -31,6 +31,19 @@ def _forget(module):
     collect()
 
 
+def choose_kernel():
+    """The estimator that runs, chosen by its golden vector; what was needed for the choice alone is let go."""
+    from .estimation import kernel
+
+    chosen = kernel.choose()
+    if chosen.why:
+        print("assb:", chosen.why)
+    for module in kernel.leftovers(chosen.kind):
+        if module in sys.modules:
+            _forget(module)
+    return chosen
+
+
 def run(app):
     """The main loop; returns when a reset is wanted."""
     clock = app.clock
@@ -46,6 +59,7 @@ def main():
     board = watchdog = None
     try:
         config, status = read_config()
+        kernel = choose_kernel()
         from .board import Board, NoBoard
 
         collect()  # between the large imports: growing tables of names need room in one piece
@@ -59,7 +73,7 @@ def main():
         watchdog = Watchdog(config.parameter("watchdog_ms") if config else 0)
         board = Board(config) if config else NoBoard()
         watchdog.feed()
-        app = App(board, config, status, Clock(), Console(), watchdog, record)
+        app = App(board, config, status, Clock(), Console(), watchdog, record, kernel)
         if config:
             config.release()
         collect()
