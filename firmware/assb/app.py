@@ -34,7 +34,9 @@ _EV_CONTACTOR_COMMAND = const(13)
 _EV_CONTACTOR = const(14)
 _EV_SELF_TEST = const(17)
 
-# Faults of estimation.kernel (a test compares)
+# Of what start.choose_kernel chose: places and faults (a test compares)
+_KIND = const(1)
+_FAULT = const(2)
 _NATIVE_WRONG = const(3)
 _ALL_WRONG = const(4)
 
@@ -77,7 +79,7 @@ _HEALTHY_MS = const(30000)  # after this long without a crash, earlier crashes a
 class App:
     """One pack. `config` is None when there is no valid image: then it answers in LOCKOUT and drives nothing.
 
-    kernel: an estimation.kernel.Kernel, which makes each cell's estimator; with a wrong one the self-test fails.
+    kernel: what start.choose_kernel() chose for the cells; with a wrong one the self-test fails.
     """
 
     def __init__(self, board, config, config_status, clock, console, watchdog, record, kernel):
@@ -104,7 +106,7 @@ class App:
         self.pressure = StackPressure(settings)
         columns = tables.positions(tables.CELL_SIGNALS)
         self.cells = [
-            CellWatch(cell, kernel.make(config.estimator), settings, self.signals, self.events, columns)
+            CellWatch(cell, kernel[0](config.estimator), settings, self.signals, self.events, columns)
             for cell in range(self.cell_count)
         ]
         self.commands = ConsoleCommands(self, console, self.writer.crc)
@@ -134,8 +136,8 @@ class App:
         self._slot = 0
         board.attach(self.signals, self.cells, self.events)
         self.events.push(_EV_BOOT, record.reset_cause, record.boot_count)
-        if kernel.fault == _NATIVE_WRONG:
-            self.events.push(_EV_SELF_TEST, kernel.fault, 0)
+        if kernel[_FAULT] == _NATIVE_WRONG:
+            self.events.push(_EV_SELF_TEST, _NATIVE_WRONG, 0)
         self.send_hello()
 
     def _plan(self, slot_count):
@@ -205,7 +207,7 @@ class App:
         supervisor.step(self._conditions(now_ms), protection.blocked, now_ms)
         if supervisor.state == sv.LOCKOUT and not self.ready and not signals.value[_SELF_TEST_FAILED]:
             signals.put(_SELF_TEST_FAILED, 1, now_ms)
-            self.events.push(_EV_SELF_TEST, -self.config_status or self.kernel.fault, 0)
+            self.events.push(_EV_SELF_TEST, -self.config_status or self.kernel[_FAULT], 0)
         self.derating.update(supervisor.charge, supervisor.discharge, protection.derate_bits)
         if supervisor.main != signals.value[_CONTACTOR_COMMAND]:
             self.events.push(_EV_CONTACTOR_COMMAND, supervisor.main, 0)
@@ -281,7 +283,7 @@ class App:
     def _slice_slow_sensors(self, now_ms):
         self.board.sample_slow(now_ms)
         if not self.ready and self.supervisor.state == sv.SELFTEST:
-            self.ready = self.kernel.fault != _ALL_WRONG and self.board.ready()
+            self.ready = self.kernel[_FAULT] != _ALL_WRONG and self.board.ready()
 
     def _slice_pressure(self, now_ms):
         dt_ms = elapsed_ms(now_ms, self._pressure_at_ms)
@@ -390,7 +392,7 @@ class App:
         put(2, self.record.boot_count)
         put(4, config.crc if config else 0)
         put(1, self.config_status)
-        put(1, self.kernel.kind)
+        put(1, self.kernel[_KIND])
         put(1, self.supervisor.state)
         put(1, self.cell_count)
         for name in config.names if config else ("", "", ""):

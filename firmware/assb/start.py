@@ -4,7 +4,15 @@ go, before the application is loaded.
 
 import sys
 
+from .const import const
 from .port.heap import collect
+
+# Kinds of estimator, as HELLO says them
+_TWIN = const(0)
+_NATIVE = const(1)
+# Their faults, and codes of the event self_test_failed; 1 and 2 are the configuration's
+_NATIVE_WRONG = const(3)  # a native module is there, but does not load or fails its golden vector: the twin runs
+_ALL_WRONG = const(4)  # the twin fails its golden vector as well: the self-test fails
 
 
 def read_config(path="/config.bin"):
@@ -24,23 +32,49 @@ def read_config(path="/config.bin"):
 
 
 def _forget(module):
-    """Give back the heap of a module that is not needed again."""
+    """Give back the heap of a module that is not needed again, if it was loaded."""
     package, name = module.rsplit(".", 1)
-    del sys.modules[module]
-    delattr(sys.modules[package], name)
+    if module in sys.modules:
+        del sys.modules[module]
+        delattr(sys.modules[package], name)
     collect()
 
 
 def choose_kernel():
-    """The estimator that runs, chosen by its golden vector; what was needed for the choice alone is let go."""
-    from .estimation import kernel
+    """(Ekf, kind, fault or 0): the native module where there is one, else the twin; each must make of the golden vector
+    what it says. What was needed for the choice alone is let go, and why a native module was not taken is printed.
+    """
+    from assb.estimation import golden
 
-    chosen = kernel.choose()
-    if chosen.why:
-        print("assb:", chosen.why)
-    for module in kernel.leftovers(chosen.kind):
-        if module in sys.modules:
-            _forget(module)
+    chosen = None
+    why = ""
+    try:
+        import assb.estimation.assb_kernel  # alone first: its absence is no fault
+
+        try:
+            from assb.estimation import kernel
+
+            if golden.right(kernel.Ekf(golden.cell())):
+                chosen = (kernel.Ekf, _NATIVE, 0)
+            why = "wrong golden vector"
+        except Exception as error:
+            why = error
+    except ImportError:
+        pass
+    except Exception as error:  # built for another processor or MicroPython, or not whole: the twin does its work
+        why = error
+    if not chosen:
+        from .estimation.ekf import Ekf
+
+        chosen = (Ekf, _TWIN, _NATIVE_WRONG if why else 0)
+        if why:
+            print("assb: no native estimator:", why)
+        if not golden.right(Ekf(golden.cell())):
+            chosen = (Ekf, _TWIN, _ALL_WRONG)
+            print("assb: the estimator is wrong")
+        _forget("assb.estimation.kernel")
+        _forget("assb.estimation.assb_kernel")
+    _forget("assb.estimation.golden")
     return chosen
 
 

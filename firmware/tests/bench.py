@@ -5,7 +5,6 @@ from array import array
 from assb.estimation import flat_layout
 from assb.estimation import parameters as layout
 from assb.estimation.ekf import Ekf
-from assb.estimation.kernel import TWIN, Kernel
 from assb.protocol import image, schema
 
 CELL_FULL_V, CELL_EMPTY_V = 4.2, 3.0
@@ -226,7 +225,7 @@ class Bench:
         self.console = BenchConsole()
         self.watchdog = BenchWatchdog()
         self.config = config(cell_count, **parameters)
-        kernel = kernel or Kernel(Ekf, TWIN, 0, "")
+        kernel = kernel or (Ekf, 0, 0)
         board, record = self.board, BenchRecord()
         self.app = App(board, self.config, 0, self.clock, self.console, self.watchdog, record, kernel)
 

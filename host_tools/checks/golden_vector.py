@@ -5,6 +5,7 @@ python host_tools/checks/golden_vector.py [--write]
 They change when the algorithm does, and then on purpose: so `make format` does not write them.
 """
 
+import binascii
 import re
 import sys
 from pathlib import Path
@@ -19,19 +20,18 @@ def figures() -> dict[str, str]:
     """{name: figure as golden.py spells it} of what the kernel makes of the golden vector."""
     estimator = Estimator(golden.cell(), "f32")
     golden.run(estimator)
-    soc, trace, sigma_v = golden.figures(estimator)
     return {
-        "STATE_CRC30": f"0x{golden.state_crc30(estimator.state_bytes()):08X}",
-        "SOC": f"{soc:.8g}",
-        "COVARIANCE_TRACE": f"{trace:.8g}",
-        "INNOVATION_SIGMA_V": f"{sigma_v:.8g}",
+        "_STATE_CRC30": f"0x{binascii.crc32(estimator.state_bytes()) & 0x3FFFFFFF:08X}",
+        "_SOC": f"{estimator.soc:.8g}",
+        "_COVARIANCE_TRACE": f"{sum(row[k] for k, row in enumerate(estimator.covariance())):.8g}",
+        "_INNOVATION_SIGMA_V": f"{estimator.innovation_sigma_v:.8g}",
     }
 
 
 def written(text: str, values: dict[str, str]) -> str:
     """The text with these figures in its assignments; raises ValueError for a name that it does not assign once."""
     for name, value in values.items():
-        text, count = re.subn(rf"^{name} = \S+", f"{name} = {value}", text, flags=re.MULTILINE)
+        text, count = re.subn(rf"^{name} = const\(\S+\)", f"{name} = const({value})", text, flags=re.MULTILINE)
         if count != 1:
             raise ValueError(f"{FILE} assigns {name} {count} times")
     return text

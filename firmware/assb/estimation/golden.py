@@ -10,22 +10,23 @@ Cell and samples come from whole numbers alone, divided by a power of two: no in
 import binascii
 from array import array
 
+from assb.const import const
 from assb.estimation import parameters
 
-STEPS = 64
+_STEPS = const(64)
 # What the single-precision kernel of the host has after them
-STATE_CRC30 = 0x0A4FF59F  # the lower 30 bits of the CRC-32 of the state, little-endian
-SOC = 0.51456118
-COVARIANCE_TRACE = 0.28448249
-INNOVATION_SIGMA_V = 0.0050480188
+_STATE_CRC30 = const(0x0A4FF59F)  # the lower 30 bits of the CRC-32 of the state, little-endian
+_SOC = const(0.51456118)
+_COVARIANCE_TRACE = const(0.28448249)
+_INNOVATION_SIGMA_V = const(0.0050480188)
 
 # Single and double precision differ by less than a hundredth of these (a test holds them to it)
-SOC_TOLERANCE = 0.0001
-RELATIVE_TOLERANCE = 0.001
+_SOC_TOLERANCE = const(0.0001)
+_RELATIVE_TOLERANCE = const(0.001)
 
-UNIT = 65536.0
+_UNIT = const(65536.0)
 # name first step bend, in 1/65536: value k of a row is first + step k + bend k k. docv_v is the slope of ocv_v.
-CELL = """\
+_CELL = const("""\
 capacity_ah 39322 0 0
 coulombic_efficiency_frac 65471 0 0
 ocv_v 196608 900 -2
@@ -59,7 +60,7 @@ temperature_max_degc 7864320 0 0
 pressure_max_mpa 26214400 0 0
 dt_max_s 3932160 0 0
 rc_factor 65536 300 -2
-"""
+""")
 
 
 def cell():
@@ -67,27 +68,27 @@ def cell():
     flat = array("f", bytes(4 * parameters.SIZE))
     at = 0
     for name, count in parameters.ekf_rows():
-        start = CELL.find(name + " ")
-        first, step, bend = [int(word) for word in CELL[start : CELL.find("\n", start)].split(" ")[1:]]
+        start = _CELL.find(name + " ")
+        first, step, bend = [int(word) for word in _CELL[start : _CELL.find("\n", start)].split(" ")[1:]]
         for k in range(count):
-            flat[at + k] = (first + step * k + bend * k * k) / UNIT
+            flat[at + k] = (first + step * k + bend * k * k) / _UNIT
         at += count
     return flat
 
 
-def run(estimator, steps=STEPS):
+def run(estimator):
     """Feed a fresh estimator of `cell()` the samples: noise, jumps beyond the gate, lost voltages, refused inputs."""
     estimator.reset(0.625, 0.125)
     x = 1
-    for k in range(steps):
+    for k in range(_STEPS):
         x = (75 * x + 74) % 65537
-        current_a = (2 * x - 65536) / UNIT * (k % 3)
+        current_a = (2 * x - 65536) / _UNIT * (k % 3)
         x = (75 * x + 74) % 65537
-        voltage_v = (247000 + x % 512) / UNIT + current_a * 0.1875
+        voltage_v = (247000 + x % 512) / _UNIT + current_a * 0.1875
         x = (75 * x + 74) % 65537
-        temperature_degc = (1000000 + 8 * x) / UNIT
+        temperature_degc = (1000000 + 8 * x) / _UNIT
         x = (75 * x + 74) % 65537
-        pressure_mpa = 8 * x / UNIT
+        pressure_mpa = 8 * x / _UNIT
         dt_s = (1 + k % 4) / 8
         if k % 16 == 15:
             voltage_v = voltage_v - 0.5
@@ -99,28 +100,17 @@ def run(estimator, steps=STEPS):
             estimator.step(voltage_v, current_a, temperature_degc, pressure_mpa, dt_s)
 
 
-def state_crc30(state):
-    """Of the single-precision state as bytes."""
-    return binascii.crc32(state) & 0x3FFFFFFF
-
-
-def figures(estimator):
-    """(SOC, trace of the covariance, sigma of the last innovation)."""
-    covariance = estimator.covariance()
-    trace = 0.0
-    for k in range(len(covariance)):
-        trace += covariance[k][k]
-    return estimator.soc, trace, estimator.innovation_sigma_v
-
-
 def right(estimator):
     """Whether an estimator of `cell()` makes of the sequence what it must: to the byte if it has its state as bytes."""
     run(estimator)
     if hasattr(estimator, "state"):
-        return state_crc30(estimator.state) == STATE_CRC30
-    soc, trace, sigma_v = figures(estimator)
+        return binascii.crc32(estimator.state) & 0x3FFFFFFF == _STATE_CRC30
+    covariance = estimator.covariance()
+    trace = 0.0
+    for k in range(len(covariance)):
+        trace += covariance[k][k]
     return (
-        abs(soc - SOC) < SOC_TOLERANCE
-        and abs(trace - COVARIANCE_TRACE) < RELATIVE_TOLERANCE * COVARIANCE_TRACE
-        and abs(sigma_v - INNOVATION_SIGMA_V) < RELATIVE_TOLERANCE * INNOVATION_SIGMA_V
+        abs(estimator.soc - _SOC) < _SOC_TOLERANCE
+        and abs(trace - _COVARIANCE_TRACE) < _RELATIVE_TOLERANCE * _COVARIANCE_TRACE
+        and abs(estimator.innovation_sigma_v - _INNOVATION_SIGMA_V) < _RELATIVE_TOLERANCE * _INNOVATION_SIGMA_V
     )

@@ -1,59 +1,150 @@
-"""Which estimator runs: the native module where there is one and its golden vector is right, else the twin.
+"""The C kernel with the names of `ekf.Ekf`, over the native module; see ekf.py for the model.
 
-Only the chosen one stays loaded, if the caller lets go of what `leftovers` names: the golden vector is needed once.
+Importing it raises ImportError where there is no native module. A step allocates nothing but the floats passed in.
 """
 
-TWIN = 0
-NATIVE = 1
-# Codes of the event self_test_failed; 1 and 2 are the configuration's
-NATIVE_WRONG = 3  # a native module is there, but does not load or fails its golden vector: the twin runs
-ALL_WRONG = 4  # the twin fails its golden vector as well: the self-test fails
+from array import array
+
+from assb.const import const
+from assb.estimation import assb_kernel
+
+# Places in the state, in floats: the members of the C struct (a test compares)
+_SOC = const(0)
+_SOC_RESIDUAL = const(1)
+_V1_V = const(2)
+_V2_V = const(3)
+_HYSTERESIS = const(4)
+_LEAK_A = const(5)
+_COVARIANCE = const(6)
+_LEAK_VAR = const(30)
+_NIS_MEAN = const(37)
+_RESISTANCE_SCALE = const(38)
+_R0_OHM = const(39)
+_INNOVATION_V = const(40)
+_INNOVATION_VAR = const(41)
+_RESIDUAL_V = const(42)
+_STATE_FLOATS = const(43)
+_STATES = const(5)
+
+_HYSTERESIS_V = const(404)  # place in the parameters (a test compares)
 
 
-class Kernel:
-    """`make(params)` gives one cell's estimator; `fault` is 0 or one of the codes above, and `why` says it in words."""
+class Ekf:
+    """State and covariance of one cell; several may share one `params`.
 
-    def __init__(self, make, kind, fault, why):
-        self.make = make
-        self.kind = kind
-        self.fault = fault
-        self.why = why
+    params: array 'f' in the flat layout. Raises ValueError for one that is too short, for a number that is not finite,
+    an axis that does not rise, a figure that must be positive and is not, and for a module with another state.
+    """
 
+    def __init__(self, params):
+        if assb_kernel.EST_STATE_FLOATS != _STATE_FLOATS:
+            raise ValueError("the native module has a state of %d floats" % assb_kernel.EST_STATE_FLOATS)
+        self._p = params
+        self.state = array("f", bytes(4 * _STATE_FLOATS))
+        self._sample = array("f", bytes(4 * 5))
+        if assb_kernel.est_check(params) != 0:
+            raise ValueError("an estimator parameter is not finite, not positive, or its axis does not rise")
+        self.reset(0.5, 1.0)
 
-def choose():
-    """A Kernel: the first of native module and twin that makes of the golden vector what it must."""
-    from assb.estimation import golden
+    def reset(self, soc, soc_sigma):
+        """At rest, without leak, hysteresis unknown. Returns a status for a SOC outside 0..1 or sigma not in (0, 1]."""
+        return assb_kernel.est_reset(self._p, self.state, soc, soc_sigma)
 
-    why = native_fault(golden)
-    if why == "":
-        from assb.estimation.native_ekf import Ekf
+    def rested_soc(self, voltage_v, temperature_degc):
+        """SOC at which the rested cell shows this voltage; the OCV table must rise."""
+        return assb_kernel.est_rested_soc(self._p, voltage_v, temperature_degc)
 
-        return Kernel(Ekf, NATIVE, 0, "")
-    from assb.estimation.ekf import Ekf
+    def step(self, voltage_v, current_a, temperature_degc, pressure_mpa, dt_s):
+        """Predict over dt_s with current_a held, then correct with voltage_v, measured at the end of dt_s.
 
-    if golden.right(Ekf(golden.cell())):
-        return Kernel(Ekf, TWIN, NATIVE_WRONG if why else 0, why)
-    return Kernel(Ekf, TWIN, ALL_WRONG, "the estimator's golden vector is wrong")
+        Returns 0, or a negative status for an input that is not finite or implausible; the state is then untouched.
+        """
+        sample = self._sample
+        sample[0] = voltage_v
+        sample[1] = current_a
+        sample[2] = temperature_degc
+        sample[3] = pressure_mpa
+        sample[4] = dt_s
+        return assb_kernel.est_step(self._p, self.state, sample)
 
+    def predict(self, current_a, temperature_degc, pressure_mpa, dt_s):
+        """Count charge over dt_s without looking at the voltage (a lost voltage sensor): the covariance grows."""
+        sample = self._sample
+        sample[1] = current_a
+        sample[2] = temperature_degc
+        sample[3] = pressure_mpa
+        sample[4] = dt_s
+        return assb_kernel.est_predict(self._p, self.state, sample)
 
-def native_fault(golden):
-    """Why the native module can't be used; "" when it can, None when there is none."""
-    try:
-        import assb.estimation.assb_kernel  # alone first: its absence is no fault
-    except ImportError:
-        return None
-    except Exception as error:  # built for another processor or MicroPython, or not whole: the twin does its work
-        return "the native module does not load: %r" % error
-    try:
-        from assb.estimation.native_ekf import Ekf
+    def covariance(self):
+        """5 x 5, order soc, v1_v, v2_v, hysteresis, leak_a."""
+        return [list(self.state[at : at + _STATES]) for at in range(_COVARIANCE, _LEAK_VAR + 1, _STATES)]
 
-        return "" if golden.right(Ekf(golden.cell())) else "the native module's golden vector is wrong"
-    except Exception as error:
-        return "the native module does not work: %r" % error
+    @property
+    def soc(self):
+        return self.state[_SOC]
 
+    @property
+    def soc_residual(self):
+        return self.state[_SOC_RESIDUAL]
 
-def leftovers(kind):
-    """Modules that a board need not keep once an estimator of this kind was chosen."""
-    if kind == NATIVE:
-        return ("assb.estimation.golden",)
-    return ("assb.estimation.golden", "assb.estimation.native_ekf", "assb.estimation.assb_kernel")
+    @property
+    def soc_sigma(self):
+        return self.state[_COVARIANCE] ** 0.5
+
+    @property
+    def v1_v(self):
+        return self.state[_V1_V]
+
+    @property
+    def v2_v(self):
+        return self.state[_V2_V]
+
+    @property
+    def hysteresis(self):
+        return self.state[_HYSTERESIS]
+
+    @property
+    def hysteresis_v(self):
+        return self._p[_HYSTERESIS_V] * self.state[_HYSTERESIS]
+
+    @property
+    def leak_a(self):
+        return self.state[_LEAK_A]
+
+    @property
+    def leak_sigma_a(self):
+        return self.state[_LEAK_VAR] ** 0.5
+
+    @property
+    def nis_mean(self):
+        return self.state[_NIS_MEAN]
+
+    @property
+    def r0_ohm(self):
+        return self.state[_R0_OHM]
+
+    @property
+    def innovation_v(self):
+        return self.state[_INNOVATION_V]
+
+    @property
+    def innovation_var(self):
+        return self.state[_INNOVATION_VAR]
+
+    @property
+    def innovation_sigma_v(self):
+        return self.state[_INNOVATION_VAR] ** 0.5
+
+    @property
+    def residual_v(self):
+        return self.state[_RESIDUAL_V]
+
+    @property
+    def resistance_scale(self):
+        """Of R0, R1 and R2 against the tables: 1 when new."""
+        return self.state[_RESISTANCE_SCALE]
+
+    @resistance_scale.setter
+    def resistance_scale(self, scale):
+        self.state[_RESISTANCE_SCALE] = scale

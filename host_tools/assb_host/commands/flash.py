@@ -5,7 +5,6 @@ import sys
 from contextlib import contextmanager
 
 import click
-from assb.estimation.kernel import NATIVE
 
 from assb_host.commands.target_options import target_options
 from assb_host.errors import NotRunningError
@@ -60,6 +59,8 @@ def flash(port, dut, pack, config_file, kernel, as_json):
 
 def summary(result) -> str:
     hello = result.hello
+    from assb_host.flash.native_kernel import NATIVE
+
     version = "{version_major}.{version_minor}.{version_patch}".format(**hello)
     config = (
         f"pack {hello['pack']} ({hello['config_crc']:08x})" if hello["config_status"] == 0 else "no valid configuration"

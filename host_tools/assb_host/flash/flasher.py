@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from assb.estimation.kernel import NATIVE
 from assb.protocol import schema
 
 from assb_host.errors import AssbError, FlashError, LinkError, NotRunningError, PortError
@@ -12,7 +11,7 @@ from assb_host.flash.board_files import NEW, UNFINISHED, BoardFiles
 from assb_host.flash.board_repl import PROMPT, BoardRepl
 from assb_host.flash.firmware_files import SLOT, sha256
 from assb_host.flash.identity import Identity, ask, refuse_mismatch, with_kernel
-from assb_host.flash.native_kernel import BOARD_PATH
+from assb_host.flash.native_kernel import BOARD_PATH, NATIVE
 from assb_host.flash.plan import CONFIG_PATH, FlashPlan
 from assb_host.link.console import SerialConsole
 from assb_host.link.decoder import Frame, Line

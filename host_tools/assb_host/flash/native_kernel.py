@@ -10,6 +10,7 @@ from assb_host.flash.firmware_files import MPY_MAGIC, SLOT
 
 FILE_NAME = "assb_kernel.mpy"
 BOARD_PATH = f"/{SLOT}/assb/estimation/{FILE_NAME}"
+NATIVE = 1  # HELLO's `estimator` when it runs, 0 for the twin (a test compares)
 # In the order of their numbers in a .mpy header and in sys.implementation._mpy (py/persistentcode.h)
 ARCHITECTURES = (
     "", "x86", "x64", "armv6", "armv6m", "armv7m", "armv7em", "armv7emsp", "armv7emdp", "xtensa", "xtensawin",
