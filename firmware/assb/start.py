@@ -34,8 +34,8 @@ def read_config(path="/config.bin"):
 def _forget(module):
     """Give back the heap of a module that is not needed again, if it was loaded."""
     package, name = module.rsplit(".", 1)
-    if module in sys.modules:
-        del sys.modules[module]
+    sys.modules.pop(module, None)
+    if hasattr(sys.modules[package], name):
         delattr(sys.modules[package], name)
     collect()
 
