@@ -2,6 +2,7 @@
 #   make demo   boot, flash and run a simulated pack; leaves out/demo/report.html
 #   make test   all tests         make sanitise   the kernels' tests on builds with ASan and UBSan (part of make test)
 #   make check   format, lint, types, import arrows, generated pages
+#   make natmod MPY_DIR=…   the estimator as a native module for boards; MPY_DIR is a MicroPython source tree
 #   make clean  forget .venv and everything that was built
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' && echo $$p && exit; \
@@ -10,9 +11,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
 KERNELS := $(wildcard cffi_kernels/include/*.h cffi_kernels/src/*.c cffi_kernels/assb_kernels/build_kernels.py)
-C_FILES := $(wildcard cffi_kernels/include/*.h cffi_kernels/src/*.c)
+C_FILES := $(wildcard cffi_kernels/include/*.h cffi_kernels/src/*.c cffi_kernels/natmod/*.c)
 
-.PHONY: demo test sanitise check format clean
+.PHONY: demo test sanitise natmod check format clean
 
 demo: $(VENV)/.installed
 	$(BIN)/assb demo $(ARGS)
@@ -22,6 +23,9 @@ test: $(VENV)/.test-tools
 
 sanitise: $(VENV)/.test-tools
 	$(BIN)/python -m pytest cffi_kernels/tests/test_sanitised.py $(ARGS)
+
+natmod: $(VENV)/.natmod-tools
+	@$(MAKE) --no-print-directory -C cffi_kernels/natmod PYTHON=$(abspath $(BIN)/python)
 
 check: $(VENV)/.check-tools
 	$(BIN)/ruff format --check --quiet
@@ -39,7 +43,7 @@ format: $(VENV)/.check-tools
 	$(BIN)/python host_tools/checks/generated_pages.py --write
 
 clean:
-	rm -rf $(VENV) firmware/typings build dist out *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) firmware/typings cffi_kernels/natmod/build build dist out *.egg-info .pytest_cache .ruff_cache .hypothesis
 	rm -f cffi_kernels/assb_kernels/_*.c cffi_kernels/assb_kernels/_*.so cffi_kernels/assb_kernels/_*.o
 
 # Each stamp stands for one pip run; it is made again when what it installs has changed.
@@ -57,6 +61,11 @@ $(VENV)/.installed: pyproject.toml setup.py $(KERNELS) | $(VENV)/bin/python
 $(VENV)/.test-tools: $(VENV)/.installed
 	@echo "installing what the tests need"
 	@$(PIP) --editable '.[test]'
+	@touch $@
+
+$(VENV)/.natmod-tools: $(VENV)/.installed
+	@echo "installing what MicroPython's linker needs"
+	@$(PIP) --editable '.[natmod]'
 	@touch $@
 
 $(VENV)/.check-tools: $(VENV)/.test-tools

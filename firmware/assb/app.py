@@ -36,6 +36,12 @@ _EV_CONTACTOR_COMMAND = const(13)
 _EV_CONTACTOR = const(14)
 _EV_SELF_TEST = const(17)
 
+# Of what start.choose_kernel chose: places and faults (a test compares)
+_KIND = const(1)
+_FAULT = const(2)
+_NATIVE_WRONG = const(3)
+_ALL_WRONG = const(4)
+
 # Places of the pack signals on the blackboard, in the order of tables.PACK_SIGNALS (a test compares)
 _STATE = const(0)
 _STAGE = const(1)
@@ -73,15 +79,19 @@ _HEALTHY_MS = const(30000)  # after this long without a crash, earlier crashes a
 
 
 class App:
-    """One pack. `config` is None when there is no valid image: then it answers in LOCKOUT and drives nothing."""
+    """One pack. `config` is None when there is no valid image: then it answers in LOCKOUT and drives nothing.
 
-    def __init__(self, board, config, config_status, clock, console, watchdog, record):
+    kernel: what start.choose_kernel() chose for the cells; with a wrong one the self-test fails.
+    """
+
+    def __init__(self, board, config, config_status, clock, console, watchdog, record, kernel):
         now_ms = clock.now_ms()
         self.board = board
         self.clock = clock
         self.console = console
         self.watchdog = watchdog
         self.record = record
+        self.kernel = kernel
         self.config = config
         self.config_status = config_status
         self.settings = settings = Settings(config)
@@ -99,7 +109,7 @@ class App:
         columns = tables.positions(tables.CELL_SIGNALS)
         power = Power(config.estimator) if config else None
         self.cells = [
-            CellWatch(cell, config.estimator, settings, self.signals, self.events, columns, power)
+            CellWatch(cell, kernel[0](config.estimator), settings, self.signals, self.events, columns, power)
             for cell in range(self.cell_count)
         ]
         self.commands = ConsoleCommands(self, console, self.writer.crc)
@@ -130,6 +140,8 @@ class App:
         self._slot = 0
         board.attach(self.signals, self.cells, self.events)
         self.events.push(_EV_BOOT, record.reset_cause, record.boot_count)
+        if kernel[_FAULT] == _NATIVE_WRONG:
+            self.events.push(_EV_SELF_TEST, _NATIVE_WRONG, 0)
         self.send_hello()
 
     def _plan(self, slot_count):
@@ -204,7 +216,7 @@ class App:
         supervisor.step(self._conditions(now_ms), protection.blocked, now_ms)
         if supervisor.state == sv.LOCKOUT and not self.ready and not signals.value[_SELF_TEST_FAILED]:
             signals.put(_SELF_TEST_FAILED, 1, now_ms)
-            self.events.push(_EV_SELF_TEST, -self.config_status, 0)
+            self.events.push(_EV_SELF_TEST, -self.config_status or self.kernel[_FAULT], 0)
         self.derating.update(supervisor.charge, supervisor.discharge, protection.derate_bits)
         if supervisor.main != signals.value[_CONTACTOR_COMMAND]:
             self.events.push(_EV_CONTACTOR_COMMAND, supervisor.main, 0)
@@ -280,7 +292,7 @@ class App:
     def _slice_slow_sensors(self, now_ms):
         self.board.sample_slow(now_ms)
         if not self.ready and self.supervisor.state == sv.SELFTEST:
-            self.ready = self.board.ready()
+            self.ready = self.kernel[_FAULT] != _ALL_WRONG and self.board.ready()
 
     def _slice_pressure(self, now_ms):
         dt_ms = elapsed_ms(now_ms, self._pressure_at_ms)
@@ -389,7 +401,7 @@ class App:
         put(2, self.record.boot_count)
         put(4, config.crc if config else 0)
         put(1, self.config_status)
-        put(1, self.cells[0].kernel_kind if self.cells else 0)
+        put(1, self.kernel[_KIND])
         put(1, self.supervisor.state)
         put(1, self.cell_count)
         for name in config.names if config else ("", "", ""):

@@ -4,7 +4,6 @@ from .const import const
 from .detection.dips import Dips
 from .detection.fusion import Fusion
 from .detection.leak import Leak
-from .estimation.ekf import Ekf
 from .estimation.mean import Means
 from .protocol import tables
 from .signals import CELL_COUNT, PACK_COUNT
@@ -14,8 +13,6 @@ from .ticks import elapsed_ms
 _EV_STAGE = const(7)
 _EV_DIP = const(8)
 
-_TWIN = const(0)
-_NATIVE = const(1)
 _STEP_FRACTION = const(200)  # a current change above 1C/200 (0.5 %) masks the dips
 _MOVE_PERMILLE = const(10)  # a change of pressure command above 1 % of its value masks them too
 _NOT_STARTED = const(-100)  # estimator_status until the first valid sample
@@ -29,12 +26,11 @@ _DISCHARGE = const(5)
 class CellWatch:
     """Cell number `cell`; `step(now_ms)` is its slice of the slow tick, `add_sample` its part of the fast tick."""
 
-    kernel_kind = _TWIN
-
-    def __init__(self, cell, flat, settings, signals, events, columns, power):
-        """`columns`: {name: position} of the cell signals; `power`: a Power. All cells share them."""
+    def __init__(self, cell, ekf, settings, signals, events, columns, power):
+        """`ekf`: this cell's estimator. `columns`: {name: position} of the cell signals; `power`: a Power. All cells
+        share these two."""
         self.cell = cell
-        self.ekf = Ekf(flat)
+        self.ekf = ekf
         self.dips = Dips(settings)
         self.leak = Leak(settings)
         self.fusion = Fusion(settings)

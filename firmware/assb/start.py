@@ -4,7 +4,15 @@ go, before the application is loaded.
 
 import sys
 
+from .const import const
 from .port.heap import collect
+
+# Kinds of estimator, as HELLO says them
+_TWIN = const(0)
+_NATIVE = const(1)
+# Their faults, and codes of the event self_test_failed; 1 and 2 are the configuration's
+_NATIVE_WRONG = const(3)  # a native module is there, but does not load or fails its golden vector: the twin runs
+_ALL_WRONG = const(4)  # the twin fails its golden vector as well: the self-test fails
 
 
 def read_config(path="/config.bin"):
@@ -24,11 +32,50 @@ def read_config(path="/config.bin"):
 
 
 def _forget(module):
-    """Give back the heap of a module that is not needed again."""
+    """Give back the heap of a module that is not needed again, if it was loaded."""
     package, name = module.rsplit(".", 1)
-    del sys.modules[module]
-    delattr(sys.modules[package], name)
+    sys.modules.pop(module, None)
+    if hasattr(sys.modules[package], name):
+        delattr(sys.modules[package], name)
     collect()
+
+
+def choose_kernel():
+    """(Ekf, kind, fault or 0): the native module where there is one, else the twin; each must make of the golden vector
+    what it says. What was needed for the choice alone is let go, and why a native module was not taken is printed.
+    """
+    from assb.estimation import golden
+
+    chosen = None
+    why = ""
+    try:
+        import assb.estimation.assb_kernel  # alone first: its absence is no fault
+
+        try:
+            from assb.estimation import kernel
+
+            if golden.right(kernel.Ekf(golden.cell())):
+                chosen = (kernel.Ekf, _NATIVE, 0)
+            why = "wrong golden vector"
+        except Exception as error:
+            why = error
+    except ImportError:
+        pass
+    except Exception as error:  # built for another processor or MicroPython, or not whole: the twin does its work
+        why = error
+    if not chosen:
+        from .estimation.ekf import Ekf
+
+        chosen = (Ekf, _TWIN, _NATIVE_WRONG if why else 0)
+        if why:
+            print("assb: no native estimator:", why)
+        if not golden.right(Ekf(golden.cell())):
+            chosen = (Ekf, _TWIN, _ALL_WRONG)
+            print("assb: the estimator is wrong")
+        _forget("assb.estimation.kernel")
+        _forget("assb.estimation.assb_kernel")
+    _forget("assb.estimation.golden")
+    return chosen
 
 
 def run(app):
@@ -46,6 +93,7 @@ def main():
     board = watchdog = None
     try:
         config, status = read_config()
+        kernel = choose_kernel()
         from .board import Board, NoBoard
 
         collect()  # between the large imports: growing tables of names need room in one piece
@@ -59,7 +107,7 @@ def main():
         watchdog = Watchdog(config.parameter("watchdog_ms") if config else 0)
         board = Board(config) if config else NoBoard()
         watchdog.feed()
-        app = App(board, config, status, Clock(), Console(), watchdog, record)
+        app = App(board, config, status, Clock(), Console(), watchdog, record, kernel)
         if config:
             config.release()
         collect()

@@ -4,6 +4,7 @@ from array import array
 
 from assb.estimation import flat_layout
 from assb.estimation import parameters as layout
+from assb.estimation.ekf import Ekf
 from assb.protocol import image, schema
 
 CELL_FULL_V, CELL_EMPTY_V = 4.2, 3.0
@@ -216,7 +217,7 @@ class BenchRecord:
 class Bench:
     """An App on the bench. `run(ms)` moves time tick by tick; `send(name, key=value)` is a command with its CRC."""
 
-    def __init__(self, cell_count=1, now_ms=0, **parameters):
+    def __init__(self, cell_count=1, now_ms=0, kernel=None, **parameters):
         from assb.app import App
 
         self.board = BenchBoard(cell_count)
@@ -224,7 +225,9 @@ class Bench:
         self.console = BenchConsole()
         self.watchdog = BenchWatchdog()
         self.config = config(cell_count, **parameters)
-        self.app = App(self.board, self.config, 0, self.clock, self.console, self.watchdog, BenchRecord())
+        kernel = kernel or (Ekf, 0, 0)
+        board, record = self.board, BenchRecord()
+        self.app = App(board, self.config, 0, self.clock, self.console, self.watchdog, record, kernel)
 
     def run(self, duration_ms):
         end_ms = self.clock.ms + duration_ms

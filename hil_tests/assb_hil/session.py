@@ -20,6 +20,7 @@ from assb.protocol.image import decode
 from assb_host.config import PackConfig, budget_terms_ms, build_image, fault_time_budget_ms, load_pack
 from assb_host.errors import EXIT_USAGE, AssbError
 from assb_host.flash.firmware_files import firmware_files
+from assb_host.flash.native_kernel import BOARD_PATH, KernelSource, architecture_name
 from assb_host.flash.plan import CONFIG_PATH
 
 from assb_hil.checks import Verdict
@@ -78,6 +79,17 @@ class Result:
 def compiled_firmware() -> dict[str, bytes]:
     """The firmware's files; compiled once per process."""
     return firmware_files()
+
+
+def native_files(kernel: KernelSource | None) -> dict[str, bytes]:
+    """The native estimator for the virtual board's MicroPython, if there is one; see KernelSource."""
+    if kernel is None:
+        return {}
+    from assb_hil.dut.find_micropython import find_micropython, mpy_number
+
+    number = mpy_number(find_micropython())
+    native = kernel.for_board(architecture_name(number >> 10 & 0x3F), (number & 0xFF, number >> 8 & 3), "virtual board")
+    return {BOARD_PATH: native.data} if native else {}
 
 
 class Session:
@@ -216,10 +228,14 @@ def demand_features(scenario: Scenario, dut: Dut) -> None:
 
 @contextmanager
 def open_session(
-    scenario: Scenario, dut: str = "virtual", seed: int | None = None, flash: Path | None = None
+    scenario: Scenario,
+    dut: str = "virtual",
+    seed: int | None = None,
+    flash: Path | None = None,
+    kernel: KernelSource | None = None,
 ) -> Iterator[Session]:
     """A session on a fresh bench; the device is off. `flash`: an image to use as it is (made empty if absent); without
-    one, firmware and configuration are put on a new image."""
+    one, firmware and configuration are put on a new image, and the native estimator that `kernel` has for it."""
     if dut not in DUTS:
         raise UnsupportedError(f"no device under test {dut!r} for scenarios", "", f"there are: {', '.join(DUTS)}")
     from assb_hil.dut.flash_image import write_image
@@ -236,7 +252,7 @@ def open_session(
     with ExitStack() as stack:
         if flash is None:
             flash = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="assb-hil-"))) / "flash.bin"
-            write_image(flash, compiled_firmware() | {CONFIG_PATH: image})
+            write_image(flash, compiled_firmware() | {CONFIG_PATH: image} | native_files(kernel))
         cost = CostModel.from_table(msgspec.structs.asdict(pack.board.cost))
         heap_bytes = pack.board.memory.heap_bytes
         board: Any = stack.enter_context(VirtualBoard(rig, flash=flash, cost=cost, seed=seed, heap_bytes=heap_bytes))
@@ -245,8 +261,12 @@ def open_session(
 
 
 def run_scenario(
-    scenario: Scenario, dut: str = "virtual", seed: int | None = None, progress: Progress | None = None
+    scenario: Scenario,
+    dut: str = "virtual",
+    seed: int | None = None,
+    progress: Progress | None = None,
+    kernel: KernelSource | None = None,
 ) -> Result:
     """Set up, run, judge, put away."""
-    with open_session(scenario, dut, seed) as session:
+    with open_session(scenario, dut, seed, kernel=kernel) as session:
         return session.run(progress)

@@ -207,7 +207,10 @@ EVENT_TEXT = {
     "contactor_moved": "The contactor's feedback changed",
     "parameter_set": "The host changed a parameter",
     "marked": "The host set a mark in the record",
-    "self_test_failed": "The self-test at boot failed",
+    "self_test_failed": (
+        "The self-test at boot failed: 0 a sensor, 1 no configuration, 2 a configuration that this firmware can't use, "
+        "3 the native estimator (its twin runs instead), 4 every estimator"
+    ),
     "bus_error": "A device did not answer",
     "alert_tripped": "A monitor's hardware comparator tripped",
 }

@@ -7,9 +7,10 @@ import gc
 import sys
 
 import micropython
-from assb.start import read_config
+from assb.start import choose_kernel, read_config
 
 config, status = read_config(sys.argv[1])
+kernel = choose_kernel()
 
 from assb.app import App  # noqa: E402 - in the order of start.main, for the same peak of the heap
 from assb.board import Board  # noqa: E402
@@ -78,7 +79,7 @@ def control(app):
 
 
 board = Board(config)
-app = App(board, config, status, Clock(), Console(), Watchdog(), Record())
+app = App(board, config, status, Clock(), Console(), Watchdog(), Record(), kernel)
 config.release()
 now_ms = 1000
 for _ in range(100):

@@ -32,14 +32,17 @@ def bench():
 
 @bench.command("hil")
 @click.option("--seconds", type=click.FloatRange(10.0, 135.0), default=100.0, show_default=True, help="Virtual time.")
+@click.option("--kernel", default="none", metavar="FILE|DIR|none", help="Native estimator of the board.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-def bench_hil(seconds, as_json):
+def bench_hil(seconds, kernel, as_json):
     """Cell time per wall time of the whole loop, and where the wall time goes."""
+    from assb_host.flash.native_kernel import kernel_source
+
     from assb_hil.scenario import load_scenario
     from assb_hil.session import open_session
 
     scenario = replace(load_scenario(BENCH_SCENARIO), duration_s=seconds)
-    with open_session(scenario) as session:
+    with open_session(scenario, kernel=kernel_source(kernel)) as session:
         plant = Stopwatch(session.rig.plant, "step_to")
         host = Stopwatch(session.rig, "hear")
         result = session.run()

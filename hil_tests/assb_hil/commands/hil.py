@@ -32,12 +32,15 @@ def list_scenarios(as_json):
 @click.argument("scenario", metavar="NAME|FILE")
 @click.option("--dut", default="virtual", show_default=True, help="Device under test.")
 @click.option("--seed", type=click.IntRange(0), help="Of everything that is random; the scenario's own by default.")
+@click.option("--kernel", default="none", metavar="FILE|DIR|none", help="Native estimator of the board.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 @click.option(
     "--out", type=click.Path(file_okay=False, path_type=Path), help="Write report, BDF table and raw frames here."
 )
-def run(scenario, dut, seed, as_json, out):
+def run(scenario, dut, seed, kernel, as_json, out):
     """Run one scenario; exit code 0 only if every check held."""
+    from assb_host.flash.native_kernel import kernel_source
+
     from assb_hil.out_folder import make_folder
     from assb_hil.scenario import load_scenario
     from assb_hil.session import run_scenario
@@ -46,7 +49,7 @@ def run(scenario, dut, seed, as_json, out):
     if out:
         make_folder(out)
     with live_progress(loaded, quiet=as_json) as progress:
-        result = run_scenario(loaded, dut, seed, progress)
+        result = run_scenario(loaded, dut, seed, progress, kernel_source(kernel))
     if out:
         from assb_hil.results import write_results
 

@@ -47,6 +47,16 @@ def find_micropython(explicit: str | os.PathLike | None = None) -> Path:
 
 
 @lru_cache(maxsize=8)
+def mpy_number(path: Path) -> int:
+    """Its sys.implementation._mpy: which .mpy files it loads, and for which processor it runs machine code."""
+    done = subprocess.run(
+        [path, "-c", "import sys; print(sys.implementation._mpy)"],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PROBE_DEADLINE_S, check=True,
+    )  # fmt: skip
+    return int(done.stdout)
+
+
+@lru_cache(maxsize=8)
 def probe(path: str) -> str:
     """What is wrong with an executable, or an empty string."""
     try:

@@ -26,22 +26,26 @@ STEPS = {
     "--pack", default="", metavar="NAME|FILE", help="Pack whose configuration goes along: shipped name or TOML."
 )
 @click.option("--config", "config_file", default="", metavar="FILE", help="A config image, from `assb config build`.")
+@click.option(
+    "--kernel", default="", metavar="FILE|DIR|none", help="Native estimator: by default what `make natmod` built for it."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object; progress goes to stderr.")
-def flash(port, dut, pack, config_file, as_json):
+def flash(port, dut, pack, config_file, kernel, as_json):
     """Put firmware and configuration on a board and verify them.
 
     Only files that differ are sent; every file is verified by its SHA-256 on the board; the board must then report the
-    version, schema and configuration just written. Without --pack and --config it keeps the configuration it has;
+    version, schema, configuration and estimator just written. Without --pack and --config it keeps the configuration it has;
     exit code 9 when it has none.
     """
     from assb_host.flash.flasher import flash as flash_board
+    from assb_host.flash.native_kernel import kernel_source
     from assb_host.flash.plan import plan_for
     from assb_host.link.picture import config_hint
     from assb_host.link.target import open_target
 
     with shown_progress() as progress:
         progress("compile", 0, 0, "")
-        plan = plan_for(pack, config_file)
+        plan = plan_for(pack, config_file, kernel_source(kernel))
         with open_target(port, dut) as path:
             result = flash_board(path, plan, progress)
     if as_json:
@@ -55,15 +59,18 @@ def flash(port, dut, pack, config_file, as_json):
 
 def summary(result) -> str:
     hello = result.hello
+    from assb_host.flash.native_kernel import NATIVE
+
     version = "{version_major}.{version_minor}.{version_patch}".format(**hello)
     config = (
         f"pack {hello['pack']} ({hello['config_crc']:08x})" if hello["config_status"] == 0 else "no valid configuration"
     )
+    estimator = "native" if hello["estimator"] == NATIVE else "bytecode"
     return (
         f"{result.port}: {result.identity}\n"
         f"sent {len(result.sent)} files ({sum(result.sent.values())} bytes), {len(result.unchanged)} unchanged, "
         f"{len(result.removed)} removed, all verified, in {result.wall_time_s:.1f} s\n"
-        f"running assb {version}, {config}"
+        f"running assb {version}, {estimator} estimator, {config}"
     )
 
 

@@ -10,7 +10,8 @@ from assb_host.errors import AssbError, FlashError, LinkError, NotRunningError, 
 from assb_host.flash.board_files import NEW, UNFINISHED, BoardFiles
 from assb_host.flash.board_repl import PROMPT, BoardRepl
 from assb_host.flash.firmware_files import SLOT, sha256
-from assb_host.flash.identity import Identity, ask, refuse_mismatch
+from assb_host.flash.identity import Identity, ask, refuse_mismatch, with_kernel
+from assb_host.flash.native_kernel import BOARD_PATH, NATIVE
 from assb_host.flash.plan import CONFIG_PATH, FlashPlan
 from assb_host.link.console import SerialConsole
 from assb_host.link.decoder import Frame, Line
@@ -52,6 +53,7 @@ def flash(port: str, plan: FlashPlan, progress: Progress = silent) -> FlashResul
         with BoardRepl(console) as repl:
             result = FlashResult(port, ask(repl))
             refuse_mismatch(result.identity, plan, port)
+            plan = with_kernel(result.identity, plan, port)
             write(repl, plan, result, progress)
             progress("restart", 0, 0, "")
             restart(repl)
@@ -173,6 +175,8 @@ def differences(hello: dict, plan: FlashPlan) -> list[str]:
         found.append("version {}.{}.{}".format(*version))
     if hello["schema_id"] != plan.schema_id:
         found.append(f"schema {hello['schema_id']:08x}, not {plan.schema_id:08x}")
+    if BOARD_PATH in plan.files and hello["estimator"] != NATIVE:
+        found.append("the twin: the native estimator does not load or fails its golden vector")
     if plan.config_crc is not None and (hello["config_status"], hello["config_crc"]) != (0, plan.config_crc):
         found.append(
             f"config {hello['config_crc']:08x} with status {hello['config_status']}, not {plan.config_crc:08x}"

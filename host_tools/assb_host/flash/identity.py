@@ -1,11 +1,12 @@
 """Who is at the other end, and whether it can run what would be written: asked before anything is."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 from assb_host.errors import MismatchError
 from assb_host.flash.board_repl import BoardRepl
 from assb_host.flash.firmware_files import mpy_abi
+from assb_host.flash.native_kernel import BOARD_PATH, architecture_name
 from assb_host.flash.plan import FlashPlan
 
 if TYPE_CHECKING:
@@ -54,6 +55,16 @@ class Identity:
 
     as_dict = asdict
 
+    @property
+    def mpy_abi(self) -> tuple[int, int]:
+        """(version, sub-version) of the .mpy files with machine code that it loads."""
+        return self.mpy & 0xFF, self.mpy >> 8 & 3
+
+    @property
+    def architecture(self) -> str:
+        """Of the machine code that it runs; empty: bytecode alone."""
+        return architecture_name(self.mpy >> 10 & 0x3F)
+
 
 def ask(repl: BoardRepl) -> Identity:
     return Identity(*repl.value(QUESTIONS, "identity"))
@@ -75,6 +86,18 @@ def refuse_mismatch(identity: Identity, plan: FlashPlan, port: str) -> None:
         )
     if plan.board:
         _refuse_other_board(identity, plan.board, port)
+
+
+def with_kernel(identity: Identity, plan: FlashPlan, port: str) -> FlashPlan:
+    """The plan with the native estimator for this board, if there is one; MismatchError when it can't run it."""
+    if plan.kernel is None:
+        return plan
+    architecture = identity.architecture
+    described = plan.board.micropython.architecture if plan.board else architecture
+    if described != architecture:  # another processor than the pack's board file has, or one that shall run bytecode
+        architecture = ""
+    native = plan.kernel.for_board(architecture, identity.mpy_abi, port)
+    return replace(plan, files=plan.files | {BOARD_PATH: native.data}) if native else plan
 
 
 def _refuse_other_board(identity: Identity, board: "Board", port: str) -> None:

@@ -10,6 +10,7 @@ from assb.protocol.image import ImageError, decode
 
 from assb_host.errors import EXIT_CONFIG, AssbError
 from assb_host.flash.firmware_files import firmware_files
+from assb_host.flash.native_kernel import KernelSource
 
 if TYPE_CHECKING:
     from assb_host.config.board import Board
@@ -26,30 +27,32 @@ class ImageFileError(AssbError):
 @dataclass(frozen=True)
 class FlashPlan:
     """`board` is what the pack's board file says of it, None when only an image or only firmware is written;
-    `config_crc` is None when the board keeps the configuration it has."""
+    `config_crc` is None when the board keeps the configuration it has; `kernel` says where a native estimator may be
+    found once the board's processor is known, None: bytecode alone."""
 
     files: dict[str, bytes]
     board: "Board | None" = None
     config_crc: int | None = None
     version: tuple[int, int, int] = VERSION
     schema_id: int = schema.schema_id()
+    kernel: KernelSource | None = None
 
 
-def plan_for(pack: str = "", config_file: str = "") -> FlashPlan:
+def plan_for(pack: str = "", config_file: str = "", kernel: KernelSource | None = None) -> FlashPlan:
     """Firmware with the configuration of a pack (name or TOML) or of an image; without both, the board keeps its."""
     if pack and config_file:
         raise ImageFileError("both a pack and a config image are named", f"{pack}, {config_file}", "name one of them")
     files = firmware_files()
     if config_file:
         image = read_image(Path(config_file))
-        return FlashPlan(files | {CONFIG_PATH: image}, None, decode(image).crc)
+        return FlashPlan(files | {CONFIG_PATH: image}, None, decode(image).crc, kernel=kernel)
     if pack:
         from assb_host.config import build_image, load_pack
 
         loaded = load_pack(pack)
         image = build_image(loaded)
-        return FlashPlan(files | {CONFIG_PATH: image}, loaded.board, decode(image).crc)
-    return FlashPlan(files)
+        return FlashPlan(files | {CONFIG_PATH: image}, loaded.board, decode(image).crc, kernel=kernel)
+    return FlashPlan(files, kernel=kernel)
 
 
 def read_image(path: Path) -> bytes:

@@ -1,0 +1,16 @@
+"""The native module: cffi_kernels/natmod, put beside these files by `assb flash`. Absent, the twin runs.
+
+params: array 'f' in the flat layout, the filter's rows first; state: array 'f' of EST_STATE_FLOATS, the caller's;
+sample: array 'f' of voltage_v, current_a, temperature_degc, pressure_mpa, dt_s. A buffer that is too short or not
+aligned raises ValueError. Returns 0 or a negative status; the state is then untouched.
+"""
+
+from array import array
+
+EST_STATE_FLOATS: int
+
+def est_check(params: array[float]) -> int: ...
+def est_reset(params: array[float], state: array[float], soc: float, soc_sigma: float) -> int: ...
+def est_rested_soc(params: array[float], voltage_v: float, temperature_degc: float) -> float: ...
+def est_predict(params: array[float], state: array[float], sample: array[float]) -> int: ...
+def est_step(params: array[float], state: array[float], sample: array[float]) -> int: ...

@@ -1,0 +1,156 @@
+"""The C kernel with the names of `ekf.Ekf`, over the native module; see ekf.py for the model.
+
+Importing it raises ImportError where there is no native module. A step allocates nothing but the floats passed in.
+"""
+
+from array import array
+
+from assb.const import const
+from assb.estimation import assb_kernel
+
+# Places in the state, in floats: the members of the C struct (a test compares)
+_SOC = const(0)
+_SOC_RESIDUAL = const(1)
+_V1_V = const(2)
+_V2_V = const(3)
+_HYSTERESIS = const(4)
+_LEAK_A = const(5)
+_COVARIANCE = const(6)
+_LEAK_VAR = const(20)
+_NIS_MEAN = const(27)
+_RESISTANCE_SCALE = const(28)
+_R0_OHM = const(29)
+_INNOVATION_V = const(30)
+_INNOVATION_VAR = const(31)
+_RESIDUAL_V = const(32)
+_STATE_FLOATS = const(49)
+_STATES = const(5)
+
+_HYSTERESIS_V = const(404)  # place in the parameters (a test compares)
+
+
+class Ekf:
+    """State and covariance of one cell; several may share one `params`.
+
+    params: array 'f' in the flat layout. Raises ValueError for one that is too short, for a number that is not finite,
+    an axis that does not rise, a figure that must be positive and is not, and for a module with another state.
+    """
+
+    def __init__(self, params):
+        if assb_kernel.EST_STATE_FLOATS != _STATE_FLOATS:
+            raise ValueError("the native module has a state of %d floats" % assb_kernel.EST_STATE_FLOATS)
+        self._p = params
+        self.state = array("f", bytes(4 * _STATE_FLOATS))
+        self._sample = array("f", bytes(4 * 5))
+        if assb_kernel.est_check(params) != 0:
+            raise ValueError("an estimator parameter is not finite, not positive, or its axis does not rise")
+        self.reset(0.5, 1.0)
+
+    def reset(self, soc, soc_sigma):
+        """At rest, without leak, hysteresis unknown. Returns a status for a SOC outside 0..1 or sigma not in (0, 1]."""
+        return assb_kernel.est_reset(self._p, self.state, soc, soc_sigma)
+
+    def rested_soc(self, voltage_v, temperature_degc):
+        """SOC at which the rested cell shows this voltage; the OCV table must rise."""
+        return assb_kernel.est_rested_soc(self._p, voltage_v, temperature_degc)
+
+    def step(self, voltage_v, current_a, temperature_degc, pressure_mpa, dt_s):
+        """Predict over dt_s with current_a held, then correct with voltage_v, measured at the end of dt_s.
+
+        Returns 0, or a negative status for an input that is not finite or implausible; the state is then untouched.
+        """
+        sample = self._sample
+        sample[0] = voltage_v
+        sample[1] = current_a
+        sample[2] = temperature_degc
+        sample[3] = pressure_mpa
+        sample[4] = dt_s
+        return assb_kernel.est_step(self._p, self.state, sample)
+
+    def predict(self, current_a, temperature_degc, pressure_mpa, dt_s):
+        """Count charge over dt_s without looking at the voltage (a lost voltage sensor): the covariance grows."""
+        sample = self._sample
+        sample[1] = current_a
+        sample[2] = temperature_degc
+        sample[3] = pressure_mpa
+        sample[4] = dt_s
+        return assb_kernel.est_predict(self._p, self.state, sample)
+
+    def covariance(self):
+        """5 x 5, order soc, v1_v, v2_v, hysteresis, leak_a."""
+        full = [[0.0] * _STATES for _ in range(_STATES)]
+        at = _COVARIANCE  # the upper triangle, row by row
+        for i in range(_STATES):
+            for j in range(i, _STATES):
+                full[i][j] = full[j][i] = self.state[at]
+                at += 1
+        return full
+
+    @property
+    def soc(self):
+        return self.state[_SOC]
+
+    @property
+    def soc_residual(self):
+        return self.state[_SOC_RESIDUAL]
+
+    @property
+    def soc_sigma(self):
+        return self.state[_COVARIANCE] ** 0.5
+
+    @property
+    def v1_v(self):
+        return self.state[_V1_V]
+
+    @property
+    def v2_v(self):
+        return self.state[_V2_V]
+
+    @property
+    def hysteresis(self):
+        return self.state[_HYSTERESIS]
+
+    @property
+    def hysteresis_v(self):
+        return self._p[_HYSTERESIS_V] * self.state[_HYSTERESIS]
+
+    @property
+    def leak_a(self):
+        return self.state[_LEAK_A]
+
+    @property
+    def leak_sigma_a(self):
+        return self.state[_LEAK_VAR] ** 0.5
+
+    @property
+    def nis_mean(self):
+        return self.state[_NIS_MEAN]
+
+    @property
+    def r0_ohm(self):
+        return self.state[_R0_OHM]
+
+    @property
+    def innovation_v(self):
+        return self.state[_INNOVATION_V]
+
+    @property
+    def innovation_var(self):
+        return self.state[_INNOVATION_VAR]
+
+    @property
+    def innovation_sigma_v(self):
+        return self.state[_INNOVATION_VAR] ** 0.5
+
+    @property
+    def residual_v(self):
+        return self.state[_RESIDUAL_V]
+
+    @property
+    def resistance_scale(self):
+        """Of R0, R1 and R2 against the tables: 1 when new."""
+        return self.state[_RESISTANCE_SCALE]
+
+    @resistance_scale.setter
+    def resistance_scale(self, scale):
+        self.state[_RESISTANCE_SCALE] = scale

@@ -1,0 +1,296 @@
+"""The native estimator's face, the golden vector, and the choice between native module and twin.
+
+The module is the host's build of the same C file here; test_natmod.py does the same with the real one.
+"""
+
+import ast
+import binascii
+import importlib
+import sys
+from array import array
+from pathlib import Path
+
+import assb.estimation
+import pytest
+from assb import app, start
+from assb.estimation import ekf, golden, parameters
+from assb.protocol import schema
+from assb_host.flash.native_kernel import NATIVE
+from assb_host.link.decoder import Decoder, Frame
+from assb_kernels import Estimator
+from assb_kernels._kernels import ffi
+from assb_kernels.estimator import STATES
+from bench import Bench
+from host_kernel import host_kernel
+
+MODULE, FACE = "assb.estimation.assb_kernel", "assb.estimation.kernel"
+SAMPLE = (3.7, 0.5, 25.0, 5.0, 0.1)
+
+
+@pytest.fixture
+def native(monkeypatch):
+    """Puts a stand-in where the native module would be: native(**changes)."""
+
+    def install(module):
+        monkeypatch.delitem(sys.modules, FACE, raising=False)
+        monkeypatch.setitem(sys.modules, MODULE, module)
+        assb.estimation.assb_kernel = module
+
+    yield lambda **changes: install(host_kernel(**changes))
+    sys.modules.pop(FACE, None)
+    for name in ("assb_kernel", "kernel"):
+        vars(assb.estimation).pop(name, None)
+
+
+def face(native, **changes):
+    native(**changes)
+    return importlib.import_module(FACE).Ekf
+
+
+def figures(estimator):
+    """(SOC, trace of the covariance, sigma of the last innovation)."""
+    trace = sum(row[k] for k, row in enumerate(estimator.covariance()))
+    return estimator.soc, trace, estimator.innovation_sigma_v
+
+
+def places(path):
+    """{name: number} of the constants in a source file."""
+    found = {}
+    for node in ast.parse(Path(path).read_text()).body:
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
+            found[node.targets[0].id] = ast.literal_eval(node.value.args[0])
+    return found
+
+
+def test_the_face_reads_the_state_where_the_c_struct_has_it():
+    found = places(Path(ekf.__file__).with_name("kernel.py"))
+    fields = {name: field.offset // 4 for name, field in ffi.typeof("assb_est_f32_state").fields}
+    assert found.pop("_STATE_FLOATS") == ffi.sizeof("assb_est_f32_state") // 4
+    assert found.pop("_STATES") == STATES
+    assert found.pop("_LEAK_VAR") == fields["resistance_cross"] - 1  # the covariance's last
+    assert found.pop("_HYSTERESIS_V") == parameters.offset("hysteresis_v")
+    assert found == {"_" + name.upper(): fields[name] for name in map(str.lower, (name[1:] for name in found))}
+
+
+def test_the_face_has_every_public_name_of_the_twin_and_gives_the_same_numbers(native):
+    flat = golden.cell()
+    twin, fast = ekf.Ekf(flat), face(native)(flat)
+    for estimator in (twin, fast):
+        golden.run(estimator)
+    names = [name for name in (*dir(ekf.Ekf), *vars(twin)) if not name.startswith("_")]
+    for name in names:
+        value = getattr(fast, name)
+        if not callable(value):
+            assert value == pytest.approx(getattr(twin, name), rel=2e-3, abs=1e-4), name
+    for fast_row, twin_row in zip(fast.covariance(), twin.covariance(), strict=True):
+        assert fast_row == pytest.approx(twin_row, rel=1e-3, abs=1e-7)
+    assert fast.rested_soc(3.9, 30.0) == pytest.approx(twin.rested_soc(3.9, 30.0), abs=1e-6)
+
+
+def test_a_scale_of_resistance_reaches_the_kernel(native):
+    fast = face(native)(golden.cell())
+    fast.step(*SAMPLE)
+    new_ohm = fast.r0_ohm
+    fast.resistance_scale = 1.5
+    fast.step(*SAMPLE)
+    assert fast.r0_ohm == pytest.approx(1.5 * new_ohm, rel=1e-6)
+
+
+def test_a_refused_sample_leaves_the_native_state_untouched(native):
+    fast = face(native)(golden.cell())
+    before = bytes(fast.state)
+    assert fast.step(float("nan"), *SAMPLE[1:]) == -1
+    assert fast.predict(0.5, 25.0, 5.0, -1.0) == -5
+    assert fast.reset(1.5, 0.1) == -8
+    assert bytes(fast.state) == before
+
+
+@pytest.mark.parametrize("count", [0, parameters.EKF_SIZE - 1])
+def test_parameters_that_are_too_few_are_refused_by_the_module(native, count):
+    with pytest.raises(ValueError, match="buffer too short"):
+        face(native)(array("f", bytes(4 * count)))
+
+
+def test_parameters_that_make_no_sense_are_refused(native):
+    flat = golden.cell()
+    flat[0] = float("nan")
+    with pytest.raises(ValueError, match="not finite"):
+        face(native)(flat)
+
+
+def test_the_golden_figures_are_those_of_the_single_precision_kernel():
+    """Wrong after a change of the algorithm: then the command that golden.py names writes them anew."""
+    estimator = Estimator(golden.cell(), "f32")
+    golden.run(estimator)
+    assert binascii.crc32(estimator.state_bytes()) & 0x3FFFFFFF == golden._STATE_CRC30
+    written = (golden._SOC, golden._COVARIANCE_TRACE, golden._INNOVATION_SIGMA_V)
+    assert figures(estimator) == pytest.approx(written, rel=1e-7)
+
+
+def test_the_golden_cell_has_every_row_of_the_filter_and_no_other():
+    rows = [line.split(" ")[0] for line in golden._CELL.splitlines()]
+    assert rows == [name for name, _count in parameters.ekf_rows()]
+
+
+def test_golden_cell_and_samples_are_exact_in_single_precision():
+    class Recorder:
+        def __init__(self):
+            self.samples = []
+            self.reset = self.step = self.predict = lambda *values: self.samples.extend(values)
+
+    recorder = Recorder()
+    golden.run(recorder)
+    assert recorder.samples == list(array("f", recorder.samples))
+    text = [line.split(" ") for line in golden._CELL.splitlines()]
+    for (_, first, *_rest), (name, _count) in zip(text, parameters.ekf_rows(), strict=True):
+        assert golden.cell()[parameters.offset(name)] * golden._UNIT == int(first), name
+
+
+def test_single_and_double_precision_are_within_a_tenth_of_the_twins_tolerance():
+    double = Estimator(golden.cell(), "f64")
+    golden.run(double)
+    soc, trace, sigma_v = figures(double)
+    assert abs(soc - golden._SOC) < 0.1 * golden._SOC_TOLERANCE
+    assert trace == pytest.approx(golden._COVARIANCE_TRACE, rel=0.1 * golden._RELATIVE_TOLERANCE)
+    assert sigma_v == pytest.approx(golden._INNOVATION_SIGMA_V, rel=0.1 * golden._RELATIVE_TOLERANCE)
+
+
+def test_the_golden_vector_reaches_gate_refusals_and_lost_voltages():
+    seen = set()
+
+    class Watched(ekf.Ekf):
+        def step(self, *sample):
+            before = self.leak_a
+            status = ekf.Ekf.step(self, *sample)
+            inside = self.innovation_v**2 <= 25.0 * self.innovation_var
+            seen.add(("step", status, inside if status == 0 else None, self.leak_a != before))
+            return status
+
+        def predict(self, *sample):
+            seen.add("predict")
+            return ekf.Ekf.predict(self, *sample)
+
+    golden.run(Watched(golden.cell()))
+    assert "predict" in seen
+    assert {entry[1] for entry in seen if entry[0] == "step"} == {0, -1}
+    assert {entry[2] for entry in seen if entry[0] == "step" and entry[1] == 0} == {True, False}
+
+
+@pytest.fixture
+def choice(native):
+    """start.choose_kernel, which takes modules out of sys.modules: they come back at the end."""
+    yield start.choose_kernel
+    for module in (golden, ekf):
+        sys.modules[module.__name__] = module
+        setattr(assb.estimation, module.__name__.rpartition(".")[2], module)
+
+
+def test_the_twin_runs_where_there_is_no_native_module(choice, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, MODULE, None)  # its import raises ImportError
+    assert choice() == (ekf.Ekf, start._TWIN, 0)
+    assert capsys.readouterr().out == ""
+
+
+def test_a_native_module_that_is_right_runs_and_the_twin_is_not_imported(choice, native, monkeypatch):
+    native()
+    monkeypatch.setitem(sys.modules, "assb.estimation.ekf", None)
+    make, kind, fault = choice()
+    assert (make.__module__, kind, fault) == (FACE, start._NATIVE, 0)
+    assert {MODULE, FACE} <= set(sys.modules)
+
+
+def fails(*_arguments):
+    raise MemoryError("no room")
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"est_predict": lambda *_: 0}, "wrong golden vector"),
+        ({"est_check": lambda _: -6}, "not finite"),
+        ({"EST_STATE_FLOATS": 7}, "a state of 7 floats"),
+        ({"est_reset": fails}, "no room"),
+    ],
+)
+def test_a_native_module_that_is_wrong_is_told_and_the_twin_runs(choice, native, capsys, changes, why):
+    native(**changes)
+    assert choice() == (ekf.Ekf, start._TWIN, start._NATIVE_WRONG)
+    assert why in capsys.readouterr().out
+
+
+def test_a_native_module_that_does_not_load_is_told_and_the_twin_runs(choice, monkeypatch, capsys):
+    class Unloadable:
+        def find_spec(self, name, _path=None, _target=None):
+            if name == MODULE:
+                raise ValueError("incompatible .mpy arch")  # what MicroPython raises
+
+    monkeypatch.setattr(sys, "meta_path", [Unloadable(), *sys.meta_path])
+    assert choice() == (ekf.Ekf, start._TWIN, start._NATIVE_WRONG)
+    assert "incompatible .mpy arch" in capsys.readouterr().out
+
+
+def test_what_only_the_choice_needed_is_let_go(choice, native):
+    native(est_predict=lambda *_: 0)
+    choice()
+    assert not {"assb.estimation.golden", MODULE, FACE} & set(sys.modules)
+
+
+@pytest.mark.parametrize("name", ["_STATE_CRC30", "_SOC", "_COVARIANCE_TRACE", "_INNOVATION_SIGMA_V"])
+def test_a_golden_figure_that_differs_refuses_the_estimator_it_is_for(choice, native, monkeypatch, name):
+    monkeypatch.setattr(golden, name, 1.01 * getattr(golden, name))
+    for_native = name == "_STATE_CRC30"
+    native()
+    assert (choice()[1] == start._TWIN) == for_native
+    sys.modules[golden.__name__] = assb.estimation.golden = golden
+    monkeypatch.setitem(sys.modules, MODULE, None)
+    assert choice()[2] == (0 if for_native else start._ALL_WRONG)
+
+
+MUTANTS = {
+    "no settling": ("SETTLING_S", 0.0),
+    "another bend weight": ("BEND_WEIGHT", 10.0),
+    "another hysteresis variance": ("HYSTERESIS_UNKNOWN", 0.25),
+    "decays of the first order": ("one_minus_exp", lambda x: x),
+}
+
+
+@pytest.mark.parametrize("mutant", MUTANTS)
+def test_a_mutated_twin_fails_the_golden_vector(choice, monkeypatch, mutant):
+    monkeypatch.setitem(sys.modules, MODULE, None)
+    monkeypatch.setattr(ekf, *MUTANTS[mutant])
+    assert choice()[2] == start._ALL_WRONG
+
+
+def test_the_faults_and_places_of_the_app_are_those_of_the_choice():
+    assert (app._NATIVE_WRONG, app._ALL_WRONG) == (start._NATIVE_WRONG, start._ALL_WRONG)
+    assert (app._KIND, app._FAULT) == (1, 2)
+    assert (start._TWIN, start._NATIVE) == (0, NATIVE)
+
+
+def decoded(bench, kind):
+    items = Decoder().feed(bytes(bench.console.wire))
+    return [item.fields for item in items if isinstance(item, Frame) and item.type == kind]
+
+
+def self_test_codes(bench):
+    return [event["a"] for event in decoded(bench, schema.EVENT) if event["event"] == 17]
+
+
+def test_hello_says_which_estimator_runs():
+    for kind in (start._TWIN, start._NATIVE):
+        bench = Bench(kernel=(ekf.Ekf, kind, 0))
+        assert decoded(bench, schema.HELLO)[0]["estimator"] == kind
+
+
+def test_a_wrong_native_module_is_an_event_and_no_fault():
+    bench = Bench(kernel=(ekf.Ekf, start._TWIN, start._NATIVE_WRONG))
+    bench.run(2000)
+    assert (bench.state, self_test_codes(bench)) == ("SAFE", [start._NATIVE_WRONG])
+
+
+def test_an_estimator_without_a_right_golden_vector_locks_the_pack():
+    bench = Bench(kernel=(ekf.Ekf, start._TWIN, start._ALL_WRONG))
+    bench.run(2000)
+    assert bench.state == "SELFTEST"
+    bench.run(5000)
+    assert (bench.state, self_test_codes(bench)) == ("LOCKOUT", [start._ALL_WRONG])
