@@ -10,6 +10,7 @@ KERNELS = Path(__file__).resolve().parent.parent
 HEADERS = (
     "assb_common.h",
     "assb_estimator.h",
+    "assb_learning.h",
     "assb_random.h",
     "assb_voids.h",
     "assb_filament.h",
@@ -26,6 +27,8 @@ HEADERS = (
 SOURCES = (
     "assb_estimator_f32.c",
     "assb_estimator_f64.c",
+    "assb_learning_f32.c",
+    "assb_learning_f64.c",
     "assb_random.c",
     "assb_plant.c",
     "assb_cell_check.c",
@@ -38,6 +41,7 @@ SOURCES = (
 # Compiled as part of one of the above
 INCLUDED = (
     "assb_estimator.c",
+    "assb_learning.c",
     "assb_voids.c",
     "assb_filament.c",
     "assb_ageing.c",
@@ -53,9 +57,11 @@ COMPILE_ARGS = ["-O2", "-std=c99", "-ffp-contract=off", "-fvisibility=hidden", "
 PREAMBLE = """
 #define ASSB_PRECISION 32
 #include "assb_estimator.h"
+#include "assb_learning.h"
 #undef ASSB_PRECISION
 #define ASSB_PRECISION 64
 #include "assb_estimator.h"
+#include "assb_learning.h"
 #include "assb_plant_floor.h"
 #include "assb_protocol.h"
 #include "assb_sensor.h"

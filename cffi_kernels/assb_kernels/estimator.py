@@ -12,14 +12,15 @@ from assb_kernels.status import demand_ok
 RESULTS = tuple(name for name, _field in ffi.typeof("assb_est_f64_results").fields)
 
 
-def _layout() -> tuple[tuple[str, int], ...]:
-    """(name, count) of each parameter, in the order of the C struct."""
+def _layout(group: str) -> tuple[tuple[str, int], ...]:
+    """(name, count) of each parameter of a group, in the order of its C struct."""
     real = ffi.sizeof("double")
-    fields = ffi.typeof("assb_est_f64_params").fields
+    fields = ffi.typeof(f"assb_est_f64_{group}").fields
     return tuple((name, ffi.sizeof(field.type) // real) for name, field in fields)
 
 
-PARAMETER_LAYOUT = _layout()
+GROUPS = ("params", "learning_params")  # C structs, in the order of the flat layout
+PARAMETER_LAYOUT = tuple(row for group in GROUPS for row in _layout(group))
 PARAMETER_SIZE = sum(count for _name, count in PARAMETER_LAYOUT)
 
 
@@ -39,12 +40,22 @@ class Estimator:
         self._code = "f" if precision == "f32" else "d"
         self._real = "float" if precision == "f32" else "double"
         self._prefix = f"assb_est_{precision}_"
-        self._params = ffi.new(self._prefix + "params *")
-        ffi.cast(self._real + " *", self._params)[0:PARAMETER_SIZE] = list(parameters)
+        self._flat = list(parameters)
+        self._params = self.parameter_group("params")
         self._state = ffi.new(self._prefix + "state *")
         self._sample = ffi.new(self._prefix + "sample *")
         self._step = getattr(lib, self._prefix + "step")
         demand_ok(getattr(lib, self._prefix + "check")(self._params), "estimator parameters")
+
+    def parameter_group(self, group: str) -> Any:
+        """A group of the parameters (see GROUPS) as its C struct."""
+        at = 0
+        for name in GROUPS[: GROUPS.index(group)]:
+            at += sum(count for _row, count in _layout(name))
+        size = sum(count for _row, count in _layout(group))
+        struct = ffi.new(f"{self._prefix}{group} *")
+        ffi.cast(self._real + " *", struct)[0:size] = self._flat[at : at + size]
+        return struct
 
     def reset(self, soc: float, soc_sigma: float) -> None:
         """Start at rest without a leak; raises ValueError for a SOC outside 0..1 or a sigma outside (0, 1]."""
@@ -69,6 +80,10 @@ class Estimator:
         """Count charge without a voltage (its sensor is lost); returns a status like `step`."""
         self._fill(0.0, current_a, temperature_degc, pressure_mpa, dt_s)
         return getattr(lib, self._prefix + "predict")(self._params, self._state, self._sample)
+
+    def observe_soc(self, soc: float, soc_sigma: float) -> int:
+        """Correct with a SOC that something else than the voltage tells; returns a status like `step`."""
+        return getattr(lib, self._prefix + "observe_soc")(self._params, self._state, soc, soc_sigma)
 
     def run(
         self,
@@ -155,6 +170,21 @@ class Estimator:
     def r0_ohm(self) -> float:
         """At the temperature and pressure of the last step."""
         return self._state.r0_ohm
+
+    @property
+    def resistance_scale(self) -> float:
+        """Of R0, R1 and R2 against the tables; 1 when new."""
+        return self._state.resistance_scale
+
+    @property
+    def capacity_scale(self) -> float:
+        """Of capacity_ah; 1 when new."""
+        return self._state.capacity_scale
+
+    @property
+    def residual_v(self) -> float:
+        """What the correction left of the innovation."""
+        return self._state.residual_v
 
     @property
     def innovation_v(self) -> float:

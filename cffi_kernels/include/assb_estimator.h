@@ -69,6 +69,7 @@ typedef struct {
     ASSB_REAL settling_s;                           /* left of the time in which the initial SOC is doubted */
     ASSB_REAL nis_mean;                             /* fading mean of the normalised innovation squared */
     ASSB_REAL resistance_scale;                     /* of R0, R1 and R2 against the tables: 1 when new */
+    ASSB_REAL capacity_scale;                       /* of capacity_ah: 1 when new */
     ASSB_REAL r0_ohm;                               /* at the last temperature and pressure */
     ASSB_REAL innovation_v, innovation_var;         /* of the last step, before the gate */
     ASSB_REAL residual_v;                           /* what the correction left of innovation_v */
@@ -98,6 +99,9 @@ ASSB_REAL ASSB_EST(rested_soc)(const ASSB_EST(params) *params, ASSB_REAL voltage
 int ASSB_EST(predict)(const ASSB_EST(params) *params, ASSB_EST(state) *state, const ASSB_EST(sample) *sample);
 /* Predict over dt_s with current_a held, then correct with voltage_v, measured at the end of dt_s. */
 int ASSB_EST(step)(const ASSB_EST(params) *params, ASSB_EST(state) *state, const ASSB_EST(sample) *sample);
+/* Correct with a SOC that something else than the voltage tells, its error independent of the states'. ASSB_BAD_SOC
+ * outside 0..1 or for a sigma not in (0, 1]. */
+int ASSB_EST(observe_soc)(const ASSB_EST(params) *params, ASSB_EST(state) *state, ASSB_REAL soc, ASSB_REAL soc_sigma);
 /* Step through n samples; returns how many were refused (their status is in results, their state unchanged). */
 long ASSB_EST(run)(const ASSB_EST(params) *params, ASSB_EST(state) *state, const ASSB_EST(columns) *in,
                    const ASSB_EST(results) *out, long n);

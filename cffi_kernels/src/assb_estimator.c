@@ -144,7 +144,7 @@ static void time_update(const params_t *p, state_t *s, const sample_t *in, const
     real dt = in->dt_s;
     real inner_a = in->current_a - s->leak_a;
     real sign = inner_a > 0 ? 1 : inner_a < 0 ? -1 : 0;
-    real per_a = dt / ((real)3600 * p->capacity_ah);
+    real per_a = dt / ((real)3600 * (p->capacity_ah * s->capacity_scale));
     real counted = inner_a > 0 ? per_a * p->coulombic_efficiency_frac : per_a;
     real turn = per_a * p->hysteresis_rate;
     real d1 = one_minus_exp(dt / p->tau1_s);
@@ -344,6 +344,7 @@ int ASSB_EST(reset)(const params_t *p, state_t *s, real soc, real soc_sigma)
     s->soc = soc;
     s->nis_mean = 1;
     s->resistance_scale = 1;
+    s->capacity_scale = 1;
     s->settling_s = SETTLING_S;
     s->covariance[SOC][SOC] = soc_sigma * soc_sigma;
     s->covariance[V1][V1] = rc_var;
@@ -416,4 +417,40 @@ long ASSB_EST(run)(const params_t *p, state_t *s, const ASSB_EST(columns) *in, c
         write_results(out, s, status, k);
     }
     return refused;
+}
+
+/* Joseph form of a scalar observation of SOC; nothing of the considered resistance error is in it. */
+static void observed_soc(state_t *s, real var, const real *gain, const real *column)
+{
+    real ohm = s->resistance_cross[SOC];
+    for (int i = 0; i < ASSB_STATES; i++) {
+        for (int j = i; j < ASSB_STATES; j++) {
+            real value = s->covariance[i][j] - gain[i] * column[j] - column[i] * gain[j] + gain[i] * var * gain[j];
+            s->covariance[i][j] = value;
+            s->covariance[j][i] = value;
+        }
+        if (s->covariance[i][i] < VARIANCE_FLOOR)
+            s->covariance[i][i] = VARIANCE_FLOOR;
+        s->resistance_cross[i] = s->resistance_cross[i] - gain[i] * ohm;
+    }
+}
+
+int ASSB_EST(observe_soc)(const params_t *p, state_t *s, real soc, real soc_sigma)
+{
+    real gain[ASSB_STATES], column[ASSB_STATES];
+    if (!within(soc, 0, 1) || !(soc_sigma > 0 && soc_sigma <= 1))
+        return ASSB_BAD_SOC;
+    real off = soc - (s->soc + s->soc_residual);
+    real var = s->covariance[SOC][SOC] + soc_sigma * soc_sigma;
+    for (int i = 0; i < ASSB_STATES; i++) {
+        column[i] = s->covariance[i][SOC];
+        gain[i] = column[i] / var;
+    }
+    add_soc(s, gain[SOC] * off);
+    s->v1_v = s->v1_v + gain[V1] * off;
+    s->v2_v = s->v2_v + gain[V2] * off;
+    s->hysteresis = clamp(s->hysteresis + gain[HYS] * off, -1, 1);
+    s->leak_a = clamp(s->leak_a + gain[LEAK] * off, -p->current_max_a, p->current_max_a);
+    observed_soc(s, var, gain, column);
+    return ASSB_OK;
 }

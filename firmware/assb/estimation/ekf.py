@@ -118,6 +118,7 @@ class Ekf(BelievedCell):
         self._settling_s = SETTLING_S
         self.r0_ohm = 0.0
         self.resistance_scale = 1.0
+        self.capacity_scale = 1.0
         self.innovation_v = 0.0
         self.innovation_var = 0.0
         self.residual_v = 0.0
@@ -176,7 +177,7 @@ class Ekf(BelievedCell):
     def _time_update(self, current_a, dt_s, r1_ohm, r2_ohm):
         inner_a = current_a - self.leak_a
         sign = 1.0 if inner_a > 0 else -1.0 if inner_a < 0 else 0.0
-        per_a = dt_s / (3600.0 * self._capacity_ah)
+        per_a = dt_s / (3600.0 * (self._capacity_ah * self.capacity_scale))
         counted = per_a * self._coulombic_efficiency_frac if inner_a > 0 else per_a
         turn = per_a * self._hysteresis_rate
         if dt_s != self._decay_dt_s:
@@ -324,9 +325,65 @@ class Ekf(BelievedCell):
             cov[i][i] = max(cov[i][i], VARIANCE_FLOOR)
             ohm[i] = w[i] - gain[i] * drop_v * ohm_var
 
+    def observe_soc(self, soc, soc_sigma):
+        """Correct with a SOC that something else than the voltage tells, its error independent of the states'.
+
+        Returns _BAD_SOC for a SOC outside 0..1 or a sigma not in (0, 1]; the state is then untouched.
+        """
+        if not (0 <= soc <= 1 and 0 < soc_sigma <= 1):
+            return _BAD_SOC
+        cov, gain, column = self._covariance, self._gain, self._b
+        off = soc - (self.soc + self.soc_residual)
+        var = cov[_SOC][_SOC] + soc_sigma * soc_sigma
+        for i in STATES:
+            column[i] = cov[i][_SOC]
+            gain[i] = column[i] / var
+        self._add_soc(gain[_SOC] * off)
+        self.v1_v = self.v1_v + gain[_V1] * off
+        self.v2_v = self.v2_v + gain[_V2] * off
+        self.hysteresis = clamp(self.hysteresis + gain[_HYS] * off, -1.0, 1.0)
+        self.leak_a = clamp(self.leak_a + gain[_LEAK] * off, -self._current_max_a, self._current_max_a)
+        self._observed_soc(var)
+        return _OK
+
+    def _observed_soc(self, var):
+        """Joseph form of a scalar observation of SOC; nothing of the considered resistance error is in it."""
+        cov, gain, column, cross = self._covariance, self._gain, self._b, self._cross
+        ohm = cross[_SOC]
+        for i in STATES:
+            for j in range(i, 5):
+                value = cov[i][j] - gain[i] * column[j] - column[i] * gain[j] + gain[i] * var * gain[j]
+                cov[i][j] = value
+                cov[j][i] = value
+            cov[i][i] = max(cov[i][i], VARIANCE_FLOOR)
+            cross[i] = cross[i] - gain[i] * ohm
+
     def covariance(self):
         """5 x 5, order soc, v1_v, v2_v, hysteresis, leak_a."""
         return [list(row) for row in self._covariance]
+
+    @property
+    def soc_var(self):
+        return self._covariance[_SOC][_SOC]
+
+    @soc_var.setter
+    def soc_var(self, value):
+        """Only to widen it: learning doubts what was counted."""
+        self._covariance[_SOC][_SOC] = value
+
+    @property
+    def leak_var(self):
+        return self._covariance[_LEAK][_LEAK]
+
+    @property
+    def hysteresis_var(self):
+        return self._covariance[_HYS][_HYS]
+
+    def slope_v(self):
+        """dOCV/dSOC at the present SOC."""
+        knot, fraction = self._knot(self.soc)
+        at = self._docv_v + knot
+        return lerp(self._p[at], self._p[at + 1], fraction)
 
     @property
     def soc_sigma(self):

@@ -1,0 +1,479 @@
+/* Compiled once per precision through assb_learning_f32.c and assb_learning_f64.c. Model, sources and reasons are
+ * written at the twin, firmware/assb/estimation/learning.py; here are the same operations in the same order. */
+#include "assb_estimator.h"
+#include "assb_learning.h"
+
+#include <stddef.h>
+
+typedef ASSB_REAL real;
+typedef ASSB_EST(params) params_t;
+typedef ASSB_EST(state) state_t;
+typedef ASSB_EST(sample) sample_t;
+typedef ASSB_EST(learning_params) learning_params_t;
+typedef ASSB_EST(learning) learning_t;
+
+enum { SOC = 0, HYS = 3, LEAK = 4 };
+
+#define STEP_ERROR ((real)0.05)
+#define STEADY ((real)0.01)
+#define LEAK_SIGMAS_SQUARED ((real)9)
+#define LEAK_STEP_FRAC ((real)0.005)
+#define LEAK_REST_C ((real)0.005)
+#define REST_MEAN_S ((real)60)
+#define GRID_VAR ((real)9e-6)
+#define OUTLIER_SQUARED ((real)25)
+#define COMMON_FRAC ((real)0.5)
+#define CLOCK_S ((real)10)
+#define DAY_S ((real)86400)
+#define SOC_UNKNOWN ((real)0.289)
+#define SLOPE_LEAST_V ((real)1e-3)
+#define VARIANCE_MOST ((real)1e12)
+#define INFORMATION_LEAST ((real)1)
+#define NEWTON_STEPS 8
+
+static real clamp(real x, real low, real high)
+{
+    return x < low ? low : x > high ? high : x;
+}
+
+static real magnitude(real x)
+{
+    return x < 0 ? -x : x;
+}
+
+/* Newton's method on x / 4^k, which lies in 0.25..1. */
+static real square_root(real x)
+{
+    real scale = 1;
+    if (!(x > 0))
+        return 0;
+    if (x > VARIANCE_MOST)
+        x = VARIANCE_MOST;
+    while (x < (real)0.25) {
+        x = x * 4;
+        scale = scale * (real)0.5;
+    }
+    while (x > 1) {
+        x = x * (real)0.25;
+        scale = scale * 2;
+    }
+    real root = (real)0.5 + (real)0.5 * x;
+    for (int k = 0; k < 5; k++)
+        root = (real)0.5 * (root + x / root);
+    return root * scale;
+}
+
+static real resistance_var(const learning_params_t *q, const learning_t *l)
+{
+    real model = q->resistance_floor_frac * l->resistance_scale;
+    return l->resistance_var + model * model;
+}
+
+static real drift_var(const learning_params_t *q, const learning_t *l)
+{
+    return q->capacity_drift_frac_per_rt_cycle * q->capacity_drift_frac_per_rt_cycle * l->cycles;
+}
+
+static real capacity_var(const learning_params_t *q, const learning_t *l)
+{
+    real common = l->capacity_pairs > 0 ? COMMON_FRAC / l->best_information : 0;
+    return 1 / l->information + common + drift_var(q, l);
+}
+
+static real docv_v(const params_t *p, real soc)
+{
+    real place = soc * (ASSB_OCV_POINTS - 1);
+    int knot = (int)place;
+    if (knot > ASSB_OCV_POINTS - 2)
+        knot = ASSB_OCV_POINTS - 2;
+    real fraction = place - (real)knot;
+    return p->docv_v[knot] + fraction * (p->docv_v[knot + 1] - p->docv_v[knot]);
+}
+
+static int is_leaking(const state_t *s)
+{
+    return s->leak_a * s->leak_a > LEAK_SIGMAS_SQUARED * s->covariance[LEAK][LEAK];
+}
+
+/* What goes wrong with this step as evidence of resistance, or ASSB_LEARNT. */
+static int step_missing(const learning_params_t *q, const state_t *s, const learning_t *l, const sample_t *in,
+                        real r0_ohm)
+{
+    real leak_v = s->r0_ohm * magnitude(s->leak_a);
+    if (in->dt_s > q->step_dt_max_s)
+        return ASSB_TOO_SLOW;
+    if (magnitude(r0_ohm - l->previous_r0_ohm) > STEADY * r0_ohm)
+        return ASSB_UNSTEADY;
+    if (leak_v > LEAK_STEP_FRAC * in->voltage_v && is_leaking(s))
+        return ASSB_LEAKING;
+    return ASSB_LEARNT;
+}
+
+static void take_step(const params_t *p, const learning_params_t *q, const state_t *s, learning_t *l, real x, real y)
+{
+    real boost = clamp(s->nis_mean, 1, p->adapt_max);
+    real noise = boost * (2 * p->voltage_sigma_v * p->voltage_sigma_v) + STEP_ERROR * x * (STEP_ERROR * x);
+    real gain = l->resistance_var * x / (x * l->resistance_var * x + noise);
+    real moved = magnitude(gain * y);
+    if (moved > q->resistance_step_max_frac)
+        gain = gain * (q->resistance_step_max_frac / moved);
+    real keep = 1 - gain * x;
+    l->resistance_scale = clamp(l->resistance_scale + gain * y, q->resistance_scale_min, q->resistance_scale_max);
+    l->resistance_var = keep * keep * l->resistance_var + gain * gain * noise;
+    l->resistance_steps = l->resistance_steps + 1;
+}
+
+static void learn_resistance(const params_t *p, const learning_params_t *q, const state_t *s, learning_t *l,
+                             const sample_t *in)
+{
+    real r0_ohm = s->r0_ohm / s->resistance_scale;
+    real step_a = in->current_a - l->previous_a;
+    if (l->started > 0 && magnitude(step_a) >= q->step_min_c * p->capacity_ah) {
+        int missing = step_missing(q, s, l, in, r0_ohm);
+        l->resistance_missing = (real)missing;
+        if (missing == ASSB_LEARNT)
+            take_step(p, q, s, l, r0_ohm * step_a, s->innovation_v - l->residual_v);
+    }
+    l->started = 1;
+    l->previous_a = in->current_a;
+    l->previous_r0_ohm = r0_ohm;
+    l->residual_v = s->residual_v;
+}
+
+/* What was counted since the last turn of the clock goes into the long sums, which then lose nothing to rounding. */
+static void turn_clock(const params_t *p, const learning_params_t *q, const state_t *s, learning_t *l)
+{
+    real prior = q->resistance_prior_sigma_frac;
+    real drift = q->resistance_drift_frac_per_rt_day;
+    l->elapsed_h = l->elapsed_h + l->clock_s / (real)3600;
+    l->cycles = l->cycles + (real)0.5 * l->clock_moved;
+    l->charged = l->charged + l->clock_charged;
+    l->resistance_var = clamp(l->resistance_var + drift * drift * (l->clock_s / DAY_S), 0, prior * prior);
+    l->clock_s = 0;
+    l->clock_moved = 0;
+    l->clock_charged = 0;
+    l->count_var = capacity_var(q, l) + q->current_gain_sigma_frac * q->current_gain_sigma_frac;
+    l->ocv_soc_sigma = clamp(q->ocv_sigma_v / clamp(docv_v(p, s->soc), SLOPE_LEAST_V, 1000), 0, SOC_UNKNOWN);
+}
+
+/* Returns the fraction of the nominal capacity that flowed in. */
+static real count_charge(const params_t *p, const learning_params_t *q, const state_t *s, learning_t *l,
+                         const sample_t *in)
+{
+    real moved = in->current_a * in->dt_s / ((real)3600 * p->capacity_ah);
+    l->clock_moved = l->clock_moved + magnitude(moved);
+    if (moved > 0) {
+        moved = moved * p->coulombic_efficiency_frac;
+        l->clock_charged = l->clock_charged + moved;
+    }
+    real y = moved + l->charge_residual;
+    real sum = l->charge + y;
+    l->charge_residual = y - (sum - l->charge);
+    l->charge = sum;
+    l->clock_s = l->clock_s + in->dt_s;
+    if (l->clock_s >= CLOCK_S)
+        turn_clock(p, q, s, l);
+    return moved;
+}
+
+/* The counted SOC is wrong by the capacity's error times what was counted since the OCV last told it. */
+static void doubt_soc(state_t *s, learning_t *l, real moved)
+{
+    real var = s->covariance[SOC][SOC];
+    real kept = var < l->soc_var ? var / l->soc_var : 1;
+    l->soc_sensitivity = (l->soc_sensitivity + moved / l->capacity_scale) * kept;
+    l->soc_granted_var = l->soc_granted_var * kept;
+    l->soc_bias = l->soc_bias + (1 - kept) * (l->ocv_soc_sigma - l->soc_bias);
+    real needed = l->soc_sensitivity * l->soc_sensitivity * l->count_var;
+    if (needed > l->soc_granted_var) {
+        var = var + (needed - l->soc_granted_var);
+        l->soc_granted_var = needed;
+        s->covariance[SOC][SOC] = var;
+    }
+    l->soc_var = var;
+}
+
+/* Root of the derivative of the AWTLS cost, by Newton's method from where it was. */
+static real solve_capacity(const learning_params_t *q, const learning_t *l)
+{
+    real k = l->c1 / l->c4;
+    real a4 = k * k * k * l->c5;
+    real a3 = 2 * (k * k) * l->c4 - k * k * k * l->c6 - k * l->c1;
+    real a2 = 3 * (k * l->c2) - 3 * (k * k * l->c5);
+    real a1 = k * k * l->c6 + l->c1 - 2 * (k * l->c3);
+    real capacity = l->capacity_scale;
+    for (int n = 0; n < NEWTON_STEPS; n++) {
+        real value = (((a4 * capacity + a3) * capacity + a2) * capacity + a1) * capacity - l->c2;
+        real slope = ((4 * a4 * capacity + 3 * a3) * capacity + 2 * a2) * capacity + a1;
+        if (!(slope > 0))
+            break;
+        capacity = clamp(capacity - value / slope, q->capacity_scale_min, q->capacity_scale_max);
+    }
+    return capacity;
+}
+
+static void fade(learning_t *l, real kept)
+{
+    l->c1 = l->c1 * kept;
+    l->c2 = l->c2 * kept;
+    l->c3 = l->c3 * kept;
+    l->c4 = l->c4 * kept;
+    l->c5 = l->c5 * kept;
+    l->c6 = l->c6 * kept;
+    l->information = l->information * kept;
+    l->best_information = l->best_information * kept;
+}
+
+/* x: difference in SOC, y: charge; both with their variances. */
+static int take_pair(const learning_params_t *q, learning_t *l, real x, real x_var, real y, real y_var)
+{
+    real capacity = l->capacity_scale;
+    real off = y - capacity * x;
+    real noise = y_var + capacity * capacity * x_var;
+    real drift = drift_var(q, l);
+    if (off * off > OUTLIER_SQUARED * (noise + x * x * capacity_var(q, l))) {
+        if (l->information > INFORMATION_LEAST)
+            fade(l, (real)0.5);
+        return ASSB_OUTLIER;
+    }
+    fade(l, 1 / (1 + l->information * drift));
+    l->c1 = l->c1 + x * x / y_var;
+    l->c2 = l->c2 + x * y / y_var;
+    l->c3 = l->c3 + y * y / y_var;
+    l->c4 = l->c4 + x * x / x_var;
+    l->c5 = l->c5 + x * y / x_var;
+    l->c6 = l->c6 + y * y / x_var;
+    real told = x * x / noise;
+    l->information = l->information + told;
+    if (l->capacity_pairs == 0 || told > l->best_information)
+        l->best_information = told;
+    l->capacity_pairs = l->capacity_pairs + 1;
+    l->cycles = 0;
+    l->capacity_scale = solve_capacity(q, l);
+    return ASSB_LEARNT;
+}
+
+static int pair_with_anchor(const learning_params_t *q, learning_t *l, real soc, real var)
+{
+    real x = soc - l->anchor_soc;
+    real y = l->charge;
+    real gain = q->current_gain_sigma_frac * y;
+    real efficiency = q->efficiency_sigma_frac * l->charged;
+    real offset = q->current_offset_sigma_c * l->elapsed_h;
+    if (l->anchor_known == 0)
+        return ASSB_ONE_ANCHOR;
+    if (magnitude(x) < q->pair_min_frac)
+        return ASSB_SHORT_SPAN;
+    return take_pair(q, l, x, var + l->anchor_var, y, gain * gain + efficiency * efficiency + offset * offset);
+}
+
+/* 1-sigma of the SOC that a rested voltage tells, wider side; 0 where the voltage lies beyond the table. */
+static real rested_sigma(const params_t *p, real volts, real volts_sigma, real temperature_degc)
+{
+    real soc = ASSB_EST(rested_soc)(p, volts, temperature_degc);
+    real up = ASSB_EST(rested_soc)(p, volts + volts_sigma, temperature_degc) - soc;
+    real down = soc - ASSB_EST(rested_soc)(p, volts - volts_sigma, temperature_degc);
+    return up > down ? up : down;
+}
+
+/* A short span keeps the older anchor, unless the charge since is known less well than the new one's SOC. */
+static int keeps_anchor(const learning_params_t *q, const learning_t *l, int missing, real var)
+{
+    real offset = q->current_offset_sigma_c * l->elapsed_h;
+    return missing == ASSB_SHORT_SPAN && l->anchor_var + offset * offset < var;
+}
+
+static void set_anchor(learning_t *l, real soc, real var)
+{
+    l->anchor_known = 1;
+    l->anchor_soc = soc;
+    l->anchor_var = var;
+    l->charge = 0;
+    l->charge_residual = 0;
+    l->charged = 0;
+    l->elapsed_h = 0;
+}
+
+static void consider_anchor(const params_t *p, const learning_params_t *q, const state_t *s, learning_t *l,
+                            const sample_t *in)
+{
+    if (is_leaking(s) && magnitude(s->leak_a) > LEAK_REST_C * p->capacity_ah) {
+        l->capacity_missing = ASSB_LEAKING;
+        return;
+    }
+    real volts = l->rest_v - p->hysteresis_v * s->hysteresis;
+    real loop_var = p->hysteresis_v * p->hysteresis_v * s->covariance[HYS][HYS];
+    real volts_var = q->ocv_sigma_v * q->ocv_sigma_v + loop_var + p->entropy_v_per_k * p->entropy_v_per_k;
+    real sigma = rested_sigma(p, volts, square_root(volts_var), in->temperature_degc);
+    l->rest_done = 1;
+    if (!(sigma > 0 && sigma <= q->anchor_sigma_max_frac)) {
+        l->capacity_missing = ASSB_OCV_FLAT;
+        return;
+    }
+    real soc = ASSB_EST(rested_soc)(p, volts, in->temperature_degc);
+    real var = sigma * sigma + GRID_VAR;
+    turn_clock(p, q, s, l);
+    int missing = pair_with_anchor(q, l, soc, var);
+    l->capacity_missing = (real)missing;
+    if (!keeps_anchor(q, l, missing, var))
+        set_anchor(l, soc, var);
+}
+
+static void learn_capacity(const params_t *p, const learning_params_t *q, const state_t *s, learning_t *l,
+                           const sample_t *in)
+{
+    if (magnitude(in->current_a) > q->rest_current_c * p->capacity_ah) {
+        l->rest_s = 0;
+        l->rest_done = 0;
+        return;
+    }
+    if (l->rest_s == 0)
+        l->rest_v = in->voltage_v;
+    l->rest_v = l->rest_v + in->dt_s / (REST_MEAN_S + in->dt_s) * (in->voltage_v - l->rest_v);
+    if (l->rest_s < q->rest_min_s)
+        l->rest_s = l->rest_s + in->dt_s;
+    else if (l->rest_done == 0)
+        consider_anchor(p, q, s, l, in);
+}
+
+int ASSB_EST(learning_check)(const learning_params_t *q)
+{
+    const real *all = (const real *)q;
+    const size_t count = sizeof *q / sizeof *all;
+    const size_t may_be_zero = offsetof(learning_params_t, height_sigma_um) / sizeof *all;
+    for (size_t k = 0; k < count; k++)
+        if (!(all[k] - all[k] == 0 && all[k] >= 0))
+            return ASSB_BAD_PARAMETER;
+    for (size_t k = 0; k < may_be_zero; k++)
+        if (!(all[k] > 0))
+            return ASSB_BAD_PARAMETER;
+    if (!(q->stack_stiffness_mpa_per_um > 0 && q->swelling_um > 0))
+        return ASSB_BAD_PARAMETER;
+    if (!(q->resistance_scale_min <= 1 && q->resistance_scale_max >= 1 && q->capacity_scale_min <= 1 &&
+          q->capacity_scale_max >= 1))
+        return ASSB_BAD_PARAMETER;
+    return ASSB_OK;
+}
+
+void ASSB_EST(learning_reset)(const learning_params_t *q, learning_t *l)
+{
+    static const learning_t zero;
+    real prior_var = q->capacity_prior_sigma_frac * q->capacity_prior_sigma_frac;
+    real sum = 2 / prior_var; /* a pair x = y = 1, its variance shared out */
+    *l = zero;
+    l->resistance_scale = 1;
+    l->resistance_var = q->resistance_prior_sigma_frac * q->resistance_prior_sigma_frac;
+    l->capacity_scale = 1;
+    l->c1 = sum;
+    l->c2 = sum;
+    l->c3 = sum;
+    l->c4 = sum;
+    l->c5 = sum;
+    l->c6 = sum;
+    l->information = 1 / prior_var;
+    l->best_information = l->information;
+    l->count_var = prior_var;
+    l->resistance_missing = ASSB_NO_CHANCE;
+    l->capacity_missing = ASSB_NO_CHANCE;
+}
+
+int ASSB_EST(learning_restore)(const learning_params_t *q, learning_t *l, const real *learned)
+{
+    learning_t next;
+    real *into = (real *)&next;
+    real prior = q->resistance_prior_sigma_frac;
+    ASSB_EST(learning_reset)(q, &next);
+    for (int k = 0; k < ASSB_LEARNED; k++) {
+        if (!(learned[k] - learned[k] == 0 && learned[k] >= 0))
+            return ASSB_BAD_PARAMETER;
+        into[k] = learned[k];
+    }
+    if (!(next.resistance_scale >= q->resistance_scale_min && next.resistance_scale <= q->resistance_scale_max &&
+          next.resistance_var <= prior * prior && next.resistance_var > 0 &&
+          next.capacity_scale >= q->capacity_scale_min && next.capacity_scale <= q->capacity_scale_max))
+        return ASSB_BAD_PARAMETER;
+    for (int k = 4; k < 12; k++) /* the sums and what they tell */
+        if (!(into[k] > 0))
+            return ASSB_BAD_PARAMETER;
+    next.count_var = capacity_var(q, &next);
+    *l = next;
+    return ASSB_OK;
+}
+
+void ASSB_EST(learning_lose)(learning_t *l)
+{
+    l->started = 0;
+    l->rest_s = 0;
+    l->rest_done = 0;
+    l->anchor_known = 0;
+}
+
+void ASSB_EST(learning_update)(const params_t *p, const learning_params_t *q, state_t *s, learning_t *l,
+                               const sample_t *in)
+{
+    learn_resistance(p, q, s, l, in);
+    doubt_soc(s, l, count_charge(p, q, s, l, in));
+    learn_capacity(p, q, s, l, in);
+    s->resistance_scale = l->resistance_scale;
+    s->capacity_scale = l->capacity_scale;
+}
+
+real ASSB_EST(resistance_sigma)(const learning_params_t *q, const learning_t *l)
+{
+    return square_root(resistance_var(q, l));
+}
+
+real ASSB_EST(soh_resistance_sigma)(const params_t *p, const learning_params_t *q, const learning_t *l)
+{
+    real fresh = p->overvoltage_sigma_frac * l->resistance_scale;
+    return square_root(resistance_var(q, l) + fresh * fresh) / (l->resistance_scale * l->resistance_scale);
+}
+
+real ASSB_EST(capacity_sigma)(const learning_params_t *q, const learning_t *l)
+{
+    return square_root(capacity_var(q, l));
+}
+
+real ASSB_EST(soc_sigma)(const state_t *s, const learning_t *l)
+{
+    return square_root(s->covariance[SOC][SOC] + l->soc_bias * l->soc_bias);
+}
+
+static void write_results(const ASSB_EST(learning_results) *out, const learning_params_t *q, const state_t *s,
+                          const learning_t *l, int status, long k)
+{
+    if (out->soc != NULL)
+        out->soc[k] = s->soc;
+    if (out->soc_sigma != NULL)
+        out->soc_sigma[k] = ASSB_EST(soc_sigma)(s, l);
+    if (out->r0_ohm != NULL)
+        out->r0_ohm[k] = s->r0_ohm;
+    if (out->resistance_scale != NULL)
+        out->resistance_scale[k] = l->resistance_scale;
+    if (out->resistance_sigma != NULL)
+        out->resistance_sigma[k] = ASSB_EST(resistance_sigma)(q, l);
+    if (out->capacity_scale != NULL)
+        out->capacity_scale[k] = l->capacity_scale;
+    if (out->capacity_sigma != NULL)
+        out->capacity_sigma[k] = ASSB_EST(capacity_sigma)(q, l);
+    if (out->leak_a != NULL)
+        out->leak_a[k] = s->leak_a;
+    if (out->status != NULL)
+        out->status[k] = status;
+}
+
+long ASSB_EST(learning_run)(const params_t *p, const learning_params_t *q, state_t *s, learning_t *l,
+                            const ASSB_EST(columns) *in, const ASSB_EST(learning_results) *out, long n)
+{
+    long refused = 0;
+    for (long k = 0; k < n; k++) {
+        sample_t sample = {in->voltage_v[k], in->current_a[k], in->temperature_degc[k], in->pressure_mpa[k],
+                           in->dt_s[k]};
+        int status = ASSB_EST(step)(p, s, &sample);
+        if (status == ASSB_OK)
+            ASSB_EST(learning_update)(p, q, s, l, &sample);
+        refused += status != ASSB_OK;
+        write_results(out, q, s, l, status, k);
+    }
+    return refused;
+}
