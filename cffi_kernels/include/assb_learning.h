@@ -47,7 +47,7 @@ typedef struct {
     /* the sample before */
     ASSB_REAL started, previous_a, previous_r0_ohm, residual_v;
     /* this rest, and the last anchor with what was counted since */
-    ASSB_REAL rest_s, rest_v, rest_done;
+    ASSB_REAL rest_s, rest_v, rest_mid_v, rest_done;
     ASSB_REAL anchor_known, anchor_soc, anchor_var;
     ASSB_REAL charge, charge_residual, charged, elapsed_h;
     ASSB_REAL clock_s, clock_moved, clock_charged; /* not yet in the sums above */

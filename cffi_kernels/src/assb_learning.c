@@ -18,15 +18,18 @@ enum { SOC = 0, HYS = 3, LEAK = 4 };
 #define STEADY ((real)0.01)
 #define LEAK_SIGMAS_SQUARED ((real)9)
 #define LEAK_STEP_FRAC ((real)0.005)
-#define LEAK_REST_C ((real)0.005)
+#define LEAK_REST_C ((real)0.002)
 #define REST_MEAN_S ((real)60)
 #define GRID_VAR ((real)9e-6)
+#define BEYOND_MOST ((real)0.05)
+#define BEYOND_DOUBT ((real)0.25)
 #define OUTLIER_SQUARED ((real)25)
 #define COMMON_FRAC ((real)0.5)
 #define CLOCK_S ((real)10)
 #define DAY_S ((real)86400)
 #define SOC_UNKNOWN ((real)0.289)
 #define SLOPE_LEAST_V ((real)1e-3)
+#define SLOPE_MOST_V ((real)1e3)
 #define VARIANCE_MOST ((real)1e12)
 #define INFORMATION_LEAST ((real)1)
 #define NEWTON_STEPS 8
@@ -90,11 +93,6 @@ static real docv_v(const params_t *p, real soc)
     return p->docv_v[knot] + fraction * (p->docv_v[knot + 1] - p->docv_v[knot]);
 }
 
-static int is_leaking(const state_t *s)
-{
-    return s->leak_a * s->leak_a > LEAK_SIGMAS_SQUARED * s->covariance[LEAK][LEAK];
-}
-
 /* What goes wrong with this step as evidence of resistance, or ASSB_LEARNT. */
 static int step_missing(const learning_params_t *q, const state_t *s, const learning_t *l, const sample_t *in,
                         real r0_ohm)
@@ -104,7 +102,7 @@ static int step_missing(const learning_params_t *q, const state_t *s, const lear
         return ASSB_TOO_SLOW;
     if (magnitude(r0_ohm - l->previous_r0_ohm) > STEADY * r0_ohm)
         return ASSB_UNSTEADY;
-    if (leak_v > LEAK_STEP_FRAC * in->voltage_v && is_leaking(s))
+    if (leak_v > LEAK_STEP_FRAC * in->voltage_v && s->leak_a * s->leak_a > LEAK_SIGMAS_SQUARED * s->covariance[LEAK][LEAK])
         return ASSB_LEAKING;
     return ASSB_LEARNT;
 }
@@ -153,7 +151,7 @@ static void turn_clock(const params_t *p, const learning_params_t *q, const stat
     l->clock_moved = 0;
     l->clock_charged = 0;
     l->count_var = capacity_var(q, l) + q->current_gain_sigma_frac * q->current_gain_sigma_frac;
-    l->ocv_soc_sigma = clamp(q->ocv_sigma_v / clamp(docv_v(p, s->soc), SLOPE_LEAST_V, 1000), 0, SOC_UNKNOWN);
+    l->ocv_soc_sigma = clamp(q->ocv_sigma_v / clamp(docv_v(p, s->soc), SLOPE_LEAST_V, SLOPE_MOST_V), 0, SOC_UNKNOWN);
 }
 
 /* Returns the fraction of the nominal capacity that flowed in. */
@@ -267,13 +265,27 @@ static int pair_with_anchor(const learning_params_t *q, learning_t *l, real soc,
     return take_pair(q, l, x, var + l->anchor_var, y, gain * gain + efficiency * efficiency + offset * offset);
 }
 
-/* 1-sigma of the SOC that a rested voltage tells, wider side; 0 where the voltage lies beyond the table. */
-static real rested_sigma(const params_t *p, real volts, real volts_sigma, real temperature_degc)
+/* SOC of a rested voltage, hysteresis and temperature taken off; beyond the table along its last slope. */
+static real place_of(const params_t *p, real volts)
 {
-    real soc = ASSB_EST(rested_soc)(p, volts, temperature_degc);
-    real up = ASSB_EST(rested_soc)(p, volts + volts_sigma, temperature_degc) - soc;
-    real down = soc - ASSB_EST(rested_soc)(p, volts - volts_sigma, temperature_degc);
-    return up > down ? up : down;
+    real soc = ASSB_EST(rested_soc)(p, volts, p->ocv_temperature_degc);
+    if (soc <= 0)
+        return (volts - p->ocv_v[0]) / clamp(p->docv_v[0], SLOPE_LEAST_V, SLOPE_MOST_V);
+    if (soc >= 1) {
+        real last_v = p->docv_v[ASSB_OCV_POINTS - 1];
+        return 1 + (volts - p->ocv_v[ASSB_OCV_POINTS - 1]) / clamp(last_v, SLOPE_LEAST_V, SLOPE_MOST_V);
+    }
+    return soc;
+}
+
+/* Variance of that SOC, from the wider side; what lies beyond the table is doubted more. */
+static real place_var(const params_t *p, real volts, real volts_sigma, real soc)
+{
+    real up = place_of(p, volts + volts_sigma) - soc;
+    real down = soc - place_of(p, volts - volts_sigma);
+    real sigma = up > down ? up : down;
+    real beyond = soc - clamp(soc, 0, 1);
+    return sigma * sigma + BEYOND_DOUBT * beyond * beyond + GRID_VAR;
 }
 
 /* A short span keeps the older anchor, unless the charge since is known less well than the new one's SOC. */
@@ -294,29 +306,35 @@ static void set_anchor(learning_t *l, real soc, real var)
     l->elapsed_h = 0;
 }
 
-static void consider_anchor(const params_t *p, const learning_params_t *q, const state_t *s, learning_t *l,
-                            const sample_t *in)
+/* Whether the rested voltage falls by more than its noise and a leak that may pass. */
+static int falls(const params_t *p, const state_t *s, const learning_params_t *q, const learning_t *l, real dt_s)
 {
-    if (is_leaking(s) && magnitude(s->leak_a) > LEAK_REST_C * p->capacity_ah) {
-        l->capacity_missing = ASSB_LEAKING;
-        return;
+    real passes_v = LEAK_REST_C * docv_v(p, s->soc) * ((real)0.5 * q->rest_min_s / (real)3600);
+    real fall_v = l->rest_mid_v - l->rest_v - passes_v;
+    real noise_var = p->voltage_sigma_v * p->voltage_sigma_v * (dt_s / REST_MEAN_S);
+    return fall_v > 0 && fall_v * fall_v > LEAK_SIGMAS_SQUARED * noise_var;
+}
+
+static int consider_anchor(const params_t *p, const learning_params_t *q, const state_t *s, learning_t *l,
+                           const sample_t *in)
+{
+    if (falls(p, s, q, l, in->dt_s)) {
+        l->anchor_known = 0;
+        return ASSB_LEAKING;
     }
-    real volts = l->rest_v - p->hysteresis_v * s->hysteresis;
+    real warmer_v = p->entropy_v_per_k * (in->temperature_degc - p->ocv_temperature_degc);
+    real volts = l->rest_v - p->hysteresis_v * s->hysteresis - warmer_v;
     real loop_var = p->hysteresis_v * p->hysteresis_v * s->covariance[HYS][HYS];
     real volts_var = q->ocv_sigma_v * q->ocv_sigma_v + loop_var + p->entropy_v_per_k * p->entropy_v_per_k;
-    real sigma = rested_sigma(p, volts, square_root(volts_var), in->temperature_degc);
-    l->rest_done = 1;
-    if (!(sigma > 0 && sigma <= q->anchor_sigma_max_frac)) {
-        l->capacity_missing = ASSB_OCV_FLAT;
-        return;
-    }
-    real soc = ASSB_EST(rested_soc)(p, volts, in->temperature_degc);
-    real var = sigma * sigma + GRID_VAR;
+    real soc = place_of(p, volts);
+    real var = place_var(p, volts, square_root(volts_var), soc);
+    if (!(var <= q->anchor_sigma_max_frac * q->anchor_sigma_max_frac && soc >= -BEYOND_MOST && soc <= 1 + BEYOND_MOST))
+        return ASSB_OCV_FLAT;
     turn_clock(p, q, s, l);
     int missing = pair_with_anchor(q, l, soc, var);
-    l->capacity_missing = (real)missing;
     if (!keeps_anchor(q, l, missing, var))
         set_anchor(l, soc, var);
+    return missing;
 }
 
 static void learn_capacity(const params_t *p, const learning_params_t *q, const state_t *s, learning_t *l,
@@ -330,10 +348,14 @@ static void learn_capacity(const params_t *p, const learning_params_t *q, const 
     if (l->rest_s == 0)
         l->rest_v = in->voltage_v;
     l->rest_v = l->rest_v + in->dt_s / (REST_MEAN_S + in->dt_s) * (in->voltage_v - l->rest_v);
-    if (l->rest_s < q->rest_min_s)
+    if (l->rest_s < (real)0.5 * q->rest_min_s)
+        l->rest_mid_v = l->rest_v;
+    if (l->rest_s < q->rest_min_s) {
         l->rest_s = l->rest_s + in->dt_s;
-    else if (l->rest_done == 0)
-        consider_anchor(p, q, s, l, in);
+    } else if (l->rest_done == 0) {
+        l->rest_done = 1;
+        l->capacity_missing = (real)consider_anchor(p, q, s, l, in);
+    }
 }
 
 int ASSB_EST(learning_check)(const learning_params_t *q)
@@ -436,7 +458,7 @@ real ASSB_EST(capacity_sigma)(const learning_params_t *q, const learning_t *l)
 
 real ASSB_EST(soc_sigma)(const state_t *s, const learning_t *l)
 {
-    return square_root(s->covariance[SOC][SOC] + l->soc_bias * l->soc_bias);
+    return square_root(s->covariance[SOC][SOC] + l->soc_bias * l->soc_bias + GRID_VAR);
 }
 
 static void write_results(const ASSB_EST(learning_results) *out, const learning_params_t *q, const state_t *s,

@@ -29,6 +29,7 @@ from array import array
 
 from assb.const import const
 from assb.estimation import parameters
+from assb.estimation.believed_cell import LAST_KNOT
 from assb.estimation.ekf import clamp
 
 # parameters
@@ -78,26 +79,27 @@ _PREVIOUS_R0 = const(16)
 _RESIDUAL_V = const(17)
 _REST_S = const(18)
 _REST_V = const(19)
-_REST_DONE = const(20)
-_ANCHOR_KNOWN = const(21)
-_ANCHOR_SOC = const(22)
-_ANCHOR_VAR = const(23)
-_CHARGE = const(24)
-_CHARGE_RESIDUAL = const(25)
-_CHARGED = const(26)
-_ELAPSED_H = const(27)
-_CLOCK_S = const(28)
-_CLOCK_MOVED = const(29)
-_CLOCK_CHARGED = const(30)
-_SENSITIVITY = const(31)
-_GRANTED_VAR = const(32)
-_SOC_VAR = const(33)
-_COUNT_VAR = const(34)
-_OCV_SOC_SIGMA = const(35)
-_SOC_BIAS = const(36)
-_R_MISSING = const(37)
-_C_MISSING = const(38)
-_SIZE = const(39)
+_REST_MID_V = const(20)
+_REST_DONE = const(21)
+_ANCHOR_KNOWN = const(22)
+_ANCHOR_SOC = const(23)
+_ANCHOR_VAR = const(24)
+_CHARGE = const(25)
+_CHARGE_RESIDUAL = const(26)
+_CHARGED = const(27)
+_ELAPSED_H = const(28)
+_CLOCK_S = const(29)
+_CLOCK_MOVED = const(30)
+_CLOCK_CHARGED = const(31)
+_SENSITIVITY = const(32)
+_GRANTED_VAR = const(33)
+_SOC_VAR = const(34)
+_COUNT_VAR = const(35)
+_OCV_SOC_SIGMA = const(36)
+_SOC_BIAS = const(37)
+_R_MISSING = const(38)
+_C_MISSING = const(39)
+_SIZE = const(40)
 
 # enum assb_missing: which qualification the last chance to learn lacked
 _LEARNT = const(0)
@@ -115,15 +117,18 @@ STEP_ERROR = 0.05  # of a step's voltage: what moves within a sample, the shape 
 STEADY = 0.01  # R0 of the table may move by so much from one sample to the next
 LEAK_SIGMAS_SQUARED = 9.0
 LEAK_STEP_FRAC = 0.005  # a short through Rs makes R0 look lower by R0 / Rs = R0 leak / V; more is not learned
-LEAK_REST_C = 0.005  # at rest
+LEAK_REST_C = 0.002  # at a rest, where the voltage falls by it
 REST_MEAN_S = 60.0  # a rest's voltage is a fading mean over it
 GRID_VAR = 9e-6  # SOC of an anchor is no better than 0.3 %: the OCV table's knots are 0.8 % apart
+BEYOND_MOST = 0.05  # of SOC: a rested voltage beyond the table is placed along its last slope
+BEYOND_DOUBT = 0.25  # the square of what part of the way beyond counts as 1-sigma
 OUTLIER_SQUARED = 25.0
 COMMON_FRAC = 0.5
 CLOCK_S = 10.0
 DAY_S = 86400.0
 SOC_UNKNOWN = 0.289  # 1-sigma of a uniform 0..1
 SLOPE_LEAST_V = 1e-3
+SLOPE_MOST_V = 1e3
 VARIANCE_MOST = 1e12
 INFORMATION_LEAST = 1.0
 NEWTON_STEPS = 8
@@ -254,13 +259,9 @@ class Learning:
             return _TOO_SLOW
         if abs(r0_ohm - self._s[_PREVIOUS_R0]) > STEADY * r0_ohm:
             return _UNSTEADY
-        if leak_v > LEAK_STEP_FRAC * voltage_v and self._is_leaking():
+        if leak_v > LEAK_STEP_FRAC * voltage_v and ekf.leak_a * ekf.leak_a > LEAK_SIGMAS_SQUARED * ekf.leak_var:
             return _LEAKING
         return _LEARNT
-
-    def _is_leaking(self):
-        ekf = self._ekf
-        return ekf.leak_a * ekf.leak_a > LEAK_SIGMAS_SQUARED * ekf.leak_var
 
     def _take_step(self, x, y):
         q, s, ekf = self._q, self._s, self._ekf
@@ -305,7 +306,7 @@ class Learning:
         s[_CLOCK_MOVED] = 0.0
         s[_CLOCK_CHARGED] = 0.0
         s[_COUNT_VAR] = self._capacity_var() + q[_GAIN_SIGMA] * q[_GAIN_SIGMA]
-        slope_v = clamp(ekf.slope_v(), SLOPE_LEAST_V, 1000.0)
+        slope_v = clamp(ekf.slope_v(), SLOPE_LEAST_V, SLOPE_MOST_V)
         s[_OCV_SOC_SIGMA] = clamp(q[_OCV_SIGMA_V] / slope_v, 0.0, SOC_UNKNOWN)
 
     def _doubt_soc(self, moved):
@@ -332,40 +333,64 @@ class Learning:
         if s[_REST_S] == 0:
             s[_REST_V] = voltage_v
         s[_REST_V] = s[_REST_V] + dt_s / (REST_MEAN_S + dt_s) * (voltage_v - s[_REST_V])
+        if s[_REST_S] < 0.5 * self._q[_REST_MIN_S]:
+            s[_REST_MID_V] = s[_REST_V]
         if s[_REST_S] < self._q[_REST_MIN_S]:
             s[_REST_S] = s[_REST_S] + dt_s
         elif s[_REST_DONE] == 0:
-            self._consider_anchor(temperature_degc)
+            s[_REST_DONE] = 1.0
+            s[_C_MISSING] = self._consider_anchor(temperature_degc, dt_s)
 
-    def _consider_anchor(self, temperature_degc):
+    def _consider_anchor(self, temperature_degc, dt_s):
         q, s, ekf = self._q, self._s, self._ekf
-        if self._is_leaking() and abs(ekf.leak_a) > LEAK_REST_C * ekf._capacity_ah:
-            s[_C_MISSING] = _LEAKING
-            return
-        volts = s[_REST_V] - ekf._hysteresis_v * ekf.hysteresis
-        loop_var = ekf._hysteresis_v * ekf._hysteresis_v * ekf.hysteresis_var
+        if self._falls(dt_s):
+            s[_ANCHOR_KNOWN] = 0.0
+            return _LEAKING
         entropy_v = ekf._entropy_v_per_k  # 1 K between the cell and its sensor
+        warmer_v = entropy_v * (temperature_degc - ekf._ocv_temperature_degc)
+        volts = s[_REST_V] - ekf._hysteresis_v * ekf.hysteresis - warmer_v
+        loop_var = ekf._hysteresis_v * ekf._hysteresis_v * ekf.hysteresis_var
         volts_var = q[_OCV_SIGMA_V] * q[_OCV_SIGMA_V] + loop_var + entropy_v * entropy_v
-        sigma = self._rested_sigma(volts, square_root(volts_var), temperature_degc)
-        s[_REST_DONE] = 1.0
-        if not 0 < sigma <= q[_ANCHOR_SIGMA_MAX]:
-            s[_C_MISSING] = _OCV_FLAT
-            return
-        soc = ekf.rested_soc(volts, temperature_degc)
-        var = sigma * sigma + GRID_VAR
+        soc = self._place_of(volts)
+        var = self._place_var(volts, square_root(volts_var), soc)
+        if not (var <= q[_ANCHOR_SIGMA_MAX] * q[_ANCHOR_SIGMA_MAX] and -BEYOND_MOST <= soc <= 1.0 + BEYOND_MOST):
+            return _OCV_FLAT
         self._turn_clock()
         missing = self._pair_with_anchor(soc, var)
-        s[_C_MISSING] = missing
         if not self._keeps_anchor(missing, var):
             self._set_anchor(soc, var)
+        return missing
 
-    def _rested_sigma(self, volts, volts_sigma, temperature_degc):
-        """1-sigma of the SOC that a rested voltage tells, wider side; 0 where the voltage lies beyond the table."""
-        rested_soc = self._ekf.rested_soc
-        soc = rested_soc(volts, temperature_degc)
-        up = rested_soc(volts + volts_sigma, temperature_degc) - soc
-        down = soc - rested_soc(volts - volts_sigma, temperature_degc)
-        return max(up, down)
+    def _falls(self, dt_s):
+        """Whether the rested voltage falls by more than its noise and a leak that may pass.
+
+        The filter's own leak is no judge: an error of capacity, or a SOC beyond the table's end, looks like one.
+        """
+        s, ekf = self._s, self._ekf
+        passes_v = LEAK_REST_C * ekf.slope_v() * (0.5 * self._q[_REST_MIN_S] / 3600.0)
+        fall_v = s[_REST_MID_V] - s[_REST_V] - passes_v
+        noise_var = ekf._voltage_sigma_v * ekf._voltage_sigma_v * (dt_s / REST_MEAN_S)
+        return fall_v > 0 and fall_v * fall_v > LEAK_SIGMAS_SQUARED * noise_var
+
+    def _place_of(self, volts):
+        """SOC of a rested voltage, hysteresis and temperature taken off; beyond the table along its last slope."""
+        ekf = self._ekf
+        p = ekf._p
+        soc = ekf.rested_soc(volts, ekf._ocv_temperature_degc)
+        if soc <= 0:
+            return (volts - p[ekf._ocv_v]) / clamp(p[ekf._docv_v], SLOPE_LEAST_V, SLOPE_MOST_V)
+        if soc >= 1:
+            last_v = p[ekf._docv_v + LAST_KNOT]
+            return 1.0 + (volts - p[ekf._ocv_v + LAST_KNOT]) / clamp(last_v, SLOPE_LEAST_V, SLOPE_MOST_V)
+        return soc
+
+    def _place_var(self, volts, volts_sigma, soc):
+        """Variance of that SOC, from the wider side; what lies beyond the table is doubted more."""
+        up = self._place_of(volts + volts_sigma) - soc
+        down = soc - self._place_of(volts - volts_sigma)
+        sigma = max(up, down)
+        beyond = soc - clamp(soc, 0.0, 1.0)
+        return sigma * sigma + BEYOND_DOUBT * beyond * beyond + GRID_VAR
 
     def _keeps_anchor(self, missing, var):
         """A short span keeps the older anchor, unless the charge since is known less well than the new one's SOC."""
@@ -474,4 +499,4 @@ class Learning:
 
     def soc_sigma(self):
         """The filter's, with what an error of the OCV table may have made of SOC."""
-        return square_root(self._ekf.soc_var + self._s[_SOC_BIAS] * self._s[_SOC_BIAS])
+        return square_root(self._ekf.soc_var + self._s[_SOC_BIAS] * self._s[_SOC_BIAS] + GRID_VAR)
