@@ -52,7 +52,7 @@ typedef struct {
     ASSB_REAL charge, charge_residual, charged, elapsed_h;
     ASSB_REAL clock_s, clock_moved, clock_charged; /* not yet in the sums above */
     /* of the SOC's uncertainty */
-    ASSB_REAL soc_sensitivity, soc_granted_var, soc_var, count_var, ocv_soc_sigma, soc_bias;
+    ASSB_REAL soc_sensitivity, soc_granted_var, soc_var, soc_leak_cov, leak_var, count_var, ocv_soc_sigma, soc_bias;
     ASSB_REAL resistance_missing, capacity_missing; /* enum assb_missing */
 } ASSB_EST(learning);
 

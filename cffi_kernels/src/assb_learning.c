@@ -16,9 +16,12 @@ enum { SOC = 0, HYS = 3, LEAK = 4 };
 
 #define STEP_ERROR ((real)0.05)
 #define STEADY ((real)0.01)
+#define STEP_SOC_LEAST ((real)0.1)
+#define STEP_SOC_MOST ((real)0.95)
 #define LEAK_SIGMAS_SQUARED ((real)9)
 #define LEAK_STEP_FRAC ((real)0.005)
-#define LEAK_REST_C ((real)0.002)
+#define LEAK_REST_C ((real)0.003)
+#define WATCHED_FRAC ((real)0.333)
 #define REST_MEAN_S ((real)60)
 #define GRID_VAR ((real)9e-6)
 #define BEYOND_MOST ((real)0.05)
@@ -100,6 +103,8 @@ static int step_missing(const learning_params_t *q, const state_t *s, const lear
     real leak_v = s->r0_ohm * magnitude(s->leak_a);
     if (in->dt_s > q->step_dt_max_s)
         return ASSB_TOO_SLOW;
+    if (!(s->soc >= STEP_SOC_LEAST && s->soc <= STEP_SOC_MOST))
+        return ASSB_AT_AN_END;
     if (magnitude(r0_ohm - l->previous_r0_ohm) > STEADY * r0_ohm)
         return ASSB_UNSTEADY;
     if (leak_v > LEAK_STEP_FRAC * in->voltage_v && s->leak_a * s->leak_a > LEAK_SIGMAS_SQUARED * s->covariance[LEAK][LEAK])
@@ -174,11 +179,20 @@ static real count_charge(const params_t *p, const learning_params_t *q, const st
     return moved;
 }
 
+/* Share of the SOC's variance that this sample's voltage left of what was there before it. */
+static real kept_of_soc(const params_t *p, const state_t *s, const learning_t *l, const sample_t *in)
+{
+    real counted = in->dt_s / ((real)3600 * (p->capacity_ah * s->capacity_scale));
+    real noise = p->soc_noise_frac_per_rts * p->soc_noise_frac_per_rts * in->dt_s;
+    real before = l->soc_var - 2 * counted * l->soc_leak_cov + counted * counted * l->leak_var + noise;
+    real var = s->covariance[SOC][SOC];
+    return var < before ? var / before : 1;
+}
+
 /* The counted SOC is wrong by the capacity's error times what was counted since the OCV last told it. */
-static void doubt_soc(state_t *s, learning_t *l, real moved)
+static void doubt_soc(state_t *s, learning_t *l, real moved, real kept)
 {
     real var = s->covariance[SOC][SOC];
-    real kept = var < l->soc_var ? var / l->soc_var : 1;
     l->soc_sensitivity = (l->soc_sensitivity + moved / l->capacity_scale) * kept;
     l->soc_granted_var = l->soc_granted_var * kept;
     l->soc_bias = l->soc_bias + (1 - kept) * (l->ocv_soc_sigma - l->soc_bias);
@@ -189,6 +203,8 @@ static void doubt_soc(state_t *s, learning_t *l, real moved)
         s->covariance[SOC][SOC] = var;
     }
     l->soc_var = var;
+    l->soc_leak_cov = s->covariance[SOC][LEAK];
+    l->leak_var = s->covariance[LEAK][LEAK];
 }
 
 /* Root of the derivative of the AWTLS cost, by Newton's method from where it was. */
@@ -309,7 +325,7 @@ static void set_anchor(learning_t *l, real soc, real var)
 /* Whether the rested voltage falls by more than its noise and a leak that may pass. */
 static int falls(const params_t *p, const state_t *s, const learning_params_t *q, const learning_t *l, real dt_s)
 {
-    real passes_v = LEAK_REST_C * docv_v(p, s->soc) * ((real)0.5 * q->rest_min_s / (real)3600);
+    real passes_v = LEAK_REST_C * docv_v(p, s->soc) * (WATCHED_FRAC * q->rest_min_s / (real)3600);
     real fall_v = l->rest_mid_v - l->rest_v - passes_v;
     real noise_var = p->voltage_sigma_v * p->voltage_sigma_v * (dt_s / REST_MEAN_S);
     return fall_v > 0 && fall_v * fall_v > LEAK_SIGMAS_SQUARED * noise_var;
@@ -348,7 +364,7 @@ static void learn_capacity(const params_t *p, const learning_params_t *q, const 
     if (l->rest_s == 0)
         l->rest_v = in->voltage_v;
     l->rest_v = l->rest_v + in->dt_s / (REST_MEAN_S + in->dt_s) * (in->voltage_v - l->rest_v);
-    if (l->rest_s < (real)0.5 * q->rest_min_s)
+    if (l->rest_s < (1 - WATCHED_FRAC) * q->rest_min_s)
         l->rest_mid_v = l->rest_v;
     if (l->rest_s < q->rest_min_s) {
         l->rest_s = l->rest_s + in->dt_s;
@@ -434,7 +450,7 @@ void ASSB_EST(learning_update)(const params_t *p, const learning_params_t *q, st
                                const sample_t *in)
 {
     learn_resistance(p, q, s, l, in);
-    doubt_soc(s, l, count_charge(p, q, s, l, in));
+    doubt_soc(s, l, count_charge(p, q, s, l, in), kept_of_soc(p, s, l, in));
     learn_capacity(p, q, s, l, in);
     s->resistance_scale = l->resistance_scale;
     s->capacity_scale = l->capacity_scale;

@@ -372,6 +372,10 @@ class Ekf(BelievedCell):
         self._covariance[_SOC][_SOC] = value
 
     @property
+    def soc_leak_cov(self):
+        return self._covariance[_SOC][_LEAK]
+
+    @property
     def leak_var(self):
         return self._covariance[_LEAK][_LEAK]
 

@@ -94,12 +94,14 @@ _CLOCK_CHARGED = const(31)
 _SENSITIVITY = const(32)
 _GRANTED_VAR = const(33)
 _SOC_VAR = const(34)
-_COUNT_VAR = const(35)
-_OCV_SOC_SIGMA = const(36)
-_SOC_BIAS = const(37)
-_R_MISSING = const(38)
-_C_MISSING = const(39)
-_SIZE = const(40)
+_SOC_LEAK_COV = const(35)
+_LEAK_VAR = const(36)
+_COUNT_VAR = const(37)
+_OCV_SOC_SIGMA = const(38)
+_SOC_BIAS = const(39)
+_R_MISSING = const(40)
+_C_MISSING = const(41)
+_SIZE = const(42)
 
 # enum assb_missing: which qualification the last chance to learn lacked
 _LEARNT = const(0)
@@ -111,13 +113,17 @@ _OCV_FLAT = const(5)
 _ONE_ANCHOR = const(6)
 _SHORT_SPAN = const(7)
 _OUTLIER = const(8)
+_AT_AN_END = const(9)
 
 # All of these are assumptions
 STEP_ERROR = 0.05  # of a step's voltage: what moves within a sample, the shape of the fast RC pair
 STEADY = 0.01  # R0 of the table may move by so much from one sample to the next
+STEP_SOC_LEAST = 0.1  # nearly empty or full, charge transfer is slower than a profile without rc_factor says
+STEP_SOC_MOST = 0.95
 LEAK_SIGMAS_SQUARED = 9.0
 LEAK_STEP_FRAC = 0.005  # a short through Rs makes R0 look lower by R0 / Rs = R0 leak / V; more is not learned
-LEAK_REST_C = 0.002  # at a rest, where the voltage falls by it
+LEAK_REST_C = 0.003  # at a rest, where the voltage falls by it over ...
+WATCHED_FRAC = 0.333  # ... this last part; before it relaxation is falling as well
 REST_MEAN_S = 60.0  # a rest's voltage is a fading mean over it
 GRID_VAR = 9e-6  # SOC of an anchor is no better than 0.3 %: the OCV table's knots are 0.8 % apart
 BEYOND_MOST = 0.05  # of SOC: a rested voltage beyond the table is placed along its last slope
@@ -232,7 +238,7 @@ class Learning:
         """Learn from a sample that the Ekf has just taken with status 0."""
         s, ekf = self._s, self._ekf
         self._learn_resistance(voltage_v, current_a, dt_s)
-        self._doubt_soc(self._count_charge(current_a, dt_s))
+        self._doubt_soc(self._count_charge(current_a, dt_s), self._kept_of_soc(dt_s))
         self._learn_capacity(voltage_v, current_a, temperature_degc, dt_s)
         ekf.resistance_scale = s[_R_SCALE]
         ekf.capacity_scale = s[_C_SCALE]
@@ -257,6 +263,8 @@ class Learning:
         leak_v = ekf.r0_ohm * abs(ekf.leak_a)
         if dt_s > self._q[_STEP_DT_MAX_S]:
             return _TOO_SLOW
+        if not STEP_SOC_LEAST <= ekf.soc <= STEP_SOC_MOST:
+            return _AT_AN_END
         if abs(r0_ohm - self._s[_PREVIOUS_R0]) > STEADY * r0_ohm:
             return _UNSTEADY
         if leak_v > LEAK_STEP_FRAC * voltage_v and ekf.leak_a * ekf.leak_a > LEAK_SIGMAS_SQUARED * ekf.leak_var:
@@ -309,11 +317,19 @@ class Learning:
         slope_v = clamp(ekf.slope_v(), SLOPE_LEAST_V, SLOPE_MOST_V)
         s[_OCV_SOC_SIGMA] = clamp(q[_OCV_SIGMA_V] / slope_v, 0.0, SOC_UNKNOWN)
 
-    def _doubt_soc(self, moved):
+    def _kept_of_soc(self, dt_s):
+        """Share of the SOC's variance that this sample's voltage left of what was there before it."""
+        s, ekf = self._s, self._ekf
+        counted = dt_s / (3600.0 * (ekf._capacity_ah * ekf.capacity_scale))
+        noise = ekf._soc_noise_frac_per_rts * ekf._soc_noise_frac_per_rts * dt_s
+        before = s[_SOC_VAR] - 2.0 * counted * s[_SOC_LEAK_COV] + counted * counted * s[_LEAK_VAR] + noise
+        var = ekf.soc_var
+        return var / before if var < before else 1.0
+
+    def _doubt_soc(self, moved, kept):
         """The counted SOC is wrong by the capacity's error times what was counted since the OCV last told it."""
-        s = self._s
-        var = self._ekf.soc_var
-        kept = var / s[_SOC_VAR] if var < s[_SOC_VAR] else 1.0
+        s, ekf = self._s, self._ekf
+        var = ekf.soc_var
         s[_SENSITIVITY] = (s[_SENSITIVITY] + moved / s[_C_SCALE]) * kept
         s[_GRANTED_VAR] = s[_GRANTED_VAR] * kept
         s[_SOC_BIAS] = s[_SOC_BIAS] + (1.0 - kept) * (s[_OCV_SOC_SIGMA] - s[_SOC_BIAS])
@@ -321,8 +337,10 @@ class Learning:
         if needed > s[_GRANTED_VAR]:
             var = var + (needed - s[_GRANTED_VAR])
             s[_GRANTED_VAR] = needed
-            self._ekf.soc_var = var
+            ekf.soc_var = var
         s[_SOC_VAR] = var
+        s[_SOC_LEAK_COV] = ekf.soc_leak_cov
+        s[_LEAK_VAR] = ekf.leak_var
 
     def _learn_capacity(self, voltage_v, current_a, temperature_degc, dt_s):
         s = self._s
@@ -333,7 +351,7 @@ class Learning:
         if s[_REST_S] == 0:
             s[_REST_V] = voltage_v
         s[_REST_V] = s[_REST_V] + dt_s / (REST_MEAN_S + dt_s) * (voltage_v - s[_REST_V])
-        if s[_REST_S] < 0.5 * self._q[_REST_MIN_S]:
+        if s[_REST_S] < (1.0 - WATCHED_FRAC) * self._q[_REST_MIN_S]:
             s[_REST_MID_V] = s[_REST_V]
         if s[_REST_S] < self._q[_REST_MIN_S]:
             s[_REST_S] = s[_REST_S] + dt_s
@@ -367,7 +385,7 @@ class Learning:
         The filter's own leak is no judge: an error of capacity, or a SOC beyond the table's end, looks like one.
         """
         s, ekf = self._s, self._ekf
-        passes_v = LEAK_REST_C * ekf.slope_v() * (0.5 * self._q[_REST_MIN_S] / 3600.0)
+        passes_v = LEAK_REST_C * ekf.slope_v() * (WATCHED_FRAC * self._q[_REST_MIN_S] / 3600.0)
         fall_v = s[_REST_MID_V] - s[_REST_V] - passes_v
         noise_var = ekf._voltage_sigma_v * ekf._voltage_sigma_v * (dt_s / REST_MEAN_S)
         return fall_v > 0 and fall_v * fall_v > LEAK_SIGMAS_SQUARED * noise_var
