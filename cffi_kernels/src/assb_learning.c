@@ -30,6 +30,7 @@ enum { SOC = 0, HYS = 3, LEAK = 4 };
 #define COMMON_FRAC ((real)0.5)
 #define CLOCK_S ((real)10)
 #define DAY_S ((real)86400)
+#define LOOP_FRAC ((real)0.1)
 #define SOC_UNKNOWN ((real)0.289)
 #define SLOPE_LEAST_V ((real)1e-3)
 #define SLOPE_MOST_V ((real)1e3)
@@ -96,6 +97,13 @@ static real docv_v(const params_t *p, real soc)
     return p->docv_v[knot] + fraction * (p->docv_v[knot + 1] - p->docv_v[knot]);
 }
 
+/* Variance of the OCV at a SOC: table, sensor, and the shape of the hysteresis loop. */
+static real ocv_var(const params_t *p, const learning_params_t *q)
+{
+    real loop_v = LOOP_FRAC * p->hysteresis_v;
+    return q->ocv_sigma_v * q->ocv_sigma_v + loop_v * loop_v;
+}
+
 /* What goes wrong with this step as evidence of resistance, or ASSB_LEARNT. */
 static int step_missing(const learning_params_t *q, const state_t *s, const learning_t *l, const sample_t *in,
                         real r0_ohm)
@@ -156,7 +164,8 @@ static void turn_clock(const params_t *p, const learning_params_t *q, const stat
     l->clock_moved = 0;
     l->clock_charged = 0;
     l->count_var = capacity_var(q, l) + q->current_gain_sigma_frac * q->current_gain_sigma_frac;
-    l->ocv_soc_sigma = clamp(q->ocv_sigma_v / clamp(docv_v(p, s->soc), SLOPE_LEAST_V, SLOPE_MOST_V), 0, SOC_UNKNOWN);
+    real slope_v = clamp(docv_v(p, s->soc), SLOPE_LEAST_V, SLOPE_MOST_V);
+    l->ocv_soc_sigma = clamp(square_root(ocv_var(p, q)) / slope_v, 0, SOC_UNKNOWN);
 }
 
 /* Returns the fraction of the nominal capacity that flowed in. */
@@ -341,7 +350,7 @@ static int consider_anchor(const params_t *p, const learning_params_t *q, const 
     real warmer_v = p->entropy_v_per_k * (in->temperature_degc - p->ocv_temperature_degc);
     real volts = l->rest_v - p->hysteresis_v * s->hysteresis - warmer_v;
     real loop_var = p->hysteresis_v * p->hysteresis_v * s->covariance[HYS][HYS];
-    real volts_var = q->ocv_sigma_v * q->ocv_sigma_v + loop_var + p->entropy_v_per_k * p->entropy_v_per_k;
+    real volts_var = ocv_var(p, q) + loop_var + p->entropy_v_per_k * p->entropy_v_per_k;
     real soc = place_of(p, volts);
     real var = place_var(p, volts, square_root(volts_var), soc);
     if (!(var <= q->anchor_sigma_max_frac * q->anchor_sigma_max_frac && soc >= -BEYOND_MOST && soc <= 1 + BEYOND_MOST))

@@ -55,7 +55,7 @@ DEFAULTS = {
     "current_offset_sigma_c": 0.002,  # 5 mA of 2.5 Ah
     "efficiency_sigma_frac": 0.0005,  # of the coulombic efficiency
     "capacity_prior_sigma_frac": 0.05,  # before any evidence
-    "capacity_drift_frac_per_rt_cycle": 0.005,  # random walk, per square root of a full cycle
+    "capacity_drift_frac_per_rt_cycle": 0.01,  # random walk, per square root of a full cycle
     "capacity_scale_min": 0.3,
     "capacity_scale_max": 1.3,
     "height_sigma_um": 0.0,  # of a stack's height from pressure and gap; 0: SOC is not taken from it

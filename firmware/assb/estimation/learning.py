@@ -132,6 +132,7 @@ OUTLIER_SQUARED = 25.0
 COMMON_FRAC = 0.5
 CLOCK_S = 10.0
 DAY_S = 86400.0
+LOOP_FRAC = 0.1  # of the hysteresis: 1-sigma of the loop's shape
 SOC_UNKNOWN = 0.289  # 1-sigma of a uniform 0..1
 SLOPE_LEAST_V = 1e-3
 SLOPE_MOST_V = 1e3
@@ -315,7 +316,12 @@ class Learning:
         s[_CLOCK_CHARGED] = 0.0
         s[_COUNT_VAR] = self._capacity_var() + q[_GAIN_SIGMA] * q[_GAIN_SIGMA]
         slope_v = clamp(ekf.slope_v(), SLOPE_LEAST_V, SLOPE_MOST_V)
-        s[_OCV_SOC_SIGMA] = clamp(q[_OCV_SIGMA_V] / slope_v, 0.0, SOC_UNKNOWN)
+        s[_OCV_SOC_SIGMA] = clamp(square_root(self._ocv_var()) / slope_v, 0.0, SOC_UNKNOWN)
+
+    def _ocv_var(self):
+        """Variance of the OCV at a SOC: table, sensor, and the shape of the hysteresis loop."""
+        loop_v = LOOP_FRAC * self._ekf._hysteresis_v
+        return self._q[_OCV_SIGMA_V] * self._q[_OCV_SIGMA_V] + loop_v * loop_v
 
     def _kept_of_soc(self, dt_s):
         """Share of the SOC's variance that this sample's voltage left of what was there before it."""
@@ -368,7 +374,7 @@ class Learning:
         warmer_v = entropy_v * (temperature_degc - ekf._ocv_temperature_degc)
         volts = s[_REST_V] - ekf._hysteresis_v * ekf.hysteresis - warmer_v
         loop_var = ekf._hysteresis_v * ekf._hysteresis_v * ekf.hysteresis_var
-        volts_var = q[_OCV_SIGMA_V] * q[_OCV_SIGMA_V] + loop_var + entropy_v * entropy_v
+        volts_var = self._ocv_var() + loop_var + entropy_v * entropy_v
         soc = self._place_of(volts)
         var = self._place_var(volts, square_root(volts_var), soc)
         if not (var <= q[_ANCHOR_SIGMA_MAX] * q[_ANCHOR_SIGMA_MAX] and -BEYOND_MOST <= soc <= 1.0 + BEYOND_MOST):
