@@ -11,6 +11,7 @@ HEADERS = (
     "assb_common.h",
     "assb_estimator.h",
     "assb_learning.h",
+    "assb_pressure_soc.h",
     "assb_random.h",
     "assb_voids.h",
     "assb_filament.h",
@@ -29,6 +30,8 @@ SOURCES = (
     "assb_estimator_f64.c",
     "assb_learning_f32.c",
     "assb_learning_f64.c",
+    "assb_pressure_soc_f32.c",
+    "assb_pressure_soc_f64.c",
     "assb_random.c",
     "assb_plant.c",
     "assb_cell_check.c",
@@ -42,6 +45,7 @@ SOURCES = (
 INCLUDED = (
     "assb_estimator.c",
     "assb_learning.c",
+    "assb_pressure_soc.c",
     "assb_voids.c",
     "assb_filament.c",
     "assb_ageing.c",
@@ -58,10 +62,12 @@ PREAMBLE = """
 #define ASSB_PRECISION 32
 #include "assb_estimator.h"
 #include "assb_learning.h"
+#include "assb_pressure_soc.h"
 #undef ASSB_PRECISION
 #define ASSB_PRECISION 64
 #include "assb_estimator.h"
 #include "assb_learning.h"
+#include "assb_pressure_soc.h"
 #include "assb_plant_floor.h"
 #include "assb_protocol.h"
 #include "assb_sensor.h"

@@ -38,6 +38,7 @@ class Learning:
         self._prefix, self._code = estimator._prefix, estimator._code
         self._params = estimator.parameter_group("learning_params")
         self._learning = ffi.new(self._prefix + "learning *")
+        self._height = ffi.new(self._prefix + "height *")
         demand_ok(self._call("learning_check", self._params), "learning parameters")
         self.reset()
 
@@ -81,6 +82,21 @@ class Learning:
             "learning_run", given._params, self._params, given._state, self._learning, columns, sinks, count
         )
         return out
+
+    def height_step(self, pressure_mpa: float, gap_um: float) -> int:
+        """After a step: SOC from the stack's height (see assb.estimation.pressure_soc). 1 if it corrected SOC, 0 if
+        not, a negative status for a bad input."""
+        given = self.estimator
+        return self._call(
+            "height_step",
+            given._params,
+            self._params,
+            given._state,
+            self._learning,
+            self._height,
+            pressure_mpa,
+            gap_um,
+        )
 
     def lose(self) -> None:
         """Charge flowed that was not counted: the last rest is no anchor any more."""

@@ -49,7 +49,7 @@ static real magnitude(real x)
 }
 
 /* Newton's method on x / 4^k, which lies in 0.25..1. */
-static real square_root(real x)
+real ASSB_EST(square_root)(real x)
 {
     real scale = 1;
     if (!(x > 0))
@@ -165,7 +165,7 @@ static void turn_clock(const params_t *p, const learning_params_t *q, const stat
     l->clock_charged = 0;
     l->count_var = capacity_var(q, l) + q->current_gain_sigma_frac * q->current_gain_sigma_frac;
     real slope_v = clamp(docv_v(p, s->soc), SLOPE_LEAST_V, SLOPE_MOST_V);
-    l->ocv_soc_sigma = clamp(square_root(ocv_var(p, q)) / slope_v, 0, SOC_UNKNOWN);
+    l->ocv_soc_sigma = clamp(ASSB_EST(square_root)(ocv_var(p, q)) / slope_v, 0, SOC_UNKNOWN);
 }
 
 /* Returns the fraction of the nominal capacity that flowed in. */
@@ -352,7 +352,7 @@ static int consider_anchor(const params_t *p, const learning_params_t *q, const 
     real loop_var = p->hysteresis_v * p->hysteresis_v * s->covariance[HYS][HYS];
     real volts_var = ocv_var(p, q) + loop_var + p->entropy_v_per_k * p->entropy_v_per_k;
     real soc = place_of(p, volts);
-    real var = place_var(p, volts, square_root(volts_var), soc);
+    real var = place_var(p, volts, ASSB_EST(square_root)(volts_var), soc);
     if (!(var <= q->anchor_sigma_max_frac * q->anchor_sigma_max_frac && soc >= -BEYOND_MOST && soc <= 1 + BEYOND_MOST))
         return ASSB_OCV_FLAT;
     turn_clock(p, q, s, l);
@@ -467,23 +467,23 @@ void ASSB_EST(learning_update)(const params_t *p, const learning_params_t *q, st
 
 real ASSB_EST(resistance_sigma)(const learning_params_t *q, const learning_t *l)
 {
-    return square_root(resistance_var(q, l));
+    return ASSB_EST(square_root)(resistance_var(q, l));
 }
 
 real ASSB_EST(soh_resistance_sigma)(const params_t *p, const learning_params_t *q, const learning_t *l)
 {
     real fresh = p->overvoltage_sigma_frac * l->resistance_scale;
-    return square_root(resistance_var(q, l) + fresh * fresh) / (l->resistance_scale * l->resistance_scale);
+    return ASSB_EST(square_root)(resistance_var(q, l) + fresh * fresh) / (l->resistance_scale * l->resistance_scale);
 }
 
 real ASSB_EST(capacity_sigma)(const learning_params_t *q, const learning_t *l)
 {
-    return square_root(capacity_var(q, l));
+    return ASSB_EST(square_root)(capacity_var(q, l));
 }
 
 real ASSB_EST(soc_sigma)(const state_t *s, const learning_t *l)
 {
-    return square_root(s->covariance[SOC][SOC] + l->soc_bias * l->soc_bias + GRID_VAR);
+    return ASSB_EST(square_root)(s->covariance[SOC][SOC] + l->soc_bias * l->soc_bias + GRID_VAR);
 }
 
 static void write_results(const ASSB_EST(learning_results) *out, const learning_params_t *q, const state_t *s,

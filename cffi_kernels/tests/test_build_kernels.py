@@ -7,7 +7,8 @@ import subprocess
 import pytest
 from assb_kernels import _kernels, build_kernels
 
-ESTIMATOR_SOURCES = ("assb_estimator_f32.c", "assb_estimator_f64.c", "assb_learning_f32.c", "assb_learning_f64.c")
+PARTS = ("estimator", "learning", "pressure_soc")
+ESTIMATOR_SOURCES = tuple(f"assb_{part}_f{bits}.c" for part in PARTS for bits in (32, 64))
 
 
 def compiler() -> str:
