@@ -406,7 +406,7 @@ void ASSB_EST(learning_reset)(const learning_params_t *q, learning_t *l)
 {
     static const learning_t zero;
     real prior_var = q->capacity_prior_sigma_frac * q->capacity_prior_sigma_frac;
-    real sum = 2 / prior_var; /* a pair x = y = 1, its variance shared out */
+    real sum = 1 / prior_var; /* a pair x = y = 1 */
     *l = zero;
     l->resistance_scale = 1;
     l->resistance_var = q->resistance_prior_sigma_frac * q->resistance_prior_sigma_frac;

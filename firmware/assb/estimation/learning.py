@@ -15,6 +15,7 @@ is minimal at a root of
 found by Newton's method. k = c1 / c4 is the ratio of the variances, at which the approximation is exact where all pairs
 share it. Memory fades as a random walk of the capacity over the charge passed asks for; the prior is a pair x = y = 1.
 Charge and capacity are fractions of the nominal capacity, so that single precision is enough.
+Beside pairs of another ratio the prior weighs once as either noise would have it, never twice.
 Half of a pair's variance counts as common to all pairs (OCV table, current gain): no number of them brings it down.
 
 SOC. The filter takes capacity and OCV table for exact. Here the counted SOC is doubted by the capacity's sigma times
@@ -198,7 +199,7 @@ class Learning:
         s[_R_VAR] = q[_RESISTANCE_PRIOR] * q[_RESISTANCE_PRIOR]
         s[_C_SCALE] = 1.0
         for k in range(_C1, _C6 + 1):
-            s[k] = 2.0 / prior_var  # a pair x = y = 1, its variance shared out
+            s[k] = 1.0 / prior_var  # a pair x = y = 1
         s[_INFORMATION] = s[_BEST] = 1.0 / prior_var
         s[_COUNT_VAR] = prior_var
         s[_R_MISSING] = s[_C_MISSING] = _NO_CHANCE
