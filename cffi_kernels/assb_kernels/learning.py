@@ -22,7 +22,6 @@ MISSING_TEXT: dict[int, str] = {
     lib.ASSB_ONE_ANCHOR: "the first rest of two",
     lib.ASSB_SHORT_SPAN: "the rests are too close together in SOC",
     lib.ASSB_OUTLIER: "it contradicts what was learned so far",
-    lib.ASSB_AT_AN_END: "nearly full or empty the fast resistance is not what the profile says",
 }
 
 

@@ -44,8 +44,7 @@ enum assb_missing {
     ASSB_OCV_FLAT = 5,   /* the rested voltage does not tell SOC well enough */
     ASSB_ONE_ANCHOR = 6, /* the first rest of two */
     ASSB_SHORT_SPAN = 7, /* the rests are too close together in SOC */
-    ASSB_OUTLIER = 8,    /* it contradicts what was learned so far; if it does so again it will be believed */
-    ASSB_AT_AN_END = 9   /* nearly full or empty the fast RC pair is not what the profile says */
+    ASSB_OUTLIER = 8     /* it contradicts what was learned so far; if it does so again it will be believed */
 };
 
 /* Where an exponential or a logarithm was last evaluated in full: nearby, a short series is as exact (assb_math.h). */

@@ -17,6 +17,7 @@ typedef struct {
     ASSB_REAL resistance_scale_max;
     ASSB_REAL rest_current_c;
     ASSB_REAL rest_min_s;
+    ASSB_REAL rest_full_s;
     ASSB_REAL ocv_sigma_v;
     ASSB_REAL anchor_sigma_max_frac;
     ASSB_REAL pair_min_frac;
@@ -44,10 +45,10 @@ typedef struct {
     ASSB_REAL information, best_information;
     ASSB_REAL capacity_pairs;
     ASSB_REAL cycles; /* full ones since the last pair */
-    /* the sample before */
-    ASSB_REAL started, previous_a, previous_r0_ohm, residual_v;
+    /* of the samples since the last step of current */
+    ASSB_REAL residuals, residual_v, previous_a, previous_r0_ohm;
     /* this rest, and the last anchor with what was counted since */
-    ASSB_REAL rest_s, rest_v, rest_mid_v, rest_done;
+    ASSB_REAL rest_s, rest_v, rest_mark_s, rest_mark_v, rest_mid_v, rest_done;
     ASSB_REAL anchor_known, anchor_soc, anchor_var;
     ASSB_REAL charge, charge_residual, charged, elapsed_h;
     ASSB_REAL clock_s, clock_moved, clock_charged; /* not yet in the sums above */

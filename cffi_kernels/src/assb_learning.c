@@ -16,12 +16,14 @@ enum { SOC = 0, HYS = 3, LEAK = 4 };
 
 #define STEP_ERROR ((real)0.05)
 #define STEADY ((real)0.01)
-#define STEP_SOC_LEAST ((real)0.1)
-#define STEP_SOC_MOST ((real)0.95)
+#define STEP_ERROR_PER_S ((real)0.01)
+#define EMPTY_SOC ((real)0.1)
+#define EMPTY_ERROR ((real)0.2)
+#define RESIDUALS_MOST ((real)8)
 #define LEAK_SIGMAS_SQUARED ((real)9)
 #define LEAK_STEP_FRAC ((real)0.005)
 #define LEAK_REST_C ((real)0.003)
-#define WATCHED_FRAC ((real)0.333)
+#define WATCH_S ((real)200)
 #define REST_MEAN_S ((real)60)
 #define GRID_VAR ((real)9e-6)
 #define BEYOND_MOST ((real)0.05)
@@ -111,8 +113,6 @@ static int step_missing(const learning_params_t *q, const state_t *s, const lear
     real leak_v = s->r0_ohm * magnitude(s->leak_a);
     if (in->dt_s > q->step_dt_max_s)
         return ASSB_TOO_SLOW;
-    if (!(s->soc >= STEP_SOC_LEAST && s->soc <= STEP_SOC_MOST))
-        return ASSB_AT_AN_END;
     if (magnitude(r0_ohm - l->previous_r0_ohm) > STEADY * r0_ohm)
         return ASSB_UNSTEADY;
     if (leak_v > LEAK_STEP_FRAC * in->voltage_v && s->leak_a * s->leak_a > LEAK_SIGMAS_SQUARED * s->covariance[LEAK][LEAK])
@@ -120,10 +120,14 @@ static int step_missing(const learning_params_t *q, const state_t *s, const lear
     return ASSB_LEARNT;
 }
 
-static void take_step(const params_t *p, const learning_params_t *q, const state_t *s, learning_t *l, real x, real y)
+static void take_step(const params_t *p, const learning_params_t *q, const state_t *s, learning_t *l, real dt_s, real x,
+                      real y)
 {
-    real boost = clamp(s->nis_mean, 1, p->adapt_max);
-    real noise = boost * (2 * p->voltage_sigma_v * p->voltage_sigma_v) + STEP_ERROR * x * (STEP_ERROR * x);
+    real boost = clamp(s->nis_mean, 1, p->adapt_max) * (1 + 1 / l->residuals);
+    real error = STEP_ERROR + STEP_ERROR_PER_S * dt_s;
+    if (s->soc < EMPTY_SOC)
+        error = error + EMPTY_ERROR;
+    real noise = boost * (p->voltage_sigma_v * p->voltage_sigma_v) + error * x * (error * x);
     real gain = l->resistance_var * x / (x * l->resistance_var * x + noise);
     real moved = magnitude(gain * y);
     if (moved > q->resistance_step_max_frac)
@@ -139,16 +143,19 @@ static void learn_resistance(const params_t *p, const learning_params_t *q, cons
 {
     real r0_ohm = s->r0_ohm / s->resistance_scale;
     real step_a = in->current_a - l->previous_a;
-    if (l->started > 0 && magnitude(step_a) >= q->step_min_c * p->capacity_ah) {
-        int missing = step_missing(q, s, l, in, r0_ohm);
-        l->resistance_missing = (real)missing;
-        if (missing == ASSB_LEARNT)
-            take_step(p, q, s, l, r0_ohm * step_a, s->innovation_v - l->residual_v);
+    if (magnitude(step_a) >= q->step_min_c * p->capacity_ah) {
+        if (l->residuals > 0) {
+            int missing = step_missing(q, s, l, in, r0_ohm);
+            l->resistance_missing = (real)missing;
+            if (missing == ASSB_LEARNT)
+                take_step(p, q, s, l, in->dt_s, r0_ohm * step_a, s->innovation_v - l->residual_v);
+        }
+        l->residuals = 0;
     }
-    l->started = 1;
+    l->residuals = l->residuals < RESIDUALS_MOST ? l->residuals + 1 : RESIDUALS_MOST;
+    l->residual_v = l->residual_v + (s->residual_v - l->residual_v) / l->residuals;
     l->previous_a = in->current_a;
     l->previous_r0_ohm = r0_ohm;
-    l->residual_v = s->residual_v;
 }
 
 /* What was counted since the last turn of the clock goes into the long sums, which then lose nothing to rounding. */
@@ -165,7 +172,9 @@ static void turn_clock(const params_t *p, const learning_params_t *q, const stat
     l->clock_charged = 0;
     l->count_var = capacity_var(q, l) + q->current_gain_sigma_frac * q->current_gain_sigma_frac;
     real slope_v = clamp(docv_v(p, s->soc), SLOPE_LEAST_V, SLOPE_MOST_V);
-    l->ocv_soc_sigma = clamp(ASSB_EST(square_root)(ocv_var(p, q)) / slope_v, 0, SOC_UNKNOWN);
+    real over_v = (s->r0_ohm * l->previous_a + s->v1_v + s->v2_v) / l->resistance_scale;
+    real volts_var = ocv_var(p, q) + resistance_var(q, l) * over_v * over_v;
+    l->ocv_soc_sigma = clamp(ASSB_EST(square_root)(volts_var) / slope_v, 0, SOC_UNKNOWN);
 }
 
 /* Returns the fraction of the nominal capacity that flowed in. */
@@ -331,10 +340,12 @@ static void set_anchor(learning_t *l, real soc, real var)
     l->elapsed_h = 0;
 }
 
-/* Whether the rested voltage falls by more than its noise and a leak that may pass. */
+/* Whether the rested voltage falls by more than its noise, what relaxation is left, and a leak that may pass. */
 static int falls(const params_t *p, const state_t *s, const learning_params_t *q, const learning_t *l, real dt_s)
 {
-    real passes_v = LEAK_REST_C * docv_v(p, s->soc) * (WATCHED_FRAC * q->rest_min_s / (real)3600);
+    real relaxing = q->rest_full_s / l->rest_s;
+    real passes_c = LEAK_REST_C * (relaxing * relaxing);
+    real passes_v = passes_c * docv_v(p, s->soc) * ((WATCH_S + l->rest_mark_s) / (real)3600);
     real fall_v = l->rest_mid_v - l->rest_v - passes_v;
     real noise_var = p->voltage_sigma_v * p->voltage_sigma_v * (dt_s / REST_MEAN_S);
     return fall_v > 0 && fall_v * fall_v > LEAK_SIGMAS_SQUARED * noise_var;
@@ -350,7 +361,8 @@ static int consider_anchor(const params_t *p, const learning_params_t *q, const 
     real warmer_v = p->entropy_v_per_k * (in->temperature_degc - p->ocv_temperature_degc);
     real volts = l->rest_v - p->hysteresis_v * s->hysteresis - warmer_v;
     real loop_var = p->hysteresis_v * p->hysteresis_v * s->covariance[HYS][HYS];
-    real volts_var = ocv_var(p, q) + loop_var + p->entropy_v_per_k * p->entropy_v_per_k;
+    real left_v = l->rest_v - l->rest_mid_v; /* of the relaxation, about as much as went by lately */
+    real volts_var = ocv_var(p, q) + loop_var + p->entropy_v_per_k * p->entropy_v_per_k + left_v * left_v;
     real soc = place_of(p, volts);
     real var = place_var(p, volts, ASSB_EST(square_root)(volts_var), soc);
     if (!(var <= q->anchor_sigma_max_frac * q->anchor_sigma_max_frac && soc >= -BEYOND_MOST && soc <= 1 + BEYOND_MOST))
@@ -362,24 +374,38 @@ static int consider_anchor(const params_t *p, const learning_params_t *q, const 
     return missing;
 }
 
+static void follow_rest(const learning_params_t *q, learning_t *l, const sample_t *in)
+{
+    if (l->rest_s == 0) {
+        l->rest_v = in->voltage_v;
+        l->rest_mark_v = in->voltage_v;
+        l->rest_mid_v = in->voltage_v;
+        l->rest_mark_s = 0;
+    }
+    l->rest_v = l->rest_v + in->dt_s / (REST_MEAN_S + in->dt_s) * (in->voltage_v - l->rest_v);
+    l->rest_s = clamp(l->rest_s + in->dt_s, 0, q->rest_full_s);
+    l->rest_mark_s = l->rest_mark_s + in->dt_s;
+    if (l->rest_mark_s >= WATCH_S) {
+        l->rest_mid_v = l->rest_mark_v;
+        l->rest_mark_v = l->rest_v;
+        l->rest_mark_s = 0;
+    }
+}
+
+/* A rest is judged at its end, or when it is as good as it gets. */
 static void learn_capacity(const params_t *p, const learning_params_t *q, const state_t *s, learning_t *l,
                            const sample_t *in)
 {
-    if (magnitude(in->current_a) > q->rest_current_c * p->capacity_ah) {
-        l->rest_s = 0;
-        l->rest_done = 0;
-        return;
-    }
-    if (l->rest_s == 0)
-        l->rest_v = in->voltage_v;
-    l->rest_v = l->rest_v + in->dt_s / (REST_MEAN_S + in->dt_s) * (in->voltage_v - l->rest_v);
-    if (l->rest_s < (1 - WATCHED_FRAC) * q->rest_min_s)
-        l->rest_mid_v = l->rest_v;
-    if (l->rest_s < q->rest_min_s) {
-        l->rest_s = l->rest_s + in->dt_s;
-    } else if (l->rest_done == 0) {
+    int rests = magnitude(in->current_a) <= q->rest_current_c * p->capacity_ah;
+    if (rests)
+        follow_rest(q, l, in);
+    if (l->rest_done == 0 && l->rest_s >= (rests ? q->rest_full_s : q->rest_min_s)) {
         l->rest_done = 1;
         l->capacity_missing = (real)consider_anchor(p, q, s, l, in);
+    }
+    if (!rests) {
+        l->rest_s = 0;
+        l->rest_done = 0;
     }
 }
 
@@ -397,7 +423,7 @@ int ASSB_EST(learning_check)(const learning_params_t *q)
     if (!(q->stack_stiffness_mpa_per_um > 0 && q->swelling_um > 0))
         return ASSB_BAD_PARAMETER;
     if (!(q->resistance_scale_min <= 1 && q->resistance_scale_max >= 1 && q->capacity_scale_min <= 1 &&
-          q->capacity_scale_max >= 1))
+          q->capacity_scale_max >= 1 && q->rest_full_s >= q->rest_min_s))
         return ASSB_BAD_PARAMETER;
     return ASSB_OK;
 }
@@ -449,7 +475,7 @@ int ASSB_EST(learning_restore)(const learning_params_t *q, learning_t *l, const 
 
 void ASSB_EST(learning_lose)(learning_t *l)
 {
-    l->started = 0;
+    l->residuals = 0;
     l->rest_s = 0;
     l->rest_done = 0;
     l->anchor_known = 0;
@@ -459,8 +485,9 @@ void ASSB_EST(learning_update)(const params_t *p, const learning_params_t *q, st
                                const sample_t *in)
 {
     learn_resistance(p, q, s, l, in);
-    doubt_soc(s, l, count_charge(p, q, s, l, in), kept_of_soc(p, s, l, in));
     learn_capacity(p, q, s, l, in);
+    real kept = kept_of_soc(p, s, l, in);
+    doubt_soc(s, l, count_charge(p, q, s, l, in), kept);
     s->resistance_scale = l->resistance_scale;
     s->capacity_scale = l->capacity_scale;
 }

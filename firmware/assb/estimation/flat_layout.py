@@ -39,15 +39,16 @@ DEFAULTS = {
     "rc_factor": (1.0,) * parameters.OCV_POINTS,  # of r1_ohm and r2_ohm, at the SOC knots of ocv_v
     # What is learned over days. _c: per nominal capacity, in A/Ah. All assumptions until a campaign replaces them.
     "step_min_c": 0.05,  # a smaller change of current teaches nothing of the resistance
-    "step_dt_max_s": 1.5,  # nor does a longer sample
+    "step_dt_max_s": 12.0,  # nor does a longer sample
     "resistance_prior_sigma_frac": 0.15,  # of the resistance scale before any evidence
-    "resistance_drift_frac_per_rt_day": 0.005,  # random walk of the scale
+    "resistance_drift_frac_per_rt_day": 0.01,  # random walk of the scale
     "resistance_floor_frac": 0.02,  # what no number of steps brings down: shape of f(T, P), core temperature
     "resistance_step_max_frac": 0.02,  # the scale moves by no more at once
     "resistance_scale_min": 0.3,
     "resistance_scale_max": 5.0,
     "rest_current_c": 0.01,  # a smaller current is a rest
-    "rest_min_s": 1800.0,  # after it the cell has relaxed
+    "rest_min_s": 500.0,  # a shorter one tells no OCV
+    "rest_full_s": 1800.0,  # after it the cell has relaxed
     "ocv_sigma_v": 0.003,  # of the OCV table and the voltage sensor's offset together
     "anchor_sigma_max_frac": 0.05,  # a rested OCV that tells SOC less well is no anchor
     "pair_min_frac": 0.3,  # two anchors closer together in SOC tell nothing of the capacity

@@ -44,19 +44,20 @@ _RESISTANCE_MIN = const(6)
 _RESISTANCE_MAX = const(7)
 _REST_CURRENT_C = const(8)
 _REST_MIN_S = const(9)
-_OCV_SIGMA_V = const(10)
-_ANCHOR_SIGMA_MAX = const(11)
-_PAIR_MIN = const(12)
-_GAIN_SIGMA = const(13)
-_OFFSET_SIGMA_C = const(14)
-_EFFICIENCY_SIGMA = const(15)
-_CAPACITY_PRIOR = const(16)
-_CAPACITY_DRIFT = const(17)
-_CAPACITY_MIN = const(18)
-_CAPACITY_MAX = const(19)
-_HEIGHT_SIGMA_UM = const(20)  # from here on: pressure_soc.py
-_STIFFNESS = const(21)
-_SWELLING_UM = const(22)
+_REST_FULL_S = const(10)
+_OCV_SIGMA_V = const(11)
+_ANCHOR_SIGMA_MAX = const(12)
+_PAIR_MIN = const(13)
+_GAIN_SIGMA = const(14)
+_OFFSET_SIGMA_C = const(15)
+_EFFICIENCY_SIGMA = const(16)
+_CAPACITY_PRIOR = const(17)
+_CAPACITY_DRIFT = const(18)
+_CAPACITY_MIN = const(19)
+_CAPACITY_MAX = const(20)
+_HEIGHT_SIGMA_UM = const(21)  # from here on: pressure_soc.py
+_STIFFNESS = const(22)
+_SWELLING_UM = const(23)
 
 # state; the first _LEARNED outlive a power cycle
 _R_SCALE = const(0)
@@ -74,35 +75,37 @@ _BEST = const(11)
 _PAIRS = const(12)
 _CYCLES = const(13)
 _LEARNED = const(14)
-_STARTED = const(14)
-_PREVIOUS_A = const(15)
-_PREVIOUS_R0 = const(16)
-_RESIDUAL_V = const(17)
+_RESIDUALS = const(14)
+_RESIDUAL_V = const(15)
+_PREVIOUS_A = const(16)
+_PREVIOUS_R0 = const(17)
 _REST_S = const(18)
 _REST_V = const(19)
-_REST_MID_V = const(20)
-_REST_DONE = const(21)
-_ANCHOR_KNOWN = const(22)
-_ANCHOR_SOC = const(23)
-_ANCHOR_VAR = const(24)
-_CHARGE = const(25)
-_CHARGE_RESIDUAL = const(26)
-_CHARGED = const(27)
-_ELAPSED_H = const(28)
-_CLOCK_S = const(29)
-_CLOCK_MOVED = const(30)
-_CLOCK_CHARGED = const(31)
-_SENSITIVITY = const(32)
-_GRANTED_VAR = const(33)
-_SOC_VAR = const(34)
-_SOC_LEAK_COV = const(35)
-_LEAK_VAR = const(36)
-_COUNT_VAR = const(37)
-_OCV_SOC_SIGMA = const(38)
-_SOC_BIAS = const(39)
-_R_MISSING = const(40)
-_C_MISSING = const(41)
-_SIZE = const(42)
+_REST_MARK_S = const(20)
+_REST_MARK_V = const(21)
+_REST_MID_V = const(22)
+_REST_DONE = const(23)
+_ANCHOR_KNOWN = const(24)
+_ANCHOR_SOC = const(25)
+_ANCHOR_VAR = const(26)
+_CHARGE = const(27)
+_CHARGE_RESIDUAL = const(28)
+_CHARGED = const(29)
+_ELAPSED_H = const(30)
+_CLOCK_S = const(31)
+_CLOCK_MOVED = const(32)
+_CLOCK_CHARGED = const(33)
+_SENSITIVITY = const(34)
+_GRANTED_VAR = const(35)
+_SOC_VAR = const(36)
+_SOC_LEAK_COV = const(37)
+_LEAK_VAR = const(38)
+_COUNT_VAR = const(39)
+_OCV_SOC_SIGMA = const(40)
+_SOC_BIAS = const(41)
+_R_MISSING = const(42)
+_C_MISSING = const(43)
+_SIZE = const(44)
 
 # enum assb_missing: which qualification the last chance to learn lacked
 _LEARNT = const(0)
@@ -114,17 +117,18 @@ _OCV_FLAT = const(5)
 _ONE_ANCHOR = const(6)
 _SHORT_SPAN = const(7)
 _OUTLIER = const(8)
-_AT_AN_END = const(9)
 
 # All of these are assumptions
 STEP_ERROR = 0.05  # of a step's voltage: what moves within a sample, the shape of the fast RC pair
+STEP_ERROR_PER_S = 0.01  # more of the RC pairs is in a longer sample
+EMPTY_SOC = 0.1  # below it charge transfer is slower than a profile without rc_factor says
+EMPTY_ERROR = 0.2
+RESIDUALS_MOST = 8.0  # that are averaged before a step
 STEADY = 0.01  # R0 of the table may move by so much from one sample to the next
-STEP_SOC_LEAST = 0.1  # nearly empty or full, charge transfer is slower than a profile without rc_factor says
-STEP_SOC_MOST = 0.95
 LEAK_SIGMAS_SQUARED = 9.0
 LEAK_STEP_FRAC = 0.005  # a short through Rs makes R0 look lower by R0 / Rs = R0 leak / V; more is not learned
-LEAK_REST_C = 0.003  # at a rest, where the voltage falls by it over ...
-WATCHED_FRAC = 0.333  # ... this last part; before it relaxation is falling as well
+LEAK_REST_C = 0.003  # at a full rest, where the voltage falls by it; more passes while relaxation falls as well
+WATCH_S = 200.0  # the fall is watched over at least the last of it
 REST_MEAN_S = 60.0  # a rest's voltage is a fading mean over it
 GRID_VAR = 9e-6  # SOC of an anchor is no better than 0.3 %: the OCV table's knots are 0.8 % apart
 BEYOND_MOST = 0.05  # of SOC: a rested voltage beyond the table is placed along its last slope
@@ -185,6 +189,8 @@ class Learning:
                 raise ValueError(f"learning parameter {k} must be positive")
         if not (q[_RESISTANCE_MIN] <= 1 <= q[_RESISTANCE_MAX] and q[_CAPACITY_MIN] <= 1 <= q[_CAPACITY_MAX]):
             raise ValueError("a scale's bounds must have 1 between them")
+        if not q[_REST_FULL_S] >= q[_REST_MIN_S]:
+            raise ValueError("rest_full_s must not be below rest_min_s")
 
     def reset(self):
         """A new cell of nominal capacity and resistance, within the prior's sigmas."""
@@ -233,15 +239,16 @@ class Learning:
 
     def lose(self):
         """Charge flowed that was not counted: no pair with the anchor before, no step from the sample before."""
-        for k in (_STARTED, _REST_S, _REST_DONE, _ANCHOR_KNOWN):
+        for k in (_RESIDUALS, _REST_S, _REST_DONE, _ANCHOR_KNOWN):
             self._s[k] = 0.0
 
     def update(self, voltage_v, current_a, temperature_degc, dt_s):
         """Learn from a sample that the Ekf has just taken with status 0."""
         s, ekf = self._s, self._ekf
         self._learn_resistance(voltage_v, current_a, dt_s)
-        self._doubt_soc(self._count_charge(current_a, dt_s), self._kept_of_soc(dt_s))
         self._learn_capacity(voltage_v, current_a, temperature_degc, dt_s)
+        kept = self._kept_of_soc(dt_s)
+        self._doubt_soc(self._count_charge(current_a, dt_s), kept)
         ekf.resistance_scale = s[_R_SCALE]
         ekf.capacity_scale = s[_C_SCALE]
 
@@ -249,15 +256,17 @@ class Learning:
         s, ekf = self._s, self._ekf
         r0_ohm = ekf.r0_ohm / ekf.resistance_scale
         step_a = current_a - s[_PREVIOUS_A]
-        if s[_STARTED] > 0 and abs(step_a) >= self._step_min_a:
-            missing = self._step_missing(voltage_v, dt_s, r0_ohm)
-            s[_R_MISSING] = missing
-            if missing == _LEARNT:
-                self._take_step(r0_ohm * step_a, ekf.innovation_v - s[_RESIDUAL_V])
-        s[_STARTED] = 1.0
+        if abs(step_a) >= self._step_min_a:
+            if s[_RESIDUALS] > 0:
+                missing = self._step_missing(voltage_v, dt_s, r0_ohm)
+                s[_R_MISSING] = missing
+                if missing == _LEARNT:
+                    self._take_step(dt_s, r0_ohm * step_a, ekf.innovation_v - s[_RESIDUAL_V])
+            s[_RESIDUALS] = 0.0
+        s[_RESIDUALS] = s[_RESIDUALS] + 1.0 if s[_RESIDUALS] < RESIDUALS_MOST else RESIDUALS_MOST
+        s[_RESIDUAL_V] = s[_RESIDUAL_V] + (ekf.residual_v - s[_RESIDUAL_V]) / s[_RESIDUALS]
         s[_PREVIOUS_A] = current_a
         s[_PREVIOUS_R0] = r0_ohm
-        s[_RESIDUAL_V] = ekf.residual_v
 
     def _step_missing(self, voltage_v, dt_s, r0_ohm):
         """What goes wrong with this step as evidence of resistance, or _LEARNT."""
@@ -265,18 +274,19 @@ class Learning:
         leak_v = ekf.r0_ohm * abs(ekf.leak_a)
         if dt_s > self._q[_STEP_DT_MAX_S]:
             return _TOO_SLOW
-        if not STEP_SOC_LEAST <= ekf.soc <= STEP_SOC_MOST:
-            return _AT_AN_END
         if abs(r0_ohm - self._s[_PREVIOUS_R0]) > STEADY * r0_ohm:
             return _UNSTEADY
         if leak_v > LEAK_STEP_FRAC * voltage_v and ekf.leak_a * ekf.leak_a > LEAK_SIGMAS_SQUARED * ekf.leak_var:
             return _LEAKING
         return _LEARNT
 
-    def _take_step(self, x, y):
+    def _take_step(self, dt_s, x, y):
         q, s, ekf = self._q, self._s, self._ekf
-        boost = clamp(ekf.nis_mean, 1.0, ekf._adapt_max)
-        noise = boost * (2.0 * ekf._voltage_sigma_v * ekf._voltage_sigma_v) + STEP_ERROR * x * (STEP_ERROR * x)
+        boost = clamp(ekf.nis_mean, 1.0, ekf._adapt_max) * (1.0 + 1.0 / s[_RESIDUALS])
+        error = STEP_ERROR + STEP_ERROR_PER_S * dt_s
+        if ekf.soc < EMPTY_SOC:
+            error = error + EMPTY_ERROR
+        noise = boost * (ekf._voltage_sigma_v * ekf._voltage_sigma_v) + error * x * (error * x)
         gain = s[_R_VAR] * x / (x * s[_R_VAR] * x + noise)
         moved = abs(gain * y)
         if moved > q[_STEP_MAX]:
@@ -317,7 +327,9 @@ class Learning:
         s[_CLOCK_CHARGED] = 0.0
         s[_COUNT_VAR] = self._capacity_var() + q[_GAIN_SIGMA] * q[_GAIN_SIGMA]
         slope_v = clamp(ekf.slope_v(), SLOPE_LEAST_V, SLOPE_MOST_V)
-        s[_OCV_SOC_SIGMA] = clamp(square_root(self._ocv_var()) / slope_v, 0.0, SOC_UNKNOWN)
+        over_v = (ekf.r0_ohm * s[_PREVIOUS_A] + ekf.v1_v + ekf.v2_v) / s[_R_SCALE]
+        volts_var = self._ocv_var() + self._resistance_var() * over_v * over_v
+        s[_OCV_SOC_SIGMA] = clamp(square_root(volts_var) / slope_v, 0.0, SOC_UNKNOWN)
 
     def _ocv_var(self):
         """Variance of the OCV at a SOC: table, sensor, and the shape of the hysteresis loop."""
@@ -350,21 +362,30 @@ class Learning:
         s[_LEAK_VAR] = ekf.leak_var
 
     def _learn_capacity(self, voltage_v, current_a, temperature_degc, dt_s):
-        s = self._s
-        if abs(current_a) > self._rest_a:
-            s[_REST_S] = 0.0
-            s[_REST_DONE] = 0.0
-            return
-        if s[_REST_S] == 0:
-            s[_REST_V] = voltage_v
-        s[_REST_V] = s[_REST_V] + dt_s / (REST_MEAN_S + dt_s) * (voltage_v - s[_REST_V])
-        if s[_REST_S] < (1.0 - WATCHED_FRAC) * self._q[_REST_MIN_S]:
-            s[_REST_MID_V] = s[_REST_V]
-        if s[_REST_S] < self._q[_REST_MIN_S]:
-            s[_REST_S] = s[_REST_S] + dt_s
-        elif s[_REST_DONE] == 0:
+        """A rest is judged at its end, or when it is as good as it gets."""
+        q, s = self._q, self._s
+        rests = abs(current_a) <= self._rest_a
+        if rests:
+            self._follow_rest(voltage_v, dt_s)
+        if s[_REST_DONE] == 0 and s[_REST_S] >= (q[_REST_FULL_S] if rests else q[_REST_MIN_S]):
             s[_REST_DONE] = 1.0
             s[_C_MISSING] = self._consider_anchor(temperature_degc, dt_s)
+        if not rests:
+            s[_REST_S] = 0.0
+            s[_REST_DONE] = 0.0
+
+    def _follow_rest(self, voltage_v, dt_s):
+        s = self._s
+        if s[_REST_S] == 0:
+            s[_REST_V] = s[_REST_MARK_V] = s[_REST_MID_V] = voltage_v
+            s[_REST_MARK_S] = 0.0
+        s[_REST_V] = s[_REST_V] + dt_s / (REST_MEAN_S + dt_s) * (voltage_v - s[_REST_V])
+        s[_REST_S] = clamp(s[_REST_S] + dt_s, 0.0, self._q[_REST_FULL_S])
+        s[_REST_MARK_S] = s[_REST_MARK_S] + dt_s
+        if s[_REST_MARK_S] >= WATCH_S:
+            s[_REST_MID_V] = s[_REST_MARK_V]
+            s[_REST_MARK_V] = s[_REST_V]
+            s[_REST_MARK_S] = 0.0
 
     def _consider_anchor(self, temperature_degc, dt_s):
         q, s, ekf = self._q, self._s, self._ekf
@@ -375,7 +396,8 @@ class Learning:
         warmer_v = entropy_v * (temperature_degc - ekf._ocv_temperature_degc)
         volts = s[_REST_V] - ekf._hysteresis_v * ekf.hysteresis - warmer_v
         loop_var = ekf._hysteresis_v * ekf._hysteresis_v * ekf.hysteresis_var
-        volts_var = self._ocv_var() + loop_var + entropy_v * entropy_v
+        left_v = s[_REST_V] - s[_REST_MID_V]  # of the relaxation, about as much as went by lately
+        volts_var = self._ocv_var() + loop_var + entropy_v * entropy_v + left_v * left_v
         soc = self._place_of(volts)
         var = self._place_var(volts, square_root(volts_var), soc)
         if not (var <= q[_ANCHOR_SIGMA_MAX] * q[_ANCHOR_SIGMA_MAX] and -BEYOND_MOST <= soc <= 1.0 + BEYOND_MOST):
@@ -387,12 +409,14 @@ class Learning:
         return missing
 
     def _falls(self, dt_s):
-        """Whether the rested voltage falls by more than its noise and a leak that may pass.
+        """Whether the rested voltage falls by more than its noise, what relaxation is left, and a leak that may pass.
 
         The filter's own leak is no judge: an error of capacity, or a SOC beyond the table's end, looks like one.
         """
         s, ekf = self._s, self._ekf
-        passes_v = LEAK_REST_C * ekf.slope_v() * (WATCHED_FRAC * self._q[_REST_MIN_S] / 3600.0)
+        relaxing = self._q[_REST_FULL_S] / s[_REST_S]
+        passes_c = LEAK_REST_C * (relaxing * relaxing)
+        passes_v = passes_c * ekf.slope_v() * ((WATCH_S + s[_REST_MARK_S]) / 3600.0)
         fall_v = s[_REST_MID_V] - s[_REST_V] - passes_v
         noise_var = ekf._voltage_sigma_v * ekf._voltage_sigma_v * (dt_s / REST_MEAN_S)
         return fall_v > 0 and fall_v * fall_v > LEAK_SIGMAS_SQUARED * noise_var

@@ -64,6 +64,7 @@ resistance_scale_min 1
 resistance_scale_max 1
 rest_current_c 1
 rest_min_s 1
+rest_full_s 1
 ocv_sigma_v 1
 anchor_sigma_max_frac 1
 pair_min_frac 1
@@ -84,9 +85,9 @@ height_creep_um_per_rt_h 1
 _POWER = """\
 """
 EKF_SIZE = 552
-LEARNING_SIZE = 26
+LEARNING_SIZE = 27
 POWER_SIZE = 0
-SIZE = 578  # sum of the counts; 32-bit floats in the config image
+SIZE = 579  # sum of the counts; 32-bit floats in the config image
 
 
 def ekf_rows():

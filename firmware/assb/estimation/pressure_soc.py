@@ -14,17 +14,17 @@ from assb.estimation import learning
 from assb.estimation.ekf import clamp
 
 _BAD_PRESSURE = const(-4)
-_HEIGHT_SIGMA_UM = const(20)  # rows of the learning parameters
-_STIFFNESS = const(21)
-_SWELLING_UM = const(22)
-_SWELLING_SIGMA = const(23)
-_HYSTERESIS_UM = const(24)
-_CREEP_UM = const(25)
-_ANCHOR_KNOWN = const(22)  # places in the state of learning
-_ANCHOR_SOC = const(23)
-_ANCHOR_VAR = const(24)
-_ELAPSED_H = const(28)
-_CLOCK_S = const(29)
+_HEIGHT_SIGMA_UM = const(21)  # rows of the learning parameters
+_STIFFNESS = const(22)
+_SWELLING_UM = const(23)
+_SWELLING_SIGMA = const(24)
+_HYSTERESIS_UM = const(25)
+_CREEP_UM = const(26)
+_ANCHOR_KNOWN = const(24)  # places in the state of learning
+_ANCHOR_SOC = const(25)
+_ANCHOR_VAR = const(26)
+_ELAPSED_H = const(30)
+_CLOCK_S = const(31)
 
 GAP_MOST_UM = 1e6
 
