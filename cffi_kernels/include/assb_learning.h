@@ -10,7 +10,7 @@ typedef struct {
     ASSB_REAL step_min_c;
     ASSB_REAL step_dt_max_s;
     ASSB_REAL resistance_prior_sigma_frac;
-    ASSB_REAL resistance_drift_frac_per_rt_day;
+    ASSB_REAL resistance_drift_frac_per_rt_cycle;
     ASSB_REAL resistance_floor_frac;
     ASSB_REAL resistance_step_max_frac;
     ASSB_REAL resistance_scale_min;

@@ -14,11 +14,11 @@ typedef ASSB_EST(learning) learning_t;
 
 enum { SOC = 0, HYS = 3, LEAK = 4 };
 
-#define STEP_ERROR ((real)0.05)
+#define STEP_ERROR ((real)0.03)
 #define STEADY ((real)0.01)
 #define STEP_ERROR_PER_S ((real)0.01)
-#define EMPTY_SOC ((real)0.1)
-#define EMPTY_ERROR ((real)0.2)
+#define END_SOC ((real)0.1)
+#define END_ERROR ((real)0.1)
 #define RESIDUALS_MOST ((real)8)
 #define LEAK_SIGMAS_SQUARED ((real)9)
 #define LEAK_STEP_FRAC ((real)0.005)
@@ -89,14 +89,24 @@ static real capacity_var(const learning_params_t *q, const learning_t *l)
     return 1 / l->information + common + drift_var(q, l);
 }
 
-static real docv_v(const params_t *p, real soc)
+/* A table over SOC, between its knots. */
+static real over_soc(const real *table, real soc)
 {
     real place = soc * (ASSB_OCV_POINTS - 1);
     int knot = (int)place;
     if (knot > ASSB_OCV_POINTS - 2)
         knot = ASSB_OCV_POINTS - 2;
     real fraction = place - (real)knot;
-    return p->docv_v[knot] + fraction * (p->docv_v[knot + 1] - p->docv_v[knot]);
+    return table[knot] + fraction * (table[knot + 1] - table[knot]);
+}
+
+/* What the corrected model leaves of the measured voltage. The filter's own figure is that of the correction before
+ * its states were held in their bounds. */
+static real residual_v(const params_t *p, const state_t *s, const sample_t *in)
+{
+    real warmer_v = p->entropy_v_per_k * (in->temperature_degc - p->ocv_temperature_degc);
+    real rested_v = over_soc(p->ocv_v, s->soc) + warmer_v + p->hysteresis_v * s->hysteresis;
+    return in->voltage_v - (rested_v + s->v1_v + s->v2_v + s->r0_ohm * (in->current_a - s->leak_a));
 }
 
 /* Variance of the OCV at a SOC: table, sensor, and the shape of the hysteresis loop. */
@@ -125,8 +135,8 @@ static void take_step(const params_t *p, const learning_params_t *q, const state
 {
     real boost = clamp(s->nis_mean, 1, p->adapt_max) * (1 + 1 / l->residuals);
     real error = STEP_ERROR + STEP_ERROR_PER_S * dt_s;
-    if (s->soc < EMPTY_SOC)
-        error = error + EMPTY_ERROR;
+    if (s->soc < END_SOC || s->soc > 1 - END_SOC)
+        error = error + END_ERROR;
     real noise = boost * (p->voltage_sigma_v * p->voltage_sigma_v) + error * x * (error * x);
     real gain = l->resistance_var * x / (x * l->resistance_var * x + noise);
     real moved = magnitude(gain * y);
@@ -153,7 +163,7 @@ static void learn_resistance(const params_t *p, const learning_params_t *q, cons
         l->residuals = 0;
     }
     l->residuals = l->residuals < RESIDUALS_MOST ? l->residuals + 1 : RESIDUALS_MOST;
-    l->residual_v = l->residual_v + (s->residual_v - l->residual_v) / l->residuals;
+    l->residual_v = l->residual_v + (residual_v(p, s, in) - l->residual_v) / l->residuals;
     l->previous_a = in->current_a;
     l->previous_r0_ohm = r0_ohm;
 }
@@ -162,16 +172,17 @@ static void learn_resistance(const params_t *p, const learning_params_t *q, cons
 static void turn_clock(const params_t *p, const learning_params_t *q, const state_t *s, learning_t *l)
 {
     real prior = q->resistance_prior_sigma_frac;
-    real drift = q->resistance_drift_frac_per_rt_day;
+    real drift = q->resistance_drift_frac_per_rt_cycle;
     l->elapsed_h = l->elapsed_h + l->clock_s / (real)3600;
     l->cycles = l->cycles + (real)0.5 * l->clock_moved;
     l->charged = l->charged + l->clock_charged;
-    l->resistance_var = clamp(l->resistance_var + drift * drift * (l->clock_s / DAY_S), 0, prior * prior);
+    real passed = l->clock_s / DAY_S + (real)0.5 * l->clock_moved;
+    l->resistance_var = clamp(l->resistance_var + drift * drift * passed, 0, prior * prior);
     l->clock_s = 0;
     l->clock_moved = 0;
     l->clock_charged = 0;
     l->count_var = capacity_var(q, l) + q->current_gain_sigma_frac * q->current_gain_sigma_frac;
-    real slope_v = clamp(docv_v(p, s->soc), SLOPE_LEAST_V, SLOPE_MOST_V);
+    real slope_v = clamp(over_soc(p->docv_v, s->soc), SLOPE_LEAST_V, SLOPE_MOST_V);
     real over_v = (s->r0_ohm * l->previous_a + s->v1_v + s->v2_v) / l->resistance_scale;
     real volts_var = ocv_var(p, q) + resistance_var(q, l) * over_v * over_v;
     l->ocv_soc_sigma = clamp(ASSB_EST(square_root)(volts_var) / slope_v, 0, SOC_UNKNOWN);
@@ -345,7 +356,7 @@ static int falls(const params_t *p, const state_t *s, const learning_params_t *q
 {
     real relaxing = q->rest_full_s / l->rest_s;
     real passes_c = LEAK_REST_C * (relaxing * relaxing);
-    real passes_v = passes_c * docv_v(p, s->soc) * ((WATCH_S + l->rest_mark_s) / (real)3600);
+    real passes_v = passes_c * over_soc(p->docv_v, s->soc) * ((WATCH_S + l->rest_mark_s) / (real)3600);
     real fall_v = l->rest_mid_v - l->rest_v - passes_v;
     real noise_var = p->voltage_sigma_v * p->voltage_sigma_v * (dt_s / REST_MEAN_S);
     return fall_v > 0 && fall_v * fall_v > LEAK_SIGMAS_SQUARED * noise_var;

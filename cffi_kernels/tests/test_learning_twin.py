@@ -132,7 +132,7 @@ def test_a_plan_with_rests_teaches_both_and_uses_the_height(believed):
         ("ekf.innovation_v - s[_RESIDUAL_V]", "ekf.innovation_v + s[_RESIDUAL_V]"),
         ("3.0 * (k * k * s[_C5])", "2.0 * (k * k * s[_C5])"),
         ("s[_CHARGE] = total", "s[_CHARGE] = total * 1.0001"),
-        ("* (s[_CLOCK_S] / DAY_S)", ""),
+        ("passed = s[_CLOCK_S] / DAY_S", "passed = s[_CLOCK_S]"),
         ("sigma = max(up, down)", "sigma = min(up, down)"),
         ("moved / s[_C_SCALE]) * kept", "moved / s[_C_SCALE])"),
         ("s[_BEST] = told", "s[_BEST] = 0.9 * told"),

@@ -385,9 +385,17 @@ class Ekf(BelievedCell):
 
     def slope_v(self):
         """dOCV/dSOC at the present SOC."""
+        return self._over_soc(self._docv_v)
+
+    def model_v(self, current_a, temperature_degc):
+        """Terminal voltage of the corrected model."""
+        warmer_v = self._entropy_v_per_k * (temperature_degc - self._ocv_temperature_degc)
+        rested_v = self._over_soc(self._ocv_v) + warmer_v + self._hysteresis_v * self.hysteresis
+        return rested_v + self.v1_v + self.v2_v + self.r0_ohm * (current_a - self.leak_a)
+
+    def _over_soc(self, at):
         knot, fraction = self._knot(self.soc)
-        at = self._docv_v + knot
-        return lerp(self._p[at], self._p[at + 1], fraction)
+        return lerp(self._p[at + knot], self._p[at + knot + 1], fraction)
 
     @property
     def soc_sigma(self):

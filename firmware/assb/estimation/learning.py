@@ -119,10 +119,10 @@ _SHORT_SPAN = const(7)
 _OUTLIER = const(8)
 
 # All of these are assumptions
-STEP_ERROR = 0.05  # of a step's voltage: what moves within a sample, the shape of the fast RC pair
+STEP_ERROR = 0.03  # of a step's voltage: what moves within a sample, the shape of the fast RC pair
 STEP_ERROR_PER_S = 0.01  # more of the RC pairs is in a longer sample
-EMPTY_SOC = 0.1  # below it charge transfer is slower than a profile without rc_factor says
-EMPTY_ERROR = 0.2
+END_SOC = 0.1  # nearer to empty or full charge transfer is slower than a profile without rc_factor says
+END_ERROR = 0.1
 RESIDUALS_MOST = 8.0  # that are averaged before a step
 STEADY = 0.01  # R0 of the table may move by so much from one sample to the next
 LEAK_SIGMAS_SQUARED = 9.0
@@ -245,14 +245,14 @@ class Learning:
     def update(self, voltage_v, current_a, temperature_degc, dt_s):
         """Learn from a sample that the Ekf has just taken with status 0."""
         s, ekf = self._s, self._ekf
-        self._learn_resistance(voltage_v, current_a, dt_s)
+        self._learn_resistance(voltage_v, current_a, temperature_degc, dt_s)
         self._learn_capacity(voltage_v, current_a, temperature_degc, dt_s)
         kept = self._kept_of_soc(dt_s)
         self._doubt_soc(self._count_charge(current_a, dt_s), kept)
         ekf.resistance_scale = s[_R_SCALE]
         ekf.capacity_scale = s[_C_SCALE]
 
-    def _learn_resistance(self, voltage_v, current_a, dt_s):
+    def _learn_resistance(self, voltage_v, current_a, temperature_degc, dt_s):
         s, ekf = self._s, self._ekf
         r0_ohm = ekf.r0_ohm / ekf.resistance_scale
         step_a = current_a - s[_PREVIOUS_A]
@@ -264,7 +264,8 @@ class Learning:
                     self._take_step(dt_s, r0_ohm * step_a, ekf.innovation_v - s[_RESIDUAL_V])
             s[_RESIDUALS] = 0.0
         s[_RESIDUALS] = s[_RESIDUALS] + 1.0 if s[_RESIDUALS] < RESIDUALS_MOST else RESIDUALS_MOST
-        s[_RESIDUAL_V] = s[_RESIDUAL_V] + (ekf.residual_v - s[_RESIDUAL_V]) / s[_RESIDUALS]
+        residual_v = voltage_v - ekf.model_v(current_a, temperature_degc)
+        s[_RESIDUAL_V] = s[_RESIDUAL_V] + (residual_v - s[_RESIDUAL_V]) / s[_RESIDUALS]
         s[_PREVIOUS_A] = current_a
         s[_PREVIOUS_R0] = r0_ohm
 
@@ -284,8 +285,8 @@ class Learning:
         q, s, ekf = self._q, self._s, self._ekf
         boost = clamp(ekf.nis_mean, 1.0, ekf._adapt_max) * (1.0 + 1.0 / s[_RESIDUALS])
         error = STEP_ERROR + STEP_ERROR_PER_S * dt_s
-        if ekf.soc < EMPTY_SOC:
-            error = error + EMPTY_ERROR
+        if ekf.soc < END_SOC or ekf.soc > 1.0 - END_SOC:
+            error = error + END_ERROR
         noise = boost * (ekf._voltage_sigma_v * ekf._voltage_sigma_v) + error * x * (error * x)
         gain = s[_R_VAR] * x / (x * s[_R_VAR] * x + noise)
         moved = abs(gain * y)
@@ -321,7 +322,8 @@ class Learning:
         s[_ELAPSED_H] = s[_ELAPSED_H] + s[_CLOCK_S] / 3600.0
         s[_CYCLES] = s[_CYCLES] + 0.5 * s[_CLOCK_MOVED]
         s[_CHARGED] = s[_CHARGED] + s[_CLOCK_CHARGED]
-        s[_R_VAR] = clamp(s[_R_VAR] + drift * drift * (s[_CLOCK_S] / DAY_S), 0.0, prior * prior)
+        passed = s[_CLOCK_S] / DAY_S + 0.5 * s[_CLOCK_MOVED]
+        s[_R_VAR] = clamp(s[_R_VAR] + drift * drift * passed, 0.0, prior * prior)
         s[_CLOCK_S] = 0.0
         s[_CLOCK_MOVED] = 0.0
         s[_CLOCK_CHARGED] = 0.0

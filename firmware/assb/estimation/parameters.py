@@ -57,7 +57,7 @@ _LEARNING = """\
 step_min_c 1
 step_dt_max_s 1
 resistance_prior_sigma_frac 1
-resistance_drift_frac_per_rt_day 1
+resistance_drift_frac_per_rt_cycle 1
 resistance_floor_frac 1
 resistance_step_max_frac 1
 resistance_scale_min 1
