@@ -47,6 +47,7 @@ typedef struct {
     ASSB_REAL cycles; /* full ones since the last pair */
     /* of the samples since the last step of current */
     ASSB_REAL residuals, residual_v, previous_a, previous_r0_ohm;
+    ASSB_REAL home_r0_ohm; /* of the table, where the steps were: a fading mean */
     /* this rest, and the last anchor with what was counted since */
     ASSB_REAL rest_s, rest_v, rest_mark_s, rest_mark_v, rest_mid_v, rest_done;
     ASSB_REAL anchor_known, anchor_soc, anchor_var;

@@ -19,6 +19,8 @@ enum { SOC = 0, HYS = 3, LEAK = 4 };
 #define STEP_ERROR_PER_S ((real)0.01)
 #define END_SOC ((real)0.1)
 #define END_ERROR ((real)0.1)
+#define AWAY_ERROR ((real)1)
+#define HOME_STEPS ((real)256)
 #define RESIDUALS_MOST ((real)8)
 #define LEAK_SIGMAS_SQUARED ((real)9)
 #define LEAK_STEP_FRAC ((real)0.005)
@@ -130,11 +132,16 @@ static int step_missing(const learning_params_t *q, const state_t *s, const lear
     return ASSB_LEARNT;
 }
 
-static void take_step(const params_t *p, const learning_params_t *q, const state_t *s, learning_t *l, real dt_s, real x,
-                      real y)
+static void take_step(const params_t *p, const learning_params_t *q, const state_t *s, learning_t *l, real dt_s,
+                      real r0_ohm, real step_a)
 {
+    real x = r0_ohm * step_a;
+    real y = s->innovation_v - l->residual_v;
+    if (l->home_r0_ohm == 0)
+        l->home_r0_ohm = r0_ohm;
     real boost = clamp(s->nis_mean, 1, p->adapt_max) * (1 + 1 / l->residuals);
-    real error = STEP_ERROR + STEP_ERROR_PER_S * dt_s;
+    real away = magnitude(r0_ohm - l->home_r0_ohm) / l->home_r0_ohm;
+    real error = STEP_ERROR + STEP_ERROR_PER_S * dt_s + AWAY_ERROR * away;
     if (s->soc < END_SOC || s->soc > 1 - END_SOC)
         error = error + END_ERROR;
     real noise = boost * (p->voltage_sigma_v * p->voltage_sigma_v) + error * x * (error * x);
@@ -146,6 +153,7 @@ static void take_step(const params_t *p, const learning_params_t *q, const state
     l->resistance_scale = clamp(l->resistance_scale + gain * y, q->resistance_scale_min, q->resistance_scale_max);
     l->resistance_var = keep * keep * l->resistance_var + gain * gain * noise;
     l->resistance_steps = l->resistance_steps + 1;
+    l->home_r0_ohm = l->home_r0_ohm + (r0_ohm - l->home_r0_ohm) / HOME_STEPS;
 }
 
 static void learn_resistance(const params_t *p, const learning_params_t *q, const state_t *s, learning_t *l,
@@ -158,7 +166,7 @@ static void learn_resistance(const params_t *p, const learning_params_t *q, cons
             int missing = step_missing(q, s, l, in, r0_ohm);
             l->resistance_missing = (real)missing;
             if (missing == ASSB_LEARNT)
-                take_step(p, q, s, l, in->dt_s, r0_ohm * step_a, s->innovation_v - l->residual_v);
+                take_step(p, q, s, l, in->dt_s, r0_ohm, step_a);
         }
         l->residuals = 0;
     }

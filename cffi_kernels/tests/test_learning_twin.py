@@ -130,6 +130,7 @@ def test_a_plan_with_rests_teaches_both_and_uses_the_height(believed):
     ("old", "new"),
     [
         ("ekf.innovation_v - s[_RESIDUAL_V]", "ekf.innovation_v + s[_RESIDUAL_V]"),
+        ("+ AWAY_ERROR * away", ""),
         ("3.0 * (k * k * s[_C5])", "2.0 * (k * k * s[_C5])"),
         ("s[_CHARGE] = total", "s[_CHARGE] = total * 1.0001"),
         ("passed = s[_CLOCK_S] / DAY_S", "passed = s[_CLOCK_S]"),

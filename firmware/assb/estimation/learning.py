@@ -79,33 +79,34 @@ _RESIDUALS = const(14)
 _RESIDUAL_V = const(15)
 _PREVIOUS_A = const(16)
 _PREVIOUS_R0 = const(17)
-_REST_S = const(18)
-_REST_V = const(19)
-_REST_MARK_S = const(20)
-_REST_MARK_V = const(21)
-_REST_MID_V = const(22)
-_REST_DONE = const(23)
-_ANCHOR_KNOWN = const(24)
-_ANCHOR_SOC = const(25)
-_ANCHOR_VAR = const(26)
-_CHARGE = const(27)
-_CHARGE_RESIDUAL = const(28)
-_CHARGED = const(29)
-_ELAPSED_H = const(30)
-_CLOCK_S = const(31)
-_CLOCK_MOVED = const(32)
-_CLOCK_CHARGED = const(33)
-_SENSITIVITY = const(34)
-_GRANTED_VAR = const(35)
-_SOC_VAR = const(36)
-_SOC_LEAK_COV = const(37)
-_LEAK_VAR = const(38)
-_COUNT_VAR = const(39)
-_OCV_SOC_SIGMA = const(40)
-_SOC_BIAS = const(41)
-_R_MISSING = const(42)
-_C_MISSING = const(43)
-_SIZE = const(44)
+_HOME_R0 = const(18)
+_REST_S = const(19)
+_REST_V = const(20)
+_REST_MARK_S = const(21)
+_REST_MARK_V = const(22)
+_REST_MID_V = const(23)
+_REST_DONE = const(24)
+_ANCHOR_KNOWN = const(25)
+_ANCHOR_SOC = const(26)
+_ANCHOR_VAR = const(27)
+_CHARGE = const(28)
+_CHARGE_RESIDUAL = const(29)
+_CHARGED = const(30)
+_ELAPSED_H = const(31)
+_CLOCK_S = const(32)
+_CLOCK_MOVED = const(33)
+_CLOCK_CHARGED = const(34)
+_SENSITIVITY = const(35)
+_GRANTED_VAR = const(36)
+_SOC_VAR = const(37)
+_SOC_LEAK_COV = const(38)
+_LEAK_VAR = const(39)
+_COUNT_VAR = const(40)
+_OCV_SOC_SIGMA = const(41)
+_SOC_BIAS = const(42)
+_R_MISSING = const(43)
+_C_MISSING = const(44)
+_SIZE = const(45)
 
 # enum assb_missing: which qualification the last chance to learn lacked
 _LEARNT = const(0)
@@ -123,6 +124,9 @@ STEP_ERROR = 0.03  # of a step's voltage: what moves within a sample, the shape 
 STEP_ERROR_PER_S = 0.01  # more of the RC pairs is in a longer sample
 END_SOC = 0.1  # nearer to empty or full charge transfer is slower than a profile without rc_factor says
 END_ERROR = 0.1
+AWAY_ERROR = 1.0  # of how far R0 of the table is from where it was learned: f(T, P) is known to a tenth of its way, and
+# that error stays the same for a hundred steps
+HOME_STEPS = 256.0  # after which a new temperature or pressure is where it is learned
 RESIDUALS_MOST = 8.0  # that are averaged before a step
 STEADY = 0.01  # R0 of the table may move by so much from one sample to the next
 LEAK_SIGMAS_SQUARED = 9.0
@@ -261,7 +265,7 @@ class Learning:
                 missing = self._step_missing(voltage_v, dt_s, r0_ohm)
                 s[_R_MISSING] = missing
                 if missing == _LEARNT:
-                    self._take_step(dt_s, r0_ohm * step_a, ekf.innovation_v - s[_RESIDUAL_V])
+                    self._take_step(dt_s, r0_ohm, step_a)
             s[_RESIDUALS] = 0.0
         s[_RESIDUALS] = s[_RESIDUALS] + 1.0 if s[_RESIDUALS] < RESIDUALS_MOST else RESIDUALS_MOST
         residual_v = voltage_v - ekf.model_v(current_a, temperature_degc)
@@ -281,10 +285,15 @@ class Learning:
             return _LEAKING
         return _LEARNT
 
-    def _take_step(self, dt_s, x, y):
+    def _take_step(self, dt_s, r0_ohm, step_a):
         q, s, ekf = self._q, self._s, self._ekf
+        x = r0_ohm * step_a
+        y = ekf.innovation_v - s[_RESIDUAL_V]
+        if s[_HOME_R0] == 0:
+            s[_HOME_R0] = r0_ohm
         boost = clamp(ekf.nis_mean, 1.0, ekf._adapt_max) * (1.0 + 1.0 / s[_RESIDUALS])
-        error = STEP_ERROR + STEP_ERROR_PER_S * dt_s
+        away = abs(r0_ohm - s[_HOME_R0]) / s[_HOME_R0]
+        error = STEP_ERROR + STEP_ERROR_PER_S * dt_s + AWAY_ERROR * away
         if ekf.soc < END_SOC or ekf.soc > 1.0 - END_SOC:
             error = error + END_ERROR
         noise = boost * (ekf._voltage_sigma_v * ekf._voltage_sigma_v) + error * x * (error * x)
@@ -296,6 +305,7 @@ class Learning:
         s[_R_SCALE] = clamp(s[_R_SCALE] + gain * y, q[_RESISTANCE_MIN], q[_RESISTANCE_MAX])
         s[_R_VAR] = keep * keep * s[_R_VAR] + gain * gain * noise
         s[_R_STEPS] = s[_R_STEPS] + 1.0
+        s[_HOME_R0] = s[_HOME_R0] + (r0_ohm - s[_HOME_R0]) / HOME_STEPS
 
     def _count_charge(self, current_a, dt_s):
         """Returns the fraction of the nominal capacity that flowed in."""

@@ -20,11 +20,11 @@ _SWELLING_UM = const(23)
 _SWELLING_SIGMA = const(24)
 _HYSTERESIS_UM = const(25)
 _CREEP_UM = const(26)
-_ANCHOR_KNOWN = const(24)  # places in the state of learning
-_ANCHOR_SOC = const(25)
-_ANCHOR_VAR = const(26)
-_ELAPSED_H = const(30)
-_CLOCK_S = const(31)
+_ANCHOR_KNOWN = const(25)  # places in the state of learning
+_ANCHOR_SOC = const(26)
+_ANCHOR_VAR = const(27)
+_ELAPSED_H = const(31)
+_CLOCK_S = const(32)
 
 GAP_MOST_UM = 1e6
 
