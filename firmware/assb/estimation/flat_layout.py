@@ -41,7 +41,7 @@ DEFAULTS = {
     "step_min_c": 0.05,  # a smaller change of current teaches nothing of the resistance
     "step_dt_max_s": 12.0,  # nor does a longer sample
     "resistance_prior_sigma_frac": 0.15,  # of the resistance scale before any evidence
-    "resistance_drift_frac_per_rt_cycle": 0.007,  # random walk of the scale, per root of a full cycle, or of a day
+    "resistance_drift_frac_per_rt_cycle": 0.01,  # random walk of the scale, per root of a full cycle, or of a day
     "resistance_floor_frac": 0.025,  # what no number of steps brings down: shape of f(T, P), core temperature
     "resistance_step_max_frac": 0.05,  # the scale moves by no more at once
     "resistance_scale_min": 0.3,
