@@ -77,9 +77,7 @@ class Learning:
         held = {name: pointer(values, values.typecode, writable=True) for name, values in out.items()}
         sinks = ffi.new(self._prefix + "learning_results *", held)
         given = self.estimator
-        self._call(
-            "learning_run", given._params, self._params, given._state, self._learning, columns, sinks, count
-        )
+        self._call("learning_run", given._params, self._params, given._state, self._learning, columns, sinks, count)
         return out
 
     def height_step(self, pressure_mpa: float, gap_um: float) -> int:

@@ -60,7 +60,8 @@ typedef struct {
 
 /* Columns of n values; NULL: not wanted. Sigmas are 1-sigma. */
 typedef struct {
-    ASSB_REAL *soc, *soc_sigma, *r0_ohm, *resistance_scale, *resistance_sigma, *capacity_scale, *capacity_sigma, *leak_a;
+    ASSB_REAL *soc, *soc_sigma, *r0_ohm, *resistance_scale, *resistance_sigma, *capacity_scale, *capacity_sigma,
+        *leak_a;
     int *status;
 } ASSB_EST(learning_results);
 
@@ -79,7 +80,8 @@ void ASSB_EST(learning_update)(const ASSB_EST(params) *params, const ASSB_EST(le
                                ASSB_EST(state) *state, ASSB_EST(learning) *learning, const ASSB_EST(sample) *sample);
 /* 1-sigma of resistance_scale as a measure of R0, of the resistance against new, of capacity_scale, and of SOC. */
 ASSB_REAL ASSB_EST(resistance_sigma)(const ASSB_EST(learning_params) *params, const ASSB_EST(learning) *learning);
-ASSB_REAL ASSB_EST(soh_resistance_sigma)(const ASSB_EST(params) *params, const ASSB_EST(learning_params) *learning_params,
+ASSB_REAL ASSB_EST(soh_resistance_sigma)(const ASSB_EST(params) *params,
+                                         const ASSB_EST(learning_params) *learning_params,
                                          const ASSB_EST(learning) *learning);
 ASSB_REAL ASSB_EST(capacity_sigma)(const ASSB_EST(learning_params) *params, const ASSB_EST(learning) *learning);
 ASSB_REAL ASSB_EST(soc_sigma)(const ASSB_EST(state) *state, const ASSB_EST(learning) *learning);

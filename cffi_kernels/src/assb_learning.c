@@ -127,7 +127,8 @@ static int step_missing(const learning_params_t *q, const state_t *s, const lear
         return ASSB_TOO_SLOW;
     if (magnitude(r0_ohm - l->previous_r0_ohm) > STEADY * r0_ohm)
         return ASSB_UNSTEADY;
-    if (leak_v > LEAK_STEP_FRAC * in->voltage_v && s->leak_a * s->leak_a > LEAK_SIGMAS_SQUARED * s->covariance[LEAK][LEAK])
+    if (leak_v > LEAK_STEP_FRAC * in->voltage_v &&
+        s->leak_a * s->leak_a > LEAK_SIGMAS_SQUARED * s->covariance[LEAK][LEAK])
         return ASSB_LEAKING;
     return ASSB_LEARNT;
 }

@@ -18,7 +18,8 @@ void ASSB_EST(height_soc)(const ASSB_EST(learning_params) *q, const ASSB_EST(lea
     real pressed_um = (pressure_mpa - at->pressure_mpa) / q->stack_stiffness_mpa_per_um;
     real grown = (pressed_um + (gap_um - at->gap_um)) / q->swelling_um;
     real curved = q->swelling_sigma_frac * grown;
-    real creep_var = q->height_creep_um_per_rt_h * q->height_creep_um_per_rt_h * (l->elapsed_h + l->clock_s / (real)3600);
+    real creep_var =
+        q->height_creep_um_per_rt_h * q->height_creep_um_per_rt_h * (l->elapsed_h + l->clock_s / (real)3600);
     real seen_var = q->height_sigma_um * q->height_sigma_um + q->height_hysteresis_um * q->height_hysteresis_um;
     *soc = l->anchor_soc + grown;
     *soc_var = l->anchor_var + (seen_var + creep_var) / (q->swelling_um * q->swelling_um) + curved * curved;

@@ -1,6 +1,6 @@
 """SOC from the height of a stack, for cells that grow with their charge (lithium metal, silicon).
 
-A stack in a press: P = k (h - g), so its height moves by dh = dP / k + dg, and in SOC by dh / swelling_um. The reference
+A stack in a press: P = k (h - g), so its height moves by dh = dP / k + dg, and SOC by dh / swelling_um. The reference
 is the last anchor of learning (a rest whose OCV told SOC). Its sigma grows with the root of the time since (creep of
 the stack), has the hysteresis and the reading of the height, and a share of the way itself, as height and charge are
 not proportional. What it has wrong stays wrong for hours, so it is no fresh evidence at each step: it corrects the
@@ -48,14 +48,16 @@ class Height:
             return _BAD_PRESSURE
         if s[_ANCHOR_KNOWN] == 0:
             self.known = False
-            return 0
-        if s[_ELAPSED_H] == 0:
+        elif s[_ELAPSED_H] == 0:
             self.known = True
             self.pressure_mpa = pressure_mpa
             self.gap_um = gap_um
-            return 0
-        if not self.known:
-            return 0
+        elif self.known:
+            return self._correct(pressure_mpa, gap_um)
+        return 0
+
+    def _correct(self, pressure_mpa, gap_um):
+        ekf = self._learned._ekf
         soc, var = self.soc(pressure_mpa, gap_um)
         if not var < ekf.soc_var:
             return 0
