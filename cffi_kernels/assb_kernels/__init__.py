@@ -4,6 +4,7 @@ from assb_kernels.cell import AgeingParams, CellParams, FilamentParams, VoidPara
 from assb_kernels.cycler import Cycler, CyclerParams
 from assb_kernels.estimator import PARAMETER_LAYOUT, PARAMETER_SIZE, Estimator
 from assb_kernels.estimator_cells import CellEstimators
+from assb_kernels.learning import LEARNED, LEARNED_SIZE, MISSING_TEXT, Learning
 from assb_kernels.pack import Pack, TruthEvent
 from assb_kernels.power import Power, PowerLimit
 from assb_kernels.protocol import BrokenLimit, Limits, ProtocolResult, ProtocolStep, run_protocol
@@ -12,6 +13,9 @@ from assb_kernels.stack import ActuatorParams, Stack, StackParams
 from assb_kernels.status import STATUS_TEXT
 
 __all__ = [
+    "LEARNED",
+    "LEARNED_SIZE",
+    "MISSING_TEXT",
     "PARAMETER_LAYOUT",
     "PARAMETER_SIZE",
     "STATUS_TEXT",
@@ -24,6 +28,7 @@ __all__ = [
     "CyclerParams",
     "Estimator",
     "FilamentParams",
+    "Learning",
     "Limits",
     "Pack",
     "Power",

@@ -14,6 +14,8 @@ HEADERS = (
     "assb_estimator_floor.h",
     "assb_estimator_cells.h",
     "assb_power.h",
+    "assb_learning.h",
+    "assb_pressure_soc.h",
     "assb_random.h",
     "assb_voids.h",
     "assb_filament.h",
@@ -33,6 +35,10 @@ SOURCES = (
     "assb_estimator_cells.c",
     "assb_estimator_floor_f32.c",
     "assb_estimator_floor_f64.c",
+    "assb_learning_f32.c",
+    "assb_learning_f64.c",
+    "assb_pressure_soc_f32.c",
+    "assb_pressure_soc_f64.c",
     "assb_random.c",
     "assb_plant.c",
     "assb_cell_check.c",
@@ -49,6 +55,8 @@ INCLUDED = (
     "assb_estimator_core.h",
     "assb_estimator_slow.h",
     "assb_power.c",
+    "assb_learning.c",
+    "assb_pressure_soc.c",
     "assb_voids.c",
     "assb_filament.c",
     "assb_ageing.c",
@@ -65,11 +73,15 @@ PREAMBLE = """
 #define ASSB_PRECISION 32
 #include "assb_estimator.h"
 #include "assb_estimator_floor.h"
+#include "assb_learning.h"
+#include "assb_pressure_soc.h"
 #include "assb_power.h"
 #undef ASSB_PRECISION
 #define ASSB_PRECISION 64
 #include "assb_estimator.h"
 #include "assb_estimator_floor.h"
+#include "assb_learning.h"
+#include "assb_pressure_soc.h"
 #include "assb_power.h"
 #include "assb_estimator_cells.h"
 #include "assb_plant_floor.h"

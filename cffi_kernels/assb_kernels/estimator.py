@@ -23,7 +23,7 @@ def layout(struct: str) -> tuple[tuple[str, int], ...]:
 
 
 # The groups of the flat layout, each a struct of its own, as they follow each other
-GROUPS = ("params", "power_params")
+GROUPS = ("params", "learning_params", "power_params")
 GROUP_SIZE = {group: sum(count for _name, count in layout(group)) for group in GROUPS}
 PARAMETER_LAYOUT = tuple(row for group in GROUPS for row in layout(group))
 PARAMETER_SIZE = sum(GROUP_SIZE.values())
@@ -53,16 +53,22 @@ class Estimator:
     def __init__(self, parameters: Sequence[float], precision: str = "f32") -> None:
         if precision not in ("f32", "f64"):
             raise ValueError(f"precision is 'f32' or 'f64', not {precision!r}")
-        own = group_of(parameters, "params")
         self._code = "f" if precision == "f32" else "d"
         self._real = "float" if precision == "f32" else "double"
         self._prefix = f"assb_est_{precision}_"
-        self.c_params = ffi.new(self._prefix + "params *")
-        ffi.cast(self._real + " *", self.c_params)[0 : len(own)] = own
+        self.flat = list(parameters)
+        self.c_params = self.parameter_group("params")
         self.c_state = ffi.new(self._prefix + "state *")
         self._sample = ffi.new(self._prefix + "sample *")
         self.feed = partial(getattr(lib, self._prefix + "feed"), self.c_params, self.c_state)
         demand_ok(getattr(lib, self._prefix + "check")(self.c_params), "estimator parameters")
+
+    def parameter_group(self, group: str) -> Any:
+        """A group of the parameters (see GROUPS) as its C struct."""
+        own = group_of(self.flat, group)
+        struct = ffi.new(f"{self._prefix}{group} *")
+        ffi.cast(self._real + " *", struct)[0 : len(own)] = own
+        return struct
 
     def reset(self, soc: float, soc_sigma: float) -> None:
         """Start at rest without a leak; raises ValueError for a SOC outside 0..1 or a sigma outside (0, 1]."""
@@ -84,8 +90,12 @@ class Estimator:
 
     def predict(self, current_a: float, temperature_degc: float, pressure_mpa: float, dt_s: float) -> int:
         """Count charge without a voltage (its sensor is lost); returns a status like `step`."""
-        self._fill(0.0, current_a, temperature_degc, pressure_mpa, dt_s)
-        return getattr(lib, self._prefix + "predict")(self.c_params, self.c_state, self._sample)
+        sample = self.sample(0.0, current_a, temperature_degc, pressure_mpa, dt_s)
+        return getattr(lib, self._prefix + "predict")(self.c_params, self.c_state, sample)
+
+    def observe_soc(self, soc: float, soc_sigma: float) -> int:
+        """Correct with a SOC that something else than the voltage tells; returns a status like `step`."""
+        return getattr(lib, self._prefix + "observe_soc")(self.c_params, self.c_state, soc, soc_sigma)
 
     def run(
         self,
@@ -130,13 +140,17 @@ class Estimator:
         ffi.buffer(self.c_state)[:] = state
         getattr(lib, self._prefix + "forget")(self.c_state)
 
-    def _fill(self, voltage_v: float, current_a: float, temperature_degc: float, pressure_mpa: float, dt_s: float):
+    def sample(
+        self, voltage_v: float, current_a: float, temperature_degc: float, pressure_mpa: float, dt_s: float
+    ) -> Any:
+        """The numbers as C's struct, the same one each time."""
         sample = self._sample
         sample.voltage_v = voltage_v
         sample.current_a = current_a
         sample.temperature_degc = temperature_degc
         sample.pressure_mpa = pressure_mpa
         sample.dt_s = dt_s
+        return sample
 
     @property
     def soc(self) -> float:
@@ -175,6 +189,16 @@ class Estimator:
     def r0_ohm(self) -> float:
         """At the temperature and pressure of the last step."""
         return self.c_state.r0_ohm
+
+    @property
+    def resistance_scale(self) -> float:
+        """Of R0, R1 and R2 against the tables; 1 when new."""
+        return self.c_state.resistance_scale
+
+    @property
+    def capacity_scale(self) -> float:
+        """Of capacity_ah; 1 when new."""
+        return self.c_state.capacity_scale
 
     @property
     def innovation_v(self) -> float:

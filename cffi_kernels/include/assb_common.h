@@ -28,13 +28,27 @@ enum assb_dimension {
     ASSB_TRIANGLE = 15, /* upper triangle of a matrix of ASSB_STATES */
     ASSB_KEPT = 5,      /* decays of V1, V2, leak and averaged innovation; SOC per ampere */
     ASSB_SPAN = 5,      /* a cell of an axis: low, high, per_unit, base, index */
-    ASSB_HORIZONS = 3, /* of power limits: 2, 10, 30 s */
+    ASSB_HORIZONS = 3,  /* of power limits: 2, 10, 30 s */
     ASSB_RC_PAIRS = 3,
     ASSB_VISCOUS = 2,
     ASSB_CREEP_TERMS = 2,
     ASSB_TOLD_MOST = 16, /* events of a unit in one step; the last place is kept for a hard short */
     ASSB_CYCLER_COMING = 64,
-    ASSB_SENSOR_LINE = 256
+    ASSB_SENSOR_LINE = 256,
+    ASSB_LEARNED = 14 /* reals that outlive a power cycle */
+};
+
+/* Which qualification the last chance to learn lacked. */
+enum assb_missing {
+    ASSB_LEARNT = 0,
+    ASSB_NO_CHANCE = 1,  /* no step of current, or no rest, long or large enough so far */
+    ASSB_TOO_SLOW = 2,   /* the samples are too far apart */
+    ASSB_UNSTEADY = 3,   /* temperature or pressure moved R0 meanwhile */
+    ASSB_LEAKING = 4,    /* an internal short would be taken for it */
+    ASSB_OCV_FLAT = 5,   /* the rested voltage does not tell SOC well enough */
+    ASSB_ONE_ANCHOR = 6, /* the first rest of two */
+    ASSB_SHORT_SPAN = 7, /* the rests are too close together in SOC */
+    ASSB_OUTLIER = 8     /* it contradicts what was learned so far; if it does so again it will be believed */
 };
 
 /* What keeps a cell's current from being larger. */

@@ -68,8 +68,7 @@ typedef struct {
 } ASSB_EST(columns);
 
 typedef struct {
-    ASSB_REAL *soc, *soc_var, *v1_v, *v2_v, *hysteresis, *leak_a, *leak_var, *r0_ohm, *innovation_v, *innovation_var,
-        *residual_v;
+    ASSB_REAL *soc, *soc_var, *v1_v, *v2_v, *hysteresis, *leak_a, *leak_var, *r0_ohm, *innovation_v, *innovation_var;
     int *status;
 } ASSB_EST(results);
 
@@ -86,8 +85,12 @@ int ASSB_EST(step)(const ASSB_EST(params) *params, ASSB_EST(state) *state, const
 /* The same from numbers. */
 int ASSB_EST(feed)(const ASSB_EST(params) *params, ASSB_EST(state) *state, ASSB_REAL voltage_v, ASSB_REAL current_a,
                    ASSB_REAL temperature_degc, ASSB_REAL pressure_mpa, ASSB_REAL dt_s);
-/* Forget what is kept from step to step to save time: for a state that comes from elsewhere. It changes no result. */
+/* Forget what is kept from step to step to save time: for a state that comes from elsewhere, or another capacity_scale.
+ */
 void ASSB_EST(forget)(ASSB_EST(state) *state);
+/* Correct with a SOC that something else than the voltage tells, its error independent of the states'. ASSB_BAD_SOC
+ * outside 0..1 or for a sigma not in (0, 1]. */
+int ASSB_EST(observe_soc)(const ASSB_EST(params) *params, ASSB_EST(state) *state, ASSB_REAL soc, ASSB_REAL soc_sigma);
 /* Step through n samples; returns how many were refused (their status is in results, their state unchanged). */
 long ASSB_EST(run)(const ASSB_EST(params) *params, ASSB_EST(state) *state, const ASSB_EST(columns) *in,
                    const ASSB_EST(results) *out, long n);

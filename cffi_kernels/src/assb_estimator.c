@@ -132,12 +132,13 @@ int ASSB_EST(reset)(const params_t *p, state_t *s, real soc, real soc_sigma)
     s->soc = soc;
     s->nis_mean = 1;
     s->resistance_scale = 1;
+    s->capacity_scale = 1;
     s->settling_s = SETTLING_S;
-    s->covariance[UPPER(SOC, SOC)] = soc_sigma * soc_sigma;
-    s->covariance[UPPER(V1, V1)] = rc_var;
-    s->covariance[UPPER(V2, V2)] = rc_var;
-    s->covariance[UPPER(HYS, HYS)] = HYSTERESIS_UNKNOWN;
-    s->covariance[UPPER(LEAK, LEAK)] = p->leak_sigma_a * p->leak_sigma_a;
+    s->covariance[ASSB_UPPER(SOC, SOC)] = soc_sigma * soc_sigma;
+    s->covariance[ASSB_UPPER(V1, V1)] = rc_var;
+    s->covariance[ASSB_UPPER(V2, V2)] = rc_var;
+    s->covariance[ASSB_UPPER(HYS, HYS)] = HYSTERESIS_UNKNOWN;
+    s->covariance[ASSB_UPPER(LEAK, LEAK)] = p->leak_sigma_a * p->leak_sigma_a;
     ASSB_EST(forget)(s);
     return ASSB_OK;
 }
@@ -201,22 +202,21 @@ typedef struct {
     real *to;
 } sink_t;
 
-enum { RESULTS_MOST = 11 };
+enum { RESULTS_MOST = 10 };
 
 static int sinks(const ASSB_EST(results) *out, const state_t *s, sink_t *list)
 {
     const sink_t all_of_them[] = {
         {&s->soc, out->soc},
-        {&s->covariance[UPPER(SOC, SOC)], out->soc_var},
+        {&s->covariance[ASSB_UPPER(SOC, SOC)], out->soc_var},
         {&s->v1_v, out->v1_v},
         {&s->v2_v, out->v2_v},
         {&s->hysteresis, out->hysteresis},
         {&s->leak_a, out->leak_a},
-        {&s->covariance[UPPER(LEAK, LEAK)], out->leak_var},
+        {&s->covariance[ASSB_UPPER(LEAK, LEAK)], out->leak_var},
         {&s->r0_ohm, out->r0_ohm},
         {&s->innovation_v, out->innovation_v},
         {&s->innovation_var, out->innovation_var},
-        {&s->residual_v, out->residual_v},
     };
     int count = 0;
     for (size_t k = 0; k < sizeof all_of_them / sizeof *all_of_them; k++)
@@ -243,4 +243,39 @@ long ASSB_EST(run)(const params_t *p, state_t *state, const ASSB_EST(columns) *i
     }
     *state = s;
     return refused;
+}
+
+/* Joseph form of a scalar observation of SOC; nothing of the considered resistance error is in it. */
+static void observed_soc(state_t *s, real var, const real *gain, const real *column)
+{
+    real ohm = s->resistance_cross[SOC];
+    for (int i = 0; i < ASSB_STATES; i++) {
+        for (int j = i; j < ASSB_STATES; j++) {
+            real *cov = &s->covariance[ASSB_UPPER(i, j)];
+            *cov = *cov - gain[i] * column[j] - column[i] * gain[j] + gain[i] * var * gain[j];
+        }
+        if (s->covariance[ASSB_UPPER(i, i)] < VARIANCE_FLOOR)
+            s->covariance[ASSB_UPPER(i, i)] = VARIANCE_FLOOR;
+        s->resistance_cross[i] = s->resistance_cross[i] - gain[i] * ohm;
+    }
+}
+
+int ASSB_EST(observe_soc)(const params_t *p, state_t *s, real soc, real soc_sigma)
+{
+    real gain[ASSB_STATES], column[ASSB_STATES];
+    if (!within(soc, 0, 1) || !(soc_sigma > 0 && soc_sigma <= 1))
+        return ASSB_BAD_SOC;
+    real off = soc - (s->soc + s->soc_residual);
+    real var = s->covariance[ASSB_UPPER(SOC, SOC)] + soc_sigma * soc_sigma;
+    for (int i = 0; i < ASSB_STATES; i++) {
+        column[i] = s->covariance[ASSB_UPPER(SOC, i)];
+        gain[i] = column[i] / var;
+    }
+    add_soc(s, gain[SOC] * off);
+    s->v1_v = s->v1_v + gain[V1] * off;
+    s->v2_v = s->v2_v + gain[V2] * off;
+    s->hysteresis = clamp(s->hysteresis + gain[HYS] * off, -1, 1);
+    s->leak_a = clamp(s->leak_a + gain[LEAK] * off, -p->current_max_a, p->current_max_a);
+    observed_soc(s, var, gain, column);
+    return ASSB_OK;
 }

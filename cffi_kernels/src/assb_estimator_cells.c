@@ -205,9 +205,9 @@ static INLINE long run(const params_t *p, assb_est_cells_block *block, long cell
             advance(p, &s, &sample);
         }
         put_lanes(row_of(out->soc, place), s.soc, count);
-        put_lanes(row_of(out->soc_var, place), s.covariance[UPPER(SOC, SOC)], count);
+        put_lanes(row_of(out->soc_var, place), s.covariance[ASSB_UPPER(SOC, SOC)], count);
         put_lanes(row_of(out->leak_a, place), s.leak_a, count);
-        put_lanes(row_of(out->leak_var, place), s.covariance[UPPER(LEAK, LEAK)], count);
+        put_lanes(row_of(out->leak_var, place), s.covariance[ASSB_UPPER(LEAK, LEAK)], count);
         put_lanes(row_of(out->r0_ohm, place), s.r0_ohm, count);
         put_lanes(row_of(out->innovation_v, place), s.innovation_v, count);
         put_lanes(row_of(out->innovation_var, place), s.innovation_var, count);

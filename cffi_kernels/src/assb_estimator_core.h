@@ -30,9 +30,6 @@ enum { LOW, HIGH, PER_UNIT, BASE, INDEX };
 #endif
 #define CELLS_END ((real)1e30) /* beyond every temperature and pressure */
 
-/* Place of row i, column j >= i in the packed upper triangle. */
-#define UPPER(i, j) ((i) * (9 - (i)) / 2 + (j))
-
 typedef struct {
     num r0_ohm, r1_ohm, r2_ohm;
 } resistance_t;
@@ -134,7 +131,7 @@ static INLINE void keep_decays(const params_t *p, state_t *s, num dt_s)
     s->kept[KEPT_1] = one_minus_exp(dt_s / p->tau1_s);
     s->kept[KEPT_2] = one_minus_exp(dt_s / p->tau2_s);
     s->kept[KEPT_LEAK] = one_minus_exp(dt_s / p->leak_tau_s);
-    s->kept[KEPT_SOC] = dt_s / ((real)3600 * p->capacity_ah);
+    s->kept[KEPT_SOC] = dt_s / ((real)3600 * p->capacity_ah) / s->capacity_scale;
     s->kept[KEPT_ADAPT] = one_minus_exp(dt_s / p->adapt_tau_s);
 }
 
@@ -163,31 +160,34 @@ static INLINE void time_update(const params_t *p, state_t *s, const sample_t *in
     s->leak_a = s->leak_a - dl * s->leak_a;
 
     num *cov = s->covariance, *ohm = s->resistance_cross;
-    num leak_var = cov[UPPER(LEAK, LEAK)];
+    num leak_var = cov[ASSB_UPPER(LEAK, LEAK)];
     num carried[4], moved[4];
     UNROLL for (int a = 0; a < 4; a++)
     {
-        carried[a] = f[a] * cov[UPPER(a, LEAK)];
+        carried[a] = f[a] * cov[ASSB_UPPER(a, LEAK)];
         moved[a] = carried[a] + g[a] * leak_var;
         ohm[a] = f[a] * ohm[a] + g[a] * ohm[LEAK];
     }
     ohm[LEAK] = keep * ohm[LEAK];
     UNROLL for (int a = 0; a < 4; a++)
     {
-        UNROLL for (int b = a; b < 4; b++) cov[UPPER(a, b)] =
-            f[a] * (f[b] * cov[UPPER(a, b)]) + (carried[a] * g[b] + g[a] * moved[b]);
-        cov[UPPER(a, LEAK)] = keep * moved[a];
+        UNROLL for (int b = a; b < 4; b++) cov[ASSB_UPPER(a, b)] =
+            f[a] * (f[b] * cov[ASSB_UPPER(a, b)]) + (carried[a] * g[b] + g[a] * moved[b]);
+        cov[ASSB_UPPER(a, LEAK)] = keep * moved[a];
     }
 
     num boost = clamp(s->nis_mean, all(1), all(p->adapt_max));
     num floor_var = boost * (p->rc_sigma_v * p->rc_sigma_v);
     num drift1_v = p->overvoltage_sigma_frac * r.r1_ohm * inner_a;
     num drift2_v = p->overvoltage_sigma_frac * (r.r0_ohm + r.r2_ohm) * inner_a;
-    cov[UPPER(SOC, SOC)] = cov[UPPER(SOC, SOC)] + p->soc_noise_frac_per_rts * p->soc_noise_frac_per_rts * in->dt_s;
-    cov[UPPER(V1, V1)] = cov[UPPER(V1, V1)] + (floor_var + boost * (drift1_v * drift1_v)) * (d1 * (2 - d1));
-    cov[UPPER(V2, V2)] = cov[UPPER(V2, V2)] + (floor_var + boost * (drift2_v * drift2_v)) * (d2 * (2 - d2));
-    cov[UPPER(HYS, HYS)] = cov[UPPER(HYS, HYS)] + p->hysteresis_sigma_frac * p->hysteresis_sigma_frac * (dh * (2 - dh));
-    cov[UPPER(LEAK, LEAK)] = keep * keep * leak_var + boost * (p->leak_sigma_a * p->leak_sigma_a) * (dl * (2 - dl));
+    cov[ASSB_UPPER(SOC, SOC)] =
+        cov[ASSB_UPPER(SOC, SOC)] + p->soc_noise_frac_per_rts * p->soc_noise_frac_per_rts * in->dt_s;
+    cov[ASSB_UPPER(V1, V1)] = cov[ASSB_UPPER(V1, V1)] + (floor_var + boost * (drift1_v * drift1_v)) * (d1 * (2 - d1));
+    cov[ASSB_UPPER(V2, V2)] = cov[ASSB_UPPER(V2, V2)] + (floor_var + boost * (drift2_v * drift2_v)) * (d2 * (2 - d2));
+    cov[ASSB_UPPER(HYS, HYS)] =
+        cov[ASSB_UPPER(HYS, HYS)] + p->hysteresis_sigma_frac * p->hysteresis_sigma_frac * (dh * (2 - dh));
+    cov[ASSB_UPPER(LEAK, LEAK)] =
+        keep * keep * leak_var + boost * (p->leak_sigma_a * p->leak_sigma_a) * (dl * (2 - dl));
     s->r0_ohm = r.r0_ohm;
 }
 
@@ -210,12 +210,12 @@ static INLINE void observe(const params_t *p, state_t *s, const sample_t *in, ob
     o->drop_v = r0_ohm * in->current_a;
     num ohm_var = all(p->overvoltage_sigma_frac * p->overvoltage_sigma_frac);
     const num *cov = s->covariance, *ohm = s->resistance_cross;
-    num bend_v = (slope_high - slope_low) * (real)LAST_KNOT * cov[UPPER(SOC, SOC)];
+    num bend_v = (slope_high - slope_low) * (real)LAST_KNOT * cov[ASSB_UPPER(SOC, SOC)];
     num noise_var = p->voltage_sigma_v * p->voltage_sigma_v + BEND_WEIGHT * (bend_v * bend_v);
     UNROLL for (int i = 0; i < ASSB_STATES; i++)
     {
         num row[ASSB_STATES];
-        UNROLL for (int j = 0; j < ASSB_STATES; j++) row[j] = i < j ? cov[UPPER(i, j)] : cov[UPPER(j, i)];
+        UNROLL for (int j = 0; j < ASSB_STATES; j++) row[j] = i < j ? cov[ASSB_UPPER(i, j)] : cov[ASSB_UPPER(j, i)];
         o->b[i] = along_h(p, o, row[SOC], row[V1], row[V2], row[HYS], row[LEAK]);
         o->c[i] = o->b[i] + ohm[i] * o->drop_v;
     }
@@ -239,8 +239,8 @@ static INLINE mask pass_gate(const params_t *p, state_t *s, num dt_s, num nis)
     if (any(outside)) {
         num soc_jump = pick(outside & settling, all(SETTLING_SOC_SIGMA * SETTLING_SOC_SIGMA), all(0));
         num leak_jump = pick(outside & not(settling), all(p->leak_sigma_a * p->leak_sigma_a), all(0));
-        s->covariance[UPPER(SOC, SOC)] = s->covariance[UPPER(SOC, SOC)] + soc_jump;
-        s->covariance[UPPER(LEAK, LEAK)] = s->covariance[UPPER(LEAK, LEAK)] + leak_jump;
+        s->covariance[ASSB_UPPER(SOC, SOC)] = s->covariance[ASSB_UPPER(SOC, SOC)] + soc_jump;
+        s->covariance[ASSB_UPPER(LEAK, LEAK)] = s->covariance[ASSB_UPPER(LEAK, LEAK)] + leak_jump;
     }
     if (any(settling))
         s->settling_s = pick(settling, s->settling_s - dt_s, s->settling_s);
@@ -264,10 +264,10 @@ static INLINE void covariance_update(const params_t *p, state_t *s, const observ
     }
     UNROLL for (int i = 0; i < ASSB_STATES; i++)
     {
-        UNROLL for (int j = i; j < ASSB_STATES; j++) cov[UPPER(i, j)] =
-            cov[UPPER(i, j)] - gain[i] * pulled[j] + along[i] * gain[j];
-        num var = cov[UPPER(i, i)];
-        cov[UPPER(i, i)] = pick(var < VARIANCE_FLOOR, all(VARIANCE_FLOOR), var);
+        UNROLL for (int j = i; j < ASSB_STATES; j++) cov[ASSB_UPPER(i, j)] =
+            cov[ASSB_UPPER(i, j)] - gain[i] * pulled[j] + along[i] * gain[j];
+        num var = cov[ASSB_UPPER(i, i)];
+        cov[ASSB_UPPER(i, i)] = pick(var < VARIANCE_FLOOR, all(VARIANCE_FLOOR), var);
     }
 }
 
@@ -281,7 +281,6 @@ static INLINE void measurement_update(const params_t *p, state_t *s, const sampl
     mask inside = pass_gate(p, s, in->dt_s, v * v * per_var);
     num share = pick(inside, per_var, all(0));
     UNROLL for (int i = 0; i < ASSB_STATES; i++) gain[i] = o.c[i] * share;
-    s->residual_v = v - o.seen_var * share * v;
     add_soc(s, gain[SOC] * v);
     num most_a = all(p->current_max_a);
     s->v1_v = s->v1_v + gain[V1] * v;

@@ -181,9 +181,9 @@ static reach_t reach_of(const params_t *cell, const state_t *s, const power_ask_
     return m;
 }
 
-static void set_horizon(const params_t *cell, reach_t *m, real horizon_s)
+static void set_horizon(const params_t *cell, const state_t *s, reach_t *m, real horizon_s)
 {
-    real per_a = horizon_s / ((real)3600 * cell->capacity_ah);
+    real per_a = horizon_s / ((real)3600 * cell->capacity_ah) / s->capacity_scale;
     m->soc_per_a = m->sign > 0 ? per_a * cell->coulombic_efficiency_frac : per_a;
     m->turn_per_a = per_a * cell->hysteresis_rate;
     m->d1 = one_minus_exp(horizon_s / cell->tau1_s);
@@ -242,11 +242,11 @@ int ASSB_EST(power_limits)(const params_t *cell, const power_params_t *p, const 
     real room = m.sign > 0 ? p->soc_max_frac - s->soc : s->soc - p->soc_min_frac;
     real limit_v = m.sign > 0 ? p->window_max_v : -p->window_min_v;
     if (p->soc_margin_sigmas > 0)
-        room = room - p->soc_margin_sigmas * root(s->covariance[UPPER(SOC, SOC)]);
+        room = room - p->soc_margin_sigmas * root(s->covariance[ASSB_UPPER(SOC, SOC)]);
     if (p->voltage_margin_sigmas > 0)
         limit_v = limit_v - p->voltage_margin_sigmas * root(s->innovation_var);
     for (int k = 0; k < ASSB_HORIZONS; k++) {
-        set_horizon(cell, &m, horizon_s[k]);
+        set_horizon(cell, s, &m, horizon_s[k]);
         real soc_a = room / m.soc_per_a - m.extra_a;
         take(&least, soc_a > 0 ? soc_a : 0, ASSB_BOUND_SOC);
         real factor = largest_factor(cell, &m, least.current_a);

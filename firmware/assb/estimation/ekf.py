@@ -121,9 +121,9 @@ class Ekf(BelievedCell):
         self._settling_s = SETTLING_S
         self.r0_ohm = 0.0
         self.resistance_scale = 1.0
+        self.capacity_scale = 1.0
         self.innovation_v = 0.0
         self.innovation_var = 0.0
-        self.residual_v = 0.0
         rc_var = self._rc_sigma_v * self._rc_sigma_v
         diagonal = (soc_sigma * soc_sigma, rc_var, rc_var, HYSTERESIS_UNKNOWN, self._leak_sigma_a * self._leak_sigma_a)
         for i in STATES:
@@ -179,7 +179,7 @@ class Ekf(BelievedCell):
     def _time_update(self, current_a, dt_s, r1_ohm, r2_ohm):
         inner_a = current_a - self.leak_a
         sign = 1.0 if inner_a > 0 else -1.0 if inner_a < 0 else 0.0
-        per_a = dt_s / (3600.0 * self._capacity_ah)
+        per_a = dt_s / (3600.0 * self._capacity_ah) / self.capacity_scale
         counted = per_a * self._coulombic_efficiency_frac if inner_a > 0 else per_a
         turn = per_a * self._hysteresis_rate
         if dt_s != self._decay_dt_s:
@@ -268,9 +268,8 @@ class Ekf(BelievedCell):
         polarised_v = self._hysteresis_v * self.hysteresis + (self.v1_v + self.v2_v)
         self.innovation_v = voltage_v - (ocv_v + (polarised_v + self.r0_ohm * (current_a - self.leak_a)))
         per_var = 1.0 / self.innovation_var
-        self.residual_v = self.innovation_v
         if self._inside_gate(self.innovation_v * self.innovation_v * per_var):
-            self._correct(seen_var, per_var)
+            self._correct(per_var)
             self._covariance_update(drop_v, ohm_var, seen, hb, spread)
 
     def _along_h(self, x):
@@ -292,11 +291,10 @@ class Ekf(BelievedCell):
             row[doubted] = row[doubted] + jump * jump
         return nis <= limit
 
-    def _correct(self, seen_var, per_var):
+    def _correct(self, per_var):
         c, gain, innovation_v = self._c, self._gain, self.innovation_v
         for i in STATES:
             gain[i] = c[i] * per_var
-        self.residual_v = innovation_v - seen_var * per_var * innovation_v
         self._add_soc(gain[_SOC] * innovation_v)
         self.v1_v = self.v1_v + gain[_V1] * innovation_v
         self.v2_v = self.v2_v + gain[_V2] * innovation_v
@@ -328,9 +326,77 @@ class Ekf(BelievedCell):
                 cov[j][i] = value
             row[i] = max(row[i], VARIANCE_FLOOR)
 
+    def observe_soc(self, soc, soc_sigma):
+        """Correct with a SOC that something else than the voltage tells, its error independent of the states'.
+
+        Returns _BAD_SOC for a SOC outside 0..1 or a sigma not in (0, 1]; the state is then untouched.
+        """
+        if not (0 <= soc <= 1 and 0 < soc_sigma <= 1):
+            return _BAD_SOC
+        cov, gain, column = self._covariance, self._gain, self._b
+        off = soc - (self.soc + self.soc_residual)
+        var = cov[_SOC][_SOC] + soc_sigma * soc_sigma
+        for i in STATES:
+            column[i] = cov[i][_SOC]
+            gain[i] = column[i] / var
+        self._add_soc(gain[_SOC] * off)
+        self.v1_v = self.v1_v + gain[_V1] * off
+        self.v2_v = self.v2_v + gain[_V2] * off
+        self.hysteresis = clamp(self.hysteresis + gain[_HYS] * off, -1.0, 1.0)
+        self.leak_a = clamp(self.leak_a + gain[_LEAK] * off, -self._current_max_a, self._current_max_a)
+        self._observed_soc(var)
+        return _OK
+
+    def _observed_soc(self, var):
+        """Joseph form of a scalar observation of SOC; nothing of the considered resistance error is in it."""
+        cov, gain, column, cross = self._covariance, self._gain, self._b, self._cross
+        ohm = cross[_SOC]
+        for i in STATES:
+            for j in range(i, 5):
+                value = cov[i][j] - gain[i] * column[j] - column[i] * gain[j] + gain[i] * var * gain[j]
+                cov[i][j] = value
+                cov[j][i] = value
+            cov[i][i] = max(cov[i][i], VARIANCE_FLOOR)
+            cross[i] = cross[i] - gain[i] * ohm
+
     def covariance(self):
         """5 x 5, order soc, v1_v, v2_v, hysteresis, leak_a."""
         return [list(row) for row in self._covariance]
+
+    @property
+    def soc_var(self):
+        return self._covariance[_SOC][_SOC]
+
+    @soc_var.setter
+    def soc_var(self, value):
+        """Only to widen it: learning doubts what was counted."""
+        self._covariance[_SOC][_SOC] = value
+
+    @property
+    def soc_leak_cov(self):
+        return self._covariance[_SOC][_LEAK]
+
+    @property
+    def leak_var(self):
+        return self._covariance[_LEAK][_LEAK]
+
+    @property
+    def hysteresis_var(self):
+        return self._covariance[_HYS][_HYS]
+
+    def slope_v(self):
+        """dOCV/dSOC at the present SOC."""
+        return self._over_soc(self._docv_v)
+
+    def model_v(self, current_a, temperature_degc):
+        """Terminal voltage of the corrected model."""
+        warmer_v = self._entropy_v_per_k * (temperature_degc - self._ocv_temperature_degc)
+        rested_v = self._over_soc(self._ocv_v) + warmer_v + self._hysteresis_v * self.hysteresis
+        return rested_v + self.v1_v + self.v2_v + self.r0_ohm * (current_a - self.leak_a)
+
+    def _over_soc(self, at):
+        knot, fraction = self._knot(self.soc)
+        return lerp(self._p[at + knot], self._p[at + knot + 1], fraction)
 
     @property
     def soc_sigma(self):

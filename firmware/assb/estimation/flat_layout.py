@@ -59,6 +59,34 @@ DEFAULTS = {
     "critical_safety_frac": 1.0,  # of both tables; they have the axes of r0_ohm
     "plating_limit_a": (NO_LIMIT_A,) * (parameters.TEMPERATURE_POINTS * parameters.PRESSURE_POINTS),
     "stripping_limit_a": (NO_LIMIT_A,) * (parameters.TEMPERATURE_POINTS * parameters.PRESSURE_POINTS),
+    # What is learned over days. _c: per nominal capacity, in A/Ah. All assumptions until a campaign replaces them.
+    "step_min_c": 0.05,  # a smaller change of current teaches nothing of the resistance
+    "step_dt_max_s": 12.0,  # nor does a longer sample
+    "resistance_prior_sigma_frac": 0.15,  # of the resistance scale before any evidence
+    "resistance_drift_frac_per_rt_cycle": 0.01,  # random walk of the scale, per root of a full cycle, or of a day
+    "resistance_floor_frac": 0.025,  # what no number of steps brings down: shape of f(T, P), core temperature
+    "resistance_step_max_frac": 0.05,  # the scale moves by no more at once
+    "resistance_scale_min": 0.3,
+    "resistance_scale_max": 5.0,
+    "rest_current_c": 0.01,  # a smaller current is a rest
+    "rest_min_s": 500.0,  # a shorter one tells no OCV
+    "rest_full_s": 1800.0,  # after it the cell has relaxed
+    "ocv_sigma_v": 0.003,  # of the OCV table and the voltage sensor's offset together
+    "anchor_sigma_max_frac": 0.05,  # a rested OCV that tells SOC less well is no anchor
+    "pair_min_frac": 0.3,  # two anchors closer together in SOC tell nothing of the capacity
+    "current_gain_sigma_frac": 0.002,
+    "current_offset_sigma_c": 0.002,  # 5 mA of 2.5 Ah
+    "efficiency_sigma_frac": 0.0005,  # of the coulombic efficiency
+    "capacity_prior_sigma_frac": 0.05,  # before any evidence
+    "capacity_drift_frac_per_rt_cycle": 0.01,  # random walk, per square root of a full cycle
+    "capacity_scale_min": 0.3,
+    "capacity_scale_max": 1.3,
+    "height_sigma_um": 0.0,  # of a stack's height from pressure and gap; 0: SOC is not taken from it
+    "stack_stiffness_mpa_per_um": 0.05,  # of frame, spring and cell in series
+    "swelling_um": 100.0,  # the stack is higher by so much when full
+    "swelling_sigma_frac": 0.1,  # that height and charge are not proportional
+    "height_hysteresis_um": 2.0,  # 1-sigma
+    "height_creep_um_per_rt_h": 2.0,  # 1-sigma
 }
 # (name, count, default)
 ROWS = tuple((name, count, DEFAULTS[name]) for name, count in parameters.rows())

@@ -15,7 +15,7 @@ from assb.estimation import parameters
 
 _STEPS = const(64)
 # What the single-precision kernel of the host has after them
-_STATE_CRC30 = const(0x06D5CBB4)  # the lower 30 bits of the CRC-32 of the state, little-endian
+_STATE_CRC30 = const(0x161E893E)  # the lower 30 bits of the CRC-32 of the state, little-endian
 _SOC = const(0.51456124)
 _COVARIANCE_TRACE = const(0.28448248)
 _INNOVATION_SIGMA_V = const(0.0050479997)

@@ -19,10 +19,11 @@ _COVARIANCE = const(6)
 _LEAK_VAR = const(20)
 _NIS_MEAN = const(27)
 _RESISTANCE_SCALE = const(28)
-_R0_OHM = const(29)
-_INNOVATION_V = const(30)
-_INNOVATION_VAR = const(31)
-_RESIDUAL_V = const(32)
+_CAPACITY_SCALE = const(29)
+_R0_OHM = const(30)
+_INNOVATION_V = const(31)
+_INNOVATION_VAR = const(32)
+_KEPT_DT_S = const(33)
 _STATE_FLOATS = const(49)
 _STATES = const(5)
 
@@ -143,10 +144,6 @@ class Ekf:
         return self.state[_INNOVATION_VAR] ** 0.5
 
     @property
-    def residual_v(self):
-        return self.state[_RESIDUAL_V]
-
-    @property
     def resistance_scale(self):
         """Of R0, R1 and R2 against the tables: 1 when new."""
         return self.state[_RESISTANCE_SCALE]
@@ -154,3 +151,13 @@ class Ekf:
     @resistance_scale.setter
     def resistance_scale(self, scale):
         self.state[_RESISTANCE_SCALE] = scale
+
+    @property
+    def capacity_scale(self):
+        """Of capacity_ah: 1 when new."""
+        return self.state[_CAPACITY_SCALE]
+
+    @capacity_scale.setter
+    def capacity_scale(self, scale):
+        self.state[_CAPACITY_SCALE] = scale
+        self.state[_KEPT_DT_S] = 0.0  # SOC per ampere is kept with the time step

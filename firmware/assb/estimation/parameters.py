@@ -54,6 +54,33 @@ dt_max_s 1
 rc_factor 129
 """
 _LEARNING = """\
+step_min_c 1
+step_dt_max_s 1
+resistance_prior_sigma_frac 1
+resistance_drift_frac_per_rt_cycle 1
+resistance_floor_frac 1
+resistance_step_max_frac 1
+resistance_scale_min 1
+resistance_scale_max 1
+rest_current_c 1
+rest_min_s 1
+rest_full_s 1
+ocv_sigma_v 1
+anchor_sigma_max_frac 1
+pair_min_frac 1
+current_gain_sigma_frac 1
+current_offset_sigma_c 1
+efficiency_sigma_frac 1
+capacity_prior_sigma_frac 1
+capacity_drift_frac_per_rt_cycle 1
+capacity_scale_min 1
+capacity_scale_max 1
+height_sigma_um 1
+stack_stiffness_mpa_per_um 1
+swelling_um 1
+swelling_sigma_frac 1
+height_hysteresis_um 1
+height_creep_um_per_rt_h 1
 """
 _POWER = """\
 charge_max_a 1
@@ -77,9 +104,9 @@ plating_limit_a 96
 stripping_limit_a 96
 """
 EKF_SIZE = 552
-LEARNING_SIZE = 0
+LEARNING_SIZE = 27
 POWER_SIZE = 209
-SIZE = 761  # sum of the counts; 32-bit floats in the config image
+SIZE = 788  # sum of the counts; 32-bit floats in the config image
 
 
 def ekf_rows():

@@ -236,7 +236,7 @@ class Power:
 
     def _set_horizon(self, k):
         cell = self._cell
-        per_a = HORIZONS_S[k] / (3600.0 * cell._capacity_ah)
+        per_a = HORIZONS_S[k] / (3600.0 * cell._capacity_ah) / cell.capacity_scale
         self._soc_per_a = per_a * cell._coulombic_efficiency_frac if self._sign > 0 else per_a
         self._turn_per_a = per_a * cell._hysteresis_rate
         self._d1, self._d2 = self._settles[k]

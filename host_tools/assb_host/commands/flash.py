@@ -27,7 +27,10 @@ STEPS = {
 )
 @click.option("--config", "config_file", default="", metavar="FILE", help="A config image, from `assb config build`.")
 @click.option(
-    "--kernel", default="", metavar="FILE|DIR|none", help="Native estimator: by default what `make natmod` built for it."
+    "--kernel",
+    default="",
+    metavar="FILE|DIR|none",
+    help="Native estimator: by default what `make natmod` built for it.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object; progress goes to stderr.")
 def flash(port, dut, pack, config_file, kernel, as_json):
