@@ -8,8 +8,8 @@ from assb.protocol import schema
 
 from assb_host.config.pack import PackConfig
 
-# Slices of a slow tick beside one for each cell: slow sensors, collection, pressure, telemetry, housekeeping
-SLICES_BESIDE_CELLS = 5
+# Slices of a slow tick beside one for each cell: slow sensors, collection, pressure, telemetry, storage, housekeeping
+SLICES_BESIDE_CELLS = 6
 # Signals that the slow tick puts on the blackboard; a fast tick may find them one slow period old
 SLOW_SIGNALS = ("cell_stage", "estimator_status")
 
