@@ -118,8 +118,7 @@ class App:
         self._pressure_at_ms = now_ms
         self._collected_ms = now_ms
         self._started_ms = now_ms
-        self._healthy = False
-        self._paused = False  # this slice was allowed to take longer
+        self._healthy = self._paused = False  # paused: this slice was allowed to take longer
         self.tune()
         self._fast_ms = settings("fast_period_ms")
         self._due_ms = now_ms

@@ -12,8 +12,8 @@ it. Of a record that was written while current could flow only the values are ta
 
 When. Contactor open: once after it opened, then when a number has moved by `learned_change_ppm`, at most every
 `learned_save_ms`. Connected: only while the record's log has room, so that no erase makes a tick late; at once when the
-numbers leave an `opened` record behind, then after learned_save_ms and each time twice as long, so that a log with a
-dozen writes of room lasts for weeks. Room is made while the contactor is open, by writing until an erase was seen.
+numbers leave an `opened` record behind, then after learned_save_ms and each time twice as long, so that a log with
+room for a dozen writes lasts for a week. Room is made while the contactor is open, by writing until an erase was seen.
 """
 
 import binascii
@@ -37,8 +37,9 @@ CELL_FLOATS = const(3)  # before the exported values
 _OTHER_IDENTITY = const(-4)  # beside the statuses of records.py: another pack, cell, or profile
 
 VALUES_LAYOUT = const(1)  # of what the estimator exports; another one is another identity
+_ROOM_LEAST = const(4)  # writes that a session may need before its first hour is over
 _OPENED_GAP_MS = const(10000)  # between writes that call the contactor open, however it is used (assumption)
-_WAIT_MAX_MS = const(1 << 28)  # 3 days
+_WAIT_MAX_MS = const(1 << 29)  # 6 days
 _REST_MARGIN_V = 0.02  # what a rested voltage may be off beside its SOC: sensor, table, slow relaxation (assumption)
 
 
@@ -157,7 +158,8 @@ class Learned:
 
     def _due_open(self):
         """Room first, then that the contactor is open, then what moved."""
-        if self._record.room < self._record.room_full // 2 or (self._may_call_it_open() and not self._opened):
+        record = self._record
+        if record.room < min(_ROOM_LEAST, record.room_full // 2) or (self._may_call_it_open() and not self._opened):
             return True
         return self._waited_ms >= self._save_ms and self._moved()
 

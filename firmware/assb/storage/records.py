@@ -18,7 +18,7 @@ import struct
 from ..const import const
 
 OK = 0
-ABSENT = -1  # no slot has ever been written
+ABSENT = -1  # no slot was ever written
 OTHER_LAYOUT = -2  # written by a firmware with another layout or length
 DAMAGED = -3  # something is there, but neither slot is whole
 
@@ -121,6 +121,8 @@ class Record:
                 longer = file.read(1)
         except OSError:
             return ABSENT
+        if not length:
+            return ABSENT  # its first write was cut after its name was made
         if length < HEADER_BYTES:
             return DAMAGED
         magic, layout, sequence, body_bytes, crc = struct.unpack_from(HEADER, frame, 0)
