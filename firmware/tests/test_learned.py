@@ -129,10 +129,20 @@ def test_a_cell_whose_rested_voltage_is_not_that_of_the_stored_soc_is_learned_an
     assert cell.ekf.soc == pytest.approx(other_soc, abs=0.01)
     assert cell.export()[0] == 1.0
     assert cell.export()[2] >= 0.09
-    bench.app.keep()
+    bench.run(320000)
     again = start(tmp_path, voltage_v=voltage_v(other_soc)).run(1000)
     assert again.events("learned_state_restored")
     assert again.app.cells[0].ekf.resistance_scale == 1.0
+
+
+def test_a_record_that_was_rejected_for_a_loose_wire_is_still_there_when_the_wire_is_mended(tmp_path):
+    taught(tmp_path, soc=0.5)
+    bench = start(tmp_path, voltage_v=0.0).run(120000)
+    assert bench.events("learned_state_rejected")
+    bench.app.keep()
+    mended = start(tmp_path, voltage_v=voltage_v(0.5)).run(1000)
+    assert mended.events("learned_state_restored")
+    assert mended.app.cells[0].ekf.resistance_scale == pytest.approx(1.3)
 
 
 @pytest.mark.parametrize("other_soc", [0.45, 0.55])

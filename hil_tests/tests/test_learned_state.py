@@ -9,12 +9,15 @@ from assb.protocol.image import decode
 from assb.storage import learned
 from assb.storage.records import HEADER_BYTES, OK, Record
 from assb_hil.dut.flash_image import read_image, write_image
+from assb_hil.dut.idle_world import IdleWorld
+from assb_hil.dut.virtual import VirtualBoard
 from assb_hil.loads import ConstantCurrent
 from assb_hil.recorder import Recorder
 from assb_hil.scenario import Host, Start, load_scenario
 from assb_hil.session import compiled_firmware, host_acts, open_session
 from assb_host.config import build_image, load_pack
 
+SAVES_SOON = load_pack("li_lpscl_nca", changes={"learned.save_s": 10.0})
 CONFIG = build_image(load_pack("li_lpscl_nca"))
 SLOTS = ("/learned/a", "/learned/b")
 TAUGHT = (1.25, 0.93, 0.0004, 0.0009)  # scales of resistance and capacity, and their variances
@@ -213,12 +216,12 @@ def test_two_damaged_slots_are_a_fresh_start_and_an_event(tmp_path):
 
 
 def test_a_swapped_cell_is_noticed_by_its_rested_voltage_and_learned_anew(image):
+    write_image(image, {"/config.bin": build_image(SAVES_SOON)}, keep=True)
     live(image, duration_s=SETTLED_S)
-    swapped = live(image, soc=0.25)
+    swapped = live(image, soc=0.25, duration_s=25.0)
     assert swapped.event("learned_state_rejected")["deviation_ppm"] == pytest.approx(-350000, abs=15000)
     assert swapped.last("soc_frac") == pytest.approx(0.25, abs=0.01)
     assert newest(image)[3:] == pytest.approx((1.0, 1.0, 0.09, 0.01))
-    live(image, soc=0.25, duration_s=SETTLED_S)
     assert "learned_state_restored" in live(image, soc=0.25).names
 
 
@@ -243,3 +246,40 @@ def test_writes_while_connected_make_no_tick_late_and_erase_nothing(image):
     assert stored(image)[max(stored(image))][4] == 0  # it says that current may flow
     assert late_s < 0.01
     assert slice_s < 0.0085  # an erase takes 45 ms; the slice that collects garbage is the longest: 1.0 and 5.5 ms
+
+
+ROOM = """
+import sys, time
+sys.path.insert(0, "/a")
+from assb.storage.records import Record
+record = Record("/learned", 1, %d, time.ticks_us)
+record.read()
+for n in range(300):
+    record.body[0] = n & 255
+    room, start_us = record.room, time.ticks_us()
+    print(record.write(), room, time.ticks_diff(time.ticks_us(), start_us))
+print(record.room_full)
+"""
+
+
+@pytest.mark.parametrize("body_bytes", [36, 64, 120, 250, 498])  # the first two: one cell and two
+def test_no_write_erases_while_the_record_says_that_there_is_room(tmp_path, body_bytes):
+    files = {name: data for name, data in compiled_firmware().items() if "/assb/" in name}
+    image = tmp_path / "flash.bin"
+    write_image(image, files | {"/main.py": (ROOM % body_bytes).encode()})
+    for _boot in range(2):
+        with VirtualBoard(IdleWorld(), flash=image) as board:
+            board.power_on()
+            board.run_until(60_000_000)
+            lines = board.read_console().decode().splitlines()
+        writes = [tuple(map(int, line.split())) for line in lines[:300]]
+        full = int(lines[300])
+        with_room = [us for _, room, us in writes if room]
+        erasing = [us for _, _, us in writes if us > 20_000]
+        print(
+            f"{body_bytes} bytes: room {full}, quick {max(with_room)} us, slow {max(erasing)} us, {len(erasing)} erases"
+        )
+        assert {status for status, _, _ in writes} == {OK}
+        assert full >= 1
+        assert max(with_room) < 2_000  # a page or two, where a slice may take 4 ms
+        assert max(erasing) < 50_000  # one erase, where the ticks begin anew

@@ -5,7 +5,8 @@ Body of the record (records.py has the frame around it), 32-bit floats:
     identity u32 | opened u8 | cells u8 | values per cell u8 | layout of the values u8
     per cell: soc, soc_sigma, slow_v (overvoltage that was still relaxing, V), then what the estimator exports
 
-`identity` is the CRC-32 of cell name, pack name and the estimator's floats: what was learned is relative to these.
+`identity` is the CRC-32 of cell name, pack name and the estimator's floats: what was learned is relative to these, and
+a changed limit row or period of telemetry does not take it away.
 `opened` says that the contactor was open and that its closing would have been noted: nothing but self-discharge has
 moved the SOC since. How long the power was off is unknown, as there is no clock: `learned_off_sigma_ppm` is assumed for
 it. Of a record that was written while current could flow only the values are taken: nobody knows how much flowed later.
@@ -56,17 +57,17 @@ def identity(config):
 class KeptCell:
     """One cell's part of a record that was read; used once, with the cell's first sample."""
 
-    def __init__(self, floats, opened, off_sigma, reject_sigmas, events):
+    def __init__(self, floats, opened, off_sigma, reject_sigmas, keeper):
         self._floats = floats
         self._opened = opened
         self._off_sigma = off_sigma
         self._reject_sigmas = reject_sigmas
-        self._events = events
+        self._keeper = keeper
 
     def begin(self, watch, voltage_v, temperature_degc, at_rest):
         """Start the cell's estimator from the record, unless its rested voltage says that this is another cell.
 
-        `watch` is the CellWatch. True: SOC and values were taken over or started afresh, and an event says which.
+        `watch` is the CellWatch. False: it is to be started like a new one.
         """
         ekf = watch.ekf
         soc, sigma, slow_v = self._floats[:CELL_FLOATS]
@@ -76,14 +77,14 @@ class KeptCell:
         margin_v = _REST_MARGIN_V + abs(slow_v)
         deviation_ppm = int(1e6 * (shown_soc - soc))
         if judged and not ekf.rests_at(voltage_v, temperature_degc, soc, self._reject_sigmas * sigma, margin_v):
-            self._events.push(_EV_LEARNED_REJECTED, watch.cell, deviation_ppm)
+            self._keeper.rejected(watch.cell, deviation_ppm)
             return False
         if judged:
             ekf.reset(min(max(soc, 0.0), 1.0), min(sigma, 1.0))
         else:
             watch.start_afresh(shown_soc if at_rest else soc)
         watch.restore(self._floats[CELL_FLOATS:])
-        self._events.push(_EV_LEARNED_RESTORED, watch.cell, deviation_ppm)
+        self._keeper.restored(watch.cell, deviation_ppm)
         return True
 
 
@@ -102,6 +103,7 @@ class Learned:
         self._opened = False  # what the believed record says
         self._connected = False
         self._failed = False
+        self._doubted = False  # a record that was rejected still lies there
         self._step_ms = now_ms
         self._waited_ms = 0
         self._since_opened_ms = _OPENED_GAP_MS
@@ -127,7 +129,15 @@ class Learned:
         step = CELL_FLOATS + self._value_count
         for at, watch in enumerate(self._cells):
             floats = self._written[at * step : (at + 1) * step]
-            watch.kept = KeptCell(floats, self._opened, off_sigma, reject_sigmas, self._events)
+            watch.kept = KeptCell(floats, self._opened, off_sigma, reject_sigmas, self)
+
+    def restored(self, cell, deviation_ppm):
+        self._events.push(_EV_LEARNED_RESTORED, cell, deviation_ppm)
+
+    def rejected(self, cell, deviation_ppm):
+        """The record stays for learned_save_ms more: it may have been a loose wire, and not another cell."""
+        self._doubted = True
+        self._events.push(_EV_LEARNED_REJECTED, cell, deviation_ppm)
 
     def _head(self, opened):
         return (self._identity, opened, len(self._cells), self._value_count, VALUES_LAYOUT)
@@ -148,11 +158,11 @@ class Learned:
 
     def keep(self):
         """Before a reset that is meant, with the outputs off: write what has moved."""
-        if self._gather() and (not self._opened or self._moved()):
+        if self._gather() and not self._doubted and (not self._opened or self._moved()):
             self._write(True)
 
     def _due(self):
-        if self._failed:
+        if self._failed or self._doubted:
             return self._waited_ms >= self._save_ms and not self._connected
         return self._due_connected() if self._connected else self._due_open()
 
@@ -213,7 +223,7 @@ class Learned:
                 self._events.push(_EV_STORAGE_FAILED, -status, 0)
             self._failed = True
             return
-        self._failed = False
+        self._failed = self._doubted = False
         self._opened = opened
         if opened:
             self._since_opened_ms = 0
