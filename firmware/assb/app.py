@@ -82,9 +82,10 @@ class App:
     """One pack. `config` is None when there is no valid image: then it answers in LOCKOUT and drives nothing.
 
     kernel: what start.choose_kernel() chose for the cells; with a wrong one the self-test fails.
+    store: function that gives a records.Record for so many bytes of body; None: nothing is kept.
     """
 
-    def __init__(self, board, config, config_status, clock, console, watchdog, record, kernel):
+    def __init__(self, board, config, config_status, clock, console, watchdog, record, kernel, store=None):
         now_ms = clock.now_ms()
         self.board = board
         self.clock = clock
@@ -129,7 +130,7 @@ class App:
         self._regulating = False
         self._pressure_at_ms = now_ms
         self._started_ms = now_ms
-        self._healthy = False
+        self._healthy = self._paused = False  # paused: this slice was allowed to take longer
         self.tune()
         self._fast_ms = settings("fast_period_ms")
         self._due_ms = now_ms
@@ -142,7 +143,15 @@ class App:
         self.events.push(_EV_BOOT, record.reset_cause, record.boot_count)
         if kernel[_FAULT] == _NATIVE_WRONG:
             self.events.push(_EV_SELF_TEST, _NATIVE_WRONG, 0)
+        self.learned = self._recall(store, now_ms)
         self.send_hello()
+
+    def _recall(self, store, now_ms):
+        if not (store and self.config):
+            return None
+        from .storage.learned import Learned
+
+        return Learned(store, self.cells, self.config, self.settings, self.events, now_ms)
 
     def _plan(self, slot_count):
         """Slices of the slow tick, spread over its fast ticks; a slot may hold several when cells are many."""
@@ -153,8 +162,9 @@ class App:
             (self._slice_collect, SLICE),
             (self._slice_pressure, SLICE),
             (self._slice_telemetry, SLICE),
+            (self._slice_storage, SLICE),
+            (self._slice_housekeeping, SLICE),
         ]
-        plan += [(self._slice_housekeeping, SLICE)]
         slots = [[] for _ in range(slot_count)]
         for at, job in enumerate(plan):
             slots[at * slot_count // len(plan)].append(job)
@@ -185,7 +195,11 @@ class App:
         fast_end_us = clock.now_us()
         self._worst(_FAST_WORST_US, spent_us(fast_end_us, start_us), now_ms)
         self._slice(now_ms)
-        self._worst(_SLICE_WORST_US, spent_us(clock.now_us(), fast_end_us), now_ms)
+        if self._paused:
+            self._paused = False
+            self._due_ms, self._due_us = clock.now_ms(), clock.now_us()
+        else:
+            self._worst(_SLICE_WORST_US, spent_us(clock.now_us(), fast_end_us), now_ms)
         self._schedule(clock.now_ms())
         return self._due_ms
 
@@ -337,6 +351,21 @@ class App:
         put(_COMMAND_COUNT, self.commands.command_count, now_ms)
         self.telemetry.send_due(now_ms)
 
+    def _slice_storage(self, now_ms):
+        """Write what was learned, when it is time. With nothing connected and no press moving, a write may take as
+        long as flash takes to erase: ticks then begin anew after it, and none of them counts as late.
+        """
+        supervisor = self.supervisor
+        connected = (
+            supervisor.main
+            or supervisor.precharge
+            or supervisor.regulate
+            or self.signals.value[_CONTACTOR_CLOSED]
+            or abs(self.signals.value[_CURRENT_UA]) > self._rest_ua
+        )
+        if self.learned and self.learned.step(now_ms, bool(connected)):
+            self._paused = not connected
+
     def _slice_collect(self, now_ms):
         """Collect garbage at a chosen moment, after the estimators and at the end; note the low water before it."""
         clock, signals = self.clock, self.signals
@@ -417,6 +446,11 @@ class App:
             text = tables.message_text(message)
             writer.put_text(text, len(text))
             self.telemetry.send(writer.end())
+
+    def keep(self):
+        """Before a reset that is meant, outputs off: what was learned since the last write is written."""
+        if self.learned:
+            self.learned.keep()
 
     def safe(self):
         """Outputs off, whatever the state: for exceptions, updates and the way to the REPL."""

@@ -22,6 +22,9 @@ _TEN_S_MW = const(3)
 _BOUND = const(4)
 _DISCHARGE = const(5)
 
+# What a cell has learned: factors on resistance and capacity, and their variances
+_NEW = (1.0, 1.0, 0.09, 0.01)  # 1-sigma 30 % and 10 % between a profile and a cell of its kind (assumption)
+
 
 class CellWatch:
     """Cell number `cell`; `step(now_ms)` is its slice of the slow tick, `add_sample` its part of the fast tick."""
@@ -40,7 +43,9 @@ class CellWatch:
         self._signals = signals
         self._events = events
         self._means = Means(2)
-        self._started = False
+        self.started = False
+        self.kept = None  # what a record says of this cell, until its first sample
+        self._learned = _NEW
         self._power = power
         self._step_ms = 0
         self._mean_ua = 0
@@ -83,8 +88,8 @@ class CellWatch:
         voltage_uv = self._means.take(0, value[self._s_voltage])
         current_ua = self._means.take(1, value[self._s_current])
         pressure_mpa = value[self._s_pressure] / 1000
-        if not self._started:
-            self._start(voltage_uv / 1e6, value[self._s_temperature] / 100)
+        if not self.started:
+            self._start(voltage_uv / 1e6, value[self._s_temperature] / 100, abs(current_ua) <= self._rest_ua)
         status = self.ekf.step(
             voltage_uv / 1e6, current_ua / 1e6, value[self._s_temperature] / 100, pressure_mpa, dt_ms / 1000
         )
@@ -93,10 +98,25 @@ class CellWatch:
             self._publish_estimate(now_ms)
         self._detect(current_ua, voltage_uv, status == 0, now_ms)
 
-    def _start(self, voltage_v, temperature_degc):
-        """First sample: the cell is taken to be at rest, so its voltage is its OCV, within the configured sigma."""
-        self._started = True
-        self.ekf.reset(self.ekf.rested_soc(voltage_v, temperature_degc), self._initial_sigma)
+    def _start(self, voltage_v, temperature_degc, at_rest):
+        """First sample: from what a record says of the cell, if it is the same cell; else from its voltage."""
+        self.started = True
+        kept, self.kept = self.kept, None
+        if not (kept and kept.begin(self, voltage_v, temperature_degc, at_rest)):
+            self.start_afresh(self.ekf.rested_soc(voltage_v, temperature_degc))
+
+    def start_afresh(self, soc):
+        """A SOC that is known within the configured sigma: the cell is taken to be at rest, its voltage for its OCV."""
+        self.ekf.reset(min(max(soc, 0.0), 1.0), self._initial_sigma)
+
+    def export(self):
+        """What was learned of this cell, as floats: the order is part of the record's layout."""
+        return self._learned
+
+    def restore(self, values):
+        """Take over what `export` gave before a power cycle; after start_afresh or ekf.reset."""
+        self._learned = tuple(values)
+        self.ekf.resistance_scale = values[0]
 
     def _publish_estimate(self, now_ms):
         ekf = self.ekf
@@ -110,7 +130,7 @@ class CellWatch:
 
     def limit(self, charging, now_ms):
         """One direction of the cell's limits, rounded down; 0 where they can't be worked out. A slice of its own."""
-        if not self._started:
+        if not self.started:
             return
         signals, power = self._signals, self._power
         value, put = signals.value, signals.put

@@ -78,6 +78,14 @@ def choose_kernel():
     return chosen
 
 
+def store(clock):
+    """What gives the app its record of the learned state, on littlefs."""
+    from .storage.learned import LAYOUT
+    from .storage.records import Record
+
+    return lambda body_bytes: Record("/learned", LAYOUT, body_bytes, clock.now_us)
+
+
 def run(app):
     """The main loop; returns when a reset is wanted."""
     clock = app.clock
@@ -90,7 +98,7 @@ def main():
     from .port.boot_record import BootRecord
 
     record = BootRecord()  # before anything that can fail, so that a crash is counted
-    board = watchdog = None
+    board = watchdog = app = None
     try:
         config, status = read_config()
         kernel = choose_kernel()
@@ -107,16 +115,20 @@ def main():
         watchdog = Watchdog(config.parameter("watchdog_ms") if config else 0)
         board = Board(config) if config else NoBoard()
         watchdog.feed()
-        app = App(board, config, status, Clock(), Console(), watchdog, record, kernel)
+        clock = Clock()
+        app = App(board, config, status, clock, Console(), watchdog, record, kernel, store(clock))
         if config:
             config.release()
         collect()
         run(app)
+        app.keep()
         record.intend_reset()
     except KeyboardInterrupt:
         _outputs_off(board)
         if watchdog:
             watchdog.keep_alive()
+        if app:
+            app.keep()
         print("assb: stopped by Ctrl-C, outputs are off")
         return
     except Exception as error:

@@ -6,6 +6,7 @@ from assb.estimation import flat_layout
 from assb.estimation import parameters as layout
 from assb.estimation.ekf import Ekf
 from assb.protocol import image, schema
+from assb.ticks import until_ms
 
 CELL_FULL_V, CELL_EMPTY_V = 4.2, 3.0
 OCV_V = [CELL_EMPTY_V + (CELL_FULL_V - CELL_EMPTY_V) * k / (layout.OCV_POINTS - 1) for k in range(layout.OCV_POINTS)]
@@ -233,7 +234,7 @@ class Bench:
         end_ms = self.clock.ms + duration_ms
         while self.clock.ms < end_ms:
             due_ms = self.app.step(self.clock.now_ms())
-            self.clock.ms += max(1, (due_ms - self.clock.now_ms()) & ((1 << 30) - 1))
+            self.clock.ms += max(1, until_ms(due_ms, self.clock.now_ms()))
         return self
 
     def run_leased(self, duration_ms):

@@ -26,6 +26,7 @@ WORD_LISTS = {
     "to_state": schema.STATES,
     "stage": schema.STAGES,
     "reset_cause": schema.RESET_CAUSES,
+    "reason": schema.UNUSED_REASONS,
     "row": tuple(row[1] for row in schema.LIMIT_ROWS),
 }
 

@@ -29,6 +29,11 @@ RULES = (
     ("assb.detection", PURE, "detection is pure: time and inputs are passed in"),
     ("assb.control", PURE, "control is pure: time and inputs are passed in"),
     (
+        "assb.storage",
+        ("assb.app", "assb.board", "assb.drivers", "assb.control", "assb.detection", "assb.port"),
+        "storage keeps what it is handed",
+    ),
+    (
         "assb.drivers",
         (
             "assb.protocol.frame",

@@ -16,6 +16,7 @@ HELLO, SCHEMA, PACK, CELL, EVIDENCE, HEALTH, CYCLER, EVENT, POWER = 1, 2, 3, 4, 
     EV_BOOT, EV_STATE, EV_WARN, EV_DERATE, EV_TRIP, EV_CLEAR, EV_STAGE, EV_DIP, EV_ARMED, EV_LEASE, EV_STOPPED,
     EV_FAULTS_CLEARED, EV_CONTACTOR_COMMAND, EV_CONTACTOR, EV_PARAMETER, EV_MARK, EV_SELF_TEST, EV_BUS, EV_ALERT,
 ) = range(1, 20)  # fmt: skip
+EV_LEARNED_RESTORED, EV_LEARNED_REJECTED, EV_LEARNED_UNUSED, EV_STORAGE_FAILED = range(30, 34)
 
 
 def _blank(word):
@@ -35,6 +36,7 @@ BOUNDS = tuple(tables.BOUNDS.split())
 ACTIONS = tuple(tables.ACTIONS.split())
 RECOVERIES = tuple(tables.RECOVERIES.split())
 RESET_CAUSES = tuple(tables.RESET_CAUSES.split())
+UNUSED_REASONS = tuple(tables.UNUSED_REASONS.split())
 
 # (id, name, wire code)
 PACK_SIGNALS = tuple(tuple(row) for row in tables.rows(tables.PACK_SIGNALS))

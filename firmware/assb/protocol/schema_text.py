@@ -129,6 +129,10 @@ PARAMETER_TEXT = {
     "self_test_timeout_ms": "Longest time that sensors may take to deliver after boot",
     "press_hold_ms": "How long pressure must stay in its window before the contactor closes",
     "power_period_ms": "Period of POWER frames, 0: off",
+    "learned_save_ms": "Least time between two writes of the learned state; doubles with each write while connected",
+    "learned_change_ppm": "Change of a learned number, or of the SOC, that is worth a write",
+    "learned_off_sigma_ppm": "What the SOC may have drifted while the power was off for an unknown time, 1-sigma",
+    "learned_reject_milli": "Distance of the rested voltage from the stored SOC, in sigmas, that another cell must be",
 }
 
 # row: (what it watches for, what to do)
@@ -213,6 +217,11 @@ EVENT_TEXT = {
     ),
     "bus_error": "A device did not answer",
     "alert_tripped": "A monitor's hardware comparator tripped",
+    "learned_state_restored": "Learned state was taken over from flash; distance of the voltage from the stored SOC",
+    "learned_state_rejected": "The rested voltage is not the stored SOC's: another cell, or lost charge; learned anew",
+    "learned_state_unused": "What flash holds of the learned state was not used: another layout, both slots damaged, "
+    "or another pack, cell or profile",
+    "storage_failed": "A write to flash failed, with the errno; it is tried again",
 }
 
 COMMAND_TEXT = {

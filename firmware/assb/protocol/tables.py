@@ -28,6 +28,7 @@ BOUNDS = "none voltage soc current temperature pressure plating stripping"
 ACTIONS = "log no_charge no_discharge stop open lockout"
 RECOVERIES = "auto manual reset"
 RESET_CAUSES = "unknown power_on hard watchdog deep_sleep soft"
+UNUSED_REASONS = "none absent other_layout damaged other_identity"  # why a record on flash was not used
 
 # id name code: codes are struct's, little-endian; the blackboard has them in this order
 PACK_SIGNALS = """\
@@ -130,6 +131,10 @@ EVENTS = """\
 17 self_test_failed code -
 18 bus_error device -
 19 alert_tripped device flags
+30 learned_state_restored cell deviation_ppm
+31 learned_state_rejected cell deviation_ppm
+32 learned_state_unused reason -
+33 storage_failed code -
 """
 
 # id name settable(1: while running, 0: config image only) lowest highest default
@@ -186,6 +191,10 @@ PARAMETERS = """\
 50 self_test_timeout_ms 0 100 60000 5000
 51 press_hold_ms 0 0 600000 2000
 52 power_period_ms 1 0 60000 1000
+60 learned_save_ms 0 10000 3600000 300000
+61 learned_change_ppm 0 100 100000 5000
+62 learned_off_sigma_ppm 0 0 500000 20000
+63 learned_reject_milli 0 1000 100000 4000
 """
 
 # id name scope signal kind least-trip greatest-trip action judged. The two trip levels are the envelope: no config image

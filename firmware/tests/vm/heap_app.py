@@ -15,6 +15,7 @@ kernel = choose_kernel()
 from assb.app import App  # noqa: E402 - in the order of start.main, for the same peak of the heap
 from assb.board import Board  # noqa: E402
 from assb.port.clock import Clock  # noqa: E402
+from assb.storage import records  # noqa: E402
 
 
 class Console:
@@ -79,14 +80,18 @@ def control(app):
 
 
 board = Board(config)
-app = App(board, config, status, Clock(), Console(), Watchdog(), Record(), kernel)
+clock = Clock()
+app = App(
+    board, config, status, clock, Console(), Watchdog(), Record(), kernel,
+    lambda body_bytes: records.Record(sys.argv[2], 1, body_bytes, clock.now_us),
+)  # fmt: skip
 config.release()
 now_ms = 1000
 for _ in range(100):
     app.step(app._due_ms)
 gc.collect()
 print("free", gc.mem_free())
-print("state", app.supervisor.state)
+print("state", app.supervisor.state, "saved", app.learned._record.sequence > 0)
 locked("fast tick", lambda: fast_ticks(app, now_ms, 200))
 locked("encoder", lambda: encode_all(app, now_ms))
 app.supervisor.state = 5

@@ -33,6 +33,7 @@ RATED = ("rated_kn", Annotated[PositiveFloat, Meta(description="Force at full se
 SENSITIVITY = ("sensitivity_mv_per_v", Annotated[float, Meta(ge=0.1, le=10)])
 SOURCE = ("source", Source)
 Telemetry = table_struct("telemetry")
+Learned = table_struct("learned")
 
 
 class Cycler(Table):
@@ -63,6 +64,7 @@ class PackFile(Table):
         str, Meta(description="Pack whose tables and limit rows this file takes over where it has none itself")
     ] = ""
     telemetry: Telemetry = msgspec.field(default_factory=Telemetry)  # pyright: ignore[reportInvalidTypeForm]
+    learned: Learned = msgspec.field(default_factory=Learned)  # pyright: ignore[reportInvalidTypeForm]
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ READINGS = {
     "to_state": lambda value: word(schema.STATES, value),
     "stage": lambda value: word(schema.STAGES, value),
     "reset_cause": lambda value: word(schema.RESET_CAUSES, value),
+    "reason": lambda value: word(schema.UNUSED_REASONS, value),
     "row": lambda value: word(tuple(row[1] for row in schema.LIMIT_ROWS), value),
     "trip_bits": lambda value: ",".join(rows_of(value)) or "none",
     "parameter": lambda value: next((row[1] for row in schema.PARAMETERS if row[0] == value), f"#{value}"),
