@@ -67,7 +67,7 @@ def choose_kernel():
 def _native(golden):
     """(its Ekf, ""), or (None, why the native module can't be used; "" when there is none)."""
     try:
-        import assb.estimation.assb_kernel  # noqa: F401 (alone first: its absence is no fault)
+        import assb.estimation.assb_kernel  # noqa: F401 # pyright: ignore (alone: its absence is no fault)
     except ImportError:
         return None, ""
     except Exception as error:  # built for another processor or MicroPython, or not whole: the twin does its work
