@@ -2,7 +2,16 @@
  *
  * Each function takes the caller's buffers and keeps nothing. Parameters, state and samples are arrays of 32-bit
  * floats; a buffer that is too short, not writable or not aligned raises ValueError before the kernel sees it.
- * firmware/assb/estimation/assb_kernel.pyi has the signatures, native_ekf.py the face that the application uses.
+ * firmware/assb/estimation/kernel.py is the face that the application uses.
+ *
+ *     EST_STATE_FLOATS                                      length of a state
+ *     est_check(params)                                     status
+ *     est_reset(params, state, soc, soc_sigma)              status
+ *     est_rested_soc(params, voltage_v, temperature_degc)   SOC
+ *     est_predict(params, state, sample)                    status
+ *     est_step(params, state, sample)                       status
+ *
+ * params: the flat layout, the filter's rows first; sample: voltage_v, current_a, temperature_degc, pressure_mpa, dt_s.
  *
  * Another part of the kernel is three things: its _f32.c in the Makefile's SRC, a wrapper here, a line in mpy_init.
  */

@@ -20,8 +20,8 @@ from assb_kernels import Estimator
 KERNELS = Path(__file__).resolve().parent.parent
 SOURCES = [KERNELS / path for path in ("natmod/assb_memory.c", "src/assb_estimator_f32.c", "tests/identity/replay.c")]
 FLAGS = [
-    "-std=c99", "-ffp-contract=off", "-ffreestanding", "-nostdlib", "-static", "-fno-stack-protector", "-Wall", "-Wextra",
-    f"-I{KERNELS / 'include'}", f"-I{KERNELS / 'src'}",
+    "-std=c99", "-ffp-contract=off", "-ffreestanding", "-nostdlib", "-static", "-fno-stack-protector",
+    "-Wall", "-Wextra", f"-I{KERNELS / 'include'}", f"-I{KERNELS / 'src'}",
 ]  # fmt: skip
 STEPS = 10_000
 START = (0.6, 0.1)  # SOC and its sigma

@@ -140,8 +140,11 @@ class App:
         self._slots = self._plan(slow_ms // self._fast_ms)
         self._slot = 0
         board.attach(self.signals, self.cells, self.events)
-        self.events.push(_EV_BOOT, record.reset_cause, record.boot_count)
-        if kernel[_FAULT] == _NATIVE_WRONG:
+        self._say_boot()
+
+    def _say_boot(self):
+        self.events.push(_EV_BOOT, self.record.reset_cause, self.record.boot_count)
+        if self.kernel[_FAULT] == _NATIVE_WRONG:
             self.events.push(_EV_SELF_TEST, _NATIVE_WRONG, 0)
         self.learned = self._recall(store, now_ms)
         self.send_hello()

@@ -42,28 +42,14 @@ def _forget(module):
 
 def choose_kernel():
     """(Ekf, kind, fault or 0): the native module where there is one, else the twin; each must make of the golden vector
-    what it says. What was needed for the choice alone is let go, and why a native module was not taken is printed.
+    what it says. What was needed for the choice alone is let go.
     """
     from assb.estimation import golden
 
-    chosen = None
-    why = ""
-    try:
-        import assb.estimation.assb_kernel  # alone first: its absence is no fault
-
-        try:
-            from assb.estimation import kernel
-
-            if golden.right(kernel.Ekf(golden.cell())):
-                chosen = (kernel.Ekf, _NATIVE, 0)
-            why = "wrong golden vector"
-        except Exception as error:
-            why = error
-    except ImportError:
-        pass
-    except Exception as error:  # built for another processor or MicroPython, or not whole: the twin does its work
-        why = error
-    if not chosen:
+    native, why = _native(golden)
+    if native:
+        chosen = (native, _NATIVE, 0)
+    else:
         from .estimation.ekf import Ekf
 
         chosen = (Ekf, _TWIN, _NATIVE_WRONG if why else 0)
@@ -76,6 +62,24 @@ def choose_kernel():
         _forget("assb.estimation.assb_kernel")
     _forget("assb.estimation.golden")
     return chosen
+
+
+def _native(golden):
+    """(its Ekf, ""), or (None, why the native module can't be used; "" when there is none)."""
+    try:
+        import assb.estimation.assb_kernel  # noqa: F401 # pyright: ignore (alone: its absence is no fault)
+    except ImportError:
+        return None, ""
+    except Exception as error:  # built for another processor or MicroPython, or not whole: the twin does its work
+        return None, error
+    try:
+        from assb.estimation import kernel
+
+        if golden.right(kernel.Ekf(golden.cell())):
+            return kernel.Ekf, ""
+        return None, "wrong golden vector"
+    except Exception as error:
+        return None, error
 
 
 def store(clock):

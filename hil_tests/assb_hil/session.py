@@ -20,7 +20,7 @@ from assb.protocol.image import decode
 from assb_host.config import PackConfig, budget_terms_ms, build_image, fault_time_budget_ms, load_pack
 from assb_host.errors import EXIT_USAGE, AssbError
 from assb_host.flash.firmware_files import firmware_files
-from assb_host.flash.native_kernel import BOARD_PATH, KernelSource, architecture_name
+from assb_host.flash.native_kernel import BOARD_PATH, KernelSource, board_architecture
 from assb_host.flash.plan import CONFIG_PATH
 
 from assb_hil.checks import Verdict
@@ -88,7 +88,7 @@ def native_files(kernel: KernelSource | None) -> dict[str, bytes]:
     from assb_hil.dut.find_micropython import find_micropython, mpy_number
 
     number = mpy_number(find_micropython())
-    native = kernel.for_board(architecture_name(number >> 10 & 0x3F), (number & 0xFF, number >> 8 & 3), "virtual board")
+    native = kernel.for_board(board_architecture(number), (number & 0xFF, number >> 8 & 3), "virtual board")
     return {BOARD_PATH: native.data} if native else {}
 
 

@@ -35,8 +35,8 @@ def refusals():
     state = array("f", bytes(4 * assb_kernel.EST_STATE_FLOATS))
     shifted = memoryview(bytearray(len(state) * 4 + 4))[1:]
     cases = (
-        (cell, state, sample[:4]), (cell, state[:-1], sample), (cell[:500], state, sample), (cell, bytes(state), sample),
-        (cell, shifted, sample), (cell, 7, sample),
+        (cell, state, sample[:4]), (cell, state[:-1], sample), (cell[:500], state, sample),
+        (cell, bytes(state), sample), (cell, shifted, sample), (cell, 7, sample),
     )  # fmt: skip
     for case in cases:
         try:
@@ -74,7 +74,8 @@ def cost(steps):
         start_us = time.ticks_us()
         for _ in range(steps):
             estimator.step(3.7, 0.5, 25.0, 5.0, 0.125)
-        print("%.3f us %d B a step, %d B held" % (time.ticks_diff(time.ticks_us(), start_us) / steps, step_b, held_b))
+        step_us = time.ticks_diff(time.ticks_us(), start_us) / steps
+        print(f"{step_us:.3f} us {step_b} B a step, {held_b} B held")
 
 
 globals()[sys.argv[1]](*[int(word) if word.isdigit() else word for word in sys.argv[2:]])

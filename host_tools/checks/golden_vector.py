@@ -1,4 +1,4 @@
-"""The figures of firmware/assb/estimation/golden.py, from the single-precision kernel: fail when they differ, or write them.
+"""The figures of firmware/assb/estimation/golden.py, from the single-precision kernel: fail when stale, or write them.
 
 python host_tools/checks/golden_vector.py [--write]
 

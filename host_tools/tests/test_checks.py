@@ -116,3 +116,19 @@ def test_an_old_python_and_a_missing_header_are_named(monkeypatch, tmp_path, pro
         monkeypatch.setattr(module, name, value)
     what, remedy = getattr(module, problem)()
     assert what and says in remedy
+
+
+def test_the_golden_vector_is_what_the_kernel_gives_and_a_stale_one_is_found_and_mended(tmp_path, monkeypatch, capsys):
+    golden_vector = load("golden_vector")
+    assert golden_vector.main([]) == 0
+    right = golden_vector.FILE.read_text()
+    stale = tmp_path / "golden.py"
+    stale.write_text(right.replace("_SOC = const(0.", "_SOC = const(0.9"))
+    monkeypatch.setattr(golden_vector, "FILE", stale)
+    assert golden_vector.main([]) == 1
+    assert "is not what the kernel gives" in capsys.readouterr().err
+    assert golden_vector.main(["--write"]) == 0
+    assert stale.read_text() == right
+    stale.write_text(right.replace("_SOC = ", "_CHARGE = "))
+    with pytest.raises(ValueError, match="assigns _SOC 0 times"):
+        golden_vector.main([])

@@ -112,3 +112,12 @@ def test_a_board_that_runs_the_twin_although_it_has_a_native_module_is_told():
     hello = {"version_major": 0, "version_minor": 1, "version_patch": 0, "schema_id": 1, "estimator": 1}
     assert differences(hello, plan) == []
     assert ["twin" in text for text in differences({**hello, "estimator": 0}, plan)] == [True]
+
+
+@pytest.mark.parametrize(
+    ("number", "architecture"),
+    [(2822, "x64"), (6918, "armv7m"), (77574, "rv32imc"), (6 | 3 << 8, "")],  # as ports of 1.28 say it, flags and all
+)
+def test_the_boards_own_number_says_its_architecture(number, architecture):
+    seen = dataclasses.replace(identity(), mpy=number)
+    assert (seen.architecture, seen.mpy_abi) == (architecture, ABI)

@@ -6,7 +6,7 @@ Importing it raises ImportError where there is no native module. A step allocate
 from array import array
 
 from assb.const import const
-from assb.estimation import assb_kernel
+from assb.estimation import assb_kernel  # pyright: ignore[reportAttributeAccessIssue] (no Python: natmod makes it)
 
 # Places in the state, in floats: the members of the C struct (a test compares)
 _SOC = const(0)

@@ -37,8 +37,8 @@ def flash(port, dut, pack, config_file, kernel, as_json):
     """Put firmware and configuration on a board and verify them.
 
     Only files that differ are sent; every file is verified by its SHA-256 on the board; the board must then report the
-    version, schema, configuration and estimator just written. Without --pack and --config it keeps the configuration it has;
-    exit code 9 when it has none.
+    version, schema, configuration and estimator just written. Without --pack and --config it keeps the configuration
+    it has; exit code 9 when it has none.
     """
     from assb_host.flash.flasher import flash as flash_board
     from assb_host.flash.native_kernel import kernel_source

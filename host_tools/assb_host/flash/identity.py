@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from assb_host.errors import MismatchError
 from assb_host.flash.board_repl import BoardRepl
 from assb_host.flash.firmware_files import mpy_abi
-from assb_host.flash.native_kernel import BOARD_PATH, architecture_name
+from assb_host.flash.native_kernel import BOARD_PATH, board_architecture
 from assb_host.flash.plan import FlashPlan
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class Identity:
     @property
     def architecture(self) -> str:
         """Of the machine code that it runs; empty: bytecode alone."""
-        return architecture_name(self.mpy >> 10 & 0x3F)
+        return board_architecture(self.mpy)
 
 
 def ask(repl: BoardRepl) -> Identity:

@@ -24,6 +24,12 @@ def architecture_name(number: int) -> str:
     return ARCHITECTURES[number] if number < len(ARCHITECTURES) else f"number {number}"
 
 
+def board_architecture(mpy_number: int) -> str:
+    """From sys.implementation._mpy. A Thumb-2 board without FPU says armv7em; modules for it are built as armv7m."""
+    name = architecture_name(mpy_number >> 10 & 0x3F)
+    return "armv7m" if name == "armv7em" else name
+
+
 @dataclass(frozen=True)
 class NativeFile:
     """A .mpy with machine code. `abi` is (version, sub-version): a board loads its own and no other."""
