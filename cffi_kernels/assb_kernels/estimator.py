@@ -62,6 +62,7 @@ class Estimator:
         self._sample = ffi.new(self._prefix + "sample *")
         self.feed = partial(getattr(lib, self._prefix + "feed"), self.c_params, self.c_state)
         demand_ok(getattr(lib, self._prefix + "check")(self.c_params), "estimator parameters")
+        self.reset(0.5, 1.0)
 
     def parameter_group(self, group: str) -> Any:
         """A group of the parameters (see GROUPS) as its C struct."""
@@ -134,10 +135,18 @@ class Estimator:
         return bytes(ffi.buffer(self.c_state))
 
     def restore(self, state: bytes) -> None:
-        """Take up a state from `state_bytes` of the same precision and build; raises ValueError for another size."""
+        """Take up a state from `state_bytes` of the same precision and build.
+
+        Raises ValueError for another size, or for numbers that no step leaves; nothing has changed then.
+        """
         if len(state) != ffi.sizeof(self.c_state[0]):
             raise ValueError(f"a saved state has {ffi.sizeof(self.c_state[0])} bytes, got {len(state)}")
-        ffi.buffer(self.c_state)[:] = state
+        numbers = array(self._code, state)
+        given = ffi.cast(f"{self._prefix}state *", ffi.from_buffer(numbers))
+        sound = 0 <= given.soc <= 1 and given.capacity_scale > 0 and given.resistance_scale > 0
+        if not (sound and all(map(math.isfinite, numbers))):
+            raise ValueError(f"a saved state is none: SOC {given.soc}, or a number that is not finite")
+        ffi.memmove(self.c_state, given, ffi.sizeof(self.c_state[0]))
         getattr(lib, self._prefix + "forget")(self.c_state)
 
     def sample(

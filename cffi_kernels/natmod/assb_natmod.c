@@ -17,6 +17,8 @@
  */
 #define ASSB_PRECISION 32
 #include "assb_estimator.h"
+#include "assb_learning.h"
+#include "assb_power.h"
 
 #include "py/dynruntime.h"
 
@@ -45,6 +47,25 @@ static assb_est_f32_state *state_of(mp_obj_t object)
 static const assb_est_f32_sample *sample_of(mp_obj_t object)
 {
     return floats(object, sizeof(assb_est_f32_sample), MP_BUFFER_READ);
+}
+
+/* The groups of the flat layout follow each other. */
+static const assb_est_f32_learning_params *learning_params_of(mp_obj_t object)
+{
+    const char *flat = floats(object, sizeof(assb_est_f32_params) + sizeof(assb_est_f32_learning_params), MP_BUFFER_READ);
+    return (const void *)(flat + sizeof(assb_est_f32_params));
+}
+
+static const assb_est_f32_power_params *power_params_of(mp_obj_t object)
+{
+    size_t before = sizeof(assb_est_f32_params) + sizeof(assb_est_f32_learning_params);
+    const char *flat = floats(object, before + sizeof(assb_est_f32_power_params), MP_BUFFER_READ);
+    return (const void *)(flat + before);
+}
+
+static assb_est_f32_learning *learning_of(mp_obj_t object)
+{
+    return floats(object, sizeof(assb_est_f32_learning), MP_BUFFER_RW);
 }
 
 static mp_obj_t est_check(mp_obj_t params)
@@ -80,6 +101,84 @@ static mp_obj_t est_step(mp_obj_t params, mp_obj_t state, mp_obj_t sample)
 }
 static MP_DEFINE_CONST_FUN_OBJ_3(est_step_obj, est_step);
 
+static mp_obj_t learning_check(mp_obj_t params)
+{
+    return mp_obj_new_int(assb_est_f32_learning_check(learning_params_of(params)));
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(learning_check_obj, learning_check);
+
+static mp_obj_t learning_reset(mp_obj_t params, mp_obj_t learning)
+{
+    assb_est_f32_learning_reset(learning_params_of(params), learning_of(learning));
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_2(learning_reset_obj, learning_reset);
+
+static mp_obj_t learning_restore(mp_obj_t params, mp_obj_t learning, mp_obj_t learned)
+{
+    const float *values = floats(learned, sizeof(float) * ASSB_LEARNED, MP_BUFFER_READ);
+    return mp_obj_new_int(assb_est_f32_learning_restore(learning_params_of(params), learning_of(learning), values));
+}
+static MP_DEFINE_CONST_FUN_OBJ_3(learning_restore_obj, learning_restore);
+
+static mp_obj_t learning_lose(mp_obj_t learning)
+{
+    assb_est_f32_learning_lose(learning_of(learning));
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(learning_lose_obj, learning_lose);
+
+static mp_obj_t learning_update(size_t count, const mp_obj_t *args)
+{
+    (void)count;
+    assb_est_f32_learning_update(params_of(args[0]), learning_params_of(args[0]), state_of(args[1]),
+                                 learning_of(args[2]), sample_of(args[3]));
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(learning_update_obj, 4, 4, learning_update);
+
+/* Sigmas of resistance_scale, of SOH in resistance, of capacity_scale and of SOC; what the last chances lacked. */
+static mp_obj_t learning_told(size_t count, const mp_obj_t *args)
+{
+    (void)count;
+    const assb_est_f32_learning_params *params = learning_params_of(args[0]);
+    const assb_est_f32_learning *learning = learning_of(args[2]);
+    float *told = floats(args[3], sizeof(float) * 5, MP_BUFFER_RW);
+    told[0] = assb_est_f32_resistance_sigma(params, learning);
+    told[1] = assb_est_f32_soh_resistance_sigma(params_of(args[0]), params, learning);
+    told[2] = assb_est_f32_capacity_sigma(params, learning);
+    told[3] = assb_est_f32_soc_sigma(state_of(args[1]), learning);
+    told[4] = learning->capacity_missing + 16 * learning->resistance_missing;
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(learning_told_obj, 4, 4, learning_told);
+
+static mp_obj_t power_check(mp_obj_t params)
+{
+    return mp_obj_new_int(assb_est_f32_power_check(power_params_of(params)));
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(power_check_obj, power_check);
+
+/* ask: temperature, pressure, whether the pressure is known, whether charging. limit: current, power, voltage and bound,
+ * three of each. */
+static mp_obj_t power_limits(size_t count, const mp_obj_t *args)
+{
+    (void)count;
+    const float *asked = floats(args[2], sizeof(float) * 4, MP_BUFFER_READ);
+    float *out = floats(args[3], sizeof(float) * 4 * ASSB_HORIZONS, MP_BUFFER_RW);
+    assb_est_f32_power_ask ask = {asked[0], asked[1], asked[2] != 0, asked[3] != 0};
+    assb_est_f32_power_limit limit;
+    int status = assb_est_f32_power_limits(params_of(args[0]), power_params_of(args[0]), state_of(args[1]), &ask, &limit);
+    for (int k = 0; status == ASSB_OK && k < ASSB_HORIZONS; k++) {
+        out[k] = limit.current_a[k];
+        out[ASSB_HORIZONS + k] = limit.power_w[k];
+        out[2 * ASSB_HORIZONS + k] = limit.voltage_v[k];
+        out[3 * ASSB_HORIZONS + k] = (float)limit.bound[k];
+    }
+    return mp_obj_new_int(status);
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(power_limits_obj, 4, 4, power_limits);
+
 mp_obj_t mpy_init(mp_obj_fun_bc_t *self, size_t n_args, size_t n_kw, mp_obj_t *args)
 {
     MP_DYNRUNTIME_INIT_ENTRY
@@ -89,5 +188,14 @@ mp_obj_t mpy_init(mp_obj_fun_bc_t *self, size_t n_args, size_t n_kw, mp_obj_t *a
     mp_store_global(MP_QSTR_est_rested_soc, MP_OBJ_FROM_PTR(&est_rested_soc_obj));
     mp_store_global(MP_QSTR_est_predict, MP_OBJ_FROM_PTR(&est_predict_obj));
     mp_store_global(MP_QSTR_est_step, MP_OBJ_FROM_PTR(&est_step_obj));
+    mp_store_global(MP_QSTR_LEARNING_FLOATS, MP_OBJ_NEW_SMALL_INT(sizeof(assb_est_f32_learning) / sizeof(float)));
+    mp_store_global(MP_QSTR_learning_check, MP_OBJ_FROM_PTR(&learning_check_obj));
+    mp_store_global(MP_QSTR_learning_reset, MP_OBJ_FROM_PTR(&learning_reset_obj));
+    mp_store_global(MP_QSTR_learning_restore, MP_OBJ_FROM_PTR(&learning_restore_obj));
+    mp_store_global(MP_QSTR_learning_lose, MP_OBJ_FROM_PTR(&learning_lose_obj));
+    mp_store_global(MP_QSTR_learning_update, MP_OBJ_FROM_PTR(&learning_update_obj));
+    mp_store_global(MP_QSTR_learning_told, MP_OBJ_FROM_PTR(&learning_told_obj));
+    mp_store_global(MP_QSTR_power_check, MP_OBJ_FROM_PTR(&power_check_obj));
+    mp_store_global(MP_QSTR_power_limits, MP_OBJ_FROM_PTR(&power_limits_obj));
     MP_DYNRUNTIME_INIT_EXIT
 }

@@ -2,6 +2,7 @@
 
 import math
 import random
+import struct
 from array import array
 from dataclasses import replace
 
@@ -153,6 +154,11 @@ def test_restored_state_goes_on_exactly(flat):
     assert first.state_bytes() == second.state_bytes()
     with pytest.raises(ValueError, match="bytes"):
         second.restore(b"short")
+    before = second.state_bytes()
+    for spoilt in (math.nan, 1.5, -0.1):
+        with pytest.raises(ValueError, match="a saved state is none"):
+            second.restore(struct.pack("f", spoilt) + before[4:])
+    assert second.state_bytes() == before
 
 
 def test_rested_soc_inverts_the_ocv(believed, flat):

@@ -14,7 +14,6 @@ from .control.derating import Derating
 from .control.protection import Protection
 from .control.stack_pressure import StackPressure
 from .control.supervisor import Supervisor
-from .estimation.power import Power
 from .port.clock import ESTIMATE, FAST, GC, SLICE, spent_us
 from .port.heap import collect, free_b
 from .protocol import tables
@@ -108,9 +107,9 @@ class App:
         )
         self.pressure = StackPressure(settings)
         columns = tables.positions(tables.CELL_SIGNALS)
-        power = Power(config.estimator) if config else None
+        power = kernel[0].Power(config.estimator) if config else None
         self.cells = [
-            CellWatch(cell, kernel[0](config.estimator), settings, self.signals, self.events, columns, power)
+            CellWatch(cell, kernel[0], config.estimator, settings, self.signals, self.events, columns, power)
             for cell in range(self.cell_count)
         ]
         self.commands = ConsoleCommands(self, console, self.writer.crc)
@@ -126,8 +125,7 @@ class App:
         self.lease_ms = 0
         self._lease_since_ms = now_ms
         self._pressed_since_ms = now_ms
-        self._pressed = False
-        self._regulating = False
+        self._pressed = self._regulating = False
         self._pressure_at_ms = now_ms
         self._started_ms = now_ms
         self._healthy = self._paused = False  # paused: this slice was allowed to take longer
@@ -140,13 +138,13 @@ class App:
         self._slots = self._plan(slow_ms // self._fast_ms)
         self._slot = 0
         board.attach(self.signals, self.cells, self.events)
+        self.learned = self._recall(store, now_ms)
         self._say_boot()
 
     def _say_boot(self):
         self.events.push(_EV_BOOT, self.record.reset_cause, self.record.boot_count)
         if self.kernel[_FAULT] == _NATIVE_WRONG:
             self.events.push(_EV_SELF_TEST, _NATIVE_WRONG, 0)
-        self.learned = self._recall(store, now_ms)
         self.send_hello()
 
     def _recall(self, store, now_ms):

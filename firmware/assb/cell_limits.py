@@ -1,4 +1,4 @@
-"""What the cells can take and give, in turn, and what that leaves to the pack."""
+"""What the cells can take and give, and their health, in turn; and what that leaves to the pack."""
 
 from .protocol import tables
 
@@ -18,7 +18,10 @@ class CellLimits:
         while self._due >= 1000:
             self._due -= 1000
             self._next = (self._next + 1) % directions
-            self._cells[self._next // 2].limit(self._next % 2 == 0, now_ms)
+            charging = self._next % 2 == 0
+            self._cells[self._next // 2].limit(charging, now_ms)
+            if charging:
+                self._cells[self._next // 2].health(now_ms)
         if directions:
             self._derating.cells_charge_ma = self._least_ma(True)
             self._derating.cells_discharge_ma = self._least_ma(False)

@@ -21,19 +21,21 @@ _TEN_S = const(1)
 _TEN_S_MW = const(3)
 _BOUND = const(4)
 _DISCHARGE = const(5)
-
-# What a cell has learned: factors on resistance and capacity, and their variances
-_NEW = (1.0, 1.0, 0.09, 0.01)  # 1-sigma 30 % and 10 % between a profile and a cell of its kind (assumption)
+# Places in what learning exports (a test compares)
+_RESISTANCE = const(0)
+_CAPACITY = const(3)
 
 
 class CellWatch:
     """Cell number `cell`; `step(now_ms)` is its slice of the slow tick, `add_sample` its part of the fast tick."""
 
-    def __init__(self, cell, ekf, settings, signals, events, columns, power):
-        """`ekf`: this cell's estimator. `columns`: {name: position} of the cell signals; `power`: a Power. All cells
-        share these two."""
+    def __init__(self, cell, kernel, flat, settings, signals, events, columns, power):
+        """`kernel`: module with the estimators, twin or native; `flat`: their parameters. `columns`: {name: position}
+        of the cell signals; `power`: a Power. All cells share these."""
         self.cell = cell
-        self.ekf = ekf
+        self.flat = flat
+        self.ekf = kernel.Ekf(flat)
+        self.learning = kernel.Learning(flat, self.ekf)
         self.dips = Dips(settings)
         self.leak = Leak(settings)
         self.fusion = Fusion(settings)
@@ -45,7 +47,6 @@ class CellWatch:
         self._means = Means(2)
         self.started = False
         self.kept = None  # what a record says of this cell, until its first sample
-        self._learned = _NEW
         self._power = power
         self._step_ms = 0
         self._mean_ua = 0
@@ -84,18 +85,21 @@ class CellWatch:
         if not (
             signals.valid[self._s_voltage] and signals.valid[self._s_current] and signals.valid[self._s_temperature]
         ):
+            self.learning.lose()  # what flows meanwhile is not counted
             return  # the estimator's age grows, its last status stands; stale rows act on the sensors themselves
         voltage_uv = self._means.take(0, value[self._s_voltage])
         current_ua = self._means.take(1, value[self._s_current])
-        pressure_mpa = value[self._s_pressure] / 1000
+        voltage_v, current_a = voltage_uv / 1e6, current_ua / 1e6
+        temperature_degc, dt_s = value[self._s_temperature] / 100, dt_ms / 1000
         if not self.started:
-            self._start(voltage_uv / 1e6, value[self._s_temperature] / 100, abs(current_ua) <= self._rest_ua)
-        status = self.ekf.step(
-            voltage_uv / 1e6, current_ua / 1e6, value[self._s_temperature] / 100, pressure_mpa, dt_ms / 1000
-        )
+            self._start(voltage_v, temperature_degc, abs(current_ua) <= self._rest_ua)
+        status = self.ekf.step(voltage_v, current_a, temperature_degc, value[self._s_pressure] / 1000, dt_s)
         self._put("estimator_status", status, now_ms)
         if status == 0:
+            self.learning.update(voltage_v, current_a, temperature_degc, dt_s)
             self._publish_estimate(now_ms)
+        else:
+            self.learning.lose()
         self._detect(current_ua, voltage_uv, status == 0, now_ms)
 
     def _start(self, voltage_v, temperature_degc, at_rest):
@@ -108,25 +112,37 @@ class CellWatch:
     def start_afresh(self, soc):
         """A SOC that is known within the configured sigma: the cell is taken to be at rest, its voltage for its OCV."""
         self.ekf.reset(min(max(soc, 0.0), 1.0), self._initial_sigma)
-
-    def export(self):
-        """What was learned of this cell, as floats: the order is part of the record's layout."""
-        return self._learned
-
-    def restore(self, values):
-        """Take over what `export` gave before a power cycle; after start_afresh or ekf.reset."""
-        self._learned = tuple(values)
-        self.ekf.resistance_scale = values[0]
+        self.learning.reset()
 
     def _publish_estimate(self, now_ms):
         ekf = self.ekf
         self._put("soc_ppm", int(ekf.soc * 1e6), now_ms)
-        self._put("soc_sigma_ppm", int(ekf.soc_sigma * 1e6), now_ms)
+        self._put("soc_sigma_ppm", int(self.learning.soc_sigma() * 1e6), now_ms)
         self._put("leak_ua", _int30(ekf.leak_a * 1e6), now_ms)
         self._put("leak_sigma_ua", _int30(ekf.leak_sigma_a * 1e6), now_ms)
         self._put("r0_uohm", _int30(ekf.r0_ohm * 1e6), now_ms)
         self._put("innovation_uv", _int30(ekf.innovation_v * 1e6), now_ms)
         self._put("innovation_sigma_uv", _int30(ekf.innovation_sigma_v * 1e6), now_ms)
+
+    def restore(self, values):
+        """Take over what learning.export gave before a power cycle. False for values that it can't have given."""
+        if not self.learning.restore(values):
+            return False
+        self.ekf.resistance_scale = values[_RESISTANCE]
+        self.ekf.capacity_scale = values[_CAPACITY]
+        return True
+
+    def health(self, now_ms):
+        """State of health, once in a while."""
+        if not self.started:
+            return
+        at = self._at("soh_capacity_ppm")
+        for value, sigma, count, missing in self.learning.soh():
+            self._signals.put(at, _int30(value * 1e6), now_ms)
+            self._signals.put(at + 1, _int30(sigma * 1e6), now_ms)
+            self._signals.put(at + 2, min(count, 65535), now_ms)
+            self._signals.put(at + 3, missing, now_ms)
+            at += 4
 
     def limit(self, charging, now_ms):
         """One direction of the cell's limits, rounded down; 0 where they can't be worked out. A slice of its own."""

@@ -41,8 +41,8 @@ def _forget(module):
 
 
 def choose_kernel():
-    """(Ekf, kind, fault or 0): the native module where there is one, else the twin; each must make of the golden vector
-    what it says. What was needed for the choice alone is let go.
+    """(module with the estimators, kind, fault or 0): native where there is one, else the twin; each must make of the
+    golden vector what it says. What was needed for the choice alone is let go.
     """
     from assb.estimation import golden
 
@@ -50,13 +50,13 @@ def choose_kernel():
     if native:
         chosen = (native, _NATIVE, 0)
     else:
-        from .estimation.ekf import Ekf
+        from .estimation import twin
 
-        chosen = (Ekf, _TWIN, _NATIVE_WRONG if why else 0)
+        chosen = (twin, _TWIN, _NATIVE_WRONG if why else 0)
         if why:
             print("assb: no native estimator:", why)
-        if not golden.right(Ekf(golden.cell())):
-            chosen = (Ekf, _TWIN, _ALL_WRONG)
+        if not golden.right(twin.Ekf(golden.cell())):
+            chosen = (twin, _TWIN, _ALL_WRONG)
             print("assb: the estimator is wrong")
         _forget("assb.estimation.kernel")
         _forget("assb.estimation.assb_kernel")
@@ -65,7 +65,7 @@ def choose_kernel():
 
 
 def _native(golden):
-    """(its Ekf, ""), or (None, why the native module can't be used; "" when there is none)."""
+    """(its face, ""), or (None, why the native module can't be used; "" when there is none)."""
     try:
         import assb.estimation.assb_kernel  # noqa: F401 # pyright: ignore (alone: its absence is no fault)
     except ImportError:
@@ -76,7 +76,7 @@ def _native(golden):
         from assb.estimation import kernel
 
         if golden.right(kernel.Ekf(golden.cell())):
-            return kernel.Ekf, ""
+            return kernel, ""
         return None, "wrong golden vector"
     except Exception as error:
         return None, error

@@ -2,9 +2,8 @@
 
 from array import array
 
-from assb.estimation import flat_layout
+from assb.estimation import flat_layout, twin
 from assb.estimation import parameters as layout
-from assb.estimation.ekf import Ekf
 from assb.protocol import image, schema
 from assb.ticks import until_ms
 
@@ -226,7 +225,7 @@ class Bench:
         self.console = BenchConsole()
         self.watchdog = BenchWatchdog()
         self.config = config(cell_count, **parameters)
-        kernel = kernel or (Ekf, 0, 0)
+        kernel = kernel or (twin, 0, 0)
         board, record = self.board, BenchRecord()
         self.app = App(board, self.config, 0, self.clock, self.console, self.watchdog, record, kernel)
 

@@ -13,18 +13,21 @@ from pathlib import Path
 import assb.estimation
 import pytest
 from assb import app, start
-from assb.estimation import ekf, golden, parameters
+from assb.estimation import ekf, flat_layout, golden, parameters, rested, twin
 from assb.protocol import schema
 from assb_host.flash.native_kernel import NATIVE
 from assb_host.link.decoder import Decoder, Frame
-from assb_kernels import Estimator
+from assb_kernels import LEARNED_SIZE, Estimator, Learning, Power
 from assb_kernels._kernels import ffi
 from assb_kernels.estimator import STATES
+from assb_kernels.power import BOUNDS
 from bench import Bench
 from host_kernel import host_kernel
 
 MODULE, FACE = "assb.estimation.assb_kernel", "assb.estimation.kernel"
 SAMPLE = (3.7, 0.5, 25.0, 5.0, 0.1)
+# What the twin of learning asks of its filter; the native one finds it in C
+FOR_THE_TWIN = ("hysteresis_var", "leak_var", "model_v", "observe_soc", "slope_v", "soc_leak_cov", "soc_var")
 
 
 @pytest.fixture
@@ -69,22 +72,83 @@ def test_the_face_reads_the_state_where_the_c_struct_has_it():
     assert found.pop("_STATES") == STATES
     assert found.pop("_LEAK_VAR") == fields["resistance_cross"] - 1  # the covariance's last
     assert found.pop("_HYSTERESIS_V") == parameters.offset("hysteresis_v")
+    learned = {name: field.offset // 4 for name, field in ffi.typeof("assb_est_f32_learning").fields}
+    assert found.pop("_LEARNED") == LEARNED_SIZE
+    assert found.pop("_RESISTANCE") == learned["resistance_scale"]
+    assert found.pop("_RESISTANCE_STEPS") == learned["resistance_steps"]
+    assert found.pop("_CAPACITY") == learned["capacity_scale"]
+    assert found.pop("_CAPACITY_PAIRS") == learned["capacity_pairs"]
     assert found == {"_" + name.upper(): fields[name] for name in map(str.lower, (name[1:] for name in found))}
+
+
+def test_the_rested_voltage_finds_its_rows_of_the_layout():
+    found = places(rested.__file__)
+    assert found.pop("_LAST_KNOT") == parameters.OCV_POINTS - 1
+    assert found.pop("_OCV_DEGC") == parameters.offset("ocv_temperature_degc")
+    assert found == {name: parameters.offset(name[1:].lower()) for name in found}
 
 
 def test_the_face_has_every_public_name_of_the_twin_and_gives_the_same_numbers(native):
     flat = golden.cell()
-    twin, fast = ekf.Ekf(flat), face(native)(flat)
-    for estimator in (twin, fast):
+    slow, fast = ekf.Ekf(flat), face(native)(flat)
+    for estimator in (slow, fast):
         golden.run(estimator)
-    names = [name for name in (*dir(ekf.Ekf), *vars(twin)) if not name.startswith("_")]
+    names = [name for name in (*dir(ekf.Ekf), *vars(slow)) if not name.startswith("_") and name not in FOR_THE_TWIN]
     for name in names:
         value = getattr(fast, name)
         if not callable(value):
-            assert value == pytest.approx(getattr(twin, name), rel=2e-3, abs=1e-4), name
-    for fast_row, twin_row in zip(fast.covariance(), twin.covariance(), strict=True):
+            assert value == pytest.approx(getattr(slow, name), rel=2e-3, abs=1e-4), name
+    for fast_row, twin_row in zip(fast.covariance(), slow.covariance(), strict=True):
         assert fast_row == pytest.approx(twin_row, rel=1e-3, abs=1e-7)
-    assert fast.rested_soc(3.9, 30.0) == pytest.approx(twin.rested_soc(3.9, 30.0), abs=1e-6)
+    assert fast.rested_soc(3.9, 30.0) == pytest.approx(slow.rested_soc(3.9, 30.0), abs=1e-6)
+
+
+def believed():
+    """A cell with all groups of the layout."""
+    return array("f", flat_layout.pack({
+        "capacity_ah": 0.6, "ocv_v": [3.0 + k / 128 for k in range(129)], "r0_temperature_degc": list(range(0, 84, 7)),
+        "r0_pressure_mpa": list(range(1, 9)), "r0_ohm": [0.1] * 96, "r1_ohm": [0.01] * 12, "r2_ohm": [0.02] * 12,
+        "tau1_s": 2.0, "tau2_s": 60.0, "leak_sigma_a": 0.06, "current_max_a": 5.0, "charge_max_a": 1.0,
+        "discharge_max_a": 2.0, "window_min_v": 2.9, "window_max_v": 4.1,
+    }))  # fmt: skip
+
+
+def test_learning_and_limits_have_the_twins_names_and_give_the_hosts_numbers(native):
+    native()
+    module, flat = importlib.import_module(FACE), believed()
+    for name in ("Learning", "Power"):
+        public = [method for method in dir(getattr(twin, name)) if not method.startswith("_")]
+        assert set(public) <= set(dir(getattr(module, name)))
+    fast, host = module.Ekf(flat), Estimator(flat, "f32")
+    learning, kept = module.Learning(flat, fast), Learning(host)
+    for k in range(300):
+        sample = (3.5 + 0.001 * (k % 7), 0.3 * (k // 20 % 2), 25.0, 5.0, 1.0)
+        assert fast.step(*sample) == kept.step(*sample) == 0
+        learning.update(*sample[:3], sample[4])
+    assert bytes(learning.state) == kept.state_bytes()
+    assert learning.export() == kept.export()
+    assert learning.soc_sigma() == pytest.approx(kept.soc_sigma, rel=1e-6)
+    (capacity, resistance) = learning.soh()
+    assert capacity == pytest.approx((kept.capacity_scale, kept.capacity_sigma, 0, kept.capacity_missing), rel=1e-6)
+    assert resistance == pytest.approx(
+        (kept.soh_resistance, kept.soh_resistance_sigma, kept.resistance_steps, kept.resistance_missing), rel=1e-6
+    )
+    assert kept.resistance_steps > 5
+    assert not learning.restore(array("f", [-1.0] * LEARNED_SIZE))
+    again = module.Learning(flat, fast)
+    assert again.restore(learning.export())
+    assert again.export() == learning.export()
+
+    power, limits = module.Power(flat), Power(flat, "f32")
+    for charging in (True, False):
+        assert power.limits(fast, charging, 25.0, 5.0) == 0
+        expected = limits.limits(host, charging, 25.0, 5.0)
+        assert tuple(power.current_a) == expected.current_a
+        assert tuple(power.power_w) == expected.power_w
+        assert [code for code in power.bound] == [BOUNDS.index(name) for name in expected.bound]
+    before = list(power.current_a)
+    assert power.limits(fast, True, float("nan"), 5.0) == -3
+    assert list(power.current_a) == before
 
 
 def test_a_scale_of_resistance_reaches_the_kernel(native):
@@ -187,15 +251,15 @@ def choice(native):
 
 def test_the_twin_runs_where_there_is_no_native_module(choice, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, MODULE, None)  # its import raises ImportError
-    assert choice() == (ekf.Ekf, start._TWIN, 0)
+    assert choice() == (twin, start._TWIN, 0)
     assert capsys.readouterr().out == ""
 
 
 def test_a_native_module_that_is_right_runs_and_the_twin_is_not_imported(choice, native, monkeypatch):
     native()
     monkeypatch.setitem(sys.modules, "assb.estimation.ekf", None)
-    make, kind, fault = choice()
-    assert (make.__module__, kind, fault) == (FACE, start._NATIVE, 0)
+    module, kind, fault = choice()
+    assert (module.__name__, kind, fault) == (FACE, start._NATIVE, 0)
     assert {MODULE, FACE} <= set(sys.modules)
 
 
@@ -214,7 +278,7 @@ def fails(*_arguments):
 )
 def test_a_native_module_that_is_wrong_is_told_and_the_twin_runs(choice, native, capsys, changes, why):
     native(**changes)
-    assert choice() == (ekf.Ekf, start._TWIN, start._NATIVE_WRONG)
+    assert choice() == (twin, start._TWIN, start._NATIVE_WRONG)
     assert why in capsys.readouterr().out
 
 
@@ -225,7 +289,7 @@ def test_a_native_module_that_does_not_load_is_told_and_the_twin_runs(choice, mo
                 raise ValueError("incompatible .mpy arch")  # what MicroPython raises
 
     monkeypatch.setattr(sys, "meta_path", [Unloadable(), *sys.meta_path])
-    assert choice() == (ekf.Ekf, start._TWIN, start._NATIVE_WRONG)
+    assert choice() == (twin, start._TWIN, start._NATIVE_WRONG)
     assert "incompatible .mpy arch" in capsys.readouterr().out
 
 
@@ -278,18 +342,18 @@ def self_test_codes(bench):
 
 def test_hello_says_which_estimator_runs():
     for kind in (start._TWIN, start._NATIVE):
-        bench = Bench(kernel=(ekf.Ekf, kind, 0))
+        bench = Bench(kernel=(twin, kind, 0))
         assert decoded(bench, schema.HELLO)[0]["estimator"] == kind
 
 
 def test_a_wrong_native_module_is_an_event_and_no_fault():
-    bench = Bench(kernel=(ekf.Ekf, start._TWIN, start._NATIVE_WRONG))
+    bench = Bench(kernel=(twin, start._TWIN, start._NATIVE_WRONG))
     bench.run(2000)
     assert (bench.state, self_test_codes(bench)) == ("SAFE", [start._NATIVE_WRONG])
 
 
 def test_an_estimator_without_a_right_golden_vector_locks_the_pack():
-    bench = Bench(kernel=(ekf.Ekf, start._TWIN, start._ALL_WRONG))
+    bench = Bench(kernel=(twin, start._TWIN, start._ALL_WRONG))
     bench.run(2000)
     assert bench.state == "SELFTEST"
     bench.run(5000)

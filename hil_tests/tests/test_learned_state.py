@@ -20,7 +20,11 @@ from assb_host.config import build_image, load_pack
 SAVES_SOON = load_pack("li_lpscl_nca", changes={"learned.save_s": 10.0})
 CONFIG = build_image(load_pack("li_lpscl_nca"))
 SLOTS = ("/learned/a", "/learned/b")
-TAUGHT = (1.25, 0.93, 0.0004, 0.0009)  # scales of resistance and capacity, and their variances
+SCALE, CAPACITY = 1.25, 0.93
+# What learning exports of such a cell: scale of resistance, its variance, steps; scale of capacity, sums of AWTLS,
+# information, pairs, cycles
+TAUGHT = (SCALE, 4e-4, 40.0, CAPACITY, *[900.0] * 6, 900.0, 900.0, 3.0, 0.0)
+NEW = (1.0, 0.0225, 0.0, 1.0, *[400.0] * 6, 400.0, 400.0, 0.0, 0.0)  # within 15 % and 5 %
 SOC = 0.6
 UP_S = 2.5  # boot, self-test, first samples, and room in the record's log
 SETTLED_S = 14.0  # by then the record says that the contactor is open
@@ -118,13 +122,13 @@ def test_soc_and_scales_survive_a_power_cycle(image, tmp_path):
     assert life.event("learned_state_restored")["cell"] == 0
     assert life.last("soc_frac") == pytest.approx(SOC, abs=0.01)
     untaught = live(made_image(tmp_path / "fresh.bin"))
-    assert life.last("r0_ohm") == pytest.approx(TAUGHT[0] * untaught.last("r0_ohm"), rel=0.01)
+    assert life.last("r0_ohm") == pytest.approx(SCALE * untaught.last("r0_ohm"), rel=0.01)
     live(image, duration_s=SETTLED_S)
     again = live(image)
     assert again.last("r0_ohm") == pytest.approx(life.last("r0_ohm"), rel=1e-3)
     soc, _, _, *values = newest(image)
     assert soc == pytest.approx(SOC, abs=0.01)
-    assert values == pytest.approx(TAUGHT)
+    assert values[:1] + values[2:-1] == pytest.approx(TAUGHT[:1] + TAUGHT[2:-1], rel=1e-3)  # but what time doubts
 
 
 @pytest.mark.parametrize("kind", ["soft", "hard", "watchdog"])
@@ -207,7 +211,8 @@ def test_a_flipped_byte_in_either_slot_leaves_the_other(tmp_path, slot, at):
 
 
 def test_two_damaged_slots_are_a_fresh_start_and_an_event(tmp_path):
-    broken = slot_bytes(tmp_path / "1")[:-1] + b"\x00"
+    whole = slot_bytes(tmp_path / "1")
+    broken = whole[:-1] + bytes([whole[-1] ^ 1])
     image = made_image(tmp_path / "flash.bin", a=broken, b=broken)
     life = live(image)
     assert life.event("learned_state_unused")["reason"] == "damaged"
@@ -221,7 +226,7 @@ def test_a_swapped_cell_is_noticed_by_its_rested_voltage_and_learned_anew(image)
     swapped = live(image, soc=0.25, duration_s=25.0)
     assert swapped.event("learned_state_rejected")["deviation_ppm"] == pytest.approx(-350000, abs=15000)
     assert swapped.last("soc_frac") == pytest.approx(0.25, abs=0.01)
-    assert newest(image)[3:] == pytest.approx((1.0, 1.0, 0.09, 0.01))
+    assert newest(image)[3:] == pytest.approx(NEW, rel=1e-3, abs=1e-3)
     assert "learned_state_restored" in live(image, soc=0.25).names
 
 

@@ -44,6 +44,12 @@ def bounds() -> str:
     return "## What bounds a cell's current\n\n" + table(("value", "name", "meaning"), rows)
 
 
+def learning_gaps() -> str:
+    gaps = enumerate(schema.LEARNING_GAPS)
+    rows = [(number, f"`{name}`", schema_text.LEARNING_GAP_TEXT[name]) for number, name in gaps]
+    return "## What a chance to learn lacked\n\n" + table(("value", "name", "meaning"), rows)
+
+
 def messages() -> str:
     rows = []
     for message in schema.MESSAGES:
@@ -103,5 +109,16 @@ def limit_rows() -> str:
 
 def page() -> str:
     """The whole page as Markdown."""
-    parts = (HEAD, states(), signals(), bounds(), messages(), events(), commands(), parameters(), limit_rows())
+    parts = (
+        HEAD,
+        states(),
+        signals(),
+        bounds(),
+        learning_gaps(),
+        messages(),
+        events(),
+        commands(),
+        parameters(),
+        limit_rows(),
+    )
     return "\n".join(parts)

@@ -105,20 +105,6 @@ class BelievedCell:
         knot, fraction = self._locate(self._ocv_v, parameters.OCV_POINTS, at_reference_v)
         return (knot + fraction) / LAST_KNOT
 
-    def rested_voltage(self, soc, temperature_degc):
-        """OCV at this SOC, held at 0 and 1: the other way round than rested_soc."""
-        knot, fraction = self._knot(min(max(soc, 0.0), 1.0))
-        at = self._ocv_v + knot
-        warmer_k = temperature_degc - self._ocv_temperature_degc
-        return lerp(self._p[at], self._p[at + 1], fraction) + self._entropy_v_per_k * warmer_k
-
-    def rests_at(self, voltage_v, temperature_degc, soc, soc_reach, margin_v):
-        """Whether a rested cell whose SOC lies within soc +- soc_reach may show this voltage; hysteresis is unknown."""
-        margin_v = margin_v + self._hysteresis_v
-        low_v = self.rested_voltage(soc - soc_reach, temperature_degc) - margin_v
-        high_v = self.rested_voltage(soc + soc_reach, temperature_degc) + margin_v
-        return low_v <= voltage_v <= high_v
-
     def _resistances(self, soc, temperature_degc, pressure_mpa):
         """Sets r0_ohm, bilinear in temperature and pressure; returns R1 and R2. All carry what ageing made of them."""
         p = self._p

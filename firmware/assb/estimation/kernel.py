@@ -1,4 +1,4 @@
-"""The C kernel with the names of `ekf.Ekf`, over the native module; see ekf.py for the model.
+"""The C kernel with the names of twin.py, over the native module; see ekf.py, learning.py and power.py for the models.
 
 Importing it raises ImportError where there is no native module. A step allocates nothing but the floats passed in.
 """
@@ -29,6 +29,13 @@ _STATES = const(5)
 
 _HYSTERESIS_V = const(404)  # place in the parameters (a test compares)
 
+# Places in what learning keeps (a test compares)
+_RESISTANCE = const(0)
+_RESISTANCE_STEPS = const(2)
+_CAPACITY = const(3)
+_CAPACITY_PAIRS = const(12)
+_LEARNED = const(14)
+
 
 class Ekf:
     """State and covariance of one cell; several may share one `params`.
@@ -42,7 +49,7 @@ class Ekf:
             raise ValueError("the native module has a state of %d floats" % assb_kernel.EST_STATE_FLOATS)
         self._p = params
         self.state = array("f", bytes(4 * _STATE_FLOATS))
-        self._sample = array("f", bytes(4 * 5))
+        self.sample = array("f", bytes(4 * 5))
         if assb_kernel.est_check(params) != 0:
             raise ValueError("an estimator parameter is not finite, not positive, or its axis does not rise")
         self.reset(0.5, 1.0)
@@ -60,7 +67,7 @@ class Ekf:
 
         Returns 0, or a negative status for an input that is not finite or implausible; the state is then untouched.
         """
-        sample = self._sample
+        sample = self.sample
         sample[0] = voltage_v
         sample[1] = current_a
         sample[2] = temperature_degc
@@ -70,7 +77,7 @@ class Ekf:
 
     def predict(self, current_a, temperature_degc, pressure_mpa, dt_s):
         """Count charge over dt_s without looking at the voltage (a lost voltage sensor): the covariance grows."""
-        sample = self._sample
+        sample = self.sample
         sample[1] = current_a
         sample[2] = temperature_degc
         sample[3] = pressure_mpa
@@ -161,3 +168,90 @@ class Ekf:
     def capacity_scale(self, scale):
         self.state[_CAPACITY_SCALE] = scale
         self.state[_KEPT_DT_S] = 0.0  # SOC per ampere is kept with the time step
+
+
+class Learning:
+    """What the estimator `ekf` learns over days, into which both scales are put; as learning.Learning.
+
+    Raises ValueError for figures that are negative, or zero where they must not be.
+    """
+
+    def __init__(self, params, ekf):
+        self._p = params
+        self._ekf = ekf
+        self.state = array("f", bytes(4 * assb_kernel.LEARNING_FLOATS))
+        self._told = array("f", bytes(4 * 5))  # four sigmas and the two gaps in one
+        if assb_kernel.learning_check(params) != 0:
+            raise ValueError("a learning parameter is not positive, or a scale's bounds are without 1 between them")
+        self.reset()
+
+    def reset(self):
+        """A new cell of nominal capacity and resistance, within the prior's sigmas."""
+        assb_kernel.learning_reset(self._p, self.state)
+
+    def export(self):
+        """What outlives a power cycle."""
+        return self.state[:_LEARNED]
+
+    def restore(self, values):
+        """Take up what `export` gave. False for values that learning can't have left; nothing has changed then."""
+        return len(values) == _LEARNED and assb_kernel.learning_restore(self._p, self.state, values) == 0
+
+    def lose(self):
+        """Charge flowed that was not counted: no pair with the anchor before, no step from the sample before."""
+        assb_kernel.learning_lose(self.state)
+
+    def update(self, voltage_v, current_a, temperature_degc, dt_s):
+        """Learn from the sample that the Ekf has just taken with status 0: it still has it."""
+        assb_kernel.learning_update(self._p, self._ekf.state, self.state, self._ekf.sample)
+
+    def soh(self):
+        """As learning.Learning.soh."""
+        s, told = self.state, self._tell()
+        gaps = int(told[4])
+        return (
+            (s[_CAPACITY], told[2], int(s[_CAPACITY_PAIRS]), gaps % 16),
+            (1.0 / s[_RESISTANCE], told[1], int(s[_RESISTANCE_STEPS]), gaps // 16),
+        )
+
+    def resistance_sigma(self):
+        """1-sigma of the resistance scale as a measure of R0."""
+        return self._tell()[0]
+
+    def soc_sigma(self):
+        """The filter's, with what an error of the OCV table may have made of SOC."""
+        return self._tell()[3]
+
+    def _tell(self):
+        assb_kernel.learning_told(self._p, self._ekf.state, self.state, self._told)
+        return self._told
+
+
+class Power:
+    """Works out limits of cells that share one `params`; `limits` leaves them in the arrays below, as power.Power."""
+
+    def __init__(self, params):
+        self._p = params
+        self._ask = array("f", bytes(4 * 4))
+        self._limit = array("f", bytes(4 * 12))
+        if assb_kernel.power_check(params) != 0:
+            raise ValueError("a parameter of the power limits is not finite, or a range is not in order")
+        self.current_a = self.power_w = self.voltage_v = self.bound = self._limit
+
+    def limits(self, cell, charging, temperature_degc, pressure_mpa, pressure_known=True):
+        """Limits of `cell` (an Ekf) in one direction. `pressure_known` False: the lower end of the window is taken.
+
+        Returns 0, or a negative status for an input that is not finite or implausible; the arrays stay as they are.
+        """
+        ask, limit = self._ask, self._limit
+        ask[0] = temperature_degc
+        ask[1] = pressure_mpa
+        ask[2] = 1.0 if pressure_known else 0.0
+        ask[3] = 1.0 if charging else 0.0
+        status = assb_kernel.power_limits(self._p, cell.state, ask, limit)
+        if status == 0:
+            self.current_a = limit[0:3]
+            self.power_w = limit[3:6]
+            self.voltage_v = limit[6:9]
+            self.bound = [int(limit[9]), int(limit[10]), int(limit[11])]
+        return status

@@ -63,6 +63,26 @@ SIGNAL_TEXT = {
     "discharge_30s_ma": "For 30 s",
     "discharge_10s_mw": "Power at discharge_10s_ma",
     "discharge_bound": "What keeps discharge_10s_ma from being larger",
+    "soh_capacity_ppm": "State of health in capacity: of the profile's nominal capacity",
+    "soh_capacity_sigma_ppm": "Its 1-sigma",
+    "capacity_pairs": "Pairs of rests that it was learned from",
+    "capacity_missing": "What the last rest lacked to teach",
+    "soh_resistance_ppm": "State of health in resistance: the new cell's over this one's, normalised by f(T, P)",
+    "soh_resistance_sigma_ppm": "Its 1-sigma",
+    "resistance_steps": "Steps of current that it was learned from",
+    "resistance_missing": "What the last step of current lacked to teach",
+}
+
+LEARNING_GAP_TEXT = {
+    "learned": "Nothing: it has taught",
+    "no_chance": "No step of current, or no rest, large or long enough so far",
+    "too_slow": "The samples are too far apart",
+    "unsteady": "Temperature or pressure moved the resistance meanwhile",
+    "leaking": "An internal short would be taken for it",
+    "ocv_flat": "The rested voltage does not tell SOC well enough",
+    "one_anchor": "It is the first rest of two",
+    "short_span": "The rests are too close together in SOC",
+    "outlier": "It contradicts what was learned so far; if it does so again it will be believed",
 }
 
 BOUND_TEXT = {
@@ -129,6 +149,7 @@ PARAMETER_TEXT = {
     "self_test_timeout_ms": "Longest time that sensors may take to deliver after boot",
     "press_hold_ms": "How long pressure must stay in its window before the contactor closes",
     "power_period_ms": "Period of POWER frames, 0: off",
+    "soh_period_ms": "Period of SOH frames, 0: off",
     "learned_save_ms": "Least time between two writes of the learned state; doubles with each write while connected",
     "learned_change_ppm": "Change of a learned number, or of the SOC, that is worth a write",
     "learned_off_sigma_ppm": "What the SOC may have drifted while the power was off for an unknown time, 1-sigma",

@@ -24,6 +24,7 @@ INT30_MIN = -(1 << 30)
 STATES = "BOOT SELFTEST SAFE ARMED PRECHARGE REST CHARGE DISCHARGE DERATE FAULT LOCKOUT MAINTENANCE"
 STAGES = "none suspect soft_short hard_short"
 EVIDENCE_STATES = "unavailable learning normal active"
+LEARNING_GAPS = "learned no_chance too_slow unsteady leaking ocv_flat one_anchor short_span outlier"
 BOUNDS = "none voltage soc current temperature pressure plating stripping"
 ACTIONS = "log no_charge no_discharge stop open lockout"
 RECOVERIES = "auto manual reset"
@@ -94,6 +95,14 @@ CELL_SIGNALS = """\
 125 discharge_30s_ma i
 126 discharge_10s_mw i
 127 discharge_bound B
+130 soh_capacity_ppm i
+131 soh_capacity_sigma_ppm i
+132 capacity_pairs H
+133 capacity_missing B
+134 soh_resistance_ppm i
+135 soh_resistance_sigma_ppm i
+136 resistance_steps H
+137 resistance_missing B
 """
 
 # id name scope period-parameter fields. The fields of a pack or cell message are signals; a cell message starts with the
@@ -108,6 +117,7 @@ MESSAGES = """\
 7 CYCLER pack cycler_period_ms charge_enabled,discharge_enabled,charge_limit_ma,discharge_limit_ma
 8 EVENT fixed - event:B,number:H,a:i,b:i
 9 POWER cell power_period_ms charge_2s_ma,charge_10s_ma,charge_30s_ma,charge_10s_mw,charge_bound,discharge_2s_ma,discharge_10s_ma,discharge_30s_ma,discharge_10s_mw,discharge_bound
+10 SOH cell soh_period_ms soh_capacity_ppm,soh_capacity_sigma_ppm,capacity_pairs,capacity_missing,soh_resistance_ppm,soh_resistance_sigma_ppm,resistance_steps,resistance_missing
 """
 
 # id name meaning-of-a meaning-of-b
@@ -191,6 +201,7 @@ PARAMETERS = """\
 50 self_test_timeout_ms 0 100 60000 5000
 51 press_hold_ms 0 0 600000 2000
 52 power_period_ms 1 0 60000 1000
+53 soh_period_ms 1 0 600000 10000
 60 learned_save_ms 0 10000 3600000 300000
 61 learned_change_ppm 0 100 100000 5000
 62 learned_off_sigma_ppm 0 0 500000 20000
@@ -296,6 +307,7 @@ def schema_id():
         STATES,
         STAGES,
         BOUNDS,
+        LEARNING_GAPS,
     ):
         crc = binascii.crc32(table.encode(), crc)
     return crc & INT30_MAX

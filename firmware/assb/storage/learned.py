@@ -22,6 +22,7 @@ import struct
 from array import array
 
 from ..const import const
+from ..estimation.rested import rests_at
 from ..ticks import elapsed_ms
 from .records import ABSENT, OK
 
@@ -37,7 +38,7 @@ HEAD_BYTES = const(8)
 CELL_FLOATS = const(3)  # before the exported values
 _OTHER_IDENTITY = const(-4)  # beside the statuses of records.py: another pack, cell, or profile
 
-VALUES_LAYOUT = const(1)  # of what the estimator exports; another one is another identity
+VALUES_LAYOUT = const(2)  # of what the estimator exports; another one is another identity
 _ROOM_LEAST = const(4)  # writes that a session may need before its first hour is over
 _OPENED_GAP_MS = const(10000)  # between writes that call the contactor open, however it is used (assumption)
 _WAIT_MAX_MS = const(1 << 29)  # 6 days
@@ -76,14 +77,17 @@ class KeptCell:
         sigma = (sigma * sigma + self._off_sigma * self._off_sigma) ** 0.5
         margin_v = _REST_MARGIN_V + abs(slow_v)
         deviation_ppm = int(1e6 * (shown_soc - soc))
-        if judged and not ekf.rests_at(voltage_v, temperature_degc, soc, self._reject_sigmas * sigma, margin_v):
+        reach = self._reject_sigmas * sigma
+        if judged and not rests_at(watch.flat, voltage_v, temperature_degc, soc, reach, margin_v):
             self._keeper.rejected(watch.cell, deviation_ppm)
             return False
         if judged:
             ekf.reset(min(max(soc, 0.0), 1.0), min(sigma, 1.0))
         else:
             watch.start_afresh(shown_soc if at_rest else soc)
-        watch.restore(self._floats[CELL_FLOATS:])
+        if not watch.restore(self._floats[CELL_FLOATS:]):
+            self._keeper.unused()
+            return True
         self._keeper.restored(watch.cell, deviation_ppm)
         return True
 
@@ -96,7 +100,7 @@ class Learned:
         self._cells = cells
         self._events = events
         self._identity = identity(config)
-        self._value_count = len(cells[0].export())
+        self._value_count = len(cells[0].learning.export())
         self._record = record = store(body_bytes(len(cells), self._value_count))
         self._floats = array("f", bytes(len(record.body) - HEAD_BYTES))
         self._written = array("f", self._floats)
@@ -133,6 +137,10 @@ class Learned:
 
     def restored(self, cell, deviation_ppm):
         self._events.push(_EV_LEARNED_RESTORED, cell, deviation_ppm)
+
+    def unused(self):
+        """Values that learning can't have left, behind a right CRC: the cell keeps its SOC and learns anew."""
+        self._events.push(_EV_LEARNED_UNUSED, -_OTHER_IDENTITY, 0)
 
     def rejected(self, cell, deviation_ppm):
         """The record stays for learned_save_ms more: it may have been a loose wire, and not another cell."""
@@ -199,7 +207,7 @@ class Learned:
             self._floats[at + 1] = ekf.soc_sigma
             self._floats[at + 2] = ekf.v1_v + ekf.v2_v
             at += CELL_FLOATS
-            for value in watch.export():
+            for value in watch.learning.export():
                 self._floats[at] = value
                 at += 1
         return True

@@ -20,6 +20,7 @@ ROWS = (
     ("health_period_ms", "telemetry", "health_period_ms", 1, False),
     ("cycler_period_ms", "telemetry", "cycler_period_ms", 1, False),
     ("power_period_ms", "telemetry", "power_period_ms", 1, False),
+    ("soh_period_ms", "telemetry", "soh_period_ms", 1, False),
     ("charge_current_max_ma", "current", "charge_max_a", 1000, True),
     ("discharge_current_max_ma", "current", "discharge_max_a", 1000, True),
     ("derate_ppm", "current", "derate_frac", 1_000_000, True),

@@ -24,7 +24,8 @@ READINGS = {
 EVENT_ROWS = {row[0]: row for row in schema.EVENTS}
 WORDS = {"state": schema.STATES, "stage": schema.STAGES, "cell_stage": schema.STAGES,
          "dip_state": schema.EVIDENCE_STATES, "leak_state": schema.EVIDENCE_STATES,
-         "charge_bound": schema.BOUNDS, "discharge_bound": schema.BOUNDS}  # fmt: skip
+         "charge_bound": schema.BOUNDS, "discharge_bound": schema.BOUNDS,
+         "capacity_missing": schema.LEARNING_GAPS, "resistance_missing": schema.LEARNING_GAPS}  # fmt: skip
 CONFIG_FAULTS = {-1: "missing", -2: "refused"}  # config_status of HELLO; 0 is a valid image
 MEASURED = (
     "pack_voltage_v",
@@ -45,7 +46,7 @@ class Picture:
         self.frame_count = 0
         self.hello: dict = {}
         self.pack: dict = {}
-        self.cells: dict[int, dict] = {}  # cell → fields of CELL, EVIDENCE and POWER
+        self.cells: dict[int, dict] = {}  # cell → fields of CELL, EVIDENCE, POWER and SOH
         self.health: dict = {}
         self.cycler: dict = {}
         self.events: deque[tuple[float, str]] = deque(maxlen=EVENTS_KEPT)
@@ -69,7 +70,7 @@ class Picture:
             self.hello = fields
         elif frame_type == schema.PACK:
             self.pack = fields
-        elif frame_type in (schema.CELL, schema.EVIDENCE, schema.POWER):
+        elif frame_type in (schema.CELL, schema.EVIDENCE, schema.POWER, schema.SOH):
             self.cells.setdefault(fields["cell"], {}).update(fields)
         elif frame_type == schema.HEALTH:
             self.health = fields
