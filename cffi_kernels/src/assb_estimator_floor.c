@@ -142,3 +142,10 @@ void ASSB_EST(floor_run)(const ASSB_EST(params) *p, ASSB_EST(state) *state, cons
     state->covariance[0] = zz;
     state->leak_a = l;
 }
+
+int ASSB_EST(nothing)(const ASSB_EST(params) *p, ASSB_EST(state) *state, real voltage_v, real current_a,
+                      real temperature_degc, real pressure_mpa, real dt_s)
+{
+    (void)p, (void)state, (void)voltage_v, (void)current_a, (void)temperature_degc, (void)pressure_mpa, (void)dt_s;
+    return 0;
+}
