@@ -191,10 +191,14 @@ static INLINE num lanes(const float *row, long count)
     return x;
 }
 
-static INLINE void put_lanes(float *row, num x, long count)
+static INLINE void put_lanes(void *row, const void *numbers, long count)
 {
-    if (row != NULL)
-        memcpy(row, &x, sizeof *row * (size_t)count);
+    if (row == NULL)
+        return;
+    if (count == WIDTH)
+        memcpy(row, numbers, 4 * WIDTH); /* a size that the compiler knows: one instruction */
+    else
+        memcpy(row, numbers, 4 * (size_t)count);
 }
 
 static INLINE float *row_of(float *column, long at)
@@ -224,15 +228,14 @@ long RUN(const params_t *p, assb_est_cells_block *block, long lane, long cells, 
         } else {
             advance(p, &s, &sample);
         }
-        put_lanes(row_of(out->soc, place), s.soc, count);
-        put_lanes(row_of(out->soc_var, place), s.covariance[UPPER(SOC, SOC)], count);
-        put_lanes(row_of(out->leak_a, place), s.leak_a, count);
-        put_lanes(row_of(out->leak_var, place), s.covariance[UPPER(LEAK, LEAK)], count);
-        put_lanes(row_of(out->r0_ohm, place), s.r0_ohm, count);
-        put_lanes(row_of(out->innovation_v, place), s.innovation_v, count);
-        put_lanes(row_of(out->innovation_var, place), s.innovation_var, count);
-        if (out->status != NULL)
-            memcpy(out->status + place, &status, sizeof *out->status * (size_t)count);
+        put_lanes(row_of(out->soc, place), &s.soc, count);
+        put_lanes(row_of(out->soc_var, place), &s.covariance[UPPER(SOC, SOC)], count);
+        put_lanes(row_of(out->leak_a, place), &s.leak_a, count);
+        put_lanes(row_of(out->leak_var, place), &s.covariance[UPPER(LEAK, LEAK)], count);
+        put_lanes(row_of(out->r0_ohm, place), &s.r0_ohm, count);
+        put_lanes(row_of(out->innovation_v, place), &s.innovation_v, count);
+        put_lanes(row_of(out->innovation_var, place), &s.innovation_var, count);
+        put_lanes(out->status == NULL ? NULL : out->status + place, &status, count);
     }
     for (int k = 0; k < ASSB_STATE_NUMBERS; k++)
         memcpy(block->number[k] + lane, numbers + k, sizeof *numbers);
