@@ -18,7 +18,7 @@ from assb_hil.kernel_instructions import instructions_per_step
 from assb_hil.kernel_peers import FilterpyFilter, NumpyFilter
 from assb_hil.plant_bench import DT_S
 
-REPEATS = 500  # rounds; the fastest of each counts: what else the machine does only ever adds
+REPEATS = 1000  # rounds; the fastest of each counts: what else the machine does only ever adds
 CALLS = 1000  # from Python, in a round
 CELLS = 64
 CELL_ROWS = 200
@@ -143,3 +143,37 @@ def measured_peers(drive: Drive, step_ns: float, progress: Callable[[float], obj
 def stepped(peer: NumpyFilter | FilterpyFilter, rows: list[tuple[float, ...]]) -> None:
     for row in rows:
         peer.step(*row)
+
+
+def lines(figures: dict[str, Any]) -> list[str]:
+    """The figures for a reader; those that were not measured are named as such."""
+    told = []
+    for precision in ("f32", "f64"):
+        step, floor, ratio, pairs = (
+            figures[f"{name}_{precision}"] for name in ("step_ns", "floor_ns", "ratio", "ratio_median")
+        )
+        told.append(f"{precision}: step {step:.1f} ns, {ratio:.2f} times the floor of this run ({floor:.1f} ns)")
+        told.append(f"  (median of pairs: {pairs:.2f} times)")
+        if f"instructions_{precision}" in figures:
+            kernel, bare = (figures[f"{name}_{precision}"] for name in ("instructions", "floor_instructions"))
+            told.append(f"  {kernel:.0f} instructions, the floor {bare:.0f}")
+    call = (
+        "a call from Python {call_ns:.0f} ns, an empty one {empty_call_ns:.0f} ns: {call_ratio:.2f} times empty + step"
+    )
+    told.append(call.format(**figures))
+    cells = "64 cells at once: {soa64_ns:.1f} ns a cell-step, {soa_speedup:.2f} times faster than one"
+    told.append((cells + " ({soa1_ns:.1f} ns for a cell alone that way)").format(**figures))
+    for name in ("numpy", "filterpy"):
+        if name + "_ratio" in figures:
+            told.append(peer_line(name, figures))
+    if "instructions_f32" not in figures:
+        told.append("no instructions counted: valgrind is not on PATH, or was not asked")
+    return told
+
+
+def peer_line(name: str, figures: dict[str, Any]) -> str:
+    if figures[name + "_ratio"] is None:
+        return f"{name} is not installed: pip install 'assb-bms[bench]'"
+    return (
+        f"{name}: {figures[name + '_ns'] / 1000:.0f} us a step, {figures[name + '_ratio']:.0f} times the f64 kernel's"
+    )

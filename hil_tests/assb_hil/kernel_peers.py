@@ -51,7 +51,9 @@ class Model:
         self.warm_fraction = (degc - axis[row]) / (axis[row + 1] - axis[row])
         return self.p["r0_ohm"][row : row + 2]
 
-    def time_step(self, x: np.ndarray, amps: float, degc: float, mpa: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def time_step(
+        self, x: np.ndarray, amps: float, degc: float, mpa: float
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The state a step later, F and Q; the resistance is kept for `voltage`."""
         p, d1, d2, dl = self.p, self.d1, self.d2, self.dl
         r0, r1, r2 = self.resistances(x[0], degc, mpa)
