@@ -47,7 +47,7 @@ def untold(_what: str, _share: float) -> None:
 
 
 def measure_kernel(
-    repeats: int = REPEATS, *, peers: bool = True, instructions: bool = True, progress: Progress = untold
+    repeats: int = REPEATS, *, peers: bool = True, instructions: bool = False, progress: Progress = untold
 ) -> dict[str, Any]:
     """Times in ns per step, call or cell-step, and their ratios; all take turns in every round.
 
@@ -128,19 +128,22 @@ def measured_peers(drive: Drive, step_ns: float, progress: Callable[[float], obj
     """Numpy and filterpy, one step after another in Python; their time over the f64 kernel's."""
     rows = list(drive.rows())[:PEER_STEPS]
     figures: dict[str, float | None] = {}
-    for name, peer in (("numpy", NumpyFilter), ("filterpy", FilterpyFilter)):
+    kinds: tuple[tuple[str, type[NumpyFilter] | type[FilterpyFilter]], ...]
+    kinds = (("numpy", NumpyFilter), ("filterpy", FilterpyFilter))
+    for name, peer in kinds:
         try:
             peer(drive.flat, DT_S)
         except ImportError:
             figures |= {f"{name}_ns": None, f"{name}_ratio": None}
             continue
-        timed = Timed(lambda: None, lambda peer=peer: stepped(peer(drive.flat, DT_S), rows), len(rows))
+        timed = Timed(lambda: None, partial(stepped, peer, drive.flat, rows), len(rows))
         best_ns = min(rounds({name: timed}, PEER_REPEATS, progress)[name])
         figures |= {f"{name}_ns": round(best_ns, 1), f"{name}_ratio": round(best_ns / step_ns, 1)}
     return figures
 
 
-def stepped(peer: NumpyFilter | FilterpyFilter, rows: list[tuple[float, ...]]) -> None:
+def stepped(kind: type[NumpyFilter] | type[FilterpyFilter], flat: list[float], rows: list[tuple[float, ...]]) -> None:
+    peer = kind(flat, DT_S)
     for row in rows:
         peer.step(*row)
 
@@ -167,7 +170,7 @@ def lines(figures: dict[str, Any]) -> list[str]:
         if name + "_ratio" in figures:
             told.append(peer_line(name, figures))
     if "instructions_f32" not in figures:
-        told.append("no instructions counted: valgrind is not on PATH, or was not asked")
+        told.append("instructions: counted with --instructions, where valgrind is on PATH")
     return told
 
 

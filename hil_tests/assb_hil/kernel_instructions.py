@@ -30,8 +30,8 @@ COUNTED = tuple(
 
 
 def instructions_per_step(drive: "Drive", progress: "Callable[[float], object]") -> dict[str, float]:
-    """{instructions_f32, floor_instructions_f32, …_f64}; empty where valgrind is not on PATH. `progress` takes the share
-    that is done."""
+    """{instructions_f32, floor_instructions_f32, …_f64}; empty where valgrind is not on PATH.
+    `progress` takes the share that is done; a minute or so, for Python starts under valgrind eight times."""
     valgrind = shutil.which("valgrind")
     if valgrind is None:
         return {}

@@ -57,14 +57,14 @@ def bench_hil(seconds, as_json):
 @bench.command("kernel")
 @click.option("--repeats", type=click.IntRange(1), default=1000, show_default=True, help="Rounds; the fastest counts.")
 @click.option("--no-peers", is_flag=True, help="Without numpy and filterpy.")
-@click.option("--no-instructions", is_flag=True, help="Without counting instructions (needs valgrind).")
+@click.option("--instructions", is_flag=True, help="Count instructions as well, where valgrind is: a minute or so.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-def bench_kernel(repeats, no_peers, no_instructions, as_json):
+def bench_kernel(repeats, no_peers, instructions, as_json):
     """Speed of the estimator, beside a bare filter and others' (docs/performance.md says what each figure means)."""
     from assb_hil.kernel_bench import lines, measure_kernel
 
     with progress_bars() as progress:
-        figures = measure_kernel(repeats, peers=not no_peers, instructions=not no_instructions, progress=progress)
+        figures = measure_kernel(repeats, peers=not no_peers, instructions=instructions, progress=progress)
     click.echo(json.dumps({"kernel": figures}) if as_json else "\n".join(lines(figures)))
 
 
