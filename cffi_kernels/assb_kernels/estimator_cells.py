@@ -49,8 +49,8 @@ class CellEstimators:
         dt_s: Iterable[float],
         results: Iterable[str] = ("soc", "soc_var", "leak_a", "leak_var", "status"),
     ) -> "dict[str, array[Any]]":
-        """Step all cells through as many rows as dt_s has. Inputs have a value for each cell in a row, cell by cell, and
-        are contiguous; float32 buffers are used in place. One number stands for all of them.
+        """Step all cells through as many rows as dt_s has. Inputs have a value for each cell in a row, cell by cell,
+        and are contiguous; float32 buffers are used in place. One number stands for all of them.
 
         Returns the named columns (see RESULTS) in the same shape, flat; a refused sample repeats its cell's state and
         has its status. Raises ValueError for unequal lengths or an unknown result.

@@ -93,7 +93,8 @@ def obstacle(compiler: str) -> str | None:
     """Why a build with FMA can't be made by this compiler or run here."""
     if platform.machine() not in ("x86_64", "AMD64"):
         return f"x86-64-v3 is not for {platform.machine()}"
-    probe = 'int main(void){return !(__builtin_cpu_supports("fma")&&__builtin_cpu_supports("avx2")&&__builtin_cpu_supports("bmi2"));}'
+    asked = " && ".join(f'__builtin_cpu_supports("{name}")' for name in ("fma", "avx2", "bmi2"))
+    probe = f"int main(void) {{ return !({asked}); }}"
     out = subprocess.run(
         ["sh", "-c", f'd=$(mktemp -d) && {compiler} -x c - -o "$d/p" && "$d/p"; r=$?; rm -r "$d"; exit $r'],
         input=probe, text=True, capture_output=True, check=False,

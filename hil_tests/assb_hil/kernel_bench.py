@@ -11,6 +11,7 @@ from typing import Any
 
 from assb_kernels import CellEstimators, Estimator
 from assb_kernels._kernels import lib
+from assb_kernels.estimator_cells import LANES
 
 from assb_hil.kernel_batch import FLOOR, KERNEL, Batch
 from assb_hil.kernel_drive import START_SIGMA, START_SOC, Drive, bench_drive
@@ -106,13 +107,13 @@ def timed_calls(drive: Drive) -> dict[str, Timed]:
 
 
 def timed_cells(drive: Drive, count: int) -> Timed:
-    """The drive's first rows for `count` cells, each with the same samples; a cell alone gets as many steps."""
-    rows = CELL_ROWS * CELLS // count if count == CELLS else CELL_ROWS * 8
+    """The drive's first rows for `count` cells, each with the same samples; a cell alone gets more rows."""
+    rows = CELL_ROWS if count == CELLS else CELL_ROWS * LANES
     cells = CellEstimators(drive.flat, count)
     *given, dt_s = [column[:rows] for column in drive.columns("f")]
-    wide = [array("f", [value for value in column for _ in range(count)]) for column in given]
+    volts, amps, degc, mpa = (array("f", [value for value in column for _ in range(count)]) for column in given)
     start = partial(cells.reset, [START_SOC] * count, [START_SIGMA] * count)
-    return Timed(start, lambda: cells.run(*wide, dt_s, results=("soc", "soc_var")), rows * count)
+    return Timed(start, lambda: cells.run(volts, amps, degc, mpa, dt_s, results=("soc", "soc_var")), rows * count)
 
 
 def rounds(parts: dict[str, Timed], repeats: int, progress: Callable[[float], object]) -> dict[str, list[float]]:

@@ -6,6 +6,7 @@ resistances is plain noise of the voltage here. The kernel does more, and is the
 """
 
 import math
+from bisect import bisect_right
 
 import numpy as np
 from assb.estimation import flat_layout
@@ -17,18 +18,31 @@ BEND_WEIGHT = 20.0  # as the kernel: how much a bent OCV widens the voltage's va
 HYSTERESIS_UNKNOWN = 0.333
 
 
+def place(axis: list[float], x: float) -> tuple[int, float]:
+    """Cell of x on a rising axis, and the fraction inside; held at the ends."""
+    k = min(max(bisect_right(axis, x) - 1, 0), len(axis) - 2)
+    return k, min(max((x - axis[k]) / (axis[k + 1] - axis[k]), 0.0), 1.0)
+
+
+def between(table: list[float], at: tuple[int, float]) -> float:
+    k, fraction = at
+    return table[k] + fraction * (table[k + 1] - table[k])
+
+
 class Model:
-    """The cell's equations at one sample: Jacobians and noises of the five states as numpy arrays."""
+    """The cell's equations at one sample, in plain floats (numpy's interp is slower for one number); Jacobians and
+    noises of the five states as numpy arrays."""
 
     def __init__(self, flat: list[float], dt_s: float) -> None:
         at = 0
         self.p: dict = {}
         for name, count, _default in flat_layout.ROWS:
-            self.p[name] = flat[at] if count == 1 else np.array(flat[at : at + count])
+            self.p[name] = flat[at] if count == 1 else flat[at : at + count]
             at += count
         p = self.p
-        p["r0_ohm"] = p["r0_ohm"].reshape(len(p["r0_temperature_degc"]), -1)
-        p["soc"] = np.linspace(0.0, 1.0, len(p["ocv_v"]))
+        width = len(p["r0_pressure_mpa"])
+        self.r0_rows = [p["r0_ohm"][k : k + width] for k in range(0, len(p["r0_ohm"]), width)]
+        self.last = len(p["ocv_v"]) - 1
         self.d1, self.d2 = -math.expm1(-dt_s / p["tau1_s"]), -math.expm1(-dt_s / p["tau2_s"])
         self.dl = -math.expm1(-dt_s / p["leak_tau_s"])
         self.per_a = dt_s / (3600 * p["capacity_ah"])
@@ -37,61 +51,57 @@ class Model:
         leak_var, rc_var = p["leak_sigma_a"] ** 2, p["rc_sigma_v"] ** 2
         self.P = np.diag([START_SIGMA**2, rc_var, rc_var, HYSTERESIS_UNKNOWN, leak_var])
 
+    def soc_place(self, soc: float) -> tuple[int, float]:
+        k = min(max(int(soc * self.last), 0), self.last - 1)
+        return k, soc * self.last - k
+
     def resistances(self, soc: float, degc: float, mpa: float) -> tuple[float, float, float]:
         p = self.p
-        along = [np.interp(mpa, p["r0_pressure_mpa"], row) for row in self.warm_rows(degc)]
-        fraction = self.warm_fraction
-        factor = np.interp(soc, p["soc"], p["rc_factor"])
-        r1, r2 = (factor * np.interp(degc, p["r0_temperature_degc"], p[name]) for name in ("r1_ohm", "r2_ohm"))
-        return along[0] + fraction * (along[1] - along[0]), r1, r2
-
-    def warm_rows(self, degc: float) -> np.ndarray:
-        axis = self.p["r0_temperature_degc"]
-        row = int(np.searchsorted(axis, degc)) - 1
-        self.warm_fraction = (degc - axis[row]) / (axis[row + 1] - axis[row])
-        return self.p["r0_ohm"][row : row + 2]
+        row, fraction = warm = place(p["r0_temperature_degc"], degc)
+        pressed = place(p["r0_pressure_mpa"], mpa)
+        cold_ohm, warm_ohm = between(self.r0_rows[row], pressed), between(self.r0_rows[row + 1], pressed)
+        factor = between(p["rc_factor"], self.soc_place(soc))
+        r0_ohm = cold_ohm + fraction * (warm_ohm - cold_ohm)
+        return r0_ohm, factor * between(p["r1_ohm"], warm), factor * between(p["r2_ohm"], warm)
 
     def time_step(
         self, x: np.ndarray, amps: float, degc: float, mpa: float
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The state a step later, F and Q; the resistance is kept for `voltage`."""
         p, d1, d2, dl = self.p, self.d1, self.d2, self.dl
-        r0, r1, r2 = self.resistances(x[0], degc, mpa)
+        soc, v1, v2, hys, leak = x.tolist()
+        r0, r1, r2 = self.resistances(soc, degc, mpa)
         self.r0_ohm = r0
-        inner_a = amps - x[4]
-        sign = float(np.sign(inner_a))
+        inner_a = amps - leak
+        sign = (inner_a > 0) - (inner_a < 0)
         counted = self.per_a * (p["coulombic_efficiency_frac"] if inner_a > 0 else 1.0)
         turn = self.per_a * p["hysteresis_rate"]
         dh = -math.expm1(-turn * abs(inner_a))
-        f = np.diag([1.0, 1 - d1, 1 - d2, 1 - dh, 1 - dl])
-        f[:4, 4] = (-counted, -d1 * r1, -d2 * r2, -(sign - x[3]) * (1 - dh) * turn * sign)
-        moved = np.array([counted * inner_a, d1 * (r1 * inner_a - x[1]), d2 * (r2 * inner_a - x[2])])
-        after = x + np.array([*moved, dh * (sign - x[3]), -dl * x[4]])
+        f, q = np.eye(STATES), np.zeros((STATES, STATES))
+        f[1, 1], f[2, 2], f[3, 3], f[4, 4] = 1 - d1, 1 - d2, 1 - dh, 1 - dl
+        f[:4, 4] = (-counted, -d1 * r1, -d2 * r2, -(sign - hys) * (1 - dh) * turn * sign)
+        v1, v2 = v1 + d1 * (r1 * inner_a - v1), v2 + d2 * (r2 * inner_a - v2)
+        after = np.array([soc + counted * inner_a, v1, v2, hys + dh * (sign - hys), leak - dl * leak])
         over, rc_var = p["overvoltage_sigma_frac"], p["rc_sigma_v"] ** 2
         drift1, drift2 = over * r1 * inner_a, over * (r0 + r2) * inner_a
-        q = np.diag([
-            self.soc_var,
-            (rc_var + drift1**2) * d1 * (2 - d1),
-            (rc_var + drift2**2) * d2 * (2 - d2),
-            p["hysteresis_sigma_frac"] ** 2 * dh * (2 - dh),
-            p["leak_sigma_a"] ** 2 * dl * (2 - dl),
-        ])  # fmt: skip
+        q[0, 0] = self.soc_var
+        q[1, 1], q[2, 2] = (rc_var + drift1**2) * d1 * (2 - d1), (rc_var + drift2**2) * d2 * (2 - d2)
+        q[3, 3], q[4, 4] = p["hysteresis_sigma_frac"] ** 2 * dh * (2 - dh), p["leak_sigma_a"] ** 2 * dl * (2 - dl)
         return after, f, q
 
     def slope(self, x: np.ndarray) -> np.ndarray:
         """dV/dstate, 1 x 5."""
-        dv = np.interp(x[0], self.p["soc"], self.p["docv_v"])
+        dv = between(self.p["docv_v"], self.soc_place(float(x[0])))
         return np.array([[dv, 1.0, 1.0, self.p["hysteresis_v"], -self.r0_ohm]])
 
     def voltage(self, x: np.ndarray, amps: float, degc: float) -> float:
-        p = self.p
-        open_v = np.interp(x[0], p["soc"], p["ocv_v"]) + p["entropy_v_per_k"] * (degc - p["ocv_temperature_degc"])
-        return open_v + x[1] + x[2] + p["hysteresis_v"] * x[3] + self.r0_ohm * (amps - x[4])
+        p, (soc, v1, v2, hys, leak) = self.p, x.tolist()
+        open_v = between(p["ocv_v"], self.soc_place(soc)) + p["entropy_v_per_k"] * (degc - p["ocv_temperature_degc"])
+        return open_v + v1 + v2 + p["hysteresis_v"] * hys + self.r0_ohm * (amps - leak)
 
     def noise_var(self, x: np.ndarray, variance: float, amps: float) -> float:
-        p = self.p
-        knot = min(int(x[0] * (len(p["soc"]) - 1)), len(p["soc"]) - 2)
-        bend = (p["docv_v"][knot + 1] - p["docv_v"][knot]) * (len(p["soc"]) - 1) * variance
+        p, (knot, _fraction) = self.p, self.soc_place(float(x[0]))
+        bend = (p["docv_v"][knot + 1] - p["docv_v"][knot]) * self.last * variance
         drop = p["overvoltage_sigma_frac"] * self.r0_ohm * amps
         return p["voltage_sigma_v"] ** 2 + BEND_WEIGHT * bend**2 + drop**2
 
