@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 from assb.estimation import flat_layout
-from assb_kernels import CellEstimators, Estimator, build_kernels
+from assb_kernels import Estimator, build_kernels
 
 STEPS = 10_000
+RUN_CELLS = ("assb_estimator_cells_narrow.c", "assb_estimator_cells_wide.c")
 SOURCES = build_kernels.KERNELS / "src"
 # What keeps the bytes, of the flags that the package is built with
 CONTRACT_OFF = "-ffp-contract=off"
@@ -51,7 +52,7 @@ MANY_CELLS = """
 #include "assb_estimator_cells.c"
 #include <stdio.h>
 #include <stdlib.h>
-static params_t p;
+static assb_est_f32_params p;
 static assb_est_cells_block block;
 static assb_est_f32_state s;
 int main(int argc, char **argv)
@@ -68,7 +69,7 @@ int main(int argc, char **argv)
     long rows = n * ASSB_LANES;
     assb_est_cells_columns in = {wide, wide + rows, wide + 2 * rows, wide + 3 * rows, x + 4 * n};
     assb_est_cells_results none = {0};
-    if (assb_est_cells_run(&p, &block, ASSB_LANES, &in, &none, n, 1) != 0)
+    if (assb_est_cells_run(&p, &block, ASSB_LANES, &in, &none, n, argv[1][0] == 'w') != 0)
         return 3;
     assb_est_cells_get(&block, ASSB_LANES - 1, &s);
     fwrite(&s, sizeof s, 1, stdout);
@@ -107,20 +108,21 @@ def obstacle(compiler: str) -> str | None:
     return f"{compiler} knows no {NEEDS_V3}" if known.returncode else None
 
 
-def built(compiler: str, flags: tuple[str, ...], program: str, folder: Path) -> Path:
+def built(compiler: str, flags: tuple[str, ...], program: str, folder: Path, beside: tuple[str, ...] = ()) -> Path:
     if NEEDS_V3 in flags and (reason := obstacle(compiler)):
         pytest.skip(reason)
     source, target = folder / "program.c", folder / "program"
     source.write_text(program, encoding="utf-8")
     done = subprocess.run(
-        [compiler, *BASE, *flags, str(source), "-o", str(target)], capture_output=True, text=True, check=False
-    )
+        [compiler, *BASE, *flags, str(source), *(str(SOURCES / name) for name in beside), "-o", str(target)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return target
 
 
-def state_from(program: Path, data: bytes) -> bytes:
-    return subprocess.run([str(program), str(STEPS)], input=data, capture_output=True, check=True).stdout
+def state_from(program: Path, data: bytes, way: str = "") -> bytes:
+    return subprocess.run([str(program), way, str(STEPS)], input=data, capture_output=True, check=True).stdout
 
 
 def code(precision: str) -> str:
@@ -171,12 +173,9 @@ def test_every_build_of_many_cells_gives_those_bytes(flat, samples, compiler, fl
     fresh = Estimator(flat, "f32")
     fresh.reset(0.5, 0.1)
     data = as_input("f32", flat) + fresh.state_bytes() + as_input("f32", *samples)
-    state = state_from(built(compiler, (*flags, CONTRACT_OFF), MANY_CELLS, tmp_path), data)
-    assert state == installed_state(flat, samples, "f32")
-    group = CellEstimators(flat, 1)
-    group.reset([0.5], [0.1])
-    group.run(*[array("f", column) for column in samples], results=())
-    assert group.state_bytes(0) == state
+    program = built(compiler, (*flags, CONTRACT_OFF), MANY_CELLS, tmp_path, RUN_CELLS)
+    for way in ("wide", "narrow"):
+        assert state_from(program, data, way) == installed_state(flat, samples, "f32")
 
 
 @each_precision
