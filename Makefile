@@ -10,8 +10,8 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
-KERNELS := $(wildcard cffi_kernels/include/*.h cffi_kernels/src/*.c cffi_kernels/assb_kernels/build_kernels.py)
-C_FILES := $(wildcard cffi_kernels/include/*.h cffi_kernels/src/*.c cffi_kernels/natmod/*.c)
+KERNELS := $(wildcard cffi_kernels/include/*.h cffi_kernels/src/*.h cffi_kernels/src/*.c cffi_kernels/assb_kernels/build_kernels.py)
+C_FILES := $(wildcard cffi_kernels/include/*.h cffi_kernels/src/*.h cffi_kernels/src/*.c cffi_kernels/natmod/*.c)
 
 .PHONY: demo test sanitise natmod check format clean
 

@@ -9,4 +9,7 @@
  */
 void ASSB_EST(floor_run)(const ASSB_EST(params) *params, ASSB_EST(state) *state, const ASSB_EST(columns) *in,
                          ASSB_REAL *soc, ASSB_REAL *soc_var, long n);
+/* The arguments of `feed`, and nothing done with them: what a call alone costs. */
+int ASSB_EST(nothing)(const ASSB_EST(params) *params, ASSB_EST(state) *state, ASSB_REAL voltage_v, ASSB_REAL current_a,
+                      ASSB_REAL temperature_degc, ASSB_REAL pressure_mpa, ASSB_REAL dt_s);
 /* cdef end */

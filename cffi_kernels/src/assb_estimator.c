@@ -34,9 +34,10 @@ static INLINE num all(real x)
     return x;
 }
 
-static INLINE num at(const real *table, index_t k)
+static INLINE void two_at(const real *table, index_t k, num *low, num *high)
 {
-    return table[k];
+    *low = table[k];
+    *high = table[k + 1];
 }
 
 static INLINE index_t whole(num x)

@@ -7,7 +7,8 @@
  *   pick(m, a, b)          a where m holds, else b
  *   any(m), not(m)         whether it holds anywhere; where it does not
  *   all(x)                 the number x for every cell
- *   whole(x), fractional(k), at_most(k, most), at(table, k)   with an `index_t`: of x >= 0, back, held, the table there
+ *   whole(x), fractional(k), at_most(k, most)   with an `index_t`: of x >= 0, back, held
+ *   two_at(table, k, &low, &high)               the table at k and at k + 1
  *   move_span(...)         find the cell of an axis again, see `place`
  *   slow_one_minus_exp(x)  for x above FAST_EXP_MOST
  */
@@ -63,6 +64,13 @@ static INLINE num lerp(num a, num b, num fraction)
     return a + fraction * (b - a);
 }
 
+static INLINE num lerp_at(const real *table, index_t k, num fraction)
+{
+    num low, high;
+    two_at(table, k, &low, &high);
+    return lerp(low, high, fraction);
+}
+
 /* 1 - exp(-x), x >= 0. A step's charge turns the hysteresis by very little, so that the series is the rule. */
 static INLINE num one_minus_exp(num x)
 {
@@ -97,15 +105,14 @@ static INLINE resistance_t resistances(const params_t *p, state_t *s, num temper
     index_t t = place(p->r0_temperature_degc, ASSB_TEMPERATURE_POINTS, s->warm, temperature_degc, &ft);
     index_t j = place(p->r0_pressure_mpa, ASSB_PRESSURE_POINTS, s->pressed, pressure_mpa, &fp);
     index_t cold = t * ASSB_PRESSURE_POINTS + j;
-    index_t warm = cold + ASSB_PRESSURE_POINTS;
     index_t knot = soc_knot(s->soc, &fz);
     num scale = s->resistance_scale;
-    num rc_scale = scale * lerp(at(p->rc_factor, knot), at(p->rc_factor, knot + 1), fz);
-    num cold_ohm = lerp(at(p->r0_ohm, cold), at(p->r0_ohm, cold + 1), fp);
-    num warm_ohm = lerp(at(p->r0_ohm, warm), at(p->r0_ohm, warm + 1), fp);
+    num rc_scale = scale * lerp_at(p->rc_factor, knot, fz);
+    num cold_ohm = lerp_at(p->r0_ohm, cold, fp);
+    num warm_ohm = lerp_at(p->r0_ohm + ASSB_PRESSURE_POINTS, cold, fp);
     r.r0_ohm = scale * lerp(cold_ohm, warm_ohm, ft);
-    r.r1_ohm = rc_scale * lerp(at(p->r1_ohm, t), at(p->r1_ohm, t + 1), ft);
-    r.r2_ohm = rc_scale * lerp(at(p->r2_ohm, t), at(p->r2_ohm, t + 1), ft);
+    r.r1_ohm = rc_scale * lerp_at(p->r1_ohm, t, ft);
+    r.r2_ohm = rc_scale * lerp_at(p->r2_ohm, t, ft);
     return r;
 }
 
@@ -202,8 +209,9 @@ static INLINE void observe(const params_t *p, state_t *s, const sample_t *in, ob
     num fraction;
     index_t knot = soc_knot(s->soc, &fraction);
     num warmer_k = in->temperature_degc - p->ocv_temperature_degc;
-    num slope_low = at(p->docv_v, knot), slope_high = at(p->docv_v, knot + 1);
-    num ocv_v = lerp(at(p->ocv_v, knot), at(p->ocv_v, knot + 1), fraction) + p->entropy_v_per_k * warmer_k;
+    num slope_low, slope_high;
+    two_at(p->docv_v, knot, &slope_low, &slope_high);
+    num ocv_v = lerp_at(p->ocv_v, knot, fraction) + p->entropy_v_per_k * warmer_k;
     num r0_ohm = s->r0_ohm;
     o->h_soc = lerp(slope_low, slope_high, fraction);
     o->h_leak = -r0_ohm;

@@ -14,6 +14,7 @@ void ASSB_EST(floor_run)(const ASSB_EST(params) *p, ASSB_EST(state) *state, cons
     const real d1 = (real)(1 - exp(-dt_s / (double)p->tau1_s)), d2 = (real)(1 - exp(-dt_s / (double)p->tau2_s));
     const real dl = (real)(1 - exp(-dt_s / (double)p->leak_tau_s));
     const real f1 = 1 - d1, f2 = 1 - d2, fl = 1 - dl;
+    const real f11 = f1 * f1, f12 = f1 * f2, f22 = f2 * f2, fll = fl * fl;
     const real q1 = d1 * (2 - d1), q2 = d2 * (2 - d2);
     const real per_a = (real)(dt_s / (3600 * (double)p->capacity_ah)), turn = per_a * p->hysteresis_rate;
     const real efficiency = p->coulombic_efficiency_frac, hys_v = p->hysteresis_v;
@@ -63,21 +64,21 @@ void ASSB_EST(floor_run)(const ASSB_EST(params) *p, ASSB_EST(state) *state, cons
         real a1 = f1 * c1l, a2 = f2 * c2l, ah = fh * hl;
         real mz = zl + gz * ll, m1 = a1 + g1 * ll, m2 = a2 + g2 * ll, mh = ah + gh * ll;
         real drift1 = over * r1 * i, drift2 = over * (r0 + r2) * i;
-        zz += zl * gz + gz * mz + soc_q;
+        zz += gz * (zl + mz) + soc_q;
         z1 = f1 * z1 + (zl * g1 + gz * m1);
         z2 = f2 * z2 + (zl * g2 + gz * m2);
         zh = fh * zh + (zl * gh + gz * mh);
-        c11 = f1 * (f1 * c11) + (a1 * g1 + g1 * m1) + (rc_q + drift1 * drift1) * q1;
-        c12 = f1 * (f2 * c12) + (a1 * g2 + g1 * m2);
+        c11 = f11 * c11 + g1 * (a1 + m1) + (rc_q + drift1 * drift1) * q1;
+        c12 = f12 * c12 + (a1 * g2 + g1 * m2);
         c1h = f1 * (fh * c1h) + (a1 * gh + g1 * mh);
-        c22 = f2 * (f2 * c22) + (a2 * g2 + g2 * m2) + (rc_q + drift2 * drift2) * q2;
+        c22 = f22 * c22 + g2 * (a2 + m2) + (rc_q + drift2 * drift2) * q2;
         c2h = f2 * (fh * c2h) + (a2 * gh + g2 * mh);
-        hh = fh * (fh * hh) + (ah * gh + gh * mh) + hys_q * (dh * (2 - dh));
+        hh = fh * (fh * hh) + gh * (ah + mh) + hys_q * (dh * (2 - dh));
         zl = fl * mz;
         c1l = fl * m1;
         c2l = fl * m2;
         hl = fl * mh;
-        ll = fl * fl * ll + leak_q;
+        ll = fll * ll + leak_q;
         ez += gz * el;
         e1 = f1 * e1 + g1 * el;
         e2 = f2 * e2 + g2 * el;
@@ -139,6 +140,21 @@ void ASSB_EST(floor_run)(const ASSB_EST(params) *p, ASSB_EST(state) *state, cons
         soc_var[k] = zz;
     }
     state->soc = z;
-    state->covariance[0] = zz;
+    state->v1_v = v1;
+    state->v2_v = v2;
+    state->hysteresis = h;
     state->leak_a = l;
+    const real covariance[] = {zz, z1, z2, zh, zl, c11, c12, c1h, c1l, c22, c2h, c2l, hh, hl, ll};
+    const real cross[] = {ez, e1, e2, eh, el};
+    for (int k = 0; k < ASSB_TRIANGLE; k++)
+        state->covariance[k] = covariance[k];
+    for (int k = 0; k < ASSB_STATES; k++)
+        state->resistance_cross[k] = cross[k];
+}
+
+int ASSB_EST(nothing)(const ASSB_EST(params) *p, ASSB_EST(state) *state, real voltage_v, real current_a,
+                      real temperature_degc, real pressure_mpa, real dt_s)
+{
+    (void)p, (void)state, (void)voltage_v, (void)current_a, (void)temperature_degc, (void)pressure_mpa, (void)dt_s;
+    return 0;
 }

@@ -57,6 +57,20 @@ def bench_hil(seconds, kernel, as_json):
         click.echo(f"  {name:9} {share:6.1%}")
 
 
+@bench.command("kernel")
+@click.option("--repeats", type=click.IntRange(1), default=1000, show_default=True, help="Rounds; the fastest counts.")
+@click.option("--no-peers", is_flag=True, help="Without numpy and filterpy.")
+@click.option("--instructions", is_flag=True, help="Count instructions as well, where valgrind is: a minute or so.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def bench_kernel(repeats, no_peers, instructions, as_json):
+    """Speed of the estimator, beside a bare filter and others' (docs/performance.md says what each figure means)."""
+    from assb_hil.kernel_bench import lines, measure_kernel
+
+    with progress_bars() as progress:
+        figures = measure_kernel(repeats, peers=not no_peers, instructions=instructions, progress=progress)
+    click.echo(json.dumps({"kernel": figures}) if as_json else "\n".join(lines(figures)))
+
+
 @bench.command("plant")
 @click.option("--table", "name", type=click.Choice(list(TABLES)), help="A published table instead of the speed.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
@@ -97,7 +111,7 @@ def print_table(name, as_json, out):
     module = import_module(TABLES[name])
     if out:
         make_folder(out)
-    with table_bar(name) as progress:
+    with progress_bar(f"{name} table") as progress:
         table = getattr(module, f"{name}_table")(progress=progress)
     if out:
         with writing(out):
@@ -107,15 +121,27 @@ def print_table(name, as_json, out):
 
 
 @contextmanager
-def table_bar(name):
+def progress_bar(what):
     """Yields a function that takes the share done; drawn on stderr, and only in a terminal."""
+    with progress_bars() as progress:
+        yield lambda share: progress(what, share)
+
+
+@contextmanager
+def progress_bars():
+    """Yields a function that takes what is being done, and its share done: a bar for each, as they come up."""
     from rich.console import Console
     from rich.progress import Progress
 
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(f"{name} table", total=1.0)
-        yield lambda share: bar.update(task, completed=share)
+    console, tasks = Console(stderr=True), {}
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bars:
+
+        def progress(what, share):
+            if what not in tasks:
+                tasks[what] = bars.add_task(what, total=1.0)
+            bars.update(tasks[what], completed=share)
+
+        yield progress
 
 
 def save_plot(draw, path):
