@@ -94,6 +94,11 @@ class RcPairs(Table):
     r1_ohm: Annotated[list[PositiveFloat], Meta(min_length=1)]
     r2_ohm: Annotated[list[PositiveFloat], Meta(min_length=1)]
     source: Source
+    soc: Annotated[list[Fraction], Meta(description="0 .. 1, rising; where `factor` stands. Empty: no factor")] = []
+    factor: Annotated[
+        list[PositiveFloat],
+        Meta(description="Of r1_ohm and r2_ohm, at `soc`: diffusion and charge transfer follow SOC"),
+    ] = []
 
 
 class Noise(Table):
@@ -177,6 +182,8 @@ def check_tables(cell: Cell, path: Path) -> None:
         check_length(path, f"r0.ohm[{position}]", row, len(r0.pressure_mpa), "r0.pressure_mpa")
     check_length(path, "rc.r1_ohm", rc.r1_ohm, len(rc.temperature_degc), "rc.temperature_degc")
     check_length(path, "rc.r2_ohm", rc.r2_ohm, len(rc.temperature_degc), "rc.temperature_degc")
+    check_length(path, "rc.factor", rc.factor, len(rc.soc), "rc.soc")
+    check_rising(path, "rc.soc", rc.soc)
 
 
 def check_rising(path: Path, key: str, values: list[float]) -> None:
