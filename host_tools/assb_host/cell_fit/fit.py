@@ -8,7 +8,7 @@ import numpy as np
 from assb_host.cell_fit import ocv_run
 from assb_host.cell_fit.log_reader import Log
 from assb_host.cell_fit.ocv_run import Run
-from assb_host.cell_fit.pulse_fit import KNOTS, Problem, PulseFit, fit_pulses
+from assb_host.cell_fit.pulse_fit import KNOTS, SAME_K, Problem, PulseFit, fit_pulses
 from assb_host.cell_fit.trace import Trace, thinned
 from assb_host.config.errors import ConfigError
 from assb_host.config.estimator_parameters import SOC_AXIS
@@ -16,7 +16,6 @@ from assb_host.config.estimator_parameters import SOC_AXIS
 ROUNDS = 4  # the OCV run gives the OCV less the overvoltage that the pulses give, and they need the OCV
 FULL_SOC = 0.99  # a pulse log that begins at rest above it begins full, as its user charged the cell
 HYSTERESIS_LEAST_V = 0.003  # half gap; less is the overvoltage's error
-SAME_K = 5.0  # logs at temperatures that are nearer share a node
 
 
 @dataclass(frozen=True)
@@ -44,13 +43,14 @@ def fit_cell(ocv_logs: Sequence[Log], pulse_logs: Sequence[Log]) -> CellFit:
     run_ah = run_capacity_ah(runs, pulse_logs)
     capacity_ah, shift, at, pulses = pulse_capacity_ah(run_ah, pulse_logs), np.zeros(len(traces)), None, None
     nodes_degc = nodes_of(traces)
+    main_degc = float(np.median(np.concatenate([run.trace.temperature_degc for run in runs])))
     for _ in range(ROUNDS):
         circuit = pulses.circuit if pulses else None
         curves = [ocv_run.curve_v(run, run_ah, circuit) for run in runs]
         ocv_v = ocv_run.merged_curve_v(curves)
         starts = np.array([start_soc(trace, ocv_v) for trace in traces]) + shift
         soc = [start + trace.moved_ah / capacity_ah for start, trace in zip(starts, traces, strict=True)]
-        problem = problem_of(traces, soc, ocv_v, nodes_degc)
+        problem = problem_of(traces, soc, ocv_v, nodes_degc, main_degc)
         pulses, at = fit_pulses(problem, at)
         capacity_ah *= pulses.capacity_factor
         shift = shift + pulses.start_shift
@@ -70,12 +70,17 @@ def fit_cell(ocv_logs: Sequence[Log], pulse_logs: Sequence[Log]) -> CellFit:
 
 
 def problem_of(
-    traces: Sequence[Trace], soc: Sequence[np.ndarray], ocv_v: np.ndarray, nodes_degc: np.ndarray
+    traces: Sequence[Trace],
+    soc: Sequence[np.ndarray],
+    ocv_v: np.ndarray,
+    nodes_degc: np.ndarray,
+    main_degc: float,
 ) -> Problem:
     over_v = [t.voltage_v - np.interp(s, SOC_AXIS, ocv_v) for t, s in zip(traces, soc, strict=True)]
     slope_v = np.gradient(ocv_v, SOC_AXIS)
     slopes_v = [np.interp(s, SOC_AXIS, slope_v) for s in soc]
-    return Problem(traces, soc, over_v, nodes_degc, slopes_v, [trace.log.soc is not None for trace in traces])
+    known = [trace.log.soc is not None for trace in traces]
+    return Problem(traces, soc, over_v, nodes_degc, slopes_v, main_degc, known)
 
 
 def check_pulses(trace: Trace) -> None:
@@ -110,7 +115,7 @@ def start_soc(trace: Trace, ocv_v: np.ndarray) -> float:
     if trace.log.soc is not None:
         return float(trace.log.soc[0])
     soc = float(np.interp(trace.voltage_v[0], ocv_v, SOC_AXIS))
-    return 1.0 if soc > FULL_SOC else soc
+    return 1.0 if soc > FULL_SOC and trace.begins_at_rest else soc
 
 
 def nodes_of(traces: Sequence[Trace]) -> np.ndarray:

@@ -1,26 +1,45 @@
-"""What a fit leaves unexplained, as the figures that the estimator's noise model takes."""
+"""What a fit leaves unexplained, as the figures that the estimator's noise model takes.
+
+The pulses' misfit under load at the OCV run's temperature is the one scale; its median, so that the few pulses near empty,
+where a circuit fails, do not speak for all of the range. The estimator takes voltage noise as white, and the misfit lasts
+from sample to sample for as long as a current does: so a sample counts as VOLTAGE_PER_MISFIT times as uncertain. What is
+left for minutes (OCV, diffusion) drifts in V1 and V2. The three factors are assumptions: one set for all cells, chosen on
+drive cycles of three cells (docs/fit.md), none of it per cell.
+"""
 
 import numpy as np
 
 from assb_host.cell_fit.fit import CellFit
+from assb_host.cell_fit.pulse_fit import PulseFit
 from assb_host.config.cell import Noise
 
+VOLTAGE_PER_MISFIT = 5.0
+SLOW_PER_MISFIT = 0.35
+LEAK_C = 1 / 200  # what a leak, or the current sensor's error that looks like one, may be before any evidence
+LOADED_FRAC = 0.1  # of the largest current
+SIGMA_PER_MEDIAN = 1.4826  # of a normal distribution's magnitude
+LEAST_V = 1e-3  # a voltage's own noise and the grid of the OCV; a simulated cell leaves less
 
-def residuals(fit: CellFit) -> tuple[float, float]:
-    """(rms of the misfit at rest in V, rms of the misfit under load over the overvoltage)."""
-    rest, load = [], []
-    for trace, off, kept in zip(fit.pulses.traces, fit.pulses.misfit_v, fit.pulses.kept, strict=True):
-        loaded = np.abs(trace.current_a) > 0.1 * np.abs(trace.current_a).max()
-        rest.append(off[kept & ~loaded])
-        load.append((off / np.abs(trace.current_a).clip(1e-9))[kept & loaded])
-    return float(np.sqrt(np.mean(np.concatenate(rest) ** 2))), float(np.sqrt(np.mean(np.concatenate(load) ** 2)))
+
+def misfit_v(fit: PulseFit, main_degc: float) -> float:
+    """1-sigma misfit under load of the logs nearest to a temperature."""
+    away = [abs(float(np.median(trace.temperature_degc)) - main_degc) for trace in fit.traces]
+    parts = []
+    for trace, off_v, kept, far in zip(fit.traces, fit.misfit_v, fit.kept, away, strict=True):
+        loaded = np.abs(trace.current_a) > LOADED_FRAC * np.abs(trace.current_a).max()
+        if far <= min(away) + 1.0:
+            parts.append(np.abs(off_v[kept & loaded]))
+    return max(LEAST_V, SIGMA_PER_MEDIAN * float(np.median(np.concatenate(parts))))
 
 
 def noise_of(fit: CellFit) -> Noise:
-    rest_v, _ = residuals(fit)
+    main_degc = float(np.median(np.concatenate([run.trace.temperature_degc for run in fit.runs])))
+    left_v = misfit_v(fit.pulses, main_degc)
     return Noise(
-        source=f"M: {1e3 * rest_v:.2g} mV rms left at rest; A: what of it is slow",
-        voltage_sigma_v=0.02,
-        rc_sigma_v=0.008,
-        leak_sigma_a=float(f"{fit.capacity_ah / 500:.3g}"),
+        source=f"M: {1e3 * left_v:.2g} mV (1 sigma) are left under load; A: 5 times that for one sample, "
+        "0.35 of it slow, a leak of C/200",
+        voltage_sigma_v=float(f"{VOLTAGE_PER_MISFIT * left_v:.3g}"),
+        overvoltage_sigma_frac=0.05,
+        rc_sigma_v=float(f"{SLOW_PER_MISFIT * left_v:.3g}"),
+        leak_sigma_a=float(f"{LEAK_C * fit.capacity_ah:.3g}"),
     )

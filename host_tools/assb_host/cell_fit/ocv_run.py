@@ -15,7 +15,8 @@ FLOWS_FRAC = 0.3  # of the largest current: below it a log rests
 LEAST_PART_FRAC = 0.5  # of the largest run's charge: shorter ones are a pre-charge or a rest of one
 CLOSES_FRAC = 0.05  # charge and discharge of one cell may differ by it; more is a miscount, and the charge is left out
 EDGE_SOC = 0.01  # a run that stops nearer to 0 or 1 than this is carried on
-RATE_MOST_C = 0.34  # a faster run is no OCV run
+RATE_MOST_C = 0.15  # a faster run is used, with a note: what is taken away as overvoltage is then most of its error
+SLOWEST_FACTOR = 1.5  # of the slowest run of each direction: faster ones add only overvoltage
 LEAST_RISE_V = 1e-4  # from knot to knot: the estimator's OCV rises
 
 
@@ -32,6 +33,10 @@ class Run:
     def moved_ah(self) -> float:
         return abs(float(self.trace.moved_ah[-1] - self.trace.moved_ah[0]))
 
+    @property
+    def rate_c(self) -> float:
+        return float(np.median(np.abs(self.trace.current_a))) / self.moved_ah
+
     def soc(self, capacity_ah: float) -> np.ndarray:
         """By counting, with what the run itself says of its two ends; it is not the pulses' capacity that counts here."""
         passed = (self.trace.moved_ah - self.trace.moved_ah[0]) / capacity_ah
@@ -46,11 +51,6 @@ def runs_of(logs: Sequence[Log]) -> list[Run]:
     runs = [run for run in runs if run.moved_ah >= LEAST_PART_FRAC * most_ah > 0]
     if not runs:
         raise ConfigError(logs[0].path, "current_a", "no charge that flows", "a slow charge or discharge (--ocv)")
-    for run in runs:
-        rate_c = float(np.median(np.abs(run.trace.current_a))) / run.moved_ah
-        if rate_c > RATE_MOST_C:
-            path, allowed = run.trace.log.path, f"a run of at most C/3 (--ocv), from full to empty or back"
-            raise ConfigError(path, "current_a", f"{rate_c:.2g}C for {run.moved_ah:.3g} Ah", allowed)
     return sorted(runs, key=lambda run: run.is_charge)
 
 
@@ -69,7 +69,12 @@ def parts(log: Log) -> list[Run]:
 
 
 def usable(runs: Sequence[Run], notes: list[str]) -> list[Run]:
-    """Without charges that do not close the discharge's count; says so in `notes`."""
+    """Without charges that do not close the discharge's count; `notes` gets what is doubtful."""
+    slowest = {way: min((run.rate_c for run in runs if run.is_charge is way), default=0.0) for way in (False, True)}
+    runs = [run for run in runs if run.rate_c <= SLOWEST_FACTOR * slowest[run.is_charge]]
+    fast = {run.trace.log.path.name: run.rate_c for run in runs if run.rate_c > RATE_MOST_C}
+    for name, rate_c in fast.items():
+        notes.append(f"{name}: {rate_c:.2g}C is fast for an OCV run; C/20 gives a better OCV")
     discharges = [run for run in runs if not run.is_charge]
     if not discharges:
         return list(runs)

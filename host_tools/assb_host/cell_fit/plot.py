@@ -44,16 +44,21 @@ def dress(axes: Any, x: str, y: str) -> None:
 
 
 def draw_ocv(axes: Any, fit: CellFit) -> None:
+    named: set[bool] = set()
     for run, curve in zip(fit.runs, fit.curves_v, strict=True):
         colour = ESTIMATE if run.is_charge else MEASURED
-        name = f"{run.trace.log.path.name}, {'charge' if run.is_charge else 'discharge'}, overvoltage taken away"
+        name = (
+            "_" if run.is_charge in named else f"{'charge' if run.is_charge else 'discharge'}, overvoltage taken away"
+        )
+        named.add(run.is_charge)
         axes.plot(100 * SOC_AXIS, curve, color=colour, linewidth=0.8, alpha=0.7, label=name)
     axes.plot(100 * SOC_AXIS, fit.ocv_v, color="black", linewidth=1.0, label="OCV")
     for trace, soc in zip(fit.pulses.traces, fit.pulses.soc, strict=True):
         before = np.append(np.diff(np.abs(trace.current_a)) > 0.05 * np.abs(trace.current_a).max(), False)
         rested = before & (np.abs(trace.current_a) < 0.01 * np.abs(trace.current_a).max())
-        axes.plot(100 * soc[rested], trace.voltage_v[rested], ".", markersize=3, color=TRUTH, label="_")
-    dress(axes, "SOC / %", "OCV / V; dots: rests of the pulses")
+        name = "end of a rest between pulses" if trace is fit.pulses.traces[0] else "_"
+        axes.plot(100 * soc[rested], trace.voltage_v[rested], ".", markersize=4, color=ESTIMATE, label=name)
+    dress(axes, "SOC / %", "OCV / V")
 
 
 def draw_resistances(axes: Any, cell: Cell) -> None:

@@ -14,11 +14,12 @@ from assb_host.config.cell import Cell
 from assb_host.config.errors import ConfigError
 from assb_host.config.estimator_parameters import SOC_AXIS
 from assb_host.config.fields import NAME_PATTERN
-from assb_host.config.resample import arrhenius_coordinate, over_temperature_and_pressure
+from assb_host.config.resample import arrhenius_coordinate, over_temperature, over_temperature_and_pressure
 
 # Where a base profile is missing
 ASSUMED_EV = 0.25  # activation energy of all resistances; carbonate cells and sulfide stacks lie between 0.2 and 0.4
 ASSUMED_SPAN_K = 25.0  # ... and how far from a single measured temperature its rows are written
+ABOVE_SPAN_K = 20.0  # above the warmest log resistances fall less: what is ohmic is left
 AREAL_MAH_CM2 = 3.0
 WINDOW_MPA = (0.1, 0.5, 2.0)
 WINDOW_DEGC = (0.0, 60.0)
@@ -87,14 +88,19 @@ def ocv_of(fit: CellFit, base: Cell | None) -> cell_file.Ocv:
 
 def nodes_of(fit: CellFit, ohm: Sequence[np.ndarray]) -> tuple[list[float], list[list[float]], str]:
     """Temperatures, each row of `ohm` on them, and a note: one measured temperature gets two assumed neighbours."""
-    circuit = fit.pulses.circuit
-    degc = [float(t) for t in circuit.temperature_degc]
-    if len(degc) > 1:
-        return degc, [[float(x) for x in row] for row in ohm], ""
-    wide = [round(degc[0] + k * ASSUMED_SPAN_K, 1) for k in (-1, 0, 1)]
-    here = float(arrhenius_coordinate(degc[0]))
-    law = np.exp(ASSUMED_EV * (arrhenius_coordinate(wide) - here))
-    return wide, [[float(x) for x in row[0] * law] for row in ohm], f"; A: {ASSUMED_EV} eV for other temperatures"
+    degc = [float(t) for t in fit.pulses.circuit.temperature_degc]
+    if len(degc) == 1:
+        return *assumed_law(degc[0], ohm), f"; A: {ASSUMED_EV} eV for other temperatures"
+    above = degc[-1] + ABOVE_SPAN_K
+    ends = [float(over_temperature(degc, row, [above])[0]) for row in ohm]
+    rows = [[*map(float, row), float(np.sqrt(row[-1] * end))] for row, end in zip(ohm, ends, strict=True)]
+    return [*degc, round(above, 1)], rows, "; A: half of the activation energy above the warmest"
+
+
+def assumed_law(degc: float, ohm: Sequence[np.ndarray]) -> tuple[list[float], list[list[float]]]:
+    wide = [round(degc + k * ASSUMED_SPAN_K, 1) for k in (-1, 0, 1)]
+    law = np.exp(ASSUMED_EV * (arrhenius_coordinate(wide) - float(arrhenius_coordinate(degc))))
+    return wide, [[float(x) for x in row[0] * law] for row in ohm]
 
 
 def r0_of(fit: CellFit, base: Cell | None) -> cell_file.R0:

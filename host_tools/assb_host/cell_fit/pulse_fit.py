@@ -21,15 +21,18 @@ from assb_host.config.resample import arrhenius_coordinate, line_through
 TAUS_S = (30.0, 300.0, 2.0)
 KNOTS = np.unique(np.concatenate((np.linspace(0, 0.1, 5), np.linspace(0.1, 0.9, 17), np.linspace(0.9, 1.0, 5))))
 FLOOR_V = 2e-3  # a residual of one, without current ...
-OVERVOLTAGE_FRAC = 0.1  # ... and with it: a circuit of two pairs follows a real overvoltage no better
+OVERVOLTAGE_FRAC = 0.04  # ... and with it: two pairs follow a real overvoltage no better
+SAME_K = 5.0  # logs at temperatures that are nearer share a node
 ROUGHNESS = 0.3  # of the factor's logarithm from knot to knot: what a second difference of one sigma is
-EACH_LOG = 100  # residuals that a log counts as, so that a finely sampled one does not outweigh the others
+OTHER_LOG = 15  # ... at other temperatures than the first, where resistances are found but the factor is not bent
+EACH_LOG = 40  # residuals that a log counts as, so that a finely sampled one does not outweigh the others
 FACTOR_SPREAD = 0.7  # prior of the factor's logarithm
 SPREAD = 1.0  # prior of a logarithm of R1 and of the fast pair about its R0 ...
-SLOW_SPREAD = 0.3  # ... and of R2 about R1: pulses of seconds hardly show the slowest pair, and diffusion has no gap
+SLOW_SPREAD = 0.12  # ... and of R2 about R1: pulses of seconds hardly show the slowest pair, and diffusion has no gap
 OCV_SIGMA_V = 2e-3  # what pulses may change of the OCV run's curve, per knot
 CAPACITY_SIGMA = 0.03  # relative; a C/20 run counts the offset of its sensor for 20 h, pulses hardly do
-START_SIGMA = 0.005  # of the SOC at which a log begins, read off the OCV
+START_SIGMA = 0.005  # of the SOC at which a log begins, read off the OCV at rest ...
+LOADED_START = 10.0  # ... times this when a current flows in its first row
 
 
 @dataclass
@@ -41,6 +44,7 @@ class Problem:
     over_v: Sequence[np.ndarray]  # voltage less OCV
     nodes_degc: np.ndarray
     slopes_v: Sequence[np.ndarray]  # dOCV/dSOC of each row
+    main_degc: float  # the OCV run's: logs near it decide over the factor
     known_soc: Sequence[bool]  # whether the log itself says where it began, and with it what the capacity is
     weights: list[np.ndarray] = field(init=False)
     kept: list[np.ndarray] = field(init=False)
@@ -56,19 +60,27 @@ class Problem:
         for trace, soc, over_v in zip(self.traces, self.soc, self.over_v, strict=True):
             kept = trace.judged & (soc >= 0.0) & (soc <= 1.0)
             sigma_v = np.hypot(FLOOR_V, OVERVOLTAGE_FRAC * over_v[kept])
+            counts = EACH_LOG if self.is_main(trace) else OTHER_LOG
             self.kept.append(kept)
-            self.weights.append(np.sqrt(EACH_LOG / max(kept.sum(), 1)) / sigma_v)
+            self.weights.append(np.sqrt(counts / max(kept.sum(), 1)) / sigma_v)
             at = arrhenius_coordinate(trace.temperature_degc)
             self.mixes.append(np.stack([line_through(x, unit, at) for unit in units], axis=1))
             self.hats.append(self.corrections(soc, len(self.hats)))
             self.pairs.append(responses(trace, soc, KNOTS, taus))
 
+    def is_main(self, trace: Trace) -> bool:
+        nearest = min(self.nodes_degc, key=lambda degc: abs(degc - self.main_degc))
+        return abs(float(np.median(trace.temperature_degc)) - nearest) < SAME_K
+
     def corrections(self, soc: np.ndarray, log: int) -> np.ndarray:
         """(rows, corrections): change of the voltage per unit of each correction."""
         slope_v, free = self.slopes_v[log][:, None], not self.known_soc[log]
         capacity = -CAPACITY_SIGMA * (soc - soc[0])[:, None] * slope_v * (not any(self.known_soc))
-        starts = START_SIGMA * slope_v * (np.arange(len(self.traces)) == log) * free
+        starts = self.start_sigma(log) * slope_v * (np.arange(len(self.traces)) == log) * free
         return np.hstack((OCV_SIGMA_V * hats(soc, KNOTS), capacity, starts))
+
+    def start_sigma(self, log: int) -> float:
+        return START_SIGMA * (1.0 if self.traces[log].begins_at_rest else LOADED_START)
 
     @property
     def nodes(self) -> int:
@@ -171,7 +183,7 @@ def told(problem: Problem, at: np.ndarray) -> PulseFit:
         circuit=circuit,
         correction_v=OCV_SIGMA_V * correction[:m],
         capacity_factor=float(np.exp(CAPACITY_SIGMA * correction[m])),
-        start_shift=START_SIGMA * correction[m + 1 :],
+        start_shift=correction[m + 1 :] * [problem.start_sigma(log) for log in range(len(problem.traces))],
         misfit_v=off,
         kept=problem.kept,
         soc=problem.soc,

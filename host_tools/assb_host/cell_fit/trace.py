@@ -9,6 +9,7 @@ from assb_host.cell_fit.log_reader import Log
 STEP_FRAC = 0.01  # of the largest current: a larger change begins a new phase
 GROWTH = 1.3  # from kept row to kept row within a phase, in time since it began
 EDGE_FRAC = 0.02  # of the largest current: where current and mean since the last row differ more, a row has an edge
+REST_FRAC = 0.02  # of the largest current: less is a rest
 GAP_S = 60.0  # longer without a row: what flowed is known by the cycler's count alone
 
 
@@ -31,6 +32,10 @@ class Trace:
 
     def __len__(self) -> int:
         return len(self.time_s)
+
+    @property
+    def begins_at_rest(self) -> bool:
+        return abs(float(self.current_a[0])) < REST_FRAC * float(np.abs(self.current_a).max())
 
     @property
     def dt_s(self) -> np.ndarray:
@@ -72,7 +77,7 @@ def gaps_filled(trace: Trace) -> Trace:
     what the log moves in all right after the last row, with rest until the next one (an assumption)."""
     dt_s, charge_as = trace.dt_s, trace.mean_a * trace.dt_s
     rate_a = 0.5 * float(np.ptp(trace.moved_ah))
-    rest = np.abs(trace.current_a) < 0.02 * float(np.abs(trace.current_a).max())
+    rest = np.abs(trace.current_a) < REST_FRAC * float(np.abs(trace.current_a).max())
     flow_s = np.abs(charge_as) / max(rate_a, 1e-9)
     gap = rest & (dt_s > GAP_S) & (flow_s > GAP_S / 60) & (flow_s < dt_s)
     if not gap.any():
