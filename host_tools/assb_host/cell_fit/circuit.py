@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from assb_host.cell_fit.trace import Trace
+from assb_host.config.resample import over_temperature
 
 
 def hats(x: np.ndarray, knots: np.ndarray) -> np.ndarray:
@@ -49,10 +50,11 @@ class Circuit:
 
     def at(self, degc: float) -> tuple[float, float, float]:
         """R0, R1, R2 at a temperature: Arrhenius between and beyond the measured ones."""
-        from assb_host.config.resample import over_temperature
 
-        each = (self.r0_ohm, self.r1_ohm, self.r2_ohm)
-        return tuple(float(over_temperature(self.temperature_degc, ohm, [degc])[0]) for ohm in each)
+        def there(ohm: np.ndarray) -> float:
+            return float(over_temperature(self.temperature_degc, ohm, [degc])[0])
+
+        return there(self.r0_ohm), there(self.r1_ohm), there(self.r2_ohm)
 
     def overvoltage_v(self, trace: Trace, soc: np.ndarray) -> np.ndarray:
         """R0 i + V1 + V2 along a trace, at its median temperature."""

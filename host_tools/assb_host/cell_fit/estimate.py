@@ -1,6 +1,7 @@
 """The estimator's kernel over a recording, with sensor errors put in, and how well it did where the truth is known."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -79,7 +80,7 @@ def estimate(
     inputs = [np.asarray(x, real) for x in (voltage_v, current_a, log.temperature_degc, pressure_mpa, dt_s)]
     starts = np.concatenate(([0], np.flatnonzero(dt_s > gap_s), [len(log)]))
     parts = []
-    for begin, end in zip(starts[:-1], starts[1:], strict=True):
+    for begin, end in pairwise(starts.tolist()):
         if begin:
             inputs[4][begin] = sample_s
             estimator.reset(estimator.soc, GAP_SIGMA)

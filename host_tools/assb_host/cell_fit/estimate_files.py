@@ -15,7 +15,7 @@ PLOTTED_MOST = 6000  # points of a line
 
 def write_csv(run: Estimate, path: Path) -> None:
     """Raises OSError."""
-    columns = [
+    columns: list[tuple[str, Any, int]] = [
         ("time_s", run.log.time_s, 3),
         ("soc", run.soc, 6),
         ("soc_sigma", run.sigma, 6),

@@ -16,6 +16,8 @@ from assb_host.config.estimator_parameters import SOC_AXIS
 ROUNDS = 4  # the OCV run gives the OCV less the overvoltage that the pulses give, and they need the OCV
 FULL_SOC = 0.99  # a pulse log that begins at rest above it begins full, as its user charged the cell
 HYSTERESIS_LEAST_V = 0.003  # half gap; less is the overvoltage's error
+JUDGED_LEAST = 20  # rows; fewer are no pulses
+SOC_SPAN_LEAST = 0.2  # of a SOC column: less says nothing about the capacity
 
 
 @dataclass(frozen=True)
@@ -32,96 +34,128 @@ class CellFit:
     start_soc: np.ndarray  # of each pulse log
     notes: list[str] = field(default_factory=list)
 
+    @property
+    def main_degc(self) -> float:
+        return middle_degc([run.trace for run in self.runs])
 
-def fit_cell(ocv_logs: Sequence[Log], pulse_logs: Sequence[Log]) -> CellFit:
-    """Raises ConfigError for logs that do not hold what the fit needs."""
+
+def fit_cell(ocv_logs: Sequence[Log], pulse_logs: Sequence[Log], empty_v: float | None = None) -> CellFit:
+    """`empty_v`: OCV at SOC 0, for a discharge that goes on below it; by default a discharge ends at SOC 0.
+
+    Raises ConfigError for logs that do not hold what the fit needs.
+    """
     notes: list[str] = []
     runs = ocv_run.usable(ocv_run.runs_of(ocv_logs), notes)
-    traces = [thinned(log) for log in pulse_logs]
-    for trace in traces:
-        check_pulses(trace)
-    run_ah = run_capacity_ah(runs, pulse_logs)
-    capacity_ah, shift, at, pulses = pulse_capacity_ah(run_ah, pulse_logs), np.zeros(len(traces)), None, None
-    nodes_degc = nodes_of(traces)
-    main_degc = float(np.median(np.concatenate([run.trace.temperature_degc for run in runs])))
-    for _ in range(ROUNDS):
-        circuit = pulses.circuit if pulses else None
-        curves = [ocv_run.curve_v(run, run_ah, circuit) for run in runs]
-        ocv_v = ocv_run.merged_curve_v(curves)
-        starts = np.array([start_soc(trace, ocv_v) for trace in traces]) + shift
-        soc = [start + trace.moved_ah / capacity_ah for start, trace in zip(starts, traces, strict=True)]
-        problem = problem_of(traces, soc, ocv_v, nodes_degc, main_degc)
-        pulses, at = fit_pulses(problem, at)
-        capacity_ah *= pulses.capacity_factor
-        shift = shift + pulses.start_shift
-    ocv_v = ocv_run.rising(ocv_v + np.interp(SOC_AXIS, KNOTS, pulses.correction_v))
-    gap_v = ocv_run.half_gap_v(runs, curves)
+    work = Approximation(runs, [thinned(log) for log in pulse_logs], empty_v)
+    pulses = work.improved(None)
+    for _ in range(ROUNDS - 1):
+        pulses = work.improved(pulses)
+    gap_v = ocv_run.half_gap_v(runs, work.curves_v)
     return CellFit(
-        capacity_ah=capacity_ah,
-        ocv_v=ocv_v,
+        capacity_ah=work.capacity_ah,
+        ocv_v=ocv_run.rising(work.ocv_v + np.interp(SOC_AXIS, KNOTS, pulses.correction_v)),
         hysteresis_v=gap_v if gap_v >= HYSTERESIS_LEAST_V else 0.0,
         ocv_logs=ocv_logs,
         runs=runs,
-        curves_v=curves,
+        curves_v=work.curves_v,
         pulses=pulses,
-        start_soc=starts,
+        start_soc=work.starts,
         notes=notes,
     )
 
 
-def problem_of(
-    traces: Sequence[Trace],
-    soc: Sequence[np.ndarray],
-    ocv_v: np.ndarray,
-    nodes_degc: np.ndarray,
-    main_degc: float,
-) -> Problem:
-    over_v = [t.voltage_v - np.interp(s, SOC_AXIS, ocv_v) for t, s in zip(traces, soc, strict=True)]
-    slope_v = np.gradient(ocv_v, SOC_AXIS)
-    slopes_v = [np.interp(s, SOC_AXIS, slope_v) for s in soc]
-    known = [trace.log.soc is not None for trace in traces]
-    return Problem(traces, soc, over_v, nodes_degc, slopes_v, main_degc, known)
+class Approximation:
+    """Capacity, OCV and starts as they are known so far; each round makes them better."""
+
+    def __init__(self, runs: Sequence[Run], traces: Sequence[Trace], empty_v: float | None):
+        for trace in traces:
+            check_pulses(trace)
+        self.runs, self.traces, self.empty_v = runs, traces, empty_v
+        logs = [trace.log for trace in traces]
+        self.said_ah = said_capacity_ah(logs)
+        self.run_ah = run_capacity_ah(runs, self.said_ah)
+        self.capacity_ah = self.said_ah or self.run_ah
+        self.shift = np.zeros(len(traces))
+        self.starts = self.shift
+        self.nodes_degc = nodes_of(traces)
+        self.main_degc = middle_degc([run.trace for run in runs])
+        self.vector: np.ndarray | None = None
+        self.curves_v: list[np.ndarray] = []
+        self.ocv_v = np.zeros(len(SOC_AXIS))
+
+    def improved(self, before: PulseFit | None) -> PulseFit:
+        """One round: OCV with the circuit so far, circuit with this OCV."""
+        circuit = before.circuit if before else None
+        self.curves_v = [ocv_run.curve_v(run, self.run_ah, circuit) for run in self.runs]
+        self.ocv_v = ocv_run.merged_curve_v(self.curves_v)
+        self.cut_at_empty()
+        self.starts = np.array([start_soc(trace, self.ocv_v) for trace in self.traces]) + self.shift
+        pulses, self.vector = fit_pulses(self.problem(), self.vector)
+        self.capacity_ah *= pulses.capacity_factor
+        self.shift = self.shift + pulses.start_shift
+        return pulses
+
+    def cut_at_empty(self) -> None:
+        kept = ocv_run.above_empty(self.runs, self.ocv_v, self.empty_v)
+        if kept < 1.0:
+            self.run_ah *= kept
+            self.capacity_ah *= 1.0 if self.said_ah else kept
+            self.ocv_v = np.interp(1.0 - kept * (1.0 - SOC_AXIS), SOC_AXIS, self.ocv_v)
+
+    def problem(self) -> Problem:
+        soc = [start + t.moved_ah / self.capacity_ah for start, t in zip(self.starts, self.traces, strict=True)]
+        over_v = [t.voltage_v - np.interp(s, SOC_AXIS, self.ocv_v) for t, s in zip(self.traces, soc, strict=True)]
+        slope_v = np.gradient(self.ocv_v, SOC_AXIS)
+        return Problem(
+            traces=self.traces,
+            soc=soc,
+            over_v=over_v,
+            nodes_degc=self.nodes_degc,
+            slopes_v=[np.interp(s, SOC_AXIS, slope_v) for s in soc],
+            main_degc=self.main_degc,
+            known_soc=[trace.log.soc is not None for trace in self.traces],
+        )
 
 
 def check_pulses(trace: Trace) -> None:
     log = trace.log
-    if np.ptp(log.current_a) <= 0 or trace.judged.sum() < 20:
+    if np.ptp(log.current_a) <= 0 or trace.judged.sum() < JUDGED_LEAST:
         raise ConfigError(log.path, "current_a", "no pulses", "a log with steps of current and rests (--pulses)")
 
 
-def run_capacity_ah(runs: Sequence[Run], logs: Sequence[Log]) -> float:
-    """Charge from SOC 0 to 1 as the OCV runs count it: by their SOC column, else by their ends."""
-    known = [run.moved_ah / abs(run.soc_end - run.soc_begin) for run in runs if has_ends(run)]
-    return float(np.mean(known)) if known else said_capacity_ah(logs) or runs[0].moved_ah
-
-
-def has_ends(run: Run) -> bool:
-    return run.soc_begin is not None and run.soc_end is not None and abs(run.soc_end - run.soc_begin) > 0.2
+def run_capacity_ah(runs: Sequence[Run], said_ah: float | None) -> float:
+    """Charge from SOC 0 to 1 as the OCV runs count it: by their SOC column, else by the pulses', else by their ends."""
+    known = []
+    for run in runs:
+        if run.soc_begin is not None and run.soc_end is not None:
+            span = abs(run.soc_end - run.soc_begin)
+            known += [run.moved_ah / span] if span > SOC_SPAN_LEAST else []
+    return float(np.mean(known)) if known else said_ah or runs[0].moved_ah
 
 
 def said_capacity_ah(logs: Sequence[Log]) -> float | None:
     """By the SOC columns of the pulses."""
-    spans = [(log.moved_ah, log.soc) for log in logs if log.soc is not None and np.ptp(log.soc) > 0.2]
-    found = [float(np.ptp(moved) / np.ptp(soc)) for moved, soc in spans]
+    spans = [(log.moved_ah, log.soc) for log in logs if log.soc is not None]
+    found = [float(np.ptp(moved) / np.ptp(soc)) for moved, soc in spans if np.ptp(soc) > SOC_SPAN_LEAST]
     return float(np.mean(found)) if found else None
 
 
-def pulse_capacity_ah(run_ah: float, logs: Sequence[Log]) -> float:
-    return said_capacity_ah(logs) or run_ah
-
-
 def start_soc(trace: Trace, ocv_v: np.ndarray) -> float:
-    """SOC of the first row: the log's own, else what its rested voltage says."""
+    """SOC of the first row: the log's own, else what its voltage says."""
     if trace.log.soc is not None:
         return float(trace.log.soc[0])
     soc = float(np.interp(trace.voltage_v[0], ocv_v, SOC_AXIS))
     return 1.0 if soc > FULL_SOC and trace.begins_at_rest else soc
 
 
+def middle_degc(traces: Sequence[Trace]) -> float:
+    return float(np.median(np.concatenate([trace.temperature_degc for trace in traces])))
+
+
 def nodes_of(traces: Sequence[Trace]) -> np.ndarray:
     """Temperatures of the tables: those of the logs, near ones as one."""
     nodes: list[list[float]] = []
-    for degc in sorted(float(np.median(trace.temperature_degc)) for trace in traces):
+    for degc in sorted(middle_degc([trace]) for trace in traces):
         if nodes and degc - nodes[-1][0] < SAME_K:
             nodes[-1].append(degc)
         else:

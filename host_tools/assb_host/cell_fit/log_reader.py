@@ -114,7 +114,7 @@ def find_header(path: Path, lines: list[str], mapping: dict[str, str], has_tempe
         if all(name in at for name in needed) and set(mapping) <= set(at):
             first = number if is_row(names, at) else number + 1
             return first, at, delimiter
-    refuse_header(path, lines, best, needed, mapping)
+    raise no_header(path, lines, best, needed, mapping)
 
 
 def is_row(fields: list[str], at: dict[str, int]) -> bool:
@@ -130,7 +130,7 @@ def is_number(text: str) -> bool:
     return True
 
 
-def refuse_header(path: Path, lines: list[str], best, needed: list[str], mapping: dict[str, str]):
+def no_header(path: Path, lines: list[str], best, needed: list[str], mapping: dict[str, str]) -> ConfigError:
     number, at, names = best
     missing = [name for name in needed if name not in at] + [name for name in mapping if name not in at]
     if number < 0:
@@ -140,7 +140,7 @@ def refuse_header(path: Path, lines: list[str], best, needed: list[str], mapping
     remedy = '--columns "time_s=Test_Time(s),..." maps other names, time_s=#2 a position'
     if missing == ["temperature_degc"]:
         remedy += "; --temperature-degc gives one for the whole log"
-    raise ConfigError(path, wanted, None, f"the columns there are: {seen}", remedy)
+    return ConfigError(path, wanted, None, f"the columns there are: {seen}", remedy)
 
 
 def parse_rows(path: Path, lines: list[str], start: int, at: dict[str, int], delimiter: str):

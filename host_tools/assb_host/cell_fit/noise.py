@@ -1,10 +1,10 @@
 """What a fit leaves unexplained, as the figures that the estimator's noise model takes.
 
-The pulses' misfit under load at the OCV run's temperature is the one scale; its median, so that the few pulses near empty,
-where a circuit fails, do not speak for all of the range. The estimator takes voltage noise as white, and the misfit lasts
-from sample to sample for as long as a current does: so a sample counts as VOLTAGE_PER_MISFIT times as uncertain. What is
-left for minutes (OCV, diffusion) drifts in V1 and V2. The three factors are assumptions: one set for all cells, chosen on
-drive cycles of three cells (docs/fit.md), none of it per cell.
+The pulses' misfit under load at the OCV run's temperature is the one scale; its median, so that the few pulses near
+empty, where a circuit fails, do not speak for all of the range. The estimator takes voltage noise as white, and the
+misfit lasts from sample to sample for as long as a current does: so a sample counts as VOLTAGE_PER_MISFIT times as
+uncertain. What is left for minutes (OCV, diffusion) drifts in V1 and V2. The factors are assumptions: one set for all
+cells, chosen with drive cycles of three cells in sight (docs/fit.md), none of it per cell.
 """
 
 import numpy as np
@@ -33,8 +33,7 @@ def misfit_v(fit: PulseFit, main_degc: float) -> float:
 
 
 def noise_of(fit: CellFit) -> Noise:
-    main_degc = float(np.median(np.concatenate([run.trace.temperature_degc for run in fit.runs])))
-    left_v = misfit_v(fit.pulses, main_degc)
+    left_v = misfit_v(fit.pulses, fit.main_degc)
     return Noise(
         source=f"M: {1e3 * left_v:.2g} mV (1 sigma) are left under load; A: 5 times that for one sample, "
         "0.35 of it slow, a leak of C/200",

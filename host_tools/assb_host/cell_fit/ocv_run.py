@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -38,7 +39,7 @@ class Run:
         return float(np.median(np.abs(self.trace.current_a))) / self.moved_ah
 
     def soc(self, capacity_ah: float) -> np.ndarray:
-        """By counting, with what the run itself says of its two ends; it is not the pulses' capacity that counts here."""
+        """By counting from where the run says that it began; `capacity_ah` as the run counts, not the pulses."""
         passed = (self.trace.moved_ah - self.trace.moved_ah[0]) / capacity_ah
         begin = self.soc_begin if self.soc_begin is not None else (0.0 if self.is_charge else 1.0)
         return begin + passed
@@ -60,7 +61,7 @@ def parts(log: Log) -> list[Run]:
     flow = np.where(np.abs(log.current_a) > least_a, np.sign(log.current_a), 0.0)
     edges = np.concatenate(([0], 1 + np.flatnonzero(np.diff(flow)), [len(log)]))
     runs = []
-    for begin, end in zip(edges[:-1], edges[1:], strict=True):
+    for begin, end in pairwise(edges.tolist()):
         if flow[begin] and end - begin > 2:
             part = taken(log, slice(begin, end))
             ends = (None, None) if part.soc is None else (float(part.soc[0]), float(part.soc[-1]))
@@ -114,6 +115,13 @@ def merged_curve_v(curves: Sequence[np.ndarray]) -> np.ndarray:
     known = count > 0
     mean = np.interp(SOC_AXIS, SOC_AXIS[known], total[known] / count[known])
     return rising(mean)
+
+
+def above_empty(runs: Sequence[Run], ocv_v: np.ndarray, empty_v: float | None) -> float:
+    """Share of the run from full down that lies above SOC 0; runs that know their SOC are taken at their word."""
+    if empty_v is None or any(run.soc_begin is not None for run in runs) or ocv_v[0] >= empty_v:
+        return 1.0
+    return 1.0 - float(np.interp(empty_v, ocv_v, SOC_AXIS))
 
 
 def rising(curve: np.ndarray) -> np.ndarray:

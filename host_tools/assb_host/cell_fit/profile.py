@@ -1,4 +1,4 @@
-"""A fit as a cell profile: every table with its source; what pulses can't tell comes from a base profile or is assumed."""
+"""A fit as a cell profile, each table with its source; what logs can't tell comes from a base profile or is assumed."""
 
 import re
 from collections.abc import Sequence
@@ -20,6 +20,7 @@ from assb_host.config.resample import arrhenius_coordinate, over_temperature, ov
 ASSUMED_EV = 0.25  # activation energy of all resistances; carbonate cells and sulfide stacks lie between 0.2 and 0.4
 ASSUMED_SPAN_K = 25.0  # ... and how far from a single measured temperature its rows are written
 ABOVE_SPAN_K = 20.0  # above the warmest log resistances fall less: what is ohmic is left
+SAME_PRESSURE = 1.1  # ratio: logs at nearer pressures share a column
 AREAL_MAH_CM2 = 3.0
 WINDOW_MPA = (0.1, 0.5, 2.0)
 WINDOW_DEGC = (0.0, 60.0)
@@ -71,12 +72,11 @@ def capacity_source(fit: CellFit) -> str:
 
 
 def ocv_of(fit: CellFit, base: Cell | None) -> cell_file.Ocv:
-    degc = float(np.median(np.concatenate([run.trace.temperature_degc for run in fit.runs])))
     source = f"M: {run_names(fit)}, less the overvoltage that {pulse_names(fit)} give"
     if base:
         source += f"; entropy from {base.name}"
     return cell_file.Ocv(
-        temperature_degc=round(degc, 1),
+        temperature_degc=round(fit.main_degc, 1),
         soc=[float(x) for x in SOC_AXIS[POINTS]],
         voltage_v=[round(float(v), 5) for v in fit.ocv_v[POINTS]],
         source=source,
@@ -104,21 +104,35 @@ def assumed_law(degc: float, ohm: Sequence[np.ndarray]) -> tuple[list[float], li
 
 
 def r0_of(fit: CellFit, base: Cell | None) -> cell_file.R0:
-    degc, (ohm,), note = nodes_of(fit, [fit.pulses.circuit.r0_ohm])
+    """Over pressure: measured where the logs have several, else the base's shape, else none."""
+    degc, (ohm, pressed), note = nodes_of(fit, [fit.pulses.circuit.r0_ohm, fit.pulses.pressed_ohm])
     source = f"M: {pulse_names(fit)}, what follows within 2 s{note}"
-    if base is None:
-        mpa, table = [WINDOW_MPA[1]], [[significant(x)] for x in ohm]
+    seen = pressures_mpa(fit)
+    if len(seen) > 1:
+        mpa, n = seen, fit.pulses.pressure_exponent
+        ratio = (np.array(mpa) / fit.pulses.reference_mpa) ** -n - 1.0
+        table = [[significant(x + p * r) for r in ratio] for x, p in zip(ohm, pressed, strict=True)]
+        source += f"; its part without a time constant falls as pressure to the {-n:.2f}"
+    elif base is None:
+        mpa, table = [seen[0] if seen else WINDOW_MPA[1]], [[significant(x)] for x in ohm]
         source += "; A: the same at any pressure"
     else:
-        mpa = base.r0.pressure_mpa
-        grid = [base.pressure.target_mpa, *mpa]
-        shape = over_temperature_and_pressure(
-            base.r0.temperature_degc, mpa, base.r0.ohm, np.array(degc), np.array(grid)
-        )
-        ratio = shape[:, 1:] / shape[:, :1]
-        table = [[significant(x * r) for r in row] for x, row in zip(ohm, ratio, strict=True)]
-        source += f"; pressure as in {base.name}, taken to be measured at {base.pressure.target_mpa:g} MPa"
+        mpa, here = base.r0.pressure_mpa, seen[0] if seen else base.pressure.target_mpa
+        rows, axis = base.r0.temperature_degc, np.array([here, *mpa])
+        shape = over_temperature_and_pressure(rows, mpa, base.r0.ohm, np.array(degc), axis)
+        table = [[significant(x * r) for r in row[1:] / row[0]] for x, row in zip(ohm, shape, strict=True)]
+        source += f"; pressure as in {base.name}, from {here:g} MPa"
     return cell_file.R0(temperature_degc=degc, pressure_mpa=mpa, ohm=table, source=source)
+
+
+def pressures_mpa(fit: CellFit) -> list[float]:
+    """Those of the pulse logs, near ones as one; rising."""
+    seen = [float(np.median(t.pressure_mpa)) for t in fit.pulses.traces if t.pressure_mpa is not None]
+    found: list[float] = []
+    for mpa in sorted(max(0.01, value) for value in seen):
+        if not found or mpa > SAME_PRESSURE * found[-1]:
+            found.append(significant(mpa, 3))
+    return found
 
 
 def rc_of(fit: CellFit) -> cell_file.RcPairs:
@@ -145,6 +159,7 @@ def windows_of(fit: CellFit, base: Cell | None) -> dict:
     low, high = round(float(volts.min()), 2), round(float(volts.max()), 2)
     flows = np.concatenate([trace.log.current_a for trace in fit.pulses.traces])
     charge, discharge = (max(fit.capacity_ah, float((sign * flows).max())) for sign in (1, -1))
+    seen = pressures_mpa(fit)
     area = significant(fit.capacity_ah * 1000 / AREAL_MAH_CM2, 3)
     return {
         "geometry": cell_file.Geometry(
@@ -165,7 +180,10 @@ def windows_of(fit: CellFit, base: Cell | None) -> dict:
             source=f"A: the largest currents in {pulse_names(fit)}, 1C at least; half of 1C and 1C for hours",
         ),
         "pressure": cell_file.PressureWindow(
-            min_mpa=WINDOW_MPA[0], target_mpa=WINDOW_MPA[1], max_mpa=WINDOW_MPA[2], source="A: a holder's clamp"
+            min_mpa=min([WINDOW_MPA[0], *seen]),
+            target_mpa=seen[len(seen) // 2] if seen else WINDOW_MPA[1],
+            max_mpa=max([WINDOW_MPA[2], *seen]),
+            source="A: a holder's clamp, and the pressures of the logs",
         ),
         "temperature": cell_file.TemperatureWindow(
             charge_min_degc=WINDOW_DEGC[0], max_degc=WINDOW_DEGC[1], source="A: usual for cells"

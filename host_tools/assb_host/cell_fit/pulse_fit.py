@@ -1,10 +1,11 @@
 """Resistances, time constants and what the OCV is off, from pulses: weighted least squares over all logs at once.
 
-A guess is a vector: logarithms of R0, R1, R2 and of the fast pair at each temperature, of the factor at its knots of SOC, then corrections in
-units of their priors: the OCV at the same knots, the logarithm of the capacity, and the SOC at which each log begins.
+A guess is a vector: logarithms of R0, R1, R2 and of the fast pair at each temperature, of the factor at its knots of
+SOC, then corrections in units of their priors: the OCV at the same knots, the logarithm of the capacity, the SOC at which
+each log begins, and the exponent of R0 over pressure.
 
-Three pairs are fitted, a fast one without a factor, and the estimator gets two: what the fast one adds counts as R0. A
-drive cycle's mean current works through the slowest overvoltage, and with two pairs alone the seconds after each step,
+Three pairs are fitted, a fast one without a factor, and the estimator gets two: what the fast one adds counts as R0. The
+mean current of a drive cycle works through the slowest overvoltage, and with two pairs alone the seconds after each step,
 which average out, would decide over it.
 """
 
@@ -32,6 +33,7 @@ SLOW_SPREAD = 0.12  # ... and of R2 about R1: pulses of seconds hardly show the 
 OCV_SIGMA_V = 2e-3  # what pulses may change of the OCV run's curve, per knot
 CAPACITY_SIGMA = 0.03  # relative; a C/20 run counts the offset of its sensor for 20 h, pulses hardly do
 START_SIGMA = 0.005  # of the SOC at which a log begins, read off the OCV at rest ...
+LEAST_MPA = 0.01  # a load cell may read a little below zero
 LOADED_START = 10.0  # ... times this when a current flows in its first row
 
 
@@ -50,6 +52,7 @@ class Problem:
     kept: list[np.ndarray] = field(init=False)
     mixes: list[np.ndarray] = field(init=False)
     hats: list[np.ndarray] = field(init=False)
+    ln_mpa: list[np.ndarray] = field(init=False)  # of each row, over the median of all logs
     pairs: list[np.ndarray] = field(init=False)  # of each trace: (TAUS_S, rows, knots)
 
     def __post_init__(self) -> None:
@@ -67,6 +70,17 @@ class Problem:
             self.mixes.append(np.stack([line_through(x, unit, at) for unit in units], axis=1))
             self.hats.append(self.corrections(soc, len(self.hats)))
             self.pairs.append(responses(trace, soc, KNOTS, taus))
+        reference_mpa = self.reference_mpa or 1.0
+        self.ln_mpa = [np.log(np.maximum(p, LEAST_MPA) / reference_mpa) for p in map(self.pressure_mpa, self.traces)]
+
+    def pressure_mpa(self, trace: Trace) -> np.ndarray:
+        return np.full(len(trace), self.reference_mpa or 1.0) if trace.pressure_mpa is None else trace.pressure_mpa
+
+    @property
+    def reference_mpa(self) -> float | None:
+        """Median over the logs that have one."""
+        seen = [float(np.median(trace.pressure_mpa)) for trace in self.traces if trace.pressure_mpa is not None]
+        return max(LEAST_MPA, float(np.median(seen))) if seen else None
 
     def is_main(self, trace: Trace) -> bool:
         nearest = min(self.nodes_degc, key=lambda degc: abs(degc - self.main_degc))
@@ -77,7 +91,7 @@ class Problem:
         slope_v, free = self.slopes_v[log][:, None], not self.known_soc[log]
         capacity = -CAPACITY_SIGMA * (soc - soc[0])[:, None] * slope_v * (not any(self.known_soc))
         starts = self.start_sigma(log) * slope_v * (np.arange(len(self.traces)) == log) * free
-        return np.hstack((OCV_SIGMA_V * hats(soc, KNOTS), capacity, starts))
+        return np.hstack((OCV_SIGMA_V * hats(soc, KNOTS), capacity, starts, np.zeros((len(soc), 1))))
 
     def start_sigma(self, log: int) -> float:
         return START_SIGMA * (1.0 if self.traces[log].begins_at_rest else LOADED_START)
@@ -91,7 +105,7 @@ class Problem:
         ln_ohm = np.log(np.clip(np.mean(ohm), 1e-6, 1e3))
         each = np.full(self.nodes, ln_ohm)
         return np.concatenate(
-            (each - 0.7, each - 1.4, each - 1.4, each - 1.4, np.zeros(2 * len(KNOTS) + 1 + len(self.traces)))
+            (each - 0.7, each - 1.4, each - 1.4, each - 1.4, np.zeros(2 * len(KNOTS) + 2 + len(self.traces)))
         )
 
     def each_kept(self):
@@ -111,7 +125,8 @@ class Problem:
             v1 = np.exp(mix @ r1) * (slow[0] @ factor)
             v2 = np.exp(mix @ r2) * (slow[1] @ factor) + np.exp(mix @ rf) * slow[2].sum(axis=1)
             ocv_v = self.hats[j] @ correction
-            off.append(ocv_v + np.exp(mix @ r0) * trace.current_a + v1 + v2 - self.over_v[j])
+            pressed = np.exp(-correction[-1] * self.ln_mpa[j])
+            off.append(ocv_v + np.exp(mix @ r0) * pressed * trace.current_a + v1 + v2 - self.over_v[j])
         return off
 
     def residual(self, at: np.ndarray) -> np.ndarray:
@@ -130,18 +145,19 @@ class Problem:
 
     def slope(self, at: np.ndarray) -> np.ndarray:
         """Jacobian of `residual`."""
-        r0, r1, r2, rf, factor, _ = self.split(at)
+        r0, r1, r2, rf, factor, correction = self.split(at)
         n, m, rows = self.nodes, len(KNOTS), []
         for j, trace in enumerate(self.traces):
             k, w, mix = self.kept[j], self.weights[j][:, None], self.mixes[j]
             slow1 = np.exp(mix @ r1)[:, None] * self.pairs[j][0] * factor
             slow2 = np.exp(mix @ r2)[:, None] * self.pairs[j][1] * factor
-            fast = (np.exp(mix @ r0) * trace.current_a)[:, None]
+            fast = (np.exp(mix @ r0 - correction[-1] * self.ln_mpa[j]) * trace.current_a)[:, None]
             quick = (np.exp(mix @ rf) * self.pairs[j][2].sum(axis=1))[:, None]
             parts = (mix * fast, mix * slow1.sum(axis=1)[:, None], mix * slow2.sum(axis=1)[:, None], mix * quick)
-            rows.append(np.hstack((*parts, slow1 + slow2, self.hats[j]))[k] * w)
+            corrections = np.hstack((self.hats[j][:, :-1], -self.ln_mpa[j][:, None] * fast))
+            rows.append(np.hstack((*parts, slow1 + slow2, corrections))[k] * w)
         bend, unit, none = np.diff(np.eye(m), 2, axis=0), np.eye(n) / SPREAD, np.zeros
-        c, slow = m + 1 + len(self.traces), np.eye(n) / SLOW_SPREAD
+        c, slow = m + 2 + len(self.traces), np.eye(n) / SLOW_SPREAD
         priors = (
             np.hstack((none((m - 2, 4 * n)), bend / ROUGHNESS, none((m - 2, c)))),
             np.hstack((none((1, 4 * n)), np.full((1, m), 10 / m), none((1, c)))),
@@ -158,6 +174,9 @@ class Problem:
 @dataclass(frozen=True)
 class PulseFit:
     circuit: Circuit
+    pressed_ohm: np.ndarray  # the part of R0 that follows pressure, at each temperature and reference_mpa
+    pressure_exponent: float  # it falls as pressure to this power; 0 where logs have no pressure
+    reference_mpa: float | None
     correction_v: np.ndarray  # of the OCV, at KNOTS
     capacity_factor: float  # on the capacity that was assumed
     start_shift: np.ndarray  # of the SOC at which each log begins
@@ -181,9 +200,12 @@ def told(problem: Problem, at: np.ndarray) -> PulseFit:
     m = len(KNOTS)
     return PulseFit(
         circuit=circuit,
+        pressed_ohm=np.exp(r0),
+        pressure_exponent=float(correction[-1]),
+        reference_mpa=problem.reference_mpa,
         correction_v=OCV_SIGMA_V * correction[:m],
         capacity_factor=float(np.exp(CAPACITY_SIGMA * correction[m])),
-        start_shift=correction[m + 1 :] * [problem.start_sigma(log) for log in range(len(problem.traces))],
+        start_shift=correction[m + 1 : -1] * [problem.start_sigma(log) for log in range(len(problem.traces))],
         misfit_v=off,
         kept=problem.kept,
         soc=problem.soc,

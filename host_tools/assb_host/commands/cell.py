@@ -25,10 +25,11 @@ def cell():
 @click.option(
     "--base", metavar="CELL", help="Shipped cell or file with what logs can't tell: windows, pressure, layers."
 )
+@click.option("--empty-v", type=click.FloatRange(0, 85), help="OCV at SOC 0; by default where the discharge ends.")
 @log_options
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
-def fit(ocv_files, pulse_files, out, name, description, base, reader, as_json):
-    """Fit a cell profile: capacity, OCV and hysteresis from --ocv, resistances from --pulses at one or more temperatures.
+def fit(ocv_files, pulse_files, out, name, description, base, empty_v, reader, as_json):
+    """Fit a cell profile: capacity and OCV from --ocv, resistances from --pulses at one or more temperatures.
 
     Several files: --ocv A.csv B.csv, or the option again.
     """
@@ -45,7 +46,7 @@ def fit(ocv_files, pulse_files, out, name, description, base, reader, as_json):
     if out.suffix != ".toml" or (name and name != out.stem):
         raise ConfigError("--out", "", out.name, f"{name or 'NAME'}.toml: a profile is named as its file")
     base_cell = load_cell(find("cell", base)) if base else None
-    found = fit_cell([reader(path) for path in ocv_files], [reader(path) for path in pulse_files])
+    found = fit_cell([reader(path) for path in ocv_files], [reader(path) for path in pulse_files], empty_v)
     profile = profile_of(found, out, base_cell, description)
     picture = out.with_name(f"{out.stem}-fit.png")
     try:

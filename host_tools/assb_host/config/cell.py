@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 from msgspec import Meta
 
 from assb_host.config.board import Table
@@ -94,11 +95,12 @@ class RcPairs(Table):
     r1_ohm: Annotated[list[PositiveFloat], Meta(min_length=1)]
     r2_ohm: Annotated[list[PositiveFloat], Meta(min_length=1)]
     source: Source
-    soc: Annotated[list[Fraction], Meta(description="0 .. 1, rising; where `factor` stands. Empty: no factor")] = []
+    soc: Annotated[list[Fraction], Meta(description="0 .. 1, rising; where `factor` stands. Empty: no factor")] = (
+        msgspec.field(default_factory=list)
+    )
     factor: Annotated[
-        list[PositiveFloat],
-        Meta(description="Of r1_ohm and r2_ohm, at `soc`: diffusion and charge transfer follow SOC"),
-    ] = []
+        list[PositiveFloat], Meta(description="Of r1_ohm and r2_ohm, at `soc`: they follow the state of charge")
+    ] = msgspec.field(default_factory=list)
 
 
 class Noise(Table):
