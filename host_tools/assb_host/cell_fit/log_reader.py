@@ -146,6 +146,8 @@ def no_header(path: Path, lines: list[str], best, needed: list[str], mapping: di
 def parse_rows(path: Path, lines: list[str], start: int, at: dict[str, int], delimiter: str):
     """(table with a column per quantity, line number of each row, rows dropped)."""
     body = lines[start:]
+    if not any(line.strip() for line in body):
+        raise ConfigError(path, "", "0 rows under the names", "at least two rows of numbers")
     columns = list(at.values())
     try:
         table = np.loadtxt(body, delimiter=delimiter, usecols=columns, ndmin=2, comments=None)

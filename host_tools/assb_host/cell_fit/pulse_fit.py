@@ -1,12 +1,12 @@
 """Resistances, time constants and what the OCV is off, from pulses: weighted least squares over all logs at once.
 
 A guess is a vector: logarithms of R0, R1, R2 and of the fast pair at each temperature, of the factor at its knots of
-SOC, then corrections in units of their priors: the OCV at the same knots, the logarithm of the capacity, the SOC at which
-each log begins, and the exponent of R0 over pressure.
+SOC, then corrections in units of their priors: the OCV at the same knots, the logarithm of the capacity, the SOC at
+which each log begins, and the exponent of R0 over pressure.
 
-Three pairs are fitted, a fast one without a factor, and the estimator gets two: what the fast one adds counts as R0. The
-mean current of a drive cycle works through the slowest overvoltage, and with two pairs alone the seconds after each step,
-which average out, would decide over it.
+Three pairs are fitted, a fast one without a factor, and the estimator gets two: what the fast one adds counts as R0.
+The mean current of a drive cycle works through the slowest overvoltage, and with two pairs alone the seconds after
+each step, which average out, would decide over it.
 """
 
 from collections.abc import Sequence
@@ -19,22 +19,22 @@ from assb_host.cell_fit.least_squares import fitted
 from assb_host.cell_fit.trace import Trace
 from assb_host.config.resample import arrhenius_coordinate, line_through
 
-TAUS_S = (30.0, 300.0, 2.0)
+TAUS_S = (30.0, 300.0, 2.0)  # R1, R2, the fast pair; a decade apart, as diffusion has no time constant of its own
 KNOTS = np.unique(np.concatenate((np.linspace(0, 0.1, 5), np.linspace(0.1, 0.9, 17), np.linspace(0.9, 1.0, 5))))
 FLOOR_V = 2e-3  # a residual of one, without current ...
 OVERVOLTAGE_FRAC = 0.04  # ... and with it: two pairs follow a real overvoltage no better
 SAME_K = 5.0  # logs at temperatures that are nearer share a node
 ROUGHNESS = 0.3  # of the factor's logarithm from knot to knot: what a second difference of one sigma is
-OTHER_LOG = 15  # ... at other temperatures than the first, where resistances are found but the factor is not bent
-EACH_LOG = 40  # residuals that a log counts as, so that a finely sampled one does not outweigh the others
+EACH_LOG = 40  # residuals that a log counts as, so that a finely sampled one does not outweigh the others ...
+OTHER_LOG = 15  # ... and at other temperatures than the OCV's, where resistances are found and the factor hardly bends
 FACTOR_SPREAD = 0.7  # prior of the factor's logarithm
 SPREAD = 1.0  # prior of a logarithm of R1 and of the fast pair about its R0 ...
 SLOW_SPREAD = 0.12  # ... and of R2 about R1: pulses of seconds hardly show the slowest pair, and diffusion has no gap
 OCV_SIGMA_V = 2e-3  # what pulses may change of the OCV run's curve, per knot
 CAPACITY_SIGMA = 0.03  # relative; a C/20 run counts the offset of its sensor for 20 h, pulses hardly do
 START_SIGMA = 0.005  # of the SOC at which a log begins, read off the OCV at rest ...
-LEAST_MPA = 0.01  # a load cell may read a little below zero
 LOADED_START = 10.0  # ... times this when a current flows in its first row
+LEAST_MPA = 0.01  # a load cell may read a little below zero
 
 
 @dataclass
