@@ -90,7 +90,7 @@ class Approximation:
         self.ocv_v = ocv_run.merged_curve_v(self.curves_v)
         self.cut_at_empty()
         self.starts = np.array([start_soc(trace, self.ocv_v) for trace in self.traces]) + self.shift
-        pulses, self.vector = fit_pulses(self.problem(), self.vector)
+        pulses, self.vector = fit_pulses(self.problem(before.spread if before else 1.0), self.vector)
         self.capacity_ah *= pulses.capacity_factor
         self.shift = self.shift + pulses.start_shift
         return pulses
@@ -102,7 +102,7 @@ class Approximation:
             self.capacity_ah *= 1.0 if self.said_ah else kept
             self.ocv_v = np.interp(1.0 - kept * (1.0 - SOC_AXIS), SOC_AXIS, self.ocv_v)
 
-    def problem(self) -> Problem:
+    def problem(self, spread: float) -> Problem:
         soc = [start + t.moved_ah / self.capacity_ah for start, t in zip(self.starts, self.traces, strict=True)]
         over_v = [t.voltage_v - np.interp(s, SOC_AXIS, self.ocv_v) for t, s in zip(self.traces, soc, strict=True)]
         slope_v = np.gradient(self.ocv_v, SOC_AXIS)
@@ -113,6 +113,7 @@ class Approximation:
             nodes_degc=self.nodes_degc,
             slopes_v=[np.interp(s, SOC_AXIS, slope_v) for s in soc],
             main_degc=self.main_degc,
+            spread=spread,
             known_soc=[trace.log.soc is not None for trace in self.traces],
         )
 

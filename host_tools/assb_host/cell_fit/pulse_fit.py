@@ -30,11 +30,17 @@ OTHER_LOG = 15  # ... and at other temperatures than the OCV's, where resistance
 FACTOR_SPREAD = 0.7  # prior of the factor's logarithm
 SPREAD = 1.0  # prior of a logarithm of R1 and of the fast pair about its R0 ...
 SLOW_SPREAD = 0.12  # ... and of R2 about R1: pulses of seconds hardly show the slowest pair, and diffusion has no gap
+SPREAD_LEAST = 0.2  # of the residuals over the expected ones: a simulated cell may leave nothing at all
 OCV_SIGMA_V = 2e-3  # what pulses may change of the OCV run's curve, per knot
 CAPACITY_SIGMA = 0.03  # relative; a C/20 run counts the offset of its sensor for 20 h, pulses hardly do
 START_SIGMA = 0.005  # of the SOC at which a log begins, read off the OCV at rest ...
 LOADED_START = 10.0  # ... times this when a current flows in its first row
 LEAST_MPA = 0.01  # a load cell may read a little below zero
+
+
+def expected_v(over_v: np.ndarray) -> np.ndarray:
+    """1-sigma misfit of a circuit, before anything is known of how well it does."""
+    return np.hypot(FLOOR_V, OVERVOLTAGE_FRAC * over_v)
 
 
 @dataclass
@@ -47,6 +53,7 @@ class Problem:
     nodes_degc: np.ndarray
     slopes_v: Sequence[np.ndarray]  # dOCV/dSOC of each row
     main_degc: float  # the OCV run's: logs near it decide over the factor
+    spread: float  # of the residuals, as far as it is known: below 1 the pulses weigh more against the priors
     known_soc: Sequence[bool]  # whether the log itself says where it began, and with it what the capacity is
     weights: list[np.ndarray] = field(init=False)
     kept: list[np.ndarray] = field(init=False)
@@ -62,7 +69,7 @@ class Problem:
         self.kept, self.weights, self.mixes, self.hats, self.pairs = [], [], [], [], []
         for trace, soc, over_v in zip(self.traces, self.soc, self.over_v, strict=True):
             kept = trace.judged & (soc >= 0.0) & (soc <= 1.0)
-            sigma_v = np.hypot(FLOOR_V, OVERVOLTAGE_FRAC * over_v[kept])
+            sigma_v = self.spread * expected_v(over_v[kept])
             counts = EACH_LOG if self.is_main(trace) else OTHER_LOG
             self.kept.append(kept)
             self.weights.append(np.sqrt(counts / max(kept.sum(), 1)) / sigma_v)
@@ -177,6 +184,7 @@ class PulseFit:
     pressed_ohm: np.ndarray  # the part of R0 that follows pressure, at each temperature and reference_mpa
     pressure_exponent: float  # it falls as pressure to this power; 0 where logs have no pressure
     reference_mpa: float | None
+    spread: float  # of the misfit over what was expected
     correction_v: np.ndarray  # of the OCV, at KNOTS
     capacity_factor: float  # on the capacity that was assumed
     start_shift: np.ndarray  # of the SOC at which each log begins
@@ -203,6 +211,7 @@ def told(problem: Problem, at: np.ndarray) -> PulseFit:
         pressed_ohm=np.exp(r0),
         pressure_exponent=float(correction[-1]),
         reference_mpa=problem.reference_mpa,
+        spread=spread_of(problem, off),
         correction_v=OCV_SIGMA_V * correction[:m],
         capacity_factor=float(np.exp(CAPACITY_SIGMA * correction[m])),
         start_shift=correction[m + 1 : -1] * [problem.start_sigma(log) for log in range(len(problem.traces))],
@@ -211,3 +220,10 @@ def told(problem: Problem, at: np.ndarray) -> PulseFit:
         soc=problem.soc,
         traces=problem.traces,
     )
+
+
+def spread_of(problem: Problem, off_v: Sequence[np.ndarray]) -> float:
+    """Median misfit over the expected one, in sigma; at most 1, so that a bad circuit does not hand over to the priors."""
+    parts = zip(off_v, problem.over_v, problem.kept, strict=True)
+    ratio = np.concatenate([np.abs(off[k]) / expected_v(over[k]) for off, over, k in parts])
+    return float(np.clip(1.4826 * np.median(ratio), SPREAD_LEAST, 1.0))
