@@ -57,7 +57,7 @@ def test_the_profile_is_whole_and_says_where_everything_is_from(capsys, tmp_path
         assert name in text
     tables = [table for table in tomllib.loads(text).values() if isinstance(table, dict)]
     assert len(tables) == 10 and all("source" in table for table in tables)
-    assert "A: 0.25 eV" in cell.r0.source and "A: " in cell.geometry.source
+    assert "A: 0.15 eV" in cell.r0.source and "A: " in cell.geometry.source
     assert len(flat_parameters(cell)) == PARAMETER_SIZE
     factor = np.array(cell_values(cell)["rc_factor"])
     assert factor == pytest.approx(np.interp(SOC_AXIS, cell.rc.soc, cell.rc.factor))
@@ -70,6 +70,7 @@ def test_a_base_gives_what_logs_do_not_tell(capsys, tmp_path, ocv):
     )
     assert cell.pressure.target_mpa == 5.0 and cell.geometry.layers == 20
     at_1, at_5 = (cell.r0.ohm[1][cell.r0.pressure_mpa.index(mpa)] for mpa in (1.0, 5.0))
+    assert "A: 0.34 eV for other temperatures, as li_lpscl_nca" in cell.r0.source
     assert at_1 == pytest.approx(at_5 * 0.2318 / 0.1250, rel=0.01)
 
 

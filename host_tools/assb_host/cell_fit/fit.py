@@ -104,6 +104,8 @@ class Approximation:
 
     def problem(self, spread: float) -> Problem:
         soc = [start + t.moved_ah / self.capacity_ah for start, t in zip(self.starts, self.traces, strict=True)]
+        for trace, passed in zip(self.traces, soc, strict=True):
+            check_range(trace, passed)
         over_v = [t.voltage_v - np.interp(s, SOC_AXIS, self.ocv_v) for t, s in zip(self.traces, soc, strict=True)]
         slope_v = np.gradient(self.ocv_v, SOC_AXIS)
         return Problem(
@@ -122,6 +124,12 @@ def check_pulses(trace: Trace) -> None:
     log = trace.log
     if np.ptp(log.current_a) <= 0 or trace.judged.sum() < JUDGED_LEAST:
         raise ConfigError(log.path, "current_a", "no pulses", "a log with steps of current and rests (--pulses)")
+
+
+def check_range(trace: Trace, soc: np.ndarray) -> None:
+    if (trace.judged & (soc >= 0.0) & (soc <= 1.0)).sum() < JUDGED_LEAST:
+        seen = f"SOC {soc.min():.2f} .. {soc.max():.2f} by its charge and the OCV run"
+        raise ConfigError(trace.log.path, "", seen, "pulses within 0 .. 1", "is it the same cell? see --current-sign")
 
 
 def run_capacity_ah(runs: Sequence[Run], said_ah: float | None) -> float:

@@ -15,7 +15,7 @@ from assb_host.config.cell import Noise
 
 VOLTAGE_PER_MISFIT = 5.0
 SLOW_PER_MISFIT = 0.35
-LEAK_C = 1 / 150  # what a leak, or the current sensor's error that looks like one, may be before any evidence
+LEAK_C = 1 / 200  # what a leak, or the current sensor's error that looks like one, may be before any evidence
 LOADED_FRAC = 0.1  # of the largest current
 SIGMA_PER_MEDIAN = 1.4826  # of a normal distribution's magnitude
 LEAST_V = 1e-3  # a voltage's own noise and the grid of the OCV; a simulated cell leaves less
@@ -36,7 +36,7 @@ def noise_of(fit: CellFit) -> Noise:
     left_v = misfit_v(fit.pulses, fit.main_degc)
     return Noise(
         source=f"M: {1e3 * left_v:.2g} mV (1 sigma) are left under load; A: 5 times that for one sample, "
-        "0.35 of it slow, a leak of C/150",
+        "0.35 of it slow, a leak of C/200",
         voltage_sigma_v=float(f"{VOLTAGE_PER_MISFIT * left_v:.3g}"),
         overvoltage_sigma_frac=0.05,
         rc_sigma_v=float(f"{SLOW_PER_MISFIT * left_v:.3g}"),

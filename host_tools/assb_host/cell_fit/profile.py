@@ -17,7 +17,7 @@ from assb_host.config.fields import NAME_PATTERN
 from assb_host.config.resample import arrhenius_coordinate, over_temperature, over_temperature_and_pressure
 
 # Where a base profile is missing
-ASSUMED_EV = 0.25  # activation energy of all resistances; carbonate cells and sulfide stacks lie between 0.2 and 0.4
+ASSUMED_EV = 0.15  # activation energy of all resistances: low, since too much of it errs as far as too little
 ASSUMED_SPAN_K = 25.0  # ... and how far from a single measured temperature its rows are written
 ABOVE_SPAN_K = 20.0  # above the warmest log resistances fall less: what is ohmic is left
 SAME_PRESSURE = 1.1  # ratio: logs at nearer pressures share a column
@@ -40,7 +40,7 @@ def profile_of(fit: CellFit, path: Path, base: Cell | None = None, description: 
         capacity_source=capacity_source(fit),
         ocv=ocv_of(fit, base),
         r0=r0_of(fit, base),
-        rc=rc_of(fit),
+        rc=rc_of(fit, base),
         noise=noise_of(fit),
         **windows_of(fit, base),
     )
@@ -86,26 +86,35 @@ def ocv_of(fit: CellFit, base: Cell | None) -> cell_file.Ocv:
     )
 
 
-def nodes_of(fit: CellFit, ohm: Sequence[np.ndarray]) -> tuple[list[float], list[list[float]], str]:
+def nodes_of(fit: CellFit, ohm: Sequence[np.ndarray], base: Cell | None) -> tuple[list[float], list[list[float]], str]:
     """Temperatures, each row of `ohm` on them, and a note: one measured temperature gets two assumed neighbours."""
     degc = [float(t) for t in fit.pulses.circuit.temperature_degc]
     if len(degc) == 1:
-        return *assumed_law(degc[0], ohm), f"; A: {ASSUMED_EV} eV for other temperatures"
+        ev, whose = (ASSUMED_EV, "") if base is None else (activation_ev(base), f", as {base.name}")
+        return *assumed_law(degc[0], ohm, ev), f"; A: {ev:.2f} eV for other temperatures{whose}"
     above = degc[-1] + ABOVE_SPAN_K
     ends = [float(over_temperature(degc, row, [above])[0]) for row in ohm]
     rows = [[*map(float, row), float(np.sqrt(row[-1] * end))] for row, end in zip(ohm, ends, strict=True)]
     return [*degc, round(above, 1)], rows, "; A: half of the activation energy above the warmest"
 
 
-def assumed_law(degc: float, ohm: Sequence[np.ndarray]) -> tuple[list[float], list[list[float]]]:
+def activation_ev(base: Cell) -> float:
+    """Of R0, between the coldest and the warmest row of a profile."""
+    if len(base.r0.temperature_degc) == 1:
+        return ASSUMED_EV
+    x = arrhenius_coordinate([base.r0.temperature_degc[0], base.r0.temperature_degc[-1]])
+    return float(np.log(base.r0.ohm[0][0] / base.r0.ohm[-1][0]) / (x[0] - x[1]))
+
+
+def assumed_law(degc: float, ohm: Sequence[np.ndarray], ev: float) -> tuple[list[float], list[list[float]]]:
     wide = [round(degc + k * ASSUMED_SPAN_K, 1) for k in (-1, 0, 1)]
-    law = np.exp(ASSUMED_EV * (arrhenius_coordinate(wide) - float(arrhenius_coordinate(degc))))
+    law = np.exp(ev * (arrhenius_coordinate(wide) - float(arrhenius_coordinate(degc))))
     return wide, [[float(x) for x in row[0] * law] for row in ohm]
 
 
 def r0_of(fit: CellFit, base: Cell | None) -> cell_file.R0:
     """Over pressure: measured where the logs have several, else the base's shape, else none."""
-    degc, (ohm, pressed), note = nodes_of(fit, [fit.pulses.circuit.r0_ohm, fit.pulses.pressed_ohm])
+    degc, (ohm, pressed), note = nodes_of(fit, [fit.pulses.circuit.r0_ohm, fit.pulses.pressed_ohm], base)
     source = f"M: {pulse_names(fit)}, what follows within 2 s{note}"
     seen = pressures_mpa(fit)
     if len(seen) > 1:
@@ -135,9 +144,9 @@ def pressures_mpa(fit: CellFit) -> list[float]:
     return found
 
 
-def rc_of(fit: CellFit) -> cell_file.RcPairs:
+def rc_of(fit: CellFit, base: Cell | None) -> cell_file.RcPairs:
     circuit = fit.pulses.circuit
-    degc, (r1, r2), note = nodes_of(fit, [circuit.r1_ohm, circuit.r2_ohm])
+    degc, (r1, r2), note = nodes_of(fit, [circuit.r1_ohm, circuit.r2_ohm], base)
     return cell_file.RcPairs(
         tau1_s=circuit.tau_s[0],
         tau2_s=circuit.tau_s[1],

@@ -223,7 +223,7 @@ def told(problem: Problem, at: np.ndarray) -> PulseFit:
 
 
 def spread_of(problem: Problem, off_v: Sequence[np.ndarray]) -> float:
-    """Median misfit over the expected one, in sigma; at most 1, so that a bad circuit does not hand over to the priors."""
+    """Median misfit over the expected one, in sigma; at most 1: a bad circuit does not hand over to the priors."""
     parts = zip(off_v, problem.over_v, problem.kept, strict=True)
     ratio = np.concatenate([np.abs(off[k]) / expected_v(over[k]) for off, over, k in parts])
     return float(np.clip(1.4826 * np.median(ratio), SPREAD_LEAST, 1.0))
