@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from assb_host.cell_fit.least_squares import fitted
 from assb_kernels import CellParams, Pack, Stack, ocv_table
-from least_squares import fitted
 
 NOMINAL_AH = 2.28  # Ai et al. 2020, table of the Enertech cell
 RATES = (0.1, 0.5, 1.0, 2.0)

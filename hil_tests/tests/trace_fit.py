@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from assb_host.cell_fit.least_squares import fitted
 from assb_kernels import CellParams, Pack, Stack, ocv_table
-from least_squares import fitted
 
 KELVIN = 273.15
 REFERENCE_DEGC = 25.0

@@ -51,7 +51,7 @@ def default_words(field) -> str:
     if field.required:
         return "required"
     if field.default is msgspec.NODEFAULT:
-        return "–"
+        return "empty" if field.default_factory is list else "–"
     if field.default in (None, ""):
         return "none"
     return f"`{str(field.default).lower() if isinstance(field.default, bool) else field.default}`"

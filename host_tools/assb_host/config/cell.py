@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 from msgspec import Meta
 
 from assb_host.config.board import Table
@@ -100,6 +101,12 @@ class RcPairs(Table):
     r1_ohm: Annotated[list[PositiveFloat], Meta(min_length=1)]
     r2_ohm: Annotated[list[PositiveFloat], Meta(min_length=1)]
     source: Source
+    soc: Annotated[list[Fraction], Meta(description="0 .. 1, rising; where `factor` stands. Empty: no factor")] = (
+        msgspec.field(default_factory=list)
+    )
+    factor: Annotated[
+        list[PositiveFloat], Meta(description="Of r1_ohm and r2_ohm, at `soc`: they follow the state of charge")
+    ] = msgspec.field(default_factory=list)
 
 
 class Noise(Table):
@@ -203,6 +210,8 @@ def check_tables(cell: Cell, path: Path) -> None:
         check_length(path, f"r0.ohm[{position}]", row, len(r0.pressure_mpa), "r0.pressure_mpa")
     check_length(path, "rc.r1_ohm", rc.r1_ohm, len(rc.temperature_degc), "rc.temperature_degc")
     check_length(path, "rc.r2_ohm", rc.r2_ohm, len(rc.temperature_degc), "rc.temperature_degc")
+    check_length(path, "rc.factor", rc.factor, len(rc.soc), "rc.soc")
+    check_rising(path, "rc.soc", rc.soc)
     if cell.critical_current is not None:
         check_critical_current(cell.critical_current, path)
 

@@ -4,23 +4,15 @@ from array import array
 
 import numpy as np
 from assb.estimation import flat_layout
-from assb.estimation import parameters as layout
 from assb.protocol import image, image_writer, schema
 
+from assb_host.config import estimator_parameters
 from assb_host.config.board import Board
 from assb_host.config.cell import Cell
+from assb_host.config.estimator_parameters import pressure_axis_mpa, temperature_axis_degc
 from assb_host.config.pack import PackConfig
-from assb_host.config.resample import (
-    critical_over_temperature_and_pressure,
-    over_temperature,
-    over_temperature_and_pressure,
-    rising_curve,
-)
+from assb_host.config.resample import critical_over_temperature_and_pressure
 
-# The R0 table spans what the firmware may meet before it opens: beyond it the estimator holds the edge value
-PRESSURE_AXIS_LOW_FRAC = 0.2  # of the window's lower end
-PRESSURE_AXIS_HIGH_FRAC = 1.2  # of the trip level
-TEMPERATURE_MARGIN_K = 10.0
 # Where the windows of the cell's current end (assumptions)
 CHARGE_COLD_SPAN_K = 5.0  # above the lowest temperature of a charge
 HOT_SPAN_K = 10.0  # below the highest temperature
@@ -45,30 +37,18 @@ def build_config(pack: PackConfig) -> image.Config:
 
 
 def estimator_values(pack: PackConfig) -> dict[str, object]:
-    """{row of the estimator's layout: value or values} of a pack's cell."""
-    cell = pack.cell
-    grid_degc, grid_mpa = temperature_axis_degc(pack), pressure_axis_mpa(pack)
-    values: dict[str, object] = {
-        "capacity_ah": cell.capacity_ah,
-        "ocv_v": rising_curve(cell.ocv.soc, cell.ocv.voltage_v, np.linspace(0, 1, layout.OCV_POINTS)),
-        "ocv_temperature_degc": cell.ocv.temperature_degc,
-        "entropy_v_per_k": cell.ocv.entropy_v_per_k,
-        "hysteresis_v": cell.ocv.hysteresis_v,
-        "hysteresis_rate": cell.ocv.hysteresis_rate,
-        "r0_temperature_degc": grid_degc,
-        "r0_pressure_mpa": grid_mpa,
-        "r0_ohm": over_temperature_and_pressure(
-            cell.r0.temperature_degc, cell.r0.pressure_mpa, cell.r0.ohm, grid_degc, grid_mpa
-        ).ravel(),
-        "r1_ohm": over_temperature(cell.rc.temperature_degc, cell.rc.r1_ohm, grid_degc),
-        "r2_ohm": over_temperature(cell.rc.temperature_degc, cell.rc.r2_ohm, grid_degc),
-        "tau1_s": cell.rc.tau1_s,
-        "tau2_s": cell.rc.tau2_s,
-        "leak_sigma_a": cell.capacity_ah / 10,  # a short that empties the cell in ten hours, before any evidence
-        "current_max_a": 2 * pack.shunt_full_scale_a,
-        "voltage_max_v": 1.2 * cell.voltage.abs_max_v,
-    }
-    return values | noise_values(cell) | power_values(pack, grid_degc, grid_mpa)
+    """{row of the estimator's layout: value or values} of a pack's cell, over what the pack may meet."""
+    measured = pack.cell.r0.temperature_degc
+    grid_degc = temperature_axis_degc(
+        min(*measured, pack.limits["charge_undertemperature"].trip / 100),
+        max(*measured, pack.limits["overtemperature"].trip / 100),
+    )
+    grid_mpa = pressure_axis_mpa(
+        max(pack.parameters["pressure_min_kpa"], 50) / 1000,
+        max(pack.limits["pressure_high"].trip, pack.parameters["pressure_max_kpa"]) / 1000,
+    )
+    values = estimator_parameters.estimator_values(pack.cell, grid_degc, grid_mpa, 2 * pack.shunt_full_scale_a)
+    return values | power_values(pack, grid_degc, grid_mpa)
 
 
 def power_values(pack: PackConfig, grid_degc: np.ndarray, grid_mpa: np.ndarray) -> dict[str, object]:
@@ -108,26 +88,6 @@ def critical_values(cell: Cell, grid_degc: np.ndarray, grid_mpa: np.ndarray) -> 
             )  # fmt: skip
             values[f"{name}_limit_a"] = (table_ma_cm2 * area_cm2 / 1000).clip(max=flat_layout.NO_LIMIT_A).ravel()
     return values
-
-
-def noise_values(cell: Cell) -> dict[str, float]:
-    if cell.noise is None:
-        return {}
-    figures = {name: getattr(cell.noise, name) for name in cell.noise.__struct_fields__ if name != "source"}
-    return {name: value for name, value in figures.items() if value is not None}
-
-
-def temperature_axis_degc(pack: PackConfig) -> np.ndarray:
-    measured = pack.cell.r0.temperature_degc
-    low = min(*measured, pack.limits["charge_undertemperature"].trip / 100)
-    high = max(*measured, pack.limits["overtemperature"].trip / 100)
-    return np.linspace(low - TEMPERATURE_MARGIN_K, high + TEMPERATURE_MARGIN_K, layout.TEMPERATURE_POINTS)
-
-
-def pressure_axis_mpa(pack: PackConfig) -> np.ndarray:
-    low = PRESSURE_AXIS_LOW_FRAC * max(pack.parameters["pressure_min_kpa"], 50) / 1000
-    high = PRESSURE_AXIS_HIGH_FRAC * max(pack.limits["pressure_high"].trip, pack.parameters["pressure_max_kpa"]) / 1000
-    return np.geomspace(low, high, layout.PRESSURE_POINTS)
 
 
 def pins(*numbers: int | None) -> tuple[int, ...]:
