@@ -60,8 +60,8 @@ typedef struct {
 
 /* Columns of n values; NULL: not wanted. Sigmas are 1-sigma. */
 typedef struct {
-    ASSB_REAL *soc, *soc_sigma, *r0_ohm, *resistance_scale, *resistance_sigma, *capacity_scale, *capacity_sigma,
-        *leak_a;
+    ASSB_REAL *soc, *soc_var, *soc_sigma, *r0_ohm, *resistance_scale, *resistance_sigma, *capacity_scale,
+        *capacity_sigma, *leak_a;
     int *status;
 } ASSB_EST(learning_results);
 

@@ -541,6 +541,8 @@ static void write_results(const ASSB_EST(learning_results) *out, const learning_
 {
     if (out->soc != NULL)
         out->soc[k] = s->soc;
+    if (out->soc_var != NULL)
+        out->soc_var[k] = s->covariance[ASSB_UPPER(SOC, SOC)];
     if (out->soc_sigma != NULL)
         out->soc_sigma[k] = ASSB_EST(soc_sigma)(s, l);
     if (out->r0_ohm != NULL)

@@ -17,7 +17,10 @@ GAP_LEAST_S = 120.0
 START_SIGMA = 0.2  # of the SOC, at the start ...
 GAP_SIGMA = 0.1  # ... and after a gap
 REST_FRAC_C = 0.02  # below this rate a first row is at rest, and its voltage tells the SOC
-COLUMNS = ("soc", "soc_var", "v1_v", "v2_v", "hysteresis", "leak_a", "leak_var", "r0_ohm", "innovation_v", "status")
+COLUMNS = (
+    "soc", "soc_var", "leak_a", "r0_ohm", "resistance_scale", "resistance_sigma", "capacity_scale", "capacity_sigma",
+    "status",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,12 @@ class Estimate:
         return self.columns["soc"]
 
     @property
+    def r0_sigma_ohm(self) -> np.ndarray:
+        return self.columns["r0_ohm"] * self.columns["resistance_sigma"] / self.columns["resistance_scale"]
+
+    @property
     def sigma(self) -> np.ndarray:
+        """Of SOC, the filter's: the noise of a fitted profile covers its OCV. A board adds what its table may miss."""
         return np.sqrt(self.columns["soc_var"])
 
 
@@ -64,7 +72,7 @@ def estimate(
 ) -> Estimate:
     """Runs the kernel from `soc0`, by default what the first voltage says. `soc_start`: where the cycler's count began.
     Raises ConfigError where the log does not fit the cell."""
-    from assb_kernels import Estimator
+    from assb_kernels import Estimator, Learning
 
     voltage_v, current_a = (sensors or Sensors()).seen(log)
     sample_s, gap_s = log.sample_s, gap_of(log)
@@ -74,6 +82,7 @@ def estimate(
     estimator = Estimator(flat, precision)
     rested = estimator.rested_soc(float(voltage_v[0]), float(log.temperature_degc[0]))
     estimator.reset(rested if soc0 is None else soc0, START_SIGMA)
+    learning = Learning(estimator)
     dt_s = np.diff(log.time_s, prepend=log.time_s[0] - sample_s)
     pressure_mpa = np.full(len(log), cell.pressure.target_mpa) if log.pressure_mpa is None else log.pressure_mpa
     real = np.float32 if precision == "f32" else np.float64
@@ -84,7 +93,8 @@ def estimate(
         if begin:
             inputs[4][begin] = sample_s
             estimator.reset(estimator.soc, GAP_SIGMA)
-        parts.append(estimator.run(*(np.ascontiguousarray(x[begin:end]) for x in inputs), results=COLUMNS))
+            learning.lose()
+        parts.append(learning.run(*(np.ascontiguousarray(x[begin:end]) for x in inputs), results=COLUMNS))
     columns = {name: np.concatenate([np.asarray(part[name], float) for part in parts]) for name in COLUMNS}
     return Estimate(log, columns, true_soc(cell, log, soc_start), len(starts) - 2)
 

@@ -19,13 +19,12 @@ def write_csv(run: Estimate, path: Path) -> None:
         ("time_s", run.log.time_s, 3),
         ("soc", run.soc, 6),
         ("soc_sigma", run.sigma, 6),
+        ("soh_capacity", run.columns["capacity_scale"], 5),
+        ("soh_capacity_sigma", run.columns["capacity_sigma"], 5),
         ("r0_ohm", run.columns["r0_ohm"], 7),
+        ("r0_sigma_ohm", run.r0_sigma_ohm, 7),
+        ("soh_resistance", 1.0 / run.columns["resistance_scale"], 5),
         ("leak_a", run.columns["leak_a"], 6),
-        ("leak_sigma_a", np.sqrt(run.columns["leak_var"]), 6),
-        ("v1_v", run.columns["v1_v"], 6),
-        ("v2_v", run.columns["v2_v"], 6),
-        ("hysteresis", run.columns["hysteresis"], 5),
-        ("innovation_v", run.columns["innovation_v"], 6),
         ("status", run.columns["status"], 0),
     ]
     if run.truth is not None:
@@ -45,12 +44,19 @@ def write_plot(run: Estimate, path: Path, title: str) -> None:
         rows: Any = figure.subplots(4, 1, sharex=True)
         draw_soc(rows[0], run, t, every)
         draw_error(rows[1], run, t, every)
-        rows[2].plot(t, 1e3 * run.columns["innovation_v"][::every], color=MEASURED, linewidth=0.5)
-        dress(rows[2], "", "innovation / mV")
-        rows[3].plot(t, 1e3 * run.columns["r0_ohm"][::every], color=MEASURED, linewidth=0.9)
-        dress(rows[3], "time / h", "R0 / mΩ")
+        draw_band(rows[2], t, 1e3 * run.columns["r0_ohm"][::every], 1e3 * run.r0_sigma_ohm[::every])
+        dress(rows[2], "", "R0 ± σ / mΩ")
+        draw_band(
+            rows[3], t, 100 * run.columns["capacity_scale"][::every], 100 * run.columns["capacity_sigma"][::every]
+        )
+        dress(rows[3], "time / h", "capacity ± σ / %")
         figure.suptitle(title, size=12, weight="bold", x=0.01, ha="left")
         figure.savefig(path, dpi=130, metadata={"Software": None})
+
+
+def draw_band(axes: Any, t: np.ndarray, value: np.ndarray, sigma: np.ndarray) -> None:
+    axes.fill_between(t, value - sigma, value + sigma, color=BAND, linewidth=0)
+    axes.plot(t, value, color=MEASURED, linewidth=0.9)
 
 
 def draw_soc(axes: Any, run: Estimate, t: np.ndarray, every: int) -> None:

@@ -11,11 +11,13 @@ import numpy as np
 
 from assb_host.cell_fit.fit import CellFit
 from assb_host.cell_fit.pulse_fit import PulseFit
-from assb_host.config.cell import Noise
+from assb_host.config.cell import Learning, Noise
 
 VOLTAGE_PER_MISFIT = 5.0
 SLOW_PER_MISFIT = 0.35
 LEAK_C = 1 / 200  # what a leak, or the current sensor's error that looks like one, may be before any evidence
+CAPACITY_SIGMA_FRAC = 0.005  # of a capacity that was counted on this very cell
+CAPACITY_DRIFT_FRAC = 0.002  # per square root of a full cycle
 LOADED_FRAC = 0.1  # of the largest current
 SIGMA_PER_MEDIAN = 1.4826  # of a normal distribution's magnitude
 LEAST_V = 1e-3  # a voltage's own noise and the grid of the OCV; a simulated cell leaves less
@@ -41,4 +43,13 @@ def noise_of(fit: CellFit) -> Noise:
         overvoltage_sigma_frac=0.05,
         rc_sigma_v=float(f"{SLOW_PER_MISFIT * left_v:.3g}"),
         leak_sigma_a=float(f"{LEAK_C * fit.capacity_ah:.3g}"),
+    )
+
+
+def learning_of() -> Learning:
+    return Learning(
+        source="A: a capacity counted on this cell; R0 stands for the first 2 s of a pulse, so steps do not show it",
+        capacity_sigma_frac=CAPACITY_SIGMA_FRAC,
+        capacity_drift_frac_per_rt_cycle=CAPACITY_DRIFT_FRAC,
+        resistance_from_steps=False,
     )

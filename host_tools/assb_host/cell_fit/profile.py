@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from assb_host.cell_fit.fit import CellFit
-from assb_host.cell_fit.noise import noise_of
+from assb_host.cell_fit.noise import learning_of, noise_of
 from assb_host.config import cell as cell_file
 from assb_host.config.cell import Cell
 from assb_host.config.errors import ConfigError
@@ -42,6 +42,7 @@ def profile_of(fit: CellFit, path: Path, base: Cell | None = None, description: 
         r0=r0_of(fit, base),
         rc=rc_of(fit, base),
         noise=noise_of(fit),
+        learning=learning_of(),
         **windows_of(fit, base),
     )
     checked = msgspec.convert(msgspec.to_builtins(cell), Cell)

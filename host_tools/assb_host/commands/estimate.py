@@ -53,6 +53,10 @@ def estimate(cell_name, log_file, soc0, soc_start, reader, out, as_json, precisi
         "soc_end": float(run.soc[-1]),
         "soc_sigma_end": float(run.sigma[-1]),
         "r0_ohm_end": float(run.columns["r0_ohm"][-1]),
+        "r0_sigma_ohm_end": float(run.r0_sigma_ohm[-1]),
+        "soh_capacity_end": float(run.columns["capacity_scale"][-1]),
+        "soh_capacity_sigma_end": float(run.columns["capacity_sigma"][-1]),
+        "soh_resistance_end": float(1.0 / run.columns["resistance_scale"][-1]),
         "leak_a_end": float(run.columns["leak_a"][-1]),
     }
     facts |= written(run, out, cell.name) if out else {}

@@ -123,6 +123,21 @@ class Noise(Table):
     coulombic_efficiency_frac: Fraction | None = None
 
 
+class Learning(Table):
+    """What is learned of a cell over days; a key that is left out takes the estimator's own starting value."""
+
+    source: Source
+    capacity_sigma_frac: (
+        Annotated[float, Meta(gt=0, le=0.5, description="1-sigma of capacity_ah for cells with this profile")] | None
+    ) = None
+    capacity_drift_frac_per_rt_cycle: (
+        Annotated[float, Meta(gt=0, le=0.1, description="Its random walk, per square root of a full cycle")] | None
+    ) = None
+    resistance_from_steps: Annotated[
+        bool, Meta(description="Whether a step of current shows R0; false where R0 stands for seconds of response")
+    ] = True
+
+
 class CriticalCurrent(Table):
     """What lithium stands per area of electrode, at one temperature; a key left out sets no such limit."""
 
@@ -158,6 +173,7 @@ class Cell(Table):
     r0: R0
     rc: RcPairs
     noise: Noise | None = None
+    learning: Learning | None = None
     critical_current: CriticalCurrent | None = None
 
 

@@ -12,6 +12,7 @@ PRESSURE_AXIS_LOW_FRAC = 0.2  # of the window's lower end
 PRESSURE_AXIS_HIGH_FRAC = 1.2  # of the trip level, or of the window's upper end where there is no pack
 TEMPERATURE_MARGIN_K = 10.0
 SOC_AXIS = np.linspace(0, 1, layout.OCV_POINTS)
+NO_STEP_C = 1e6  # no step of current is that large: nothing is learned from them
 CURRENT_HEADROOM = 4.0  # a recording's plausible current over the cell's own limits
 
 
@@ -60,7 +61,7 @@ def estimator_values(
     }
     if rc.soc:
         values["rc_factor"] = np.interp(SOC_AXIS, rc.soc, rc.factor)
-    return values | noise_values(cell)
+    return values | noise_values(cell) | learning_values(cell)
 
 
 def noise_values(cell: Cell) -> dict[str, float]:
@@ -68,6 +69,19 @@ def noise_values(cell: Cell) -> dict[str, float]:
         return {}
     figures = {name: getattr(cell.noise, name) for name in cell.noise.__struct_fields__ if name != "source"}
     return {name: value for name, value in figures.items() if value is not None}
+
+
+def learning_values(cell: Cell) -> dict[str, float]:
+    learning, values = cell.learning, {}
+    if learning is None:
+        return values
+    if learning.capacity_sigma_frac is not None:
+        values["capacity_prior_sigma_frac"] = learning.capacity_sigma_frac
+    if learning.capacity_drift_frac_per_rt_cycle is not None:
+        values["capacity_drift_frac_per_rt_cycle"] = learning.capacity_drift_frac_per_rt_cycle
+    if not learning.resistance_from_steps:
+        values["step_min_c"] = NO_STEP_C
+    return values
 
 
 def temperature_axis_degc(low_degc: float, high_degc: float) -> np.ndarray:
