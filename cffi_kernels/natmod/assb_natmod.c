@@ -52,7 +52,8 @@ static const assb_est_f32_sample *sample_of(mp_obj_t object)
 /* The groups of the flat layout follow each other. */
 static const assb_est_f32_learning_params *learning_params_of(mp_obj_t object)
 {
-    const char *flat = floats(object, sizeof(assb_est_f32_params) + sizeof(assb_est_f32_learning_params), MP_BUFFER_READ);
+    const char *flat =
+        floats(object, sizeof(assb_est_f32_params) + sizeof(assb_est_f32_learning_params), MP_BUFFER_READ);
     return (const void *)(flat + sizeof(assb_est_f32_params));
 }
 
@@ -159,8 +160,8 @@ static mp_obj_t power_check(mp_obj_t params)
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(power_check_obj, power_check);
 
-/* ask: temperature, pressure, whether the pressure is known, whether charging. limit: current, power, voltage and bound,
- * three of each. */
+/* ask: temperature, pressure, whether the pressure is known, whether charging. limit: current, power, voltage and
+ * bound, three of each. */
 static mp_obj_t power_limits(size_t count, const mp_obj_t *args)
 {
     (void)count;
@@ -168,7 +169,8 @@ static mp_obj_t power_limits(size_t count, const mp_obj_t *args)
     float *out = floats(args[3], sizeof(float) * 4 * ASSB_HORIZONS, MP_BUFFER_RW);
     assb_est_f32_power_ask ask = {asked[0], asked[1], asked[2] != 0, asked[3] != 0};
     assb_est_f32_power_limit limit;
-    int status = assb_est_f32_power_limits(params_of(args[0]), power_params_of(args[0]), state_of(args[1]), &ask, &limit);
+    int status =
+        assb_est_f32_power_limits(params_of(args[0]), power_params_of(args[0]), state_of(args[1]), &ask, &limit);
     for (int k = 0; status == ASSB_OK && k < ASSB_HORIZONS; k++) {
         out[k] = limit.current_a[k];
         out[ASSB_HORIZONS + k] = limit.power_w[k];
