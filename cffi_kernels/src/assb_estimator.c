@@ -9,7 +9,11 @@ typedef ASSB_EST(state) state_t;
 typedef ASSB_EST(sample) sample_t;
 
 /* What assb_estimator_core.h asks for: here a number is one number. */
+#ifdef ASSB_BOARD /* small: what a step calls stands once, and there are no time series */
+#define INLINE inline
+#else
 #define INLINE inline __attribute__((always_inline))
+#endif
 typedef real num;
 typedef int mask;
 typedef int index_t;
@@ -190,6 +194,7 @@ int ASSB_EST(step)(const params_t *p, state_t *s, const sample_t *in)
     return step(p, s, in);
 }
 
+#ifndef ASSB_BOARD
 int ASSB_EST(feed)(const params_t *p, state_t *s, real voltage_v, real current_a, real temperature_degc,
                    real pressure_mpa, real dt_s)
 {
@@ -245,6 +250,7 @@ long ASSB_EST(run)(const params_t *p, state_t *state, const ASSB_EST(columns) *i
     *state = s;
     return refused;
 }
+#endif
 
 /* Joseph form of a scalar observation of SOC; nothing of the considered resistance error is in it. */
 static void observed_soc(state_t *s, real var, const real *gain, const real *column)

@@ -536,6 +536,7 @@ real ASSB_EST(soc_sigma)(const state_t *s, const learning_t *l)
     return ASSB_EST(square_root)(s->covariance[ASSB_UPPER(SOC, SOC)] + l->soc_bias * l->soc_bias + GRID_VAR);
 }
 
+#ifndef ASSB_BOARD
 static void write_results(const ASSB_EST(learning_results) *out, const learning_params_t *q, const state_t *s,
                           const learning_t *l, int status, long k)
 {
@@ -576,3 +577,4 @@ long ASSB_EST(learning_run)(const params_t *p, const learning_params_t *q, state
     }
     return refused;
 }
+#endif
