@@ -17,6 +17,7 @@ def column(values: float | Iterable[float], code: str, count: int | None = None)
     """
     if isinstance(values, (int, float, Real)):
         return array(code, [values]) * (count or 1)
+    values = _flat(values, code)
     if not _is_contiguous(values, code):
         values = array(code, values)
     length = len(memoryview(values))  # pyright: ignore[reportArgumentType]
@@ -42,6 +43,19 @@ def outputs(names: Iterable[str], known: Iterable[str], code: str, count: int) -
     if unknown:
         raise ValueError(f"unknown result {', '.join(unknown)}; known: {', '.join(known)}")
     return {name: array("i" if name == "status" else code, bytes(count * array(code).itemsize)) for name in wanted}
+
+
+def _flat(values: Any, code: str) -> Any:
+    """Rows one after the other; raises ValueError for an array of several dimensions that is no such buffer."""
+    try:
+        view = memoryview(values)
+    except TypeError:
+        return values
+    if view.ndim == 1:
+        return values
+    if view.format == code and view.c_contiguous and view.ndim > 1:
+        return view.cast("B").cast(code)
+    raise ValueError(f"an array of {view.ndim} dimensions must be contiguous and of C type '{code}'")
 
 
 def _is_contiguous(values: Any, code: str) -> bool:

@@ -12,6 +12,10 @@ from assb_kernels.columns import column, outputs, pointer
 from assb_kernels.status import demand_ok
 
 STATES = 5
+DIAGONAL = (0, 5, 9, 12, 14)  # of the packed covariance
+STATE_MOST = 1e12
+STATE_FIELDS = dict(ffi.typeof("assb_est_f64_state").fields)
+KEPT_AT = STATE_FIELDS["kept_dt_s"].offset // ffi.sizeof("double")  # from here on: what `forget` forgets
 RESULTS = tuple(name for name, _field in ffi.typeof("assb_est_f64_results").fields)
 
 
@@ -74,6 +78,11 @@ class Estimator:
     def reset(self, soc: float, soc_sigma: float) -> None:
         """Start at rest without a leak; raises ValueError for a SOC outside 0..1 or a sigma outside (0, 1]."""
         demand_ok(getattr(lib, self._prefix + "reset")(self.c_params, self.c_state, soc, soc_sigma), "estimator reset")
+
+    def doubt_relaxed(self, v1_sigma_v: float, v2_sigma_v: float) -> None:
+        """After a reset of a cell that may not have rested: so much may V1 and V2 be, 1-sigma."""
+        for k, sigma_v in ((1, v1_sigma_v), (2, v2_sigma_v)):
+            self.c_state.covariance[DIAGONAL[k]] += sigma_v * sigma_v
 
     def rested_soc(self, voltage_v: float, temperature_degc: float) -> float:
         """SOC at which the rested cell shows this voltage."""
@@ -143,11 +152,21 @@ class Estimator:
             raise ValueError(f"a saved state has {ffi.sizeof(self.c_state[0])} bytes, got {len(state)}")
         numbers = array(self._code, state)
         given = ffi.cast(f"{self._prefix}state *", ffi.from_buffer(numbers))
-        sound = 0 <= given.soc <= 1 and given.capacity_scale > 0 and given.resistance_scale > 0
-        if not (sound and all(map(math.isfinite, numbers))):
-            raise ValueError(f"a saved state is none: SOC {given.soc}, or a number that is not finite")
+        if not (self._is_sound(given) and all(abs(number) <= STATE_MOST for number in numbers[:KEPT_AT])):
+            raise ValueError(f"a saved state is none: SOC {given.soc}, or a number that no step leaves")
         ffi.memmove(self.c_state, given, ffi.sizeof(self.c_state[0]))
         getattr(lib, self._prefix + "forget")(self.c_state)
+
+    def _is_sound(self, state: Any) -> bool:
+        scales = (state.capacity_scale, state.resistance_scale)
+        variances = [state.covariance[k] for k in DIAGONAL]
+        return (
+            0 <= state.soc <= 1
+            and abs(state.hysteresis) <= 1
+            and abs(state.leak_a) <= self.c_params.current_max_a
+            and all(1e-3 <= scale <= 1e3 for scale in scales)
+            and all(0 < variance <= STATE_MOST for variance in variances)
+        )
 
     def sample(
         self, voltage_v: float, current_a: float, temperature_degc: float, pressure_mpa: float, dt_s: float

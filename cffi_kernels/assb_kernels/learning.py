@@ -9,6 +9,7 @@ from assb_kernels.columns import column, outputs, pointer
 from assb_kernels.estimator import Estimator
 from assb_kernels.status import demand_ok
 
+STATE_MOST = 1e12
 LEARNED_SIZE: int = lib.ASSB_LEARNED
 LEARNED = tuple(name for name, _field in ffi.typeof("assb_est_f64_learning").fields)[:LEARNED_SIZE]
 LEARNING_RESULTS = tuple(name for name, _field in ffi.typeof("assb_est_f64_learning_results").fields)
@@ -123,10 +124,17 @@ class Learning:
         return bytes(ffi.buffer(self._learning))
 
     def restore_state(self, state: bytes) -> None:
-        """Take up a state from `state_bytes` of the same precision and build; raises ValueError for another size."""
+        """Take up a state from `state_bytes` of the same precision and build.
+
+        Raises ValueError for another size, or for numbers that learning can't have left; nothing has changed then.
+        """
         size = ffi.sizeof(self._learning[0])
         if len(state) != size:
             raise ValueError(f"a saved state has {size} bytes, got {len(state)}")
+        numbers = array(self._code, state)
+        if not all(abs(number) <= STATE_MOST for number in numbers):
+            raise ValueError("a saved state of learning is none: a number is not finite, or beyond 1e12")
+        self.restore(numbers[:LEARNED_SIZE])
         ffi.buffer(self._learning)[:] = state
 
     @property

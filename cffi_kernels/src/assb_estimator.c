@@ -46,7 +46,7 @@ static INLINE void two_at(const real *table, index_t k, num *low, num *high)
 
 static INLINE index_t whole(num x)
 {
-    return (index_t)x;
+    return x > 0 ? (index_t)x : 0; /* NaN too: it must not become an index */
 }
 
 static INLINE num fractional(index_t k)
@@ -84,6 +84,11 @@ static int locate(const real *axis, int count, real x, real *fraction)
     return (int)span[INDEX];
 }
 
+/* Beyond these, squares and products overflow single precision */
+#define PARAMETER_MOST ((real)1e6)
+#define PARAMETER_LEAST ((real)1e-12)
+#define CAPACITY_LEAST_AH ((real)1e-6)
+#define OVERVOLTAGE_MOST_FRAC ((real)10)
 #define HYSTERESIS_UNKNOWN ((real)0.333) /* variance of a uniform -1..1 */
 
 static int within(real x, real low, real high)
@@ -102,20 +107,28 @@ static int rises(const real *axis, int count)
 int ASSB_EST(check)(const params_t *p)
 {
     const real *all = (const real *)p;
-    const real positive[] = {p->capacity_ah,     p->coulombic_efficiency_frac,
-                             p->tau1_s,          p->tau2_s,
-                             p->voltage_sigma_v, p->leak_sigma_a,
-                             p->leak_tau_s,      p->gate_sigmas,
-                             p->adapt_tau_s,     p->adapt_max,
-                             p->current_max_a,   p->dt_max_s,
-                             p->hysteresis_rate, p->pressure_max_mpa,
+    const real positive[] = {p->coulombic_efficiency_frac,
+                             p->tau1_s,
+                             p->tau2_s,
+                             p->voltage_sigma_v,
+                             p->leak_sigma_a,
+                             p->leak_tau_s,
+                             p->gate_sigmas,
+                             p->adapt_tau_s,
+                             p->adapt_max,
+                             p->current_max_a,
+                             p->dt_max_s,
+                             p->hysteresis_rate,
+                             p->pressure_max_mpa,
                              p->rc_sigma_v};
     for (size_t k = 0; k < sizeof *p / sizeof *all; k++)
-        if (!(all[k] - all[k] == 0))
+        if (!within(all[k], -PARAMETER_MOST, PARAMETER_MOST))
             return ASSB_BAD_PARAMETER;
     for (size_t k = 0; k < sizeof positive / sizeof *positive; k++)
-        if (!(positive[k] > 0))
+        if (!(positive[k] >= PARAMETER_LEAST))
             return ASSB_BAD_PARAMETER;
+    if (!(p->capacity_ah >= CAPACITY_LEAST_AH && p->overvoltage_sigma_frac <= OVERVOLTAGE_MOST_FRAC))
+        return ASSB_BAD_PARAMETER;
     if (!rises(p->r0_temperature_degc, ASSB_TEMPERATURE_POINTS) || !rises(p->r0_pressure_mpa, ASSB_PRESSURE_POINTS))
         return ASSB_BAD_PARAMETER;
     return ASSB_OK;

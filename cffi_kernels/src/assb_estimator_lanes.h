@@ -78,7 +78,8 @@ static INLINE void two_at(const real *table, index_t k, num *low, num *high)
 
 static INLINE index_t whole(num x)
 {
-    return __builtin_convertvector(x, index_t);
+    index_t k = __builtin_convertvector(x, index_t);
+    return k & ~(k < 0); /* NaN becomes the most negative one: it must not become an index */
 }
 
 static INLINE num fractional(index_t k)

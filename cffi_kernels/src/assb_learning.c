@@ -41,6 +41,11 @@ enum { SOC = 0, HYS = 3, LEAK = 4 };
 #define VARIANCE_MOST ((real)1e12)
 #define INFORMATION_LEAST ((real)1)
 #define NEWTON_STEPS 8
+/* Beyond these, sums and squares overflow single precision */
+#define PARAMETER_MOST ((real)1e6)
+#define PARAMETER_LEAST ((real)1e-9)
+#define LEARNED_MOST ((real)1e12)
+#define SUM_LEAST ((real)1e-3)
 
 static real clamp(real x, real low, real high)
 {
@@ -95,7 +100,7 @@ static real capacity_var(const learning_params_t *q, const learning_t *l)
 static real over_soc(const real *table, real soc)
 {
     real place = soc * (ASSB_OCV_POINTS - 1);
-    int knot = (int)place;
+    int knot = place > 0 ? (int)place : 0; /* NaN too: it must not become an index */
     if (knot > ASSB_OCV_POINTS - 2)
         knot = ASSB_OCV_POINTS - 2;
     real fraction = place - (real)knot;
@@ -123,6 +128,8 @@ static int step_missing(const learning_params_t *q, const state_t *s, const lear
                         real r0_ohm)
 {
     real leak_v = s->r0_ohm * magnitude(s->leak_a);
+    if (!(r0_ohm > 0))
+        return ASSB_UNSTEADY;
     if (in->dt_s > q->step_dt_max_s)
         return ASSB_TOO_SLOW;
     if (magnitude(r0_ohm - l->previous_r0_ohm) > STEADY * r0_ohm)
@@ -435,12 +442,12 @@ int ASSB_EST(learning_check)(const learning_params_t *q)
     const size_t count = sizeof *q / sizeof *all;
     const size_t may_be_zero = offsetof(learning_params_t, height_sigma_um) / sizeof *all;
     for (size_t k = 0; k < count; k++)
-        if (!(all[k] - all[k] == 0 && all[k] >= 0))
+        if (!(all[k] >= 0 && all[k] <= PARAMETER_MOST))
             return ASSB_BAD_PARAMETER;
     for (size_t k = 0; k < may_be_zero; k++)
-        if (!(all[k] > 0))
+        if (!(all[k] >= PARAMETER_LEAST))
             return ASSB_BAD_PARAMETER;
-    if (!(q->stack_stiffness_mpa_per_um > 0 && q->swelling_um > 0))
+    if (!(q->stack_stiffness_mpa_per_um >= PARAMETER_LEAST && q->swelling_um >= PARAMETER_LEAST))
         return ASSB_BAD_PARAMETER;
     if (!(q->resistance_scale_min <= 1 && q->resistance_scale_max >= 1 && q->capacity_scale_min <= 1 &&
           q->capacity_scale_max >= 1 && q->rest_full_s >= q->rest_min_s))
@@ -477,7 +484,7 @@ int ASSB_EST(learning_restore)(const learning_params_t *q, learning_t *l, const 
     real prior = q->resistance_prior_sigma_frac;
     ASSB_EST(learning_reset)(q, &next);
     for (int k = 0; k < ASSB_LEARNED; k++) {
-        if (!(learned[k] - learned[k] == 0 && learned[k] >= 0))
+        if (!(learned[k] >= 0 && learned[k] <= LEARNED_MOST))
             return ASSB_BAD_PARAMETER;
         into[k] = learned[k];
     }
@@ -486,7 +493,7 @@ int ASSB_EST(learning_restore)(const learning_params_t *q, learning_t *l, const 
           next.capacity_scale >= q->capacity_scale_min && next.capacity_scale <= q->capacity_scale_max))
         return ASSB_BAD_PARAMETER;
     for (int k = 4; k < 12; k++) /* the sums and what they tell */
-        if (!(into[k] > 0))
+        if (!(into[k] >= SUM_LEAST))
             return ASSB_BAD_PARAMETER;
     next.count_var = capacity_var(q, &next);
     *l = next;

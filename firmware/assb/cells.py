@@ -21,6 +21,8 @@ _TEN_S = const(1)
 _TEN_S_MW = const(3)
 _BOUND = const(4)
 _DISCHARGE = const(5)
+_UNKNOWN = const(-1)  # no limit can be worked out
+_CONTACT_FULL_MPA = const(592)  # place in the flat layout (a test compares)
 # Places in what learning exports (a test compares)
 _RESISTANCE = const(0)
 _CAPACITY = const(3)
@@ -46,6 +48,7 @@ class CellWatch:
         self._events = events
         self._means = Means(2)
         self.started = False
+        self.estimates = False  # whether the last sample was taken
         self.kept = None  # what a record says of this cell, until its first sample
         self._power = power
         self._step_ms = 0
@@ -85,7 +88,7 @@ class CellWatch:
         if not (
             signals.valid[self._s_voltage] and signals.valid[self._s_current] and signals.valid[self._s_temperature]
         ):
-            self.learning.lose()  # what flows meanwhile is not counted
+            self._blind(dt_ms)
             return  # the estimator's age grows, its last status stands; stale rows act on the sensors themselves
         voltage_uv = self._means.take(0, value[self._s_voltage])
         current_ua = self._means.take(1, value[self._s_current])
@@ -93,14 +96,40 @@ class CellWatch:
         temperature_degc, dt_s = value[self._s_temperature] / 100, dt_ms / 1000
         if not self.started:
             self._start(voltage_v, temperature_degc, abs(current_ua) <= self._rest_ua)
-        status = self.ekf.step(voltage_v, current_a, temperature_degc, value[self._s_pressure] / 1000, dt_s)
+        status = self.ekf.step(voltage_v, current_a, temperature_degc, self._pressure_mpa(), dt_s)
+        self.estimates = status == 0
         self._put("estimator_status", status, now_ms)
         if status == 0:
-            self.learning.update(voltage_v, current_a, temperature_degc, dt_s)
+            self._learn(voltage_v, current_a, temperature_degc, dt_s)
             self._publish_estimate(now_ms)
         else:
             self.learning.lose()
         self._detect(current_ua, voltage_uv, status == 0, now_ms)
+
+    def _learn(self, voltage_v, current_a, temperature_degc, dt_s):
+        """Without a pressure R0 is not known, and what is missing would be taken for age."""
+        if self._signals.valid[self._s_pressure]:
+            self.learning.update(voltage_v, current_a, temperature_degc, dt_s)
+        else:
+            self.learning.lose()
+
+    def _blind(self, dt_ms):
+        """A sensor is lost: charge is counted as long as the current is known, and nothing is learned."""
+        signals = self._signals
+        value = signals.value
+        current_ua = self._means.take(1, value[self._s_current])
+        self._means.take(0, 0)  # of before the loss: no part of what comes after it
+        self.estimates = False
+        self.learning.lose()
+        if self.started and signals.valid[self._s_current] and signals.valid[self._s_temperature]:
+            temperature_degc = value[self._s_temperature] / 100
+            self.ekf.predict(current_ua / 1e6, temperature_degc, self._pressure_mpa(), dt_ms / 1000)
+
+    def _pressure_mpa(self):
+        """A pressure that is not known is taken for the lower end of the window, as the limits of current do."""
+        if self._signals.valid[self._s_pressure]:
+            return self._signals.value[self._s_pressure] / 1000
+        return max(self.flat[_CONTACT_FULL_MPA], 0.0)
 
     def _start(self, voltage_v, temperature_degc, at_rest):
         """First sample: from what a record says of the cell, if it is the same cell; else from its voltage."""
@@ -151,9 +180,11 @@ class CellWatch:
         signals, power = self._signals, self._power
         value, put = signals.value, signals.put
         known = signals.valid[self._s_pressure]
-        status = power.limits(
-            self.ekf, charging, value[self._s_temperature] / 100, value[self._s_pressure] / 1000, known
-        )
+        status = _UNKNOWN
+        if self.estimates and signals.valid[self._s_temperature]:
+            status = power.limits(
+                self.ekf, charging, value[self._s_temperature] / 100, value[self._s_pressure] / 1000, known
+            )
         at = self._at("charge_2s_ma") + (0 if charging else _DISCHARGE)
         for k in range(3):
             put(at + k, _int30(power.current_a[k] * 1e3) if status == 0 else 0, now_ms)

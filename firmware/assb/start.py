@@ -75,6 +75,7 @@ def _native(golden):
     try:
         from assb.estimation import kernel
 
+        kernel.demand_whole()
         if golden.right(kernel.Ekf(golden.cell())):
             return kernel, ""
         return None, "wrong golden vector"

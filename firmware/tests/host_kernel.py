@@ -78,4 +78,5 @@ def host_kernel(**changes):
         "power_check": lambda flat: lib.assb_est_f32_power_check(pointer("power_params", flat, POWER_AT)),
         "power_limits": power_limits,
     }
-    return SimpleNamespace(**{**functions, **changes})
+    present = {**functions, **changes}
+    return SimpleNamespace(**{name: value for name, value in present.items() if value is not None})

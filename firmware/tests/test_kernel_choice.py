@@ -12,7 +12,7 @@ from pathlib import Path
 
 import assb.estimation
 import pytest
-from assb import app, start
+from assb import app, cells, start
 from assb.estimation import ekf, flat_layout, golden, parameters, rested, twin
 from assb.protocol import schema
 from assb_host.flash.native_kernel import NATIVE
@@ -74,6 +74,8 @@ def test_the_face_reads_the_state_where_the_c_struct_has_it():
     assert found.pop("_HYSTERESIS_V") == parameters.offset("hysteresis_v")
     learned = {name: field.offset // 4 for name, field in ffi.typeof("assb_est_f32_learning").fields}
     assert found.pop("_LEARNED") == LEARNED_SIZE
+    assert found.pop("_LEARNING_FLOATS") == ffi.sizeof("assb_est_f32_learning") // 4
+    assert parameters.offset("contact_full_mpa") == cells._CONTACT_FULL_MPA
     assert found.pop("_RESISTANCE") == learned["resistance_scale"]
     assert found.pop("_RESISTANCE_STEPS") == learned["resistance_steps"]
     assert found.pop("_CAPACITY") == learned["capacity_scale"]
@@ -273,6 +275,8 @@ def fails(*_arguments):
         ({"est_predict": lambda *_: 0}, "wrong golden vector"),
         ({"est_check": lambda _: -6}, "not finite"),
         ({"EST_STATE_FLOATS": 7}, "a state of 7 floats"),
+        ({"LEARNING_FLOATS": 44}, "learns in 44 floats"),
+        ({"power_limits": None}, "power_limits"),
         ({"est_reset": fails}, "no room"),
     ],
 )

@@ -3,7 +3,7 @@
 import pytest
 from assb import cells
 from assb.control.derating import Derating
-from assb.estimation import flat_layout
+from assb.estimation import flat_layout, parameters
 from assb.protocol import schema
 from bench import Bench, estimator_floats
 
@@ -140,3 +140,75 @@ def test_what_an_implausible_temperature_says_is_no_limit_at_all():
 
 def test_a_limit_of_a_thousand_amperes_fits_the_wire():
     assert flat_layout.NO_LIMIT_A * 1000 <= schema.INT30_MAX
+
+
+def test_an_estimate_that_stopped_allows_nothing_more():
+    bench = Bench().to_rest()
+    assert of_cell(bench, "charge_10s_ma") > 0
+    bench.board.dead.add("voltage")
+    bench.run(3000)
+    assert of_cell(bench, "charge_10s_ma") == of_cell(bench, "discharge_10s_ma") == 0
+    assert schema.BOUNDS[of_cell(bench, "charge_bound")] == "none"
+    assert bench.app.derating.cells_charge_ma == 0
+
+
+def test_the_weakest_cell_counts_wherever_it_stands():
+    for weak in (0, 1, 2):
+        bench = Bench(3).run(1500)
+        limits = bench.app.limits
+        bench.app.signals.put(bench.app.signals.cell(weak, "charge_10s_ma"), 7, 1500)
+        assert limits._least_ma(True) == 7
+
+
+def test_a_pressure_that_is_not_known_is_the_lowest_for_filter_and_limits_and_teaches_nothing():
+    bench = Bench().to_rest()
+    cell = bench.app.cells[0]
+    seen = []
+    step = cell.ekf.step
+    cell.ekf.step = lambda *sample: seen.append(sample[3]) or step(*sample)
+    cell.learning.update = lambda *sample: seen.append("taught")
+    bench.board.dead.add("pressure")
+    bench.run(3000)
+    assert (
+        seen[-1]
+        == pytest.approx(max(cell.flat[cells._CONTACT_FULL_MPA], 0.0))
+        == max(bench.config.estimator[parameters.offset("contact_full_mpa")], 0.0)
+    )
+    assert "taught" not in seen[-10:]
+
+
+def test_a_lost_voltage_leaves_the_count_of_charge_running_and_no_mean_behind():
+    bench = Bench().to_rest()
+    cell = bench.app.cells[0]
+    bench.board.current_ua = 100000
+    bench.run_leased(500)
+    before = cell.ekf.soc
+    bench.board.dead.add("voltage")
+    bench.run(2000)
+    counted = cell.ekf.soc - before
+    assert 0 < counted < 3 * 0.1 * 2.0 / 3600 / cell.ekf._capacity_ah
+    assert not cell.estimates
+    assert cell._means.take(0, -1) == -1
+
+
+def test_a_cell_that_is_started_afresh_has_learned_nothing():
+    cell = Bench().to_rest().app.cells[0]
+    fresh = Bench().app.cells[0].learning.export()
+    values = cell.learning.export()
+    values[cells._RESISTANCE], values[cells._CAPACITY] = 1.4, 0.8
+    assert cell.restore(values)
+    cell.start_afresh(0.5)
+    assert cell.learning.export() == fresh
+
+
+def test_soh_and_the_sigma_of_soc_on_the_wire_are_those_of_learning():
+    bench = Bench().to_rest()
+    bench.run(2500)
+    cell = bench.app.cells[0]
+    assert of_cell(bench, "soc_sigma_ppm") == pytest.approx(1e6 * cell.learning.soc_sigma(), rel=0.05)
+    assert of_cell(bench, "soc_sigma_ppm") > 1.05e6 * cell.ekf.soc_sigma
+    (capacity, resistance) = cell.learning.soh()
+    assert of_cell(bench, "soh_capacity_ppm") == pytest.approx(1e6 * capacity[0], abs=2)
+    assert of_cell(bench, "soh_capacity_sigma_ppm") == pytest.approx(1e6 * capacity[1], abs=2)
+    assert of_cell(bench, "soh_resistance_sigma_ppm") == pytest.approx(1e6 * resistance[1], abs=2)
+    assert of_cell(bench, "resistance_missing") == resistance[3]

@@ -56,7 +56,7 @@ def test_the_profile_is_whole_and_says_where_everything_is_from(capsys, tmp_path
     for name in ("c20.csv", "warm.csv"):
         assert name in text
     tables = [table for table in tomllib.loads(text).values() if isinstance(table, dict)]
-    assert len(tables) == 10 and all("source" in table for table in tables)
+    assert len(tables) == 11 and all("source" in table for table in tables)
     assert "A: 0.15 eV" in cell.r0.source and "A: " in cell.geometry.source
     assert len(flat_parameters(cell)) == PARAMETER_SIZE
     factor = np.array(cell_values(cell)["rc_factor"])

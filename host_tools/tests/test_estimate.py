@@ -5,9 +5,10 @@ import json
 import numpy as np
 import pytest
 from assb_host import cli
-from assb_host.cell_fit.estimate import Estimate, Sensors, estimate, scores
+from assb_host.cell_fit.estimate import Estimate, Sensors, estimate, scores, true_soc
 from assb_host.cell_fit.log_reader import read_log
 from assb_host.config.cell import load_cell
+from assb_host.config.errors import ConfigError
 from assb_host.config.locate import find
 
 CELL = "li_lpscl_nca"
@@ -28,7 +29,7 @@ def made_run(folder, error, sigma) -> Estimate:
     """An estimate whose errors are given, one row per 200 s."""
     log = read_log(log_file(folder, rows=len(error), sample_s=200.0))
     truth = np.full(len(error), 0.5)
-    return Estimate(log, {"soc": truth + error, "soc_var": np.square(np.full(len(error), sigma))}, truth, 0)
+    return Estimate(log, {"soc": truth + error, "soc_var": np.square(np.full(len(error), sigma))}, truth, 0, True)
 
 
 def test_scores_are_those_counted_by_hand(tmp_path):
@@ -55,7 +56,9 @@ def test_the_command_scores_with_a_count_and_writes_table_and_plot(capsys, tmp_p
     assert facts["rows"] == 900 and facts["rows_refused"] == 0
     assert 0 < facts["soc_rmse_frac"] < 0.05
     lines = (out / "estimate.csv").read_text().splitlines()
-    assert len(lines) == 901 and lines[0].startswith("time_s,soc,soc_sigma,soc_true,r0_ohm")
+    assert len(lines) == 901 and lines[0].startswith(
+        "time_s,soc,soc_sigma,soc_true,soh_capacity,soh_capacity_sigma,r0_ohm"
+    )
     assert (out / "estimate.png").stat().st_size > 10_000
 
 
@@ -109,3 +112,10 @@ def test_another_cells_log_is_refused(capsys, tmp_path):
     path = log_file(tmp_path)
     assert cli.run(["estimate", "--cell", "lto_nmc", "--log", str(path)]) == 3
     assert "is it this cell's log?" in capsys.readouterr().err
+
+
+def test_a_count_that_this_cell_can_not_have_is_refused(tmp_path):
+    log, cell = read_log(log_file(tmp_path)), load_cell(find("cell", CELL))
+    assert true_soc(cell, log, 0.5) is not None
+    with pytest.raises(ConfigError, match="is it this cell's log"):
+        true_soc(cell, log, 1.5)

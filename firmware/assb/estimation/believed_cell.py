@@ -6,8 +6,12 @@ Same lookups as in the C kernel; see parameters.py for the layout.
 from assb.estimation import parameters
 
 LAST_KNOT = parameters.OCV_POINTS - 1
+# Beyond these, squares and products overflow single precision
+PARAMETER_MOST = 1e6
+PARAMETER_LEAST = 1e-12
+CAPACITY_LEAST_AH = 1e-6
+OVERVOLTAGE_MOST_FRAC = 10.0
 MUST_BE_POSITIVE = (
-    "capacity_ah",
     "coulombic_efficiency_frac",
     "tau1_s",
     "tau2_s",
@@ -86,11 +90,13 @@ class BelievedCell:
 
     def _check(self):
         for value in self._p:
-            if not value - value == 0:
-                raise ValueError("an estimator parameter is not finite")
+            if not -PARAMETER_MOST <= value <= PARAMETER_MOST:  # NaN as well
+                raise ValueError("an estimator parameter is not finite, or beyond 1e6")
         for name in MUST_BE_POSITIVE:
-            if not self._p[parameters.offset(name)] > 0:
+            if not self._p[parameters.offset(name)] >= PARAMETER_LEAST:
                 raise ValueError(name + " must be positive")
+        if not (self._capacity_ah >= CAPACITY_LEAST_AH and self._overvoltage_sigma_frac <= OVERVOLTAGE_MOST_FRAC):
+            raise ValueError("capacity_ah must be at least 1e-6, overvoltage_sigma_frac at most 10")
         for at, count, name in (
             (self._r0_temperature_degc, parameters.TEMPERATURE_POINTS, "r0_temperature_degc"),
             (self._r0_pressure_mpa, parameters.PRESSURE_POINTS, "r0_pressure_mpa"),

@@ -35,6 +35,17 @@ _RESISTANCE_STEPS = const(2)
 _CAPACITY = const(3)
 _CAPACITY_PAIRS = const(12)
 _LEARNED = const(14)
+_LEARNING_FLOATS = const(45)
+
+
+def demand_whole():
+    """Raises ValueError or AttributeError for a module of another layout, or one without learning or limits."""
+    if assb_kernel.LEARNING_FLOATS != _LEARNING_FLOATS:
+        raise ValueError("the native module learns in %d floats" % assb_kernel.LEARNING_FLOATS)
+    for name in ("check", "reset", "restore", "lose", "update", "told"):
+        getattr(assb_kernel, "learning_" + name)
+    for name in ("check", "limits"):
+        getattr(assb_kernel, "power_" + name)
 
 
 class Ekf:
@@ -179,6 +190,7 @@ class Learning:
     def __init__(self, params, ekf):
         self._p = params
         self._ekf = ekf
+        demand_whole()
         self.state = array("f", bytes(4 * assb_kernel.LEARNING_FLOATS))
         self._told = array("f", bytes(4 * 5))  # four sigmas and the two gaps in one
         if assb_kernel.learning_check(params) != 0:

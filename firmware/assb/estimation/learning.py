@@ -150,6 +150,13 @@ INFORMATION_LEAST = 1.0
 NEWTON_STEPS = 8
 
 
+# Beyond these, sums and squares overflow single precision
+PARAMETER_MOST = 1e6
+PARAMETER_LEAST = 1e-9
+LEARNED_MOST = 1e12
+SUM_LEAST = 1e-3
+
+
 def square_root(x):
     """Newton's method on x / 4^k, which lies in 0.25..1: no libm, the same digits everywhere."""
     scale = 1.0
@@ -189,8 +196,8 @@ class Learning:
         q = self._q
         for k, value in enumerate(q):
             may_be_zero = k >= _HEIGHT_SIGMA_UM and k not in (_STIFFNESS, _SWELLING_UM)
-            if not (value > 0 or (may_be_zero and value == 0)):
-                raise ValueError(f"learning parameter {k} must be positive")
+            if not (PARAMETER_LEAST <= value <= PARAMETER_MOST or (may_be_zero and 0 <= value <= PARAMETER_MOST)):
+                raise ValueError(f"learning parameter {k} must be positive, and at most 1e6")
         if not (q[_RESISTANCE_MIN] <= 1 <= q[_RESISTANCE_MAX] and q[_CAPACITY_MIN] <= 1 <= q[_CAPACITY_MAX]):
             raise ValueError("a scale's bounds must have 1 between them")
         if not q[_REST_FULL_S] >= q[_REST_MIN_S]:
@@ -225,9 +232,9 @@ class Learning:
             return False
         for k in range(_LEARNED):
             value = values[k]
-            if not (value - value == 0 and value >= 0):
+            if not 0 <= value <= LEARNED_MOST:
                 return False
-            if _C1 <= k <= _BEST and not value > 0:
+            if _C1 <= k <= _BEST and not value >= SUM_LEAST:
                 return False
         if not (
             q[_RESISTANCE_MIN] <= values[_R_SCALE] <= q[_RESISTANCE_MAX]
@@ -277,6 +284,8 @@ class Learning:
         """What goes wrong with this step as evidence of resistance, or _LEARNT."""
         ekf = self._ekf
         leak_v = ekf.r0_ohm * abs(ekf.leak_a)
+        if not r0_ohm > 0:
+            return _UNSTEADY
         if dt_s > self._q[_STEP_DT_MAX_S]:
             return _TOO_SLOW
         if abs(r0_ohm - self._s[_PREVIOUS_R0]) > STEADY * r0_ohm:

@@ -72,6 +72,9 @@ class KeptCell:
         """
         ekf = watch.ekf
         soc, sigma, slow_v = self._floats[:CELL_FLOATS]
+        if not (-0.5 <= soc <= 1.5 and 0 <= sigma <= 1 and -5 <= slow_v <= 5):  # NaN as well
+            self._keeper.unused()
+            return False
         shown_soc = ekf.rested_soc(voltage_v, temperature_degc)
         judged = self._opened and at_rest
         sigma = (sigma * sigma + self._off_sigma * self._off_sigma) ** 0.5

@@ -14,12 +14,14 @@ SETTLED_AFTER_S = 600.0  # errors before it belong to the start
 SETTLED_FRAC = 0.02
 GAP_FACTOR = 20.0  # of the median interval: a longer one is a gap, after which the filter starts again
 GAP_LEAST_S = 120.0
+BEYOND_FRAC = 0.1  # of SOC, beyond 0 and 1: what a count and a capacity may disagree
 START_SIGMA = 0.2  # of the SOC, at the start ...
 GAP_SIGMA = 0.1  # ... and after a gap
-REST_FRAC_C = 0.02  # below this rate a first row is at rest, and its voltage tells the SOC
+REST_C = 0.01  # a log that begins with less is taken to begin at rest
+UNRELAXED_C = 0.5  # what may still be relaxing otherwise, and after a gap, 1-sigma: of R1 and R2 at this rate
 COLUMNS = (
-    "soc", "soc_var", "leak_a", "r0_ohm", "resistance_scale", "resistance_sigma", "capacity_scale", "capacity_sigma",
-    "status",
+    "soc", "soc_var", "soc_sigma", "leak_a", "r0_ohm", "resistance_scale", "resistance_sigma", "capacity_scale",
+    "capacity_sigma", "status",
 )  # fmt: skip
 
 
@@ -46,6 +48,7 @@ class Estimate:
     columns: dict[str, np.ndarray]
     truth: np.ndarray | None
     gaps: int
+    fitted: bool  # whether the profile was counted on this very cell
 
     @property
     def soc(self) -> np.ndarray:
@@ -57,8 +60,8 @@ class Estimate:
 
     @property
     def sigma(self) -> np.ndarray:
-        """Of SOC, the filter's: the noise of a fitted profile covers its OCV. A board adds what its table may miss."""
-        return np.sqrt(self.columns["soc_var"])
+        """Of SOC. The noise of a fitted profile covers its OCV; to others learning adds what their table may miss."""
+        return np.sqrt(self.columns["soc_var"]) if self.fitted else self.columns["soc_sigma"]
 
 
 def estimate(
@@ -81,7 +84,10 @@ def estimate(
     check_voltage(cell, log)
     estimator = Estimator(flat, precision)
     rested = estimator.rested_soc(float(voltage_v[0]), float(log.temperature_degc[0]))
+    unrelaxed_v = [UNRELAXED_C * cell.capacity_ah * min(ohm) for ohm in (cell.rc.r1_ohm, cell.rc.r2_ohm)]
     estimator.reset(rested if soc0 is None else soc0, START_SIGMA)
+    if abs(log.current_a[0]) > REST_C * cell.capacity_ah:
+        estimator.doubt_relaxed(*unrelaxed_v)
     learning = Learning(estimator)
     dt_s = np.diff(log.time_s, prepend=log.time_s[0] - sample_s)
     pressure_mpa = np.full(len(log), cell.pressure.target_mpa) if log.pressure_mpa is None else log.pressure_mpa
@@ -93,10 +99,11 @@ def estimate(
         if begin:
             inputs[4][begin] = sample_s
             estimator.reset(estimator.soc, GAP_SIGMA)
+            estimator.doubt_relaxed(*unrelaxed_v)
             learning.lose()
         parts.append(learning.run(*(np.ascontiguousarray(x[begin:end]) for x in inputs), results=COLUMNS))
     columns = {name: np.concatenate([np.asarray(part[name], float) for part in parts]) for name in COLUMNS}
-    return Estimate(log, columns, true_soc(cell, log, soc_start), len(starts) - 2)
+    return Estimate(log, columns, true_soc(cell, log, soc_start), len(starts) - 2, cell.learning is not None)
 
 
 def gap_of(log: Log) -> float:
@@ -111,12 +118,17 @@ def check_voltage(cell: Cell, log: Log) -> None:
 
 
 def true_soc(cell: Cell, log: Log, soc_start: float | None) -> np.ndarray | None:
-    """The log's own SOC, else the cycler's count from `soc_start`."""
+    """The log's own SOC, else the cycler's count from `soc_start`. Raises ConfigError for what this cell can't have."""
     if log.soc is not None:
         return log.soc
     if log.net_charge_ah is None or soc_start is None:
         return None
-    return soc_start + log.moved_ah / cell.capacity_ah
+    soc = soc_start + log.moved_ah / cell.capacity_ah
+    low, high = float(soc.min()), float(soc.max())
+    if low < -BEYOND_FRAC or high > 1 + BEYOND_FRAC:
+        allowed = f"SOC 0 .. 1 of {cell.capacity_ah:g} Ah: is it this cell's log, and is --soc-start right?"
+        raise ConfigError(log.path, "net_charge_ah", f"SOC {low:.3f} .. {high:.3f}", allowed)
+    return soc
 
 
 def scores(run: Estimate) -> dict[str, float | None]:

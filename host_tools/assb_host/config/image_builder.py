@@ -48,7 +48,16 @@ def estimator_values(pack: PackConfig) -> dict[str, object]:
         max(pack.limits["pressure_high"].trip, pack.parameters["pressure_max_kpa"]) / 1000,
     )
     values = estimator_parameters.estimator_values(pack.cell, grid_degc, grid_mpa, 2 * pack.shunt_full_scale_a)
-    return values | power_values(pack, grid_degc, grid_mpa)
+    return values | sensor_values(pack) | power_values(pack, grid_degc, grid_mpa)
+
+
+def sensor_values(pack: PackConfig) -> dict[str, object]:
+    """What learning is told of the pack's current sensor, and of what counts as a rest there."""
+    rest_c = pack.parameters["rest_current_ma"] / 1000 / pack.cell.capacity_ah
+    return {
+        "current_gain_sigma_frac": pack.parameters["current_gain_error_ppm"] / 1e6,
+        "rest_current_c": max(rest_c, float(flat_layout.DEFAULTS["rest_current_c"])),
+    }
 
 
 def power_values(pack: PackConfig, grid_degc: np.ndarray, grid_mpa: np.ndarray) -> dict[str, object]:
