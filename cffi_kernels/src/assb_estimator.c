@@ -46,7 +46,7 @@ static INLINE void two_at(const real *table, index_t k, num *low, num *high)
 
 static INLINE index_t whole(num x)
 {
-    return x > 0 ? (index_t)x : 0; /* NaN too: it must not become an index */
+    return (index_t)x;
 }
 
 static INLINE num fractional(index_t k)
@@ -182,9 +182,15 @@ static int sample_status(const params_t *p, const sample_t *in)
     return ASSB_OK;
 }
 
+/* SOC becomes an index; what moves it must be finite. 0 times NaN or infinity is NaN. */
+static INLINE int is_state(const state_t *s)
+{
+    return within(s->soc + 0 * (s->soc_residual + s->leak_a), 0, 1);
+}
+
 int ASSB_EST(predict)(const params_t *p, state_t *s, const sample_t *in)
 {
-    int status = sample_status(p, in);
+    int status = is_state(s) ? sample_status(p, in) : ASSB_BAD_SOC;
     if (status == ASSB_OK)
         time_update(p, s, in);
     return status;
@@ -194,7 +200,7 @@ static INLINE int step(const params_t *p, state_t *s, const sample_t *in)
 {
     if (!within(in->voltage_v, p->voltage_min_v, p->voltage_max_v))
         return ASSB_BAD_VOLTAGE;
-    int status = sample_status(p, in);
+    int status = is_state(s) ? sample_status(p, in) : ASSB_BAD_SOC;
     if (status == ASSB_OK) {
         time_update(p, s, in);
         measurement_update(p, s, in);

@@ -321,13 +321,15 @@ def test_a_state_that_no_step_leaves_is_not_restored(flat, name, value):
     assert sound.state_bytes() == before
 
 
-def test_a_spoilt_soc_is_no_index(flat):
-    """Only somebody who writes into the state gets there; a table is still not read out of bounds."""
+@pytest.mark.parametrize(("name", "value"), [("soc", math.nan), ("soc", -0.1), ("soc", 1.1), ("leak_a", math.inf)])
+def test_a_spoilt_state_is_refused_and_becomes_no_index(flat, name, value):
+    """Only somebody who writes into the state gets there."""
     for precision in ("f32", "f64"):
         estimator = Estimator(flat, precision)
-        estimator.c_state.soc = math.nan
-        estimator.step(**GOOD)
-        assert math.isnan(estimator.soc)
+        setattr(estimator.c_state, name, value)
+        before = estimator.state_bytes()
+        assert estimator.step(**GOOD) == estimator.predict(0.1, 25.0, 5.0, 0.1) == ekf._BAD_SOC
+        assert estimator.state_bytes() == before
 
 
 def test_a_cell_that_may_not_have_rested_takes_its_first_voltage_with_care(flat):
