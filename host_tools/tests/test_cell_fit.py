@@ -190,7 +190,11 @@ def test_a_rest_when_full_is_the_upper_end_and_not_the_charge_before_it(tmp_path
     amps = np.where(k < 3000, 1.0, np.where(k < 4200, 0.0, -1.0))
     volts = np.where(k < 3000, 3.2 + k / 2990, np.where(k < 4200, 4.15, 4.1 - (k - 4200) / 3000))
     np.savetxt(
-        tmp_path / "log.csv", np.stack([k, volts, amps], axis=1), delimiter=",", header="time_s,voltage_v,current_a", comments=""
+        tmp_path / "log.csv",
+        np.stack([k, volts, amps], axis=1),
+        delimiter=",",
+        header="time_s,voltage_v,current_a",
+        comments="",
     )
     log = read_log(tmp_path / "log.csv", temperature_degc=25.0)
     window = ocv_run.window_of(ocv_run.runs_of([log]), [log])

@@ -91,7 +91,9 @@ def charge_rows(cc_rows=60, cv_rows=0, noise_a=0.0, step_s=60.0):
 
 
 def plain_log(folder, rows, name="charge.csv"):
-    return written(folder, "time_s,voltage_v,current_a", *(",".join(f"{x:.9g}" for x in row) for row in rows), name=name)
+    return written(
+        folder, "time_s,voltage_v,current_a", *(",".join(f"{x:.9g}" for x in row) for row in rows), name=name
+    )
 
 
 @pytest.mark.parametrize("way", [{"cv_rows": 120}, {"noise_a": 1e-4}, {"cv_rows": 120, "noise_a": 1e-4, "step_s": 1.0}])

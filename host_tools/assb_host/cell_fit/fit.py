@@ -136,7 +136,9 @@ def check_starts(traces: Sequence[Trace], starts: np.ndarray) -> None:
     for trace, start in zip(traces, starts, strict=True):
         if not low <= start <= high:
             allowed = f"a start within {low:g} .. {high:g}"
-            raise ConfigError(trace.log.path, "", f"pulses that begin at SOC {start:.3f}", allowed, "is it the same cell?")
+            raise ConfigError(
+                trace.log.path, "", f"pulses that begin at SOC {start:.3f}", allowed, "is it the same cell?"
+            )
 
 
 def check_r0(pulses: PulseFit) -> None:

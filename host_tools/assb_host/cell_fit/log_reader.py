@@ -20,7 +20,9 @@ PLAUSIBLE = {  # median of the magnitude, and what a larger one is taken for
     "pressure_mpa": (500.0, "megapascals: these may be kilopascals"),
 }
 MOVED_LEAST_FRAC = 0.02  # of the charge that went to and fro: below it a sign can't be judged
-STEP_LEAST_FRAC = 0.1  # of the largest current: a change that the voltage answers at once, and no constant voltage's decay
+STEP_LEAST_FRAC = (
+    0.1  # of the largest current: a change that the voltage answers at once, and no constant voltage's decay
+)
 STEP_MOST_S = 10.0  # from row to row: in a longer time the OCV moves as well
 STEP_LEAST_CORRELATION = 0.3  # of steps and answers; of a constant voltage or of noise it is near 0
 ONE_WAY_FRAC = 0.5  # of the charge that went to and fro: above it a log is a charge or a discharge as a whole ...

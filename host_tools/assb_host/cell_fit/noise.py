@@ -20,7 +20,7 @@ from assb_host.config.cell import Learning, Noise
 VOLTAGE_PER_MISFIT = 5.0
 SLOW_PER_MISFIT = 0.35
 FAST_C = 0.1  # an OCV run above it ...
-OCV_PER_OVERVOLTAGE = 0.5  # ... leaves so much of the overvoltage taken away as the OCV's sigma (assumption)
+OCV_PER_OVERVOLTAGE = 0.6  # ... leaves so much of the overvoltage taken away as the OCV's sigma (assumption)
 OCV_PER_EXTRAPOLATED = 0.5  # of the rise that a straight line would have up to an end that no run passes (assumption)
 VOLTAGE_PER_OCV = 2.0  # of the OCV's sigma, for one sample
 LEAK_C = 1 / 200  # what a leak, or the current sensor's error that looks like one, may be before any evidence
@@ -51,7 +51,9 @@ def fast_overvoltage_v(fit: CellFit) -> float:
     """Median overvoltage taken away from the runs above FAST_C, in a mean to which slow ones add nothing."""
     circuit = fit.pulses.circuit
     over_v = [
-        float(np.median(np.abs(circuit.overvoltage_v(run.trace, run.soc(fit.capacity_ah))))) if run.rate_c > FAST_C else 0.0
+        float(np.median(np.abs(circuit.overvoltage_v(run.trace, run.soc(fit.capacity_ah)))))
+        if run.rate_c > FAST_C
+        else 0.0
         for run in fit.runs
     ]
     return float(np.mean(over_v))

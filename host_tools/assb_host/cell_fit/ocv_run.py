@@ -38,9 +38,9 @@ class Run:
     @property
     def rate_c(self) -> float:
         """Of the charge that it moved, or of the whole where the log has a SOC."""
-        known = self.soc_begin is not None and self.soc_end is not None
-        span = abs(self.soc_end - self.soc_begin) if known else 1.0
-        return float(np.median(np.abs(self.trace.current_a))) / self.moved_ah * (span if span > 0 else 1.0)
+        begin, end = self.soc_begin, self.soc_end
+        span = 1.0 if begin is None or end is None else abs(end - begin) or 1.0
+        return float(np.median(np.abs(self.trace.current_a))) / self.moved_ah * span
 
     def soc(self, capacity_ah: float) -> np.ndarray:
         """By counting from where the run says that it began; `capacity_ah` as the run counts, not the pulses."""

@@ -22,7 +22,11 @@ def log_options(command):
 
     @click.option("--columns", metavar="OURS=THEIRS,...", default="", help="Names in the log, or #2 for a position.")
     @click.option("--current-sign", type=click.Choice(["+", "-"]), default="+", help="-: + discharges in the log.")
-    @click.option("--temperature-degc", type=FiniteRange(-273.15), help="Of logs without a column of it; FILE@10 for one log alone.")
+    @click.option(
+        "--temperature-degc",
+        type=FiniteRange(-273.15),
+        help="Of logs without a column of it; FILE@10 for one log alone.",
+    )
     @wraps(command)
     def wrapped(columns, current_sign, temperature_degc, **rest):
         from assb_host.cell_fit.log_columns import parse_mapping
