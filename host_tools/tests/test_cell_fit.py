@@ -223,3 +223,4 @@ def test_an_end_that_no_run_passes_makes_the_profile_less_certain(capsys, tmp_pa
     _, whole = fit(capsys, tmp_path / "whole.toml", ocv, log)
     _, short = fit(capsys, tmp_path / "short.toml", tmp_path / "part.csv", log)
     assert short.noise.rc_sigma_v > 5 * whole.noise.rc_sigma_v
+    assert "of the OCV" in short.noise.source and "of the OCV" not in whole.noise.source
