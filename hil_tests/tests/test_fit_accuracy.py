@@ -12,10 +12,13 @@ from itertools import product
 import numpy as np
 import pytest
 from assb_host import cli
+from assb_host.cell_fit.log_reader import counted_ah, read_log, taken
+from assb_host.config.cell import load_cell
 from reference_data import data_folder
 
 # start error, current gain, current offset in mA
 CORNERS = tuple(product((-0.2, 0.2), (-0.002, 0.002), (-5.0, 5.0)))
+LEAF_PULSES = "cell-low-current-hppc-25c-2.csv.gz"
 NMC_LOGS = (("C20d_25C", "C20c_25C"), ("HPPC_25C", "HPPC_5C"))
 LI_METAL_LOGS = (("C20d_25C",), ("HPPC_25C",))
 
@@ -121,6 +124,43 @@ def test_cold_nmc_stays_within_0_6_percent_rms_and_settles_in_300_s(nmc, us06_nm
     every = [*panasonic, *us06_nmc, *us06_li_metal, *cold]
     assert np.mean([each["inside_3sigma_frac"] for each in every]) >= 0.99
     assert 0.55 <= np.mean([each["inside_1sigma_frac"] for each in every]) <= 0.80
+
+
+@pytest.fixture(scope="module")
+def leaf(tmp_path_factory):
+    """(profile of a cell whose OCV run is a 1C discharge and a C/2 charge, folder of its logs, 25 degC)."""
+    folder, out = data_folder("leaf_hppc"), tmp_path_factory.mktemp("leaf") / "leaf.toml"
+    logs = ("--ocv", folder / "cell-discharge-bitrode-1c.csv.gz", "--pulses", folder / LEAF_PULSES)
+    command("cell", "fit", *logs, "--temperature-degc", 25, "--out", out)
+    return out, folder
+
+
+def with_count(log, target):
+    """A part of a log with its current's integral, as the table that the commands read."""
+    count = counted_ah(log.time_s, log.current_a)
+    table = np.stack([log.time_s, log.voltage_v, log.current_a, log.temperature_degc, count], axis=1)
+    head = "time_s,voltage_v,current_a,temperature_degc,net_charge_ah"
+    np.savetxt(target, table, delimiter=",", header=head, comments="", fmt="%.8g")
+    return target
+
+
+def test_the_ocv_of_a_fast_run_stays_below_the_highest_rest(leaf):
+    assert max(load_cell(leaf[0]).ocv.voltage_v) <= 4.198
+
+
+def test_the_profile_of_a_fast_run_knows_how_little_it_knows_of_its_own_discharge(leaf, tmp_path):
+    out, folder = leaf
+    log = read_log(folder / "cell-discharge-bitrode-1c.csv.gz", temperature_degc=25.0)
+    part = taken(log, (log.time_s > 9487) & (log.time_s < 15455))  # a rest when full, 1C, a rest when empty
+    found = judged(out, with_count(part, tmp_path / "discharge.csv"), 1.0, "--soc-start", 1.0)
+    assert min(each["inside_3sigma_frac"] for each in found) >= 0.95
+
+
+def test_a_measured_charge_at_constant_current_and_voltage_has_the_right_sign(tmp_path):
+    log = read_log(data_folder("leaf_hppc") / LEAF_PULSES, temperature_degc=25.0)
+    charge = taken(log, log.time_s < 15445.0)
+    assert charge.current_a.max() == 10.0
+    assert len(read_log(with_count(charge, tmp_path / "charge.csv"))) == len(charge)
 
 
 def test_a_profile_with_half_more_resistance_is_found_out(nmc, tmp_path):

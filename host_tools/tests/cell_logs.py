@@ -44,10 +44,10 @@ def write_log(
     return path
 
 
-def slow_discharge(path: Path) -> Path:
-    """C/20 from full to empty, a row a minute, after a rest."""
-    time_s = np.arange(0.0, 20 * 3600 + 600, 60.0)
-    return write_log(path, time_s, np.where(time_s > 600, -CAPACITY_AH / 20, 0.0), 1.0)
+def slow_discharge(path: Path, hours=20.0, sample_s=60.0) -> Path:
+    """From full to empty, by default at C/20 with a row a minute, after a rest."""
+    time_s = np.arange(0.0, hours * 3600 + 600, sample_s)
+    return write_log(path, time_s, np.where(time_s > 600, -CAPACITY_AH / hours, 0.0), 1.0)
 
 
 def pulses(path: Path, sample_s=1.0, degc=25.0, pressure_mpa=None, returns=True, rest_s=1200.0) -> Path:

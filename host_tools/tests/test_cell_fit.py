@@ -6,7 +6,9 @@ import tomllib
 import numpy as np
 import pytest
 from assb_host import cli
+from assb_host.cell_fit import ocv_run
 from assb_host.cell_fit.least_squares import fitted
+from assb_host.cell_fit.log_reader import read_log
 from assb_host.config.cell import load_cell
 from assb_host.config.estimator_parameters import SOC_AXIS, cell_values, flat_parameters
 from assb_host.config.resample import over_temperature_and_pressure
@@ -139,3 +141,86 @@ def test_least_squares_takes_a_jacobian_or_none():
 
     for given in (None, slope):
         assert fitted(residual, np.array([1.0, 0.0]), 50, given) == pytest.approx([2.0, 2.0], abs=1e-3)
+
+
+def refused(capsys, tmp_path, ocv, pulse_log) -> str:
+    """What `assb cell fit` says of logs that it refuses; nothing is written."""
+    out = tmp_path / "refused.toml"
+    assert cli.run(["cell", "fit", "--ocv", str(ocv), "--pulses", str(pulse_log), "--out", str(out)]) == 3
+    assert not out.exists()
+    return capsys.readouterr().err
+
+
+def test_pulses_are_no_ocv_run(capsys, tmp_path):
+    log = pulses(tmp_path / "pulses.csv")
+    said = refused(capsys, tmp_path, log, log)
+    assert "pulses.csv" in said and "at most 2C" in said and "5.46C" in said
+
+
+def test_pulses_that_begin_outside_of_the_soc_are_refused_with_it(capsys, tmp_path, ocv):
+    path = pulses(tmp_path / "pulses.csv", sample_s=10.0)
+    lines = path.read_text().splitlines()
+    table = np.array([[float(x) for x in line.split(",")] for line in lines[1:]])
+    soc = 1.08 + np.cumsum(table[:, 2]) * 10.0 / 3600 / CAPACITY_AH
+    path.write_text(
+        "\n".join([f"{lines[0]},soc", *(f"{line},{x:.6f}" for line, x in zip(lines[1:], soc, strict=True))])
+    )
+    said = refused(capsys, tmp_path, ocv, path)
+    assert "pulses.csv" in said and "begin at SOC 1.0" in said
+
+
+def test_a_resistance_at_the_end_of_its_search_is_refused(capsys, tmp_path, ocv):
+    path = pulses(tmp_path / "pulses.csv", sample_s=20.0)
+    table = np.loadtxt(path, delimiter=",", skiprows=1)
+    soc = 1.0 + np.cumsum(table[:, 2]) * 20.0 / 3600 / CAPACITY_AH
+    table[:, 1] = 2 * np.interp(soc, SOC, OCV_V) - table[:, 1]
+    np.savetxt(path, table, delimiter=",", header="time_s,voltage_v,current_a,temperature_degc", comments="")
+    said = refused(capsys, tmp_path, ocv, path)
+    assert "pulses.csv" in said and "R0 of" in said and "25 degC" in said
+
+
+def test_the_ocv_stays_within_what_runs_and_rests_show():
+    window = ocv_run.Window(3.0, 4.2)
+    curve = window.holds(np.linspace(2.95, 4.3, len(SOC_AXIS)))
+    assert curve[0] == 3.0 and curve[-1] == 4.2 and (np.diff(curve) >= 0.99e-4).all()
+
+
+def test_a_rest_when_full_is_the_upper_end_and_not_the_charge_before_it(tmp_path):
+    k = np.arange(0.0, 7200.0, 60.0)
+    amps = np.where(k < 3000, 1.0, np.where(k < 4200, 0.0, -1.0))
+    volts = np.where(k < 3000, 3.2 + k / 2990, np.where(k < 4200, 4.15, 4.1 - (k - 4200) / 3000))
+    np.savetxt(
+        tmp_path / "log.csv",
+        np.stack([k, volts, amps], axis=1),
+        delimiter=",",
+        header="time_s,voltage_v,current_a",
+        comments="",
+    )
+    log = read_log(tmp_path / "log.csv", temperature_degc=25.0)
+    window = ocv_run.window_of(ocv_run.runs_of([log]), [log])
+    assert window.high_v == pytest.approx(4.15)
+    assert window.low_v == pytest.approx(volts[-1])
+
+
+def test_a_fast_ocv_run_makes_the_profile_less_certain(capsys, tmp_path, ocv):
+    log = pulses(tmp_path / "pulses.csv", sample_s=10.0)
+    _, slow = fit(capsys, tmp_path / "slow.toml", ocv, log)
+    fast_ocv = slow_discharge(tmp_path / "c1.csv", hours=1.0, sample_s=10.0)
+    facts, fast = fit(capsys, tmp_path / "fast.toml", fast_ocv, log)
+    assert fast.noise.rc_sigma_v > 10 * slow.noise.rc_sigma_v
+    assert fast.noise.voltage_sigma_v > 2 * slow.noise.voltage_sigma_v
+    assert "of the OCV" in fast.noise.source and "of the OCV" not in slow.noise.source
+    assert any("fast for an OCV run" in note for note in facts["notes"])
+
+
+def test_an_end_that_no_run_passes_makes_the_profile_less_certain(capsys, tmp_path, ocv):
+    table = np.loadtxt(ocv, delimiter=",", skiprows=1)
+    soc = 1.0 + np.cumsum(table[:, 2]) * 60.0 / 3600 / CAPACITY_AH
+    part = np.column_stack((table, soc))[(soc > 0.15) & (soc < 0.9)]
+    head = "time_s,voltage_v,current_a,temperature_degc,soc"
+    np.savetxt(tmp_path / "part.csv", part, delimiter=",", header=head, comments="")
+    log = pulses(tmp_path / "pulses.csv", sample_s=10.0)
+    _, whole = fit(capsys, tmp_path / "whole.toml", ocv, log)
+    _, short = fit(capsys, tmp_path / "short.toml", tmp_path / "part.csv", log)
+    assert short.noise.rc_sigma_v > 5 * whole.noise.rc_sigma_v
+    assert "of the OCV" in short.noise.source and "of the OCV" not in whole.noise.source

@@ -56,9 +56,7 @@ def test_the_command_scores_with_a_count_and_writes_table_and_plot(capsys, tmp_p
     assert facts["rows"] == 900 and facts["rows_refused"] == 0
     assert 0 < facts["soc_rmse_frac"] < 0.05
     lines = (out / "estimate.csv").read_text().splitlines()
-    assert len(lines) == 901 and lines[0].startswith(
-        "time_s,soc,soc_sigma,soc_true,soh_capacity,soh_capacity_sigma,r0_ohm"
-    )
+    assert len(lines) == 901 and lines[0].startswith("time_s,soc,soc_sigma,soc_true,soh_capacity")
     assert (out / "estimate.png").stat().st_size > 10_000
 
 
@@ -119,3 +117,28 @@ def test_a_count_that_this_cell_can_not_have_is_refused(tmp_path):
     assert true_soc(cell, log, 0.5) is not None
     with pytest.raises(ConfigError, match="is it this cell's log"):
         true_soc(cell, log, 1.5)
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
+@pytest.mark.parametrize(
+    "option",
+    ["--soc0", "--soc-start", "--sensor-noise-mv", "--current-gain", "--current-offset-ma", "--temperature-degc"],
+)
+def test_a_figure_that_is_not_finite_is_refused_by_its_option(capsys, tmp_path, option, value):
+    assert cli.run(["estimate", "--cell", CELL, "--log", str(log_file(tmp_path)), option, value]) == 2
+    assert option in capsys.readouterr().err
+
+
+def test_a_temperature_of_one_file_must_be_finite(capsys, tmp_path):
+    assert cli.run(["estimate", "--cell", CELL, "--log", f"{log_file(tmp_path)}@nan"]) == 2
+    assert "not a finite temperature" in capsys.readouterr().err
+
+
+def test_a_log_of_which_every_row_is_refused_is_an_error_that_says_why(capsys, tmp_path):
+    path = log_file(tmp_path)
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([lines[0], *(row.replace(",25.0", ",-120.0") for row in lines[1:])]))
+    assert cli.run(["estimate", "--cell", CELL, "--log", str(path), "--out", str(tmp_path / "out")]) == 3
+    said = capsys.readouterr().err
+    assert "900 rows, all refused" in said and "temperature" in said
+    assert not (tmp_path / "out").exists()

@@ -80,6 +80,39 @@ def test_a_current_that_discharges_with_plus_is_turned_with_its_count(tmp_path):
     assert log.moved_ah[-1] == pytest.approx(-0.0006)
 
 
+def charge_rows(cc_rows=60, cv_rows=0, noise_a=0.0, step_s=60.0):
+    """A slow charge at 0.1 A, then constant voltage while the current decays; no steps of current in it."""
+    k = np.arange(cc_rows + cv_rows)
+    charging = k < cc_rows
+    amps = np.where(charging, 0.1, 0.1 * np.exp(-(k - cc_rows) / 30.0))
+    amps = amps + np.random.default_rng(0).normal(0, 1, len(k)) * noise_a
+    volts = np.where(charging, 3.2 + k / cc_rows, 4.2 + 1e-5 * (k - cc_rows))
+    return np.stack([step_s * k, volts, amps], axis=1)
+
+
+def plain_log(folder, rows, name="charge.csv"):
+    return written(
+        folder, "time_s,voltage_v,current_a", *(",".join(f"{x:.9g}" for x in row) for row in rows), name=name
+    )
+
+
+@pytest.mark.parametrize("way", [{"cv_rows": 120}, {"noise_a": 1e-4}, {"cv_rows": 120, "noise_a": 1e-4, "step_s": 1.0}])
+def test_a_charge_at_constant_current_or_voltage_has_its_sign_by_where_its_voltage_ends(tmp_path, way):
+    rows = charge_rows(**way)
+    assert len(read_log(plain_log(tmp_path, rows), temperature_degc=25.0)) == len(rows)
+    wrong = plain_log(tmp_path, rows * [1, 1, -1])
+    with pytest.raises(ConfigError, match="--current-sign -"):
+        read_log(wrong, temperature_degc=25.0)
+    assert read_log(wrong, temperature_degc=25.0, plus_discharges=True).current_a[0] > 0.09
+
+
+def test_a_rest_with_a_sensors_offset_is_not_judged(tmp_path):
+    k = np.arange(200)
+    noise_a = np.random.default_rng(2).normal(0, 1e-4, 200)
+    rows = np.stack([1.0 * k, 3.7 - 0.02 * (1 - np.exp(-k / 40)), 1e-3 + noise_a], axis=1)
+    assert len(read_log(plain_log(tmp_path, rows), temperature_degc=25.0)) == 200
+
+
 def test_a_count_against_the_current_is_refused(tmp_path):
     rows = ("0,3.70,0,25,0", "1,3.80,1.0,25,-0.0001", "2,3.81,1.0,25,-0.0004", "3,3.72,0,25,-0.0006")
     with pytest.raises(ConfigError, match="net_charge_ah"):

@@ -7,8 +7,8 @@ import numpy as np
 
 from assb_host.cell_fit import ocv_run
 from assb_host.cell_fit.log_reader import Log
-from assb_host.cell_fit.ocv_run import Run
-from assb_host.cell_fit.pulse_fit import KNOTS, SAME_K, Problem, PulseFit, fit_pulses
+from assb_host.cell_fit.ocv_run import Run, Window
+from assb_host.cell_fit.pulse_fit import KNOTS, LN_OHM, SAME_K, Problem, PulseFit, fit_pulses
 from assb_host.cell_fit.trace import Trace, thinned
 from assb_host.config.errors import ConfigError
 from assb_host.config.estimator_parameters import SOC_AXIS
@@ -17,6 +17,7 @@ ROUNDS = 4  # the OCV run gives the OCV less the overvoltage that the pulses giv
 FULL_SOC = 0.99  # a pulse log that begins at rest above it begins full, as its user charged the cell
 HYSTERESIS_LEAST_V = 0.003  # half gap; less is the overvoltage's error
 JUDGED_LEAST = 20  # rows; fewer are no pulses
+START_SOC = (-0.05, 1.05)  # of a pulse log, as the OCV run counts; further out it is no log of this cell
 SOC_SPAN_LEAST = 0.2  # of a SOC column: less says nothing about the capacity
 
 
@@ -46,14 +47,17 @@ def fit_cell(ocv_logs: Sequence[Log], pulse_logs: Sequence[Log], empty_v: float 
     """
     notes: list[str] = []
     runs = ocv_run.usable(ocv_run.runs_of(ocv_logs), notes)
-    work = Approximation(runs, [thinned(log) for log in pulse_logs], empty_v)
+    window = ocv_run.window_of(runs, [*ocv_logs, *pulse_logs])
+    work = Approximation(runs, [thinned(log) for log in pulse_logs], empty_v, window)
     pulses = work.improved(None)
     for _ in range(ROUNDS - 1):
         pulses = work.improved(pulses)
+    check_starts(work.traces, work.starts + pulses.start_shift)
+    check_r0(pulses)
     gap_v = ocv_run.half_gap_v(runs, work.curves_v)
     return CellFit(
         capacity_ah=work.capacity_ah,
-        ocv_v=ocv_run.rising(work.ocv_v + np.interp(SOC_AXIS, KNOTS, pulses.correction_v)),
+        ocv_v=work.window.holds(work.ocv_v + np.interp(SOC_AXIS, KNOTS, pulses.correction_v)),
         hysteresis_v=gap_v if gap_v >= HYSTERESIS_LEAST_V else 0.0,
         ocv_logs=ocv_logs,
         runs=runs,
@@ -67,10 +71,10 @@ def fit_cell(ocv_logs: Sequence[Log], pulse_logs: Sequence[Log], empty_v: float 
 class Approximation:
     """Capacity, OCV and starts as they are known so far; each round makes them better."""
 
-    def __init__(self, runs: Sequence[Run], traces: Sequence[Trace], empty_v: float | None):
+    def __init__(self, runs: Sequence[Run], traces: Sequence[Trace], empty_v: float | None, window: Window):
         for trace in traces:
             check_pulses(trace)
-        self.runs, self.traces, self.empty_v = runs, traces, empty_v
+        self.runs, self.traces, self.empty_v, self.window = runs, traces, empty_v, window
         logs = [trace.log for trace in traces]
         self.said_ah = said_capacity_ah(logs)
         self.run_ah = run_capacity_ah(runs, self.said_ah)
@@ -89,6 +93,7 @@ class Approximation:
         self.curves_v = [ocv_run.curve_v(run, self.run_ah, circuit) for run in self.runs]
         self.ocv_v = ocv_run.merged_curve_v(self.curves_v)
         self.cut_at_empty()
+        self.ocv_v = self.window.holds(self.ocv_v)
         self.starts = np.array([start_soc(trace, self.ocv_v) for trace in self.traces]) + self.shift
         pulses, self.vector = fit_pulses(self.problem(before.spread if before else 1.0), self.vector)
         self.capacity_ah *= pulses.capacity_factor
@@ -124,6 +129,28 @@ def check_pulses(trace: Trace) -> None:
     log = trace.log
     if np.ptp(log.current_a) <= 0 or trace.judged.sum() < JUDGED_LEAST:
         raise ConfigError(log.path, "current_a", "no pulses", "a log with steps of current and rests (--pulses)")
+
+
+def check_starts(traces: Sequence[Trace], starts: np.ndarray) -> None:
+    low, high = START_SOC
+    for trace, start in zip(traces, starts, strict=True):
+        if not low <= start <= high:
+            allowed = f"a start within {low:g} .. {high:g}"
+            raise ConfigError(
+                trace.log.path, "", f"pulses that begin at SOC {start:.3f}", allowed, "is it the same cell?"
+            )
+
+
+def check_r0(pulses: PulseFit) -> None:
+    """A resistance at an end of its search was not found."""
+    ln_ohm = np.log(pulses.pressed_ohm)
+    lost = np.flatnonzero((ln_ohm <= LN_OHM[0] + 1e-6) | (ln_ohm >= LN_OHM[1] - 1e-6))
+    if len(lost):
+        degc = pulses.circuit.temperature_degc[lost[0]]
+        trace = min(pulses.traces, key=lambda trace: abs(middle_degc([trace]) - degc))
+        seen = f"R0 of {pulses.pressed_ohm[lost[0]]:.2g} ohm at {degc:g} degC, an end of its search"
+        allowed = "a voltage that answers the steps of current"
+        raise ConfigError(trace.log.path, "", seen, allowed, "are --ocv and --pulses of the same cell?")
 
 
 def check_range(trace: Trace, soc: np.ndarray) -> None:

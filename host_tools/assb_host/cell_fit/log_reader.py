@@ -20,6 +20,14 @@ PLAUSIBLE = {  # median of the magnitude, and what a larger one is taken for
     "pressure_mpa": (500.0, "megapascals: these may be kilopascals"),
 }
 MOVED_LEAST_FRAC = 0.02  # of the charge that went to and fro: below it a sign can't be judged
+STEP_LEAST_FRAC = (
+    0.1  # of the largest current: a change that the voltage answers at once, and no constant voltage's decay
+)
+STEP_MOST_S = 10.0  # from row to row: in a longer time the OCV moves as well
+STEP_LEAST_CORRELATION = 0.3  # of steps and answers; of a constant voltage or of noise it is near 0
+ONE_WAY_FRAC = 0.5  # of the charge that went to and fro: above it a log is a charge or a discharge as a whole ...
+ONE_WAY_LEAST_V = 0.1  # ... which moves its voltage by so much, as a rest hardly does ...
+ONE_WAY_SPAN_FRAC = 0.25  # ... and by so much of all that it passes
 
 
 @dataclass(frozen=True)
@@ -221,6 +229,29 @@ def check_sign(log: Log) -> None:
             along = float(np.dot(np.diff(values), np.diff(counted)))
             if along < 0:
                 raise ConfigError(log.path, name, "a count that falls while the current charges", "+ charges", remedy)
-    change_a, change_v = np.diff(log.current_a), np.diff(log.voltage_v)
-    if float(change_a @ change_v) < -1e-6 * float(np.sqrt((change_a @ change_a) * (change_v @ change_v))):
+    agrees = step_sign(log) or one_way_sign(log)
+    if agrees < 0:
         raise ConfigError(log.path, "current_a", "a voltage that falls when the current rises", "+ charges", remedy)
+
+
+def step_sign(log: Log) -> int:
+    """Whether the voltage follows the steps of current, 1, or goes against them, -1; 0 where none tells.
+
+    Other rows do not count: under constant voltage the current falls while the voltage creeps up, with the right sign.
+    """
+    change_a, change_v = np.diff(log.current_a), np.diff(log.voltage_v)
+    least_a = STEP_LEAST_FRAC * float(np.abs(log.current_a).max())
+    is_step = (np.abs(change_a) >= least_a) & (change_a != 0) & (np.diff(log.time_s) <= STEP_MOST_S)
+    change_a, change_v = change_a[is_step], change_v[is_step]
+    along = float(change_a @ change_v)
+    size = float(np.sqrt((change_a @ change_a) * (change_v @ change_v)))
+    return int(np.sign(along)) if abs(along) > STEP_LEAST_CORRELATION * size else 0
+
+
+def one_way_sign(log: Log) -> int:
+    """As step_sign, by the voltage from the first row to the last: a charge raises it. 0 where that is not clear."""
+    counted = counted_ah(log.time_s, log.current_a)
+    moved_v = float(log.voltage_v[-1] - log.voltage_v[0])
+    is_one_way = abs(counted[-1]) >= ONE_WAY_FRAC * float(np.abs(np.diff(counted)).sum())
+    is_clear = abs(moved_v) >= max(ONE_WAY_LEAST_V, ONE_WAY_SPAN_FRAC * float(np.ptp(log.voltage_v)))
+    return int(np.sign(moved_v * counted[-1])) if is_one_way and is_clear else 0

@@ -8,7 +8,7 @@ import numpy as np
 
 from assb_host.cell_fit.circuit import Circuit
 from assb_host.cell_fit.log_reader import Log, taken
-from assb_host.cell_fit.trace import Trace, evenly
+from assb_host.cell_fit.trace import REST_FRAC, Trace, evenly
 from assb_host.config.errors import ConfigError
 from assb_host.config.estimator_parameters import SOC_AXIS
 
@@ -17,6 +17,7 @@ LEAST_PART_FRAC = 0.5  # of the largest run's charge: shorter ones are a pre-cha
 CLOSES_FRAC = 0.05  # charge and discharge of one cell may differ by it; more is a miscount, and the charge is left out
 EDGE_SOC = 0.01  # a run that stops nearer to 0 or 1 than this is carried on
 RATE_MOST_C = 0.15  # a faster run is used, with a note: what is taken away as overvoltage is then most of its error
+RATE_REFUSED_C = 2.0  # above it most of what a run shows is overvoltage, or it is no run but a pulse
 SLOWEST_FACTOR = 1.5  # of the slowest run of each direction: faster ones add only overvoltage
 LEAST_RISE_V = 1e-4  # from knot to knot: the estimator's OCV rises
 
@@ -36,7 +37,10 @@ class Run:
 
     @property
     def rate_c(self) -> float:
-        return float(np.median(np.abs(self.trace.current_a))) / self.moved_ah
+        """Of the charge that it moved, or of the whole where the log has a SOC."""
+        begin, end = self.soc_begin, self.soc_end
+        span = 1.0 if begin is None or end is None else abs(end - begin) or 1.0
+        return float(np.median(np.abs(self.trace.current_a))) / self.moved_ah * span
 
     def soc(self, capacity_ah: float) -> np.ndarray:
         """By counting from where the run says that it began; `capacity_ah` as the run counts, not the pulses."""
@@ -70,7 +74,11 @@ def parts(log: Log) -> list[Run]:
 
 
 def usable(runs: Sequence[Run], notes: list[str]) -> list[Run]:
-    """Without charges that do not close the discharge's count; `notes` gets what is doubtful."""
+    """Without charges that do not close the discharge's count; `notes` gets what is doubtful.
+
+    Raises ConfigError where all are too fast to show an OCV.
+    """
+    runs = slow_enough(runs, notes)
     slowest = {way: min((run.rate_c for run in runs if run.is_charge is way), default=0.0) for way in (False, True)}
     runs = [run for run in runs if run.rate_c <= SLOWEST_FACTOR * slowest[run.is_charge]]
     fast = {run.trace.log.path.name: run.rate_c for run in runs if run.rate_c > RATE_MOST_C}
@@ -90,6 +98,18 @@ def usable(runs: Sequence[Run], notes: list[str]) -> list[Run]:
         elif run.is_charge:
             kept.append(run)
     return kept
+
+
+def slow_enough(runs: Sequence[Run], notes: list[str]) -> list[Run]:
+    slow = [run for run in runs if run.rate_c <= RATE_REFUSED_C]
+    if not slow:
+        fastest = min(runs, key=lambda run: run.rate_c)
+        seen = f"{fastest.rate_c:.3g}C, {fastest.moved_ah:.3g} Ah in one go, as its slowest run"
+        allowed = f"an OCV run of at most {RATE_REFUSED_C:g}C over all of the charge"
+        raise ConfigError(fastest.trace.log.path, "--ocv", seen, allowed, "give a slow run; C/20 is best")
+    for name in dict.fromkeys(run.trace.log.path.name for run in runs if run.rate_c > RATE_REFUSED_C):
+        notes.append(f"{name}: a part of more than {RATE_REFUSED_C:g}C is left out of the OCV")
+    return slow
 
 
 def curve_v(run: Run, capacity_ah: float, circuit: Circuit | None) -> np.ndarray:
@@ -122,6 +142,36 @@ def above_empty(runs: Sequence[Run], ocv_v: np.ndarray, empty_v: float | None) -
     if empty_v is None or any(run.soc_begin is not None for run in runs) or ocv_v[0] >= empty_v:
         return 1.0
     return 1.0 - float(np.interp(empty_v, ocv_v, SOC_AXIS))
+
+
+@dataclass(frozen=True)
+class Window:
+    """What the OCV can be: it is nowhere outside of what runs and rests showed."""
+
+    low_v: float
+    high_v: float
+
+    def holds(self, curve: np.ndarray) -> np.ndarray:
+        """A rising curve within the window; it still rises."""
+        steps_v = LEAST_RISE_V * np.arange(len(curve))
+        return np.clip(rising(curve), self.low_v + steps_v, self.high_v - steps_v[::-1])
+
+
+def window_of(runs: Sequence[Run], logs: Sequence[Log]) -> Window:
+    """Runs end it, and rests in all logs. A charge stands above the OCV: where a rest lies above all discharges,
+    the cell rested when it was full, and charges do not count at the upper end."""
+    rests_v = [volts for log in logs if len(volts := resting_v(log))]
+    downs_v = [run.trace.voltage_v for run in runs if not run.is_charge]
+    every_v = [run.trace.voltage_v for run in runs] + rests_v
+    low_v, high_v = (float(end(np.concatenate(every_v))) for end in (np.min, np.max))
+    if rests_v and downs_v:
+        rested_v = float(np.concatenate(rests_v).max())
+        high_v = rested_v if rested_v >= float(np.concatenate(downs_v).max()) else high_v
+    return Window(low_v, high_v)
+
+
+def resting_v(log: Log) -> np.ndarray:
+    return log.voltage_v[np.abs(log.current_a) < REST_FRAC * float(np.abs(log.current_a).max())]
 
 
 def rising(curve: np.ndarray) -> np.ndarray:

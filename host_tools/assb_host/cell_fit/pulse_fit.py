@@ -35,6 +35,7 @@ OCV_SIGMA_V = 2e-3  # what pulses may change of the OCV run's curve, per knot
 CAPACITY_SIGMA = 0.03  # relative; a C/20 run counts the offset of its sensor for 20 h, pulses hardly do
 START_SIGMA = 0.005  # of the SOC at which a log begins, read off the OCV at rest ...
 LOADED_START = 10.0  # ... times this when a current flows in its first row
+LN_OHM = (-16.0, 9.0)  # of each resistance's search
 LEAST_MPA = 0.01  # a load cell may read a little below zero
 
 
@@ -120,7 +121,7 @@ class Problem:
 
     def split(self, at: np.ndarray):
         n, m = self.nodes, len(KNOTS)
-        r0, r1, r2, rf = np.clip(at[: 4 * n], -16, 9).reshape(4, n)
+        r0, r1, r2, rf = np.clip(at[: 4 * n], *LN_OHM).reshape(4, n)
         return r0, r1, r2, rf, np.exp(np.clip(at[4 * n : 4 * n + m], -9, 9)), at[4 * n + m :]
 
     def misfit_v(self, at: np.ndarray) -> list[np.ndarray]:

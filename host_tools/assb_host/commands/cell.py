@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from assb_host.commands.log_options import log_options
+from assb_host.commands.log_options import FiniteRange, log_options
 from assb_host.commands.several_files import SeveralFiles
 
 A_FILE = click.Path(dir_okay=False, path_type=Path)
@@ -25,7 +25,7 @@ def cell():
 @click.option(
     "--base", metavar="CELL", help="Shipped cell or file with what logs can't tell: windows, pressure, layers."
 )
-@click.option("--empty-v", type=click.FloatRange(0, 85), help="OCV at SOC 0; by default where the discharge ends.")
+@click.option("--empty-v", type=FiniteRange(0, 85), help="OCV at SOC 0; by default where the discharge ends.")
 @log_options
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 def fit(ocv_files, pulse_files, out, name, description, base, empty_v, reader, as_json):

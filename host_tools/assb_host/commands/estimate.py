@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from assb_host.commands.log_options import log_options
+from assb_host.commands.log_options import FiniteRange, log_options
 
 A_FILE = click.Path(dir_okay=False, path_type=Path)
 
@@ -13,13 +13,11 @@ A_FILE = click.Path(dir_okay=False, path_type=Path)
 @click.command()
 @click.option("--cell", "cell_name", metavar="CELL", required=True, help="Profile: a shipped name or a TOML file.")
 @click.option("--log", "log_file", type=A_FILE, required=True, help="CSV, gzipped or not; as for `assb cell fit`.")
-@click.option("--soc0", type=click.FloatRange(0, 1), help="SOC that the filter starts with; by default by the voltage.")
-@click.option("--soc-start", type=click.FloatRange(0, 1), help="True SOC at the start: the count goes on from there.")
-@click.option("--sensor-noise-mv", type=click.FloatRange(0, 1000), default=0.0, help="White noise put on the voltage.")
-@click.option(
-    "--current-gain", type=click.FloatRange(-0.5, 0.5), default=0.0, help="Put on the current: 0.002 is +0.2 %."
-)
-@click.option("--current-offset-ma", type=click.FloatRange(-1e5, 1e5), default=0.0, help="Put on the current, mA.")
+@click.option("--soc0", type=FiniteRange(0, 1), help="SOC that the filter starts with; by default by the voltage.")
+@click.option("--soc-start", type=FiniteRange(0, 1), help="True SOC at the start: the count goes on from there.")
+@click.option("--sensor-noise-mv", type=FiniteRange(0, 1000), default=0.0, help="White noise put on the voltage.")
+@click.option("--current-gain", type=FiniteRange(-0.5, 0.5), default=0.0, help="Put on the current: 0.002 is +0.2 %.")
+@click.option("--current-offset-ma", type=FiniteRange(-1e5, 1e5), default=0.0, help="Put on the current, mA.")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Of the noise.")
 @click.option("--precision", type=click.Choice(["f32", "f64"]), default="f32", show_default=True, help="Of the kernel.")
 @log_options
@@ -42,6 +40,7 @@ def estimate(cell_name, log_file, soc0, soc_start, reader, out, as_json, precisi
         seed=errors["seed"],
     )
     run = estimation.estimate(cell, log, soc0=soc0, soc_start=soc_start, sensors=sensors, precision=precision)
+    check_any_taken(run)
     facts = {
         "cell": cell.name,
         "log": str(log_file),
@@ -61,6 +60,21 @@ def estimate(cell_name, log_file, soc0, soc_start, reader, out, as_json, precisi
     }
     facts |= written(run, out, cell.name) if out else {}
     click.echo(json.dumps(facts) if as_json else "\n".join(lines_of(facts)))
+
+
+def check_any_taken(run) -> None:
+    """Raises ConfigError when the kernel refused every row: there is then no estimate, only where it started."""
+    from assb_kernels import STATUS_TEXT
+
+    from assb_host.config.errors import ConfigError
+
+    status = run.columns["status"].astype(int)
+    if (status != 0).all():
+        kinds = ", ".join(f"{STATUS_TEXT[kind]} in {int((status == kind).sum())}" for kind in sorted(set(status)))
+        allowed = "rows that the estimator takes"
+        raise ConfigError(
+            run.log.path, "", f"{len(status)} rows, all refused: {kinds}", allowed, "is it this cell's log?"
+        )
 
 
 def written(run, out: Path, name: str) -> dict[str, str]:

@@ -1,9 +1,20 @@
 """Options that say how a cycler's log is to be read, shared by `assb cell fit` and `assb estimate`."""
 
+import math
 from functools import wraps
 from pathlib import Path
 
 import click
+
+
+class FiniteRange(click.FloatRange):
+    """A number within bounds; click's own lets nan through, which no bound stops."""
+
+    def convert(self, value, param, ctx):
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number", param, ctx)
+        return number
 
 
 def log_options(command):
@@ -11,7 +22,11 @@ def log_options(command):
 
     @click.option("--columns", metavar="OURS=THEIRS,...", default="", help="Names in the log, or #2 for a position.")
     @click.option("--current-sign", type=click.Choice(["+", "-"]), default="+", help="-: + discharges in the log.")
-    @click.option("--temperature-degc", type=float, help="Of logs without a column of it; FILE@10 for one log alone.")
+    @click.option(
+        "--temperature-degc",
+        type=FiniteRange(-273.15),
+        help="Of logs without a column of it; FILE@10 for one log alone.",
+    )
     @wraps(command)
     def wrapped(columns, current_sign, temperature_degc, **rest):
         from assb_host.cell_fit.log_columns import parse_mapping
@@ -35,6 +50,9 @@ def with_temperature(named: Path) -> tuple[Path, float | None]:
     if not at or named.exists():
         return named, None
     try:
-        return Path(stem), float(degc)
+        given = float(degc)
     except ValueError:
         return named, None
+    if not math.isfinite(given):
+        raise click.BadParameter(f"{named}: {degc} is not a finite temperature")
+    return Path(stem), given
