@@ -17,13 +17,13 @@ def column(values: float | Iterable[float], code: str, count: int | None = None)
     """
     if isinstance(values, (int, float, Real)):
         return array(code, [values]) * (count or 1)
-    values = _flat(values, code)
-    if not _is_contiguous(values, code):
-        values = array(code, values)
-    length = len(memoryview(values))  # pyright: ignore[reportArgumentType]
+    given: Any = _flat(values, code)
+    if not _is_contiguous(given, code):
+        given = array(code, given)
+    length = len(memoryview(given))
     if count is not None and length != count:
         raise ValueError(f"column has {length} values, the first one has {count}")
-    return values
+    return given
 
 
 def pointer(buffer: Any, code: str, *, writable: bool = False) -> Any:
@@ -54,7 +54,8 @@ def _flat(values: Any, code: str) -> Any:
     if view.ndim == 1:
         return values
     if view.format == code and view.c_contiguous and view.ndim > 1:
-        return view.cast("B").cast(code)
+        plain: Any = view.cast("B")
+        return plain.cast(code)
     raise ValueError(f"an array of {view.ndim} dimensions must be contiguous and of C type '{code}'")
 
 
