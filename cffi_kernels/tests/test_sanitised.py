@@ -19,8 +19,17 @@ from cffi import FFI
 SANITIZERS = ["-fsanitize=address,undefined,float-cast-overflow", "-fno-sanitize-recover=all"]
 FLAGS = [*SANITIZERS, "-O1", "-g", "-std=c99", "-ffp-contract=off", "-fPIC", "-shared", "-fno-omit-frame-pointer"]
 HERE = Path(__file__).resolve().parent
-# Not these: they are about the build itself, build what they test themselves, or would run this file again
-NOT_KERNEL_TESTS = ("test_build_kernels.py", "test_estimator_bytes.py", "test_math.py", "test_sanitised.py")
+# Not these: they are about the build itself, build what they test themselves, would run this file again, or spend their
+# time in the twins, with calls of the kernels that the others make as well
+NOT_KERNEL_TESTS = (
+    "test_board_processors.py",
+    "test_build_kernels.py",
+    "test_estimator_bytes.py",
+    "test_estimator_twin.py",
+    "test_learning_twin.py",
+    "test_math.py",
+    "test_sanitised.py",
+)
 # Faults that the compiler can't see: what is out of range comes in at run time
 OVERFLOW = "static int planted(int at) { volatile int room[4] = {0}; room[at] = 1; return room[0]; }"
 SHIFT = "static int planted(int by) { return 1 << by; }"
