@@ -1,0 +1,1 @@
+"""Seeded trials of the short detectors on simulated packs: drawing, running, counting, reporting."""
