@@ -16,6 +16,8 @@ HEADERS = (
     "assb_power.h",
     "assb_learning.h",
     "assb_pressure_soc.h",
+    "assb_detection.h",
+    "assb_watch.h",
     "assb_random.h",
     "assb_voids.h",
     "assb_filament.h",
@@ -41,6 +43,9 @@ SOURCES = (
     "assb_learning_f64.c",
     "assb_pressure_soc_f32.c",
     "assb_pressure_soc_f64.c",
+    "assb_detection_f32.c",
+    "assb_detection_f64.c",
+    "assb_watch.c",
     "assb_random.c",
     "assb_plant.c",
     "assb_cell_check.c",
@@ -59,6 +64,12 @@ INCLUDED = (
     "assb_power.c",
     "assb_learning.c",
     "assb_pressure_soc.c",
+    "assb_detection.c",
+    "assb_evidence_charge.h",
+    "assb_evidence_fast.h",
+    "assb_evidence_resistance.h",
+    "assb_evidence_stack.h",
+    "assb_fusion.h",
     "assb_estimator_lanes.h",
     "assb_estimator_cells_run.h",
     "assb_voids.c",
@@ -80,6 +91,7 @@ PREAMBLE = """
 #include "assb_learning.h"
 #include "assb_pressure_soc.h"
 #include "assb_power.h"
+#include "assb_detection.h"
 #undef ASSB_PRECISION
 #define ASSB_PRECISION 64
 #include "assb_estimator.h"
@@ -87,6 +99,8 @@ PREAMBLE = """
 #include "assb_learning.h"
 #include "assb_pressure_soc.h"
 #include "assb_power.h"
+#include "assb_detection.h"
+#include "assb_watch.h"
 #include "assb_estimator_cells.h"
 #include "assb_plant_floor.h"
 #include "assb_protocol.h"

@@ -27,7 +27,7 @@ def layout(struct: str) -> tuple[tuple[str, int], ...]:
 
 
 # The groups of the flat layout, each a struct of its own, as they follow each other
-GROUPS = ("params", "learning_params", "power_params")
+GROUPS = ("params", "learning_params", "power_params", "detection_params")
 GROUP_SIZE = {group: sum(count for _name, count in layout(group)) for group in GROUPS}
 PARAMETER_LAYOUT = tuple(row for group in GROUPS for row in layout(group))
 PARAMETER_SIZE = sum(GROUP_SIZE.values())

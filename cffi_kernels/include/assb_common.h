@@ -35,8 +35,33 @@ enum assb_dimension {
     ASSB_TOLD_MOST = 16, /* events of a unit in one step; the last place is kept for a hard short */
     ASSB_CYCLER_COMING = 64,
     ASSB_SENSOR_LINE = 256,
-    ASSB_LEARNED = 14 /* reals that outlive a power cycle */
+    ASSB_LEARNED = 14, /* reals that outlive a power cycle */
+    ASSB_EVIDENCES = 13,
+    ASSB_DIPS = 16,          /* remembered for the count in their window */
+    ASSB_CYCLES = 10,        /* whose coulombic efficiency is remembered */
+    ASSB_SWELLING_BINS = 20, /* tenths of SOC, on charge and on discharge */
+    ASSB_PACK_MOST = 128     /* cells that are compared */
 };
+
+/* Evidences of an internal short, in the order of firmware/assb/detection/. */
+enum assb_evidence {
+    ASSB_DIPPING = 0,
+    ASSB_NOISE = 1,
+    ASSB_MISSING_CHARGE = 2,
+    ASSB_REST_DECAY = 3,
+    ASSB_CV_TAIL = 4,
+    ASSB_EFFICIENCY = 5,
+    ASSB_RESISTANCE_DROP = 6,
+    ASSB_STALL = 7,
+    ASSB_SWELLING = 8,
+    ASSB_PRESSURE_FALL = 9,
+    ASSB_PLATING = 10,
+    ASSB_HEAT = 11,
+    ASSB_CONTACT_LOSS = 12
+};
+
+enum assb_evidence_state { ASSB_UNAVAILABLE = 0, ASSB_LEARNING = 1, ASSB_NORMAL = 2, ASSB_ACTIVE = 3 };
+enum assb_stage { ASSB_NO_SHORT = 0, ASSB_SUSPECT = 1, ASSB_SOFT_SHORT = 2, ASSB_SHORTED = 3 };
 
 /* Which qualification the last chance to learn lacked. */
 enum assb_missing {

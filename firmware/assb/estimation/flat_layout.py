@@ -87,6 +87,48 @@ DEFAULTS = {
     "swelling_sigma_frac": 0.1,  # that height and charge are not proportional
     "height_hysteresis_um": 2.0,  # 1-sigma
     "height_creep_um_per_rt_h": 2.0,  # 1-sigma
+    # Internal shorts (assb.detection). All assumptions, tuned on the campaign (docs/campaign.md); _c as above
+    "rest_c": 0.005,  # a smaller current is a rest
+    "step_c": 0.005,  # a change of current above it is a step, which masks what looks at single samples ...
+    "step_mask_s": 1.0,  # ... for so long
+    "move_mask_s": 5.0,  # and so does a move of the press
+    "dip_sigmas": 6.0,  # of the mean over a dip's own length
+    "dip_floor_v": 0.001,  # a shallower dip is none
+    "dip_window_s": 600.0,  # in which dips are counted ...
+    "dip_count": 3.0,  # ... and so many make a suspect
+    "dip_current_ratio": 2.0,  # on discharge a dip is deeper than this many R0 I, else a contact may have made it
+    "noise_ratio": 5.0,  # of the variance of differences, to what it used to be
+    "noise_hold_s": 60.0,
+    "charge_offset_c": 0.0005,  # error of the current sensor: offset ...
+    "charge_gain_frac": 0.002,  # ... and gain; a single cell's alone
+    "charge_capacity_frac": 0.01,  # error of the capacity; in a pack against the other cells
+    "charge_ocv_v": 0.002,  # what the OCV table may be wrong by: bound of a single cell's missing charge ...
+    "pack_ocv_v": 0.001,  # ... and in a pack, where the table's error is in all cells
+    "charge_resistance_frac": 0.05,  # error of the resistances, likewise
+    "pack_resistance_frac": 0.03,
+    "charge_soc_sigmas": 0.0,
+    "self_discharge_c": 0.0001,  # of a sound cell; in a pack against the others
+    "charge_settle_s": 900.0,  # after the start, before missing charge is believed
+    "charge_soc_sigma_max": 0.03,  # while SOC is less certain missing charge says nothing
+    "charge_slope_least_v": 0.1,  # dOCV/dSOC below which the voltage does not tell charge
+    "rest_window_s": 600.0,  # of the slope in a rest
+    "rest_ratio": 3.0,  # the slope over what relaxation explains
+    "rest_leak_c": 0.001,  # the least leak that a rest's slope is judged by
+    "cv_tail_c": 0.02,  # what a held voltage's current ends in, above its usual
+    "efficiency_drop_frac": 0.003,  # of the coulombic efficiency, below the median of ten cycles
+    "resistance_drop_frac": 0.05,  # of R0 over its tables, at steady temperature and pressure
+    "resistance_rise_frac": 0.2,  # a contact is lost
+    "stall_ratio": 0.3,  # dV/dQ on charge over the OCV's
+    "stall_s": 120.0,
+    "gap_swelling_um": 0.0,  # of the stack, empty to full, where a rig measures the gap; 0: it does not
+    "gap_stiffness_mpa_per_um": 0.0,
+    "swelling_low": 0.9,  # swelling per charge over the learned one: a short below, plating above
+    "swelling_high": 1.5,
+    "plating_watch": 0.0,  # 1: on anodes that plate by mistake (graphite, silicon)
+    "heat_j_per_k": 0.0,  # heat capacity of the cell; 0: heat is not watched
+    "heat_w": 0.3,
+    "charge_alone": 1.5,  # charge evidence that many times its bound is a soft short by itself
+    "stage_fall_s": 60.0,  # a stage falls when all evidence was silent for so long
 }
 # (name, count, default)
 ROWS = tuple((name, count, DEFAULTS[name]) for name, count in parameters.rows())

@@ -4,8 +4,8 @@ The config image carries these floats in this order, `ekf.Ekf` indexes them by `
 parameter struct has the same members in the same order (a test compares the two). Append rows; never reorder.
 What each row means, what may be left out, and how the host fills them, is in flat_layout.py, which no board loads.
 
-Three groups follow each other: `ekf` for the filter, `learning` for what it learns over days (capacity, resistance),
-`power` for the limits of current. Each is a parameter struct of its own in C.
+Four groups follow each other: `ekf` for the filter, `learning` for what it learns over days (capacity, resistance),
+`power` for the limits of current, `detection` for internal shorts. Each is a parameter struct of its own in C.
 
 Positive current charges. `r0_ohm` is row-major: temperature outer, pressure inner; both axes strictly increasing and
 always full (a coarser measurement is resampled on the host).
@@ -103,10 +103,54 @@ critical_safety_frac 1
 plating_limit_a 96
 stripping_limit_a 96
 """
+_DETECTION = """\
+rest_c 1
+step_c 1
+step_mask_s 1
+move_mask_s 1
+dip_sigmas 1
+dip_floor_v 1
+dip_window_s 1
+dip_count 1
+dip_current_ratio 1
+noise_ratio 1
+noise_hold_s 1
+charge_offset_c 1
+charge_gain_frac 1
+charge_capacity_frac 1
+charge_ocv_v 1
+pack_ocv_v 1
+charge_resistance_frac 1
+pack_resistance_frac 1
+charge_soc_sigmas 1
+self_discharge_c 1
+charge_settle_s 1
+charge_soc_sigma_max 1
+charge_slope_least_v 1
+rest_window_s 1
+rest_ratio 1
+rest_leak_c 1
+cv_tail_c 1
+efficiency_drop_frac 1
+resistance_drop_frac 1
+resistance_rise_frac 1
+stall_ratio 1
+stall_s 1
+gap_swelling_um 1
+gap_stiffness_mpa_per_um 1
+swelling_low 1
+swelling_high 1
+plating_watch 1
+heat_j_per_k 1
+heat_w 1
+charge_alone 1
+stage_fall_s 1
+"""
 EKF_SIZE = 552
 LEARNING_SIZE = 27
 POWER_SIZE = 209
-SIZE = 788  # sum of the counts; 32-bit floats in the config image
+DETECTION_SIZE = 41
+SIZE = 829  # sum of the counts; 32-bit floats in the config image
 
 
 def ekf_rows():
@@ -122,9 +166,13 @@ def power_rows():
     return _rows(_POWER)
 
 
+def detection_rows():
+    return _rows(_DETECTION)
+
+
 def rows():
     """(name, count) of every row, in order."""
-    return _rows(_EKF + _LEARNING + _POWER)
+    return _rows(_EKF + _LEARNING + _POWER + _DETECTION)
 
 
 def _rows(text):

@@ -1,0 +1,165 @@
+/* Internal shorts of one cell: thirteen evidences and their fusion, from what its estimator has just taken. What each
+ * evidence sees, its confounders and sources are written at its twin, firmware/assb/detection/; here are the same
+ * operations in the same order.
+ *
+ * Include it after assb_estimator.h, in the same precision. No globals, no allocation, no libm. Only reals: no padding.
+ */
+
+/* cdef begin */
+/* The group `detection` of firmware/assb/estimation/parameters.py, explained in flat_layout.py. _c: A per nominal Ah.
+ */
+typedef struct {
+    ASSB_REAL rest_c;
+    ASSB_REAL step_c;
+    ASSB_REAL step_mask_s;
+    ASSB_REAL move_mask_s;
+    ASSB_REAL dip_sigmas;
+    ASSB_REAL dip_floor_v;
+    ASSB_REAL dip_window_s;
+    ASSB_REAL dip_count;
+    ASSB_REAL dip_current_ratio;
+    ASSB_REAL noise_ratio;
+    ASSB_REAL noise_hold_s;
+    ASSB_REAL charge_offset_c;
+    ASSB_REAL charge_gain_frac;
+    ASSB_REAL charge_capacity_frac;
+    ASSB_REAL charge_ocv_v;
+    ASSB_REAL pack_ocv_v;
+    ASSB_REAL charge_resistance_frac;
+    ASSB_REAL pack_resistance_frac;
+    ASSB_REAL charge_soc_sigmas;
+    ASSB_REAL self_discharge_c;
+    ASSB_REAL charge_settle_s;
+    ASSB_REAL charge_soc_sigma_max;
+    ASSB_REAL charge_slope_least_v;
+    ASSB_REAL rest_window_s;
+    ASSB_REAL rest_ratio;
+    ASSB_REAL rest_leak_c;
+    ASSB_REAL cv_tail_c;
+    ASSB_REAL efficiency_drop_frac;
+    ASSB_REAL resistance_drop_frac;
+    ASSB_REAL resistance_rise_frac;
+    ASSB_REAL stall_ratio;
+    ASSB_REAL stall_s;
+    ASSB_REAL gap_swelling_um;
+    ASSB_REAL gap_stiffness_mpa_per_um;
+    ASSB_REAL swelling_low;
+    ASSB_REAL swelling_high;
+    ASSB_REAL plating_watch;
+    ASSB_REAL heat_j_per_k;
+    ASSB_REAL heat_w;
+    ASSB_REAL charge_alone;
+    ASSB_REAL stage_fall_s;
+} ASSB_EST(detection_params);
+
+/* A slow sample, and what a second of them comes to. */
+typedef struct {
+    ASSB_REAL voltage_v, current_a, temperature_degc, pressure_mpa, gap_um, aim_mpa, dt_s;
+    ASSB_REAL has_pressure, has_gap; /* 0 or 1 */
+} ASSB_EST(detection_sample);
+
+typedef struct {
+    ASSB_REAL variance_v2, learned, length, sum_v, counted, since_dip_s;
+    ASSB_REAL age_s[ASSB_DIPS], ages; /* of the dips in the window, oldest first */
+    ASSB_REAL ups, ups_age_s;         /* jumps the other way: a wire's, not a short's */
+    ASSB_REAL depth_v, total;
+} ASSB_EST(dips);
+
+typedef struct {
+    ASSB_REAL before_v, has_before, now_v2, usual_v2, seen_s, loud_s, ratio;
+} ASSB_EST(noise);
+
+typedef struct {
+    ASSB_REAL missing;       /* charge that the current brought and the voltage does not show, fraction of SOC */
+    ASSB_REAL seen_s, known; /* whether it may be compared */
+    ASSB_REAL excess, cells; /* against the reference, and of how many cells that was */
+    ASSB_REAL sum, gained, elapsed_s;
+    ASSB_REAL busy_a; /* the current that the voltage still remembers */
+    ASSB_REAL bound, leak_a, leak_sigma_a;
+} ASSB_EST(charge_evidence);
+
+typedef struct {
+    ASSB_REAL rest_s, voltage_v, mark_s, mark_v, mark_degc, slope_v_per_s, windows;
+    ASSB_REAL expected_v; /* slope times time of the relaxation, at its steepest */
+    ASSB_REAL pressure_mpa, mark_mpa, fall_mpa_per_s, expected_mpa;
+} ASSB_EST(rest_evidence);
+
+typedef struct {
+    ASSB_REAL hold_s, voltage_v, mark_s, begin_a, first_a, second_a, points, usual_a, tail_a;
+} ASSB_EST(tail_evidence);
+
+typedef struct {
+    ASSB_REAL begun, begin_soc, charged, discharged, turned, cycles;
+    ASSB_REAL efficiency[ASSB_CYCLES], latest;
+} ASSB_EST(efficiency_evidence);
+
+typedef struct {
+    ASSB_REAL before_v, before_a, middle_v, middle_a, seen, steady;
+    ASSB_REAL usual, recent, steps, recent_steps, usual_mpa, usual_degc;
+} ASSB_EST(resistance_evidence);
+
+typedef struct {
+    ASSB_REAL span_s, start_v, start_degc, charge_frac, low_a, high_a;
+} ASSB_EST(stall_evidence);
+
+typedef struct {
+    ASSB_REAL begun, charge_frac, start_um, start_degc, direction, aim_mpa, still_s;
+    ASSB_REAL usual[ASSB_SWELLING_BINS]; /* of the profile's swelling, per tenth of SOC: charge, then discharge */
+    ASSB_REAL visits[ASSB_SWELLING_BINS];
+    ASSB_REAL ratio;
+} ASSB_EST(swelling_evidence);
+
+typedef struct {
+    ASSB_REAL span_s, start_degc, lost_j, excess_w;
+} ASSB_EST(heat_evidence);
+
+typedef struct {
+    ASSB_REAL state[ASSB_EVIDENCES], score[ASSB_EVIDENCES]; /* enum assb_evidence_state; 1: at its threshold */
+    ASSB_EST(dips) dips;
+    ASSB_EST(noise) noise;
+    ASSB_EST(charge_evidence) charge;
+    ASSB_EST(rest_evidence) rest;
+    ASSB_EST(tail_evidence) tail;
+    ASSB_EST(efficiency_evidence) efficiency;
+    ASSB_EST(resistance_evidence) resistance;
+    ASSB_EST(stall_evidence) stall;
+    ASSB_EST(swelling_evidence) swelling;
+    ASSB_EST(heat_evidence) heat;
+    /* of the slow samples */
+    ASSB_REAL current_a, since_step_s, aim_mpa, since_move_s;
+    ASSB_REAL soc_before; /* soc + soc_residual after the sample before */
+    ASSB_REAL has_soc;
+    ASSB_REAL span_s, sum_v, sum_a, missing; /* of the second that is under way */
+    /* outcome */
+    ASSB_REAL stage, quiet_s, suspicion, softness; /* enum assb_stage; 1: at suspect, at soft short */
+    ASSB_REAL likelihood;                          /* ln of the odds of a short */
+    ASSB_REAL carried;                             /* bit k: evidence k carries the stage */
+    ASSB_REAL rs_ohm, rs_low_ohm, rs_high_ohm;     /* 0: no short is seen */
+} ASSB_EST(detection);
+
+/* What the other cells of the pack show at the moment. */
+typedef struct {
+    ASSB_REAL cells; /* that could be compared, itself included */
+    ASSB_REAL missing, slope_v_per_s, noise_ratio;
+} ASSB_EST(reference);
+
+/* ASSB_BAD_PARAMETER unless every number is finite and what must be positive is. */
+int ASSB_EST(detection_check)(const ASSB_EST(detection_params) *params);
+void ASSB_EST(detection_reset)(ASSB_EST(detection) *detection);
+/* Charge flowed that nobody saw, or the estimator began anew: spans under way are given up, what is learned stays. */
+void ASSB_EST(detection_lose)(ASSB_EST(detection) *detection);
+/* A sample without a voltage: its charge was counted, nothing is to be seen in it. */
+void ASSB_EST(detection_blind)(ASSB_EST(detection) *detection);
+/* A sample that the estimator has just taken. Returns 1 when a second is complete: then detection_second. */
+int ASSB_EST(detection_sample_taken)(const ASSB_EST(detection_params) *params, const ASSB_EST(params) *cell,
+                                     ASSB_EST(detection) *detection, const ASSB_EST(state) *state,
+                                     const ASSB_EST(detection_sample) *sample);
+/* Of the `count` cells of a pack, for any of them. */
+void ASSB_EST(detection_reference)(const ASSB_EST(detection) *all, long count, ASSB_EST(reference) *reference);
+/* The evidences that look at seconds, and the stage; returns 1 when it changed. */
+int ASSB_EST(detection_second)(const ASSB_EST(detection_params) *params, const ASSB_EST(params) *cell,
+                               ASSB_EST(detection) *detection, const ASSB_EST(state) *state,
+                               const ASSB_EST(detection_sample) *sample, const ASSB_EST(reference) *reference);
+/* The voltage has collapsed (judged in the fast tick): a hard short at once. Returns 1 when the stage changed. */
+int ASSB_EST(detection_collapsed)(ASSB_EST(detection) *detection, ASSB_REAL rs_ohm);
+/* cdef end */

@@ -1,0 +1,2 @@
+#define ASSB_PRECISION 32
+#include "assb_detection.c"

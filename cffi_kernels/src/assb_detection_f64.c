@@ -1,0 +1,2 @@
+#define ASSB_PRECISION 64
+#include "assb_detection.c"
