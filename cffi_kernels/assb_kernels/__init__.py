@@ -11,6 +11,7 @@ from assb_kernels.protocol import BrokenLimit, Limits, ProtocolResult, ProtocolS
 from assb_kernels.sensor import Sensor, SensorParams
 from assb_kernels.stack import ActuatorParams, Stack, StackParams
 from assb_kernels.status import STATUS_TEXT
+from assb_kernels.trial import Change, Phase, Trial, TrialColumns, TrialSensors
 
 __all__ = [
     "LEARNED",
@@ -24,6 +25,7 @@ __all__ = [
     "BrokenLimit",
     "CellEstimators",
     "CellParams",
+    "Change",
     "Cycler",
     "CyclerParams",
     "Estimator",
@@ -31,6 +33,7 @@ __all__ = [
     "Learning",
     "Limits",
     "Pack",
+    "Phase",
     "Power",
     "PowerLimit",
     "ProtocolResult",
@@ -39,6 +42,9 @@ __all__ = [
     "SensorParams",
     "Stack",
     "StackParams",
+    "Trial",
+    "TrialColumns",
+    "TrialSensors",
     "TruthEvent",
     "VoidParams",
     "ocv_table",

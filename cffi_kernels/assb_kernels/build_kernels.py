@@ -29,6 +29,7 @@ HEADERS = (
     "assb_cycler.h",
     "assb_protocol.h",
     "assb_sensor.h",
+    "assb_trial.h",
     "assb_plant_floor.h",
 )
 SOURCES = (
@@ -53,6 +54,8 @@ SOURCES = (
     "assb_protocol.c",
     "assb_protocol_tick.c",
     "assb_sensor.c",
+    "assb_trial.c",
+    "assb_trial_sensors.c",
     "assb_plant_floor.c",
 )
 # Compiled as part of one of the above
@@ -105,6 +108,7 @@ PREAMBLE = """
 #include "assb_plant_floor.h"
 #include "assb_protocol.h"
 #include "assb_sensor.h"
+#include "assb_trial.h"
 """
 
 

@@ -408,20 +408,26 @@ int assb_cell_step(const assb_cell_params *p, assb_cell_state *s, const assb_cel
     return status;
 }
 
-assb_cell_line assb_cell_outlook(const assb_cell_params *p, const assb_cell_state *s, double dt_s)
+static assb_cell_line outlook(const assb_cell_state *s, const assb_cell_cache *c)
 {
-    assb_cell_cache kept = s->cache;
-    if (dt_s != kept.dt_s)
-        keep_dt(p, &kept, dt_s);
     double behind_v = s->ocv_v;
-    double z_ohm = s->r0_ohm + (kept.slope_v > 0 ? kept.slope_v * dt_s * kept.soc_per_as : 0);
+    double z_ohm = s->r0_ohm + (c->slope_v > 0 ? c->slope_v * c->dt_s * c->soc_per_as : 0);
     for (int k = 0; k < ASSB_RC_PAIRS; k++) {
-        behind_v -= s->rc_v[k] * kept.keep[k];
-        z_ohm += kept.rise[k] * kept.rc_scale;
+        behind_v -= s->rc_v[k] * c->keep[k];
+        z_ohm += c->rise[k] * c->rc_scale;
     }
     double shorted = 1 + z_ohm * s->short_s;
     assb_cell_line line = {behind_v / shorted, z_ohm / shorted};
     return line;
+}
+
+assb_cell_line assb_cell_outlook(const assb_cell_params *p, const assb_cell_state *s, double dt_s)
+{
+    if (dt_s == s->cache.dt_s)
+        return outlook(s, &s->cache);
+    assb_cell_cache other = s->cache;
+    keep_dt(p, &other, dt_s);
+    return outlook(s, &other);
 }
 
 int assb_cell_reset(const assb_cell_params *p, assb_cell_state *s, double soc, double temperature_degc,
