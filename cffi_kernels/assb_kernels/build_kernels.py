@@ -69,6 +69,7 @@ INCLUDED = (
     "assb_pressure_soc.c",
     "assb_detection.c",
     "assb_evidence_charge.h",
+    "assb_evidence_missing.h",
     "assb_evidence_fast.h",
     "assb_evidence_resistance.h",
     "assb_evidence_stack.h",

@@ -23,15 +23,22 @@ typedef struct {
     ASSB_REAL charge_offset_c;
     ASSB_REAL charge_gain_frac;
     ASSB_REAL charge_capacity_frac;
+    ASSB_REAL charge_slope_frac;
+    ASSB_REAL pack_slope_frac;
     ASSB_REAL charge_ocv_v;
     ASSB_REAL pack_ocv_v;
+    ASSB_REAL charge_soc_frac;
     ASSB_REAL charge_resistance_frac;
     ASSB_REAL pack_resistance_frac;
-    ASSB_REAL charge_soc_sigmas;
+    ASSB_REAL charge_usual;
+    ASSB_REAL charge_new;
+    ASSB_REAL charge_fast_c;
+    ASSB_REAL charge_fast;
     ASSB_REAL self_discharge_c;
     ASSB_REAL charge_settle_s;
     ASSB_REAL charge_soc_sigma_max;
     ASSB_REAL charge_slope_least_v;
+    ASSB_REAL charge_slope_most_v;
     ASSB_REAL rest_window_s;
     ASSB_REAL rest_ratio;
     ASSB_REAL rest_leak_c;
@@ -66,16 +73,30 @@ typedef struct {
 } ASSB_EST(dips);
 
 typedef struct {
-    ASSB_REAL before_v, has_before, now_v2, usual_v2, seen_s, loud_s, ratio;
+    ASSB_REAL before_v, change_v, has_before, now_v2, usual_v2, seen_s, loud_s, ratio;
 } ASSB_EST(noise);
 
+/* What is missing (up) and what is too much (down), each forgetting what errors explain; 1: a tolerance. */
 typedef struct {
-    ASSB_REAL missing;       /* charge that the current brought and the voltage does not show, fraction of SOC */
-    ASSB_REAL seen_s, known; /* whether it may be compared */
-    ASSB_REAL excess, cells; /* against the reference, and of how many cells that was */
-    ASSB_REAL sum, gained, elapsed_s;
-    ASSB_REAL busy_a; /* the current that the voltage still remembers */
-    ASSB_REAL bound, leak_a, leak_sigma_a;
+    ASSB_REAL up, up_a, up_s, up_v; /* current where it began, and time and voltage since */
+    ASSB_REAL down, down_a, usual;  /* usual: how far down it gets */
+    ASSB_REAL score;
+} ASSB_EST(charge_sum);
+
+typedef struct {
+    ASSB_REAL seen_s, clear_s, known;            /* whether it may be compared */
+    ASSB_REAL open1_v, open2_v, open_hysteresis; /* what the model has for a cell without a leak */
+    ASSB_REAL shown_v;                  /* charge that the current brought and the voltage does not show, as voltage */
+    ASSB_REAL deficit_v, mean_v;        /* by how much the voltage is below that of a cell without a leak; smoothed */
+    ASSB_REAL cells, excess_v;          /* against the reference: of how many cells, and deficit */
+    ASSB_REAL current_a, slow_a;        /* smoothed, and smoothed more */
+    ASSB_REAL aa, as, ss, av, sv;       /* sums of products of their changes and the deficit's */
+    ASSB_REAL bin, bin_v, bin_soc, soc; /* pass through one bin of the map */
+    ASSB_REAL travelled;                /* sum of the changes of SOC: what there was to learn from */
+    ASSB_REAL map_v[ASSB_SOC_BINS];     /* dV/dSOC that the OCV table misses: on charge, then on discharge */
+    ASSB_REAL visits[ASSB_SOC_BINS];
+    ASSB_EST(charge_sum) fast, slow;
+    ASSB_REAL leak_a, leak_sigma_a;
 } ASSB_EST(charge_evidence);
 
 typedef struct {
@@ -85,11 +106,11 @@ typedef struct {
 } ASSB_EST(rest_evidence);
 
 typedef struct {
-    ASSB_REAL hold_s, voltage_v, mark_s, begin_a, first_a, second_a, points, usual_a, tail_a;
+    ASSB_REAL hold_s, voltage_v, mark_s, begin_a, first_a, second_a, points, usual_a, tail_a, near, holds;
 } ASSB_EST(tail_evidence);
 
 typedef struct {
-    ASSB_REAL begun, begin_soc, charged, discharged, turned, cycles;
+    ASSB_REAL begun, begin_soc, begin_var, charged, discharged, turned, cycles;
     ASSB_REAL efficiency[ASSB_CYCLES], latest;
 } ASSB_EST(efficiency_evidence);
 
@@ -140,7 +161,7 @@ typedef struct {
 /* What the other cells of the pack show at the moment. */
 typedef struct {
     ASSB_REAL cells; /* that could be compared, itself included */
-    ASSB_REAL missing, slope_v_per_s, noise_ratio;
+    ASSB_REAL deficit_v, slope_v_per_s, noise_ratio;
 } ASSB_EST(reference);
 
 /* ASSB_BAD_PARAMETER unless every number is finite and what must be positive is. */

@@ -86,6 +86,7 @@ static real lower_median(real *values, long count)
     return count > 0 ? values[(count - 1) / 2] : 0;
 }
 
+#include "assb_evidence_missing.h"
 #include "assb_evidence_charge.h"
 #include "assb_evidence_fast.h"
 #include "assb_evidence_resistance.h"
@@ -114,6 +115,7 @@ void ASSB_EST(detection_reset)(detection_t *d)
         number[k] = 0;
     for (int k = 0; k < ASSB_SWELLING_BINS; k++)
         d->swelling.usual[k] = 1;
+    d->charge.bin = d->charge.cells = -1;
     d->since_step_s = d->since_move_s = d->dips.since_dip_s = LONG_S;
 }
 
@@ -181,18 +183,18 @@ int ASSB_EST(detection_sample_taken)(const detection_params_t *q, const params_t
 
 void ASSB_EST(detection_reference)(const detection_t *all, long count, reference_t *r)
 {
-    real missing[ASSB_PACK_MOST], slope[ASSB_PACK_MOST], ratio[ASSB_PACK_MOST];
+    real deficit_v[ASSB_PACK_MOST], slope[ASSB_PACK_MOST], ratio[ASSB_PACK_MOST];
     long cells = 0, rested = 0, heard = 0;
     for (long k = 0; k < count && k < ASSB_PACK_MOST; k++) {
         if (all[k].charge.known > 0)
-            missing[cells++] = all[k].charge.missing;
+            deficit_v[cells++] = all[k].charge.mean_v;
         if (all[k].rest.windows > 0)
             slope[rested++] = -all[k].rest.slope_v_per_s;
         if (all[k].noise.ratio > 0)
             ratio[heard++] = all[k].noise.ratio;
     }
     r->cells = (real)cells;
-    r->missing = cells > 1 ? lower_median(missing, cells) : 0;
+    r->deficit_v = cells > 1 ? lower_median(deficit_v, cells) : 0;
     r->slope_v_per_s = rested > 1 ? -lower_median(slope, rested) : 0;
     r->noise_ratio = heard > 1 ? lower_median(ratio, heard) : 1;
 }

@@ -1,6 +1,5 @@
-/* Evidences of charge: what the current brought and the voltage does not show. Included by assb_detection.c. */
+/* Evidences of charge at rest, at a held voltage and over cycles: 4, 5, 6. Included by assb_detection.c. */
 
-#define BUSY_TAU_S ((real)300) /* how long the voltage remembers a current (assumption) */
 #define REST_SETTLE_TAUS ((real)5)
 #define REST_SETTLE_LEAST_S ((real)600)
 #define REST_MEAN_TAU_S ((real)30)
@@ -9,78 +8,9 @@
 #define CV_POINT_S ((real)120)
 #define CV_LEARN ((real)0.25)
 #define CV_FALLEN ((real)0.9)
+#define CV_NEAR ((real)0.9)
 #define FULL_TURN ((real)0.2) /* of SOC: less is no cycle */
 #define CYCLES_LEAST 3
-
-static void lose_charge(detection_t *d)
-{
-    d->charge.cells = 0; /* the reference is no longer what excess was counted from */
-}
-
-static real loop_ohm(const params_t *cell, const state_t *state)
-{
-    /* R1 and R2 at the reference are near enough for a bound */
-    return state->r0_ohm + state->resistance_scale * (cell->r1_ohm[2] + cell->r2_ohm[2]);
-}
-
-/* What the OCV table and the resistances may be wrong by, as charge. */
-static real charge_bound(const detection_params_t *q, const params_t *cell, const detection_t *d, const state_t *state,
-                         real slope_v, int alone)
-{
-    real ocv_v = alone ? q->charge_ocv_v : q->pack_ocv_v;
-    real resistance_frac = alone ? q->charge_resistance_frac : q->pack_resistance_frac;
-    real drop_v = resistance_frac * loop_ohm(cell, state) * d->charge.busy_a;
-    return (ocv_v + drop_v) / slope_v;
-}
-
-/* What a second may miss although nothing is short: the sensor's and the capacity's error, and self-discharge. In a
- * pack all cells have one sensor. */
-static real charge_allowance(const detection_params_t *q, real ah, real current_a, int alone)
-{
-    real frac = q->charge_capacity_frac + (alone ? q->charge_gain_frac : 0);
-    real offset_c = alone ? q->charge_offset_c : 0;
-    return frac * magnitude(current_a) / ah + offset_c + q->self_discharge_c;
-}
-
-/* 3: a sum of what is missing, that forgets what the sensors' errors explain (CUSUM). */
-static void see_missing_charge(const detection_params_t *q, const params_t *cell, detection_t *d, const state_t *state,
-                               const sample_t *in, const reference_t *reference)
-{
-    ASSB_EST(charge_evidence) *c = &d->charge;
-    real slope_v = table_at(cell->docv_v, state->soc), soc_var = state->covariance[0];
-    real ah = capacity_ah(cell, state);
-    int alone = reference->cells < 2;
-    c->missing = c->missing + d->missing;
-    c->seen_s = later(c->seen_s, in->dt_s);
-    real size_a = magnitude(in->current_a);
-    c->busy_a = size_a > c->busy_a ? size_a : c->busy_a - c->busy_a * share(in->dt_s, BUSY_TAU_S);
-    c->known = c->seen_s >= q->charge_settle_s;
-    real excess = c->missing - reference->missing, rise = excess - c->excess;
-    int compared = c->known > 0 && c->cells == reference->cells;
-    c->excess = excess;
-    c->cells = c->known > 0 ? reference->cells : -1;
-    if (!compared) {
-        tell(d, ASSB_MISSING_CHARGE, c->known > 0 ? ASSB_NORMAL : ASSB_LEARNING, 0);
-        return;
-    }
-    if (slope_v < q->charge_slope_least_v || soc_var > q->charge_soc_sigma_max * q->charge_soc_sigma_max) {
-        say_nothing(d, ASSB_MISSING_CHARGE); /* what was missing before stays on the account */
-        return;
-    }
-    real allowed = charge_allowance(q, ah, in->current_a, alone) * in->dt_s / (real)3600;
-    c->sum = c->sum + (rise - allowed);
-    c->gained = c->gained + rise;
-    c->elapsed_s = later(c->elapsed_s, in->dt_s);
-    if (c->sum <= 0)
-        c->sum = c->gained = c->elapsed_s = 0;
-    c->bound = charge_bound(q, cell, d, state, slope_v, alone);
-    if (c->elapsed_s > 0) {
-        real per_a = (real)3600 * ah / c->elapsed_s;
-        c->leak_a = c->gained * per_a;
-        c->leak_sigma_a = (real)0.5 * c->bound * per_a;
-    }
-    judge(d, ASSB_MISSING_CHARGE, c->sum / c->bound);
-}
 
 static void lose_rest(detection_t *d)
 {
@@ -160,7 +90,11 @@ static void see_tail_point(const detection_params_t *q, const params_t *cell, de
         tell(d, ASSB_CV_TAIL, ASSB_LEARNING, 0);
     } else {
         t->tail_a = clamp(end_of(t->first_a, t->second_a, current_a), 0, current_a);
-        judge(d, ASSB_CV_TAIL, (t->tail_a - t->usual_a) / (q->cv_tail_c * cell->capacity_ah));
+        t->near = t->tail_a >= CV_NEAR * current_a; /* farther from its end it can't be told */
+        if (t->near == 0 || t->holds == 0)
+            tell(d, ASSB_CV_TAIL, ASSB_LEARNING, 0);
+        else
+            judge(d, ASSB_CV_TAIL, (t->tail_a - t->usual_a) / (q->cv_tail_c * cell->capacity_ah));
     }
     t->first_a = t->second_a;
     t->second_a = current_a;
@@ -179,14 +113,17 @@ static void see_tail(const detection_params_t *q, const params_t *cell, detectio
         }
         return;
     }
-    if (d->state[ASSB_CV_TAIL] == ASSB_NORMAL)
-        t->usual_a = t->usual_a + CV_LEARN * (t->tail_a - t->usual_a);
+    if (t->near > 0 && d->state[ASSB_CV_TAIL] != ASSB_ACTIVE) {
+        t->usual_a = t->usual_a + (t->holds > 0 ? CV_LEARN : 1) * (t->tail_a - t->usual_a);
+        t->holds = 1;
+    }
+    t->near = 0;
     t->voltage_v = in->voltage_v;
     t->hold_s = t->mark_s = t->points = 0;
     say_nothing(d, ASSB_CV_TAIL);
 }
 
-static void close_cycle(const detection_params_t *q, detection_t *d, real soc)
+static void close_cycle(const detection_params_t *q, detection_t *d, real soc, real soc_var)
 {
     ASSB_EST(efficiency_evidence) *e = &d->efficiency;
     int count = e->cycles < ASSB_CYCLES ? (int)e->cycles : ASSB_CYCLES;
@@ -198,7 +135,9 @@ static void close_cycle(const detection_params_t *q, detection_t *d, real soc)
         real sorted[ASSB_CYCLES];
         for (int k = 0; k < count; k++)
             sorted[k] = e->efficiency[k];
-        judge(d, ASSB_EFFICIENCY, (lower_median(sorted, count) - e->latest) / q->efficiency_drop_frac);
+        real drop = (lower_median(sorted, count) - e->latest) / q->efficiency_drop_frac;
+        real doubt = (e->begin_var + soc_var) / (q->efficiency_drop_frac * q->efficiency_drop_frac);
+        judge(d, ASSB_EFFICIENCY, drop / (1 + doubt)); /* as far as SOC is known at both ends */
     }
     if (d->state[ASSB_EFFICIENCY] == ASSB_ACTIVE)
         return; /* a short's cycles are nothing to learn from */
@@ -220,8 +159,9 @@ static void see_efficiency(const detection_params_t *q, const params_t *cell, de
     } else if (in->current_a < -q->rest_c * cell->capacity_ah) {
         if (e->turned > 0 || e->begun == 0) {
             if (e->turned > 0)
-                close_cycle(q, d, state->soc);
+                close_cycle(q, d, state->soc, state->covariance[0]);
             e->begin_soc = state->soc;
+            e->begin_var = state->covariance[0];
             e->charged = e->discharged = e->turned = 0;
             e->begun = 1;
         }

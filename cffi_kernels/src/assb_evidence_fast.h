@@ -96,7 +96,7 @@ static void see_dips(const detection_params_t *q, detection_t *d, const state_t 
     judge(d, ASSB_DIPPING, credible / q->dip_count);
 }
 
-/* 2: the voltage is louder than it was. Differences of samples, so that no slow change counts. */
+/* 2: the voltage is louder than it was. Second differences of samples, so that no slow change counts. */
 static void see_noise(const detection_params_t *q, detection_t *d, const sample_t *in)
 {
     ASSB_EST(noise) *n = &d->noise;
@@ -105,13 +105,14 @@ static void see_noise(const detection_params_t *q, detection_t *d, const sample_
         n->has_before = 0;
         return;
     }
-    real change_v = in->voltage_v - n->before_v;
+    real change_v = in->voltage_v - n->before_v, bend_v = change_v - n->change_v;
     n->before_v = in->voltage_v;
-    if (n->has_before == 0) {
-        n->has_before = 1;
+    n->change_v = change_v;
+    if (n->has_before < 2) {
+        n->has_before = n->has_before + 1;
         return;
     }
-    real v2 = change_v * change_v;
+    real v2 = bend_v * bend_v;
     n->seen_s = later(n->seen_s, in->dt_s);
     n->now_v2 = n->now_v2 + (v2 - n->now_v2) * share(in->dt_s, NOISE_SHORT_S);
     real held = n->usual_v2 > 0 && v2 > DIP_ENTER_VAR * n->usual_v2 ? DIP_ENTER_VAR * n->usual_v2 : v2;

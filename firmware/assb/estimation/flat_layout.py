@@ -102,15 +102,22 @@ DEFAULTS = {
     "charge_offset_c": 0.0005,  # error of the current sensor: offset ...
     "charge_gain_frac": 0.002,  # ... and gain; a single cell's alone
     "charge_capacity_frac": 0.01,  # error of the capacity; in a pack against the other cells
-    "charge_ocv_v": 0.002,  # what the OCV table may be wrong by: bound of a single cell's missing charge ...
-    "pack_ocv_v": 0.001,  # ... and in a pack, where the table's error is in all cells
-    "charge_resistance_frac": 0.05,  # error of the resistances, likewise
-    "pack_resistance_frac": 0.03,
-    "charge_soc_sigmas": 0.0,
+    "charge_slope_frac": 0.03,  # error of dOCV/dSOC, V per unit SOC, until it is learned ...
+    "pack_slope_frac": 0.01,  # ... and in a pack, where the table's error is in all cells
+    "charge_ocv_v": 0.002,  # what a voltage may be missing at once: the tolerance of a single cell ...
+    "pack_ocv_v": 0.001,  # ... and in a pack ...
+    "charge_soc_frac": 0.001,  # ... and of SOC, where the OCV is steep
+    "charge_resistance_frac": 0.03,  # error of the resistances, after a change of current
+    "pack_resistance_frac": 0.02,
+    "charge_usual": 1.3,  # tolerance over how far the sums usually go the other way
+    "charge_new": 2.0,  # tolerance of a cell that nothing was learned of is wider by so much
+    "charge_fast_c": 0.0167,  # the fast sum forgets leaks up to this ...
+    "charge_fast": 0.5,  # ... and has this part of the tolerance
     "self_discharge_c": 0.0001,  # of a sound cell; in a pack against the others
     "charge_settle_s": 900.0,  # after the start, before missing charge is believed
     "charge_soc_sigma_max": 0.03,  # while SOC is less certain missing charge says nothing
     "charge_slope_least_v": 0.1,  # dOCV/dSOC below which the voltage does not tell charge
+    "charge_slope_most_v": 3.0,  # and above which its table is a knee and not to be trusted
     "rest_window_s": 600.0,  # of the slope in a rest
     "rest_ratio": 3.0,  # the slope over what relaxation explains
     "rest_leak_c": 0.001,  # the least leak that a rest's slope is judged by

@@ -13,6 +13,8 @@ PRESSURE_AXIS_HIGH_FRAC = 1.2  # of the trip level, or of the window's upper end
 TEMPERATURE_MARGIN_K = 10.0
 SOC_AXIS = np.linspace(0, 1, layout.OCV_POINTS)
 NO_STEP_C = 1e6  # no step of current is that large: nothing is learned from them
+KNEE_FACTOR = 2.0  # an OCV that many times as steep as in the middle of SOC is a knee (assumption)
+MIDDLE_SOC = (0.2, 0.9)
 CURRENT_HEADROOM = 4.0  # a recording's plausible current over the cell's own limits
 
 
@@ -59,9 +61,16 @@ def estimator_values(
         "current_max_a": current_max_a,
         "voltage_max_v": 1.2 * cell.voltage.abs_max_v,
     }
+    values["charge_slope_most_v"] = KNEE_FACTOR * median_slope_v(values["ocv_v"])
     if rc.soc:
         values["rc_factor"] = np.interp(SOC_AXIS, rc.soc, rc.factor)
     return values | noise_values(cell) | learning_values(cell)
+
+
+def median_slope_v(ocv_v: np.ndarray) -> float:
+    """dOCV/dSOC in the middle of the SOC range, V."""
+    slopes = np.gradient(np.asarray(ocv_v), SOC_AXIS)
+    return float(np.median(slopes[(SOC_AXIS >= MIDDLE_SOC[0]) & (SOC_AXIS <= MIDDLE_SOC[1])]))
 
 
 def noise_values(cell: Cell) -> dict[str, float]:

@@ -1,0 +1,218 @@
+/* Evidence of charge 3: what the current brought and the voltage does not show. Included by assb_detection.c. */
+
+#define MEAN_TAU_S ((real)30)
+#define SLOW_TAU_S ((real)600)
+#define SLOW_SHARE ((real)0.05)
+#define CLEAR_TAUS ((real)3) /* what was smoothed is gone */
+#define BY_CURRENT_TAU_S ((real)28800)
+#define BY_CURRENT_LEAST_C ((real)0.02) /* changes that are worth as much are needed to learn from (assumption) */
+#define HALF_A_BIN ((real)0.5)
+#define MAP_MOST_V ((real)0.3)
+#define MAP_VISITS ((real)4)
+#define USUAL_TAU_S ((real)172800)
+#define SOC_AT_END ((real)1e-4)
+
+static void lose_charge(detection_t *d)
+{
+    d->charge.cells = -1; /* the reference is no longer what excess was counted from */
+    d->charge.bin = -1;
+}
+
+/* At a temperature; the axis is full. */
+static real along_temperature(const params_t *cell, const real *table, real temperature_degc)
+{
+    const real *axis = cell->r0_temperature_degc;
+    int t = 0;
+    while (t < ASSB_TEMPERATURE_POINTS - 2 && temperature_degc >= axis[t + 1])
+        t++;
+    real fraction = clamp((temperature_degc - axis[t]) / (axis[t + 1] - axis[t]), 0, 1);
+    return table[t] + fraction * (table[t + 1] - table[t]);
+}
+
+/* All that lies between OCV and terminals. */
+static real loop_ohm(const params_t *cell, const state_t *state, real temperature_degc)
+{
+    return state->r0_ohm + state->resistance_scale * (along_temperature(cell, cell->r1_ohm, temperature_degc) +
+                                                      along_temperature(cell, cell->r2_ohm, temperature_degc));
+}
+
+/* The model of a cell without a leak: the current alone drives it. */
+static void move_open(const params_t *cell, detection_t *d, const state_t *state, const sample_t *in)
+{
+    ASSB_EST(charge_evidence) *c = &d->charge;
+    real scale = state->resistance_scale * table_at(cell->rc_factor, state->soc);
+    real r1_ohm = scale * along_temperature(cell, cell->r1_ohm, in->temperature_degc);
+    real r2_ohm = scale * along_temperature(cell, cell->r2_ohm, in->temperature_degc);
+    c->open1_v = c->open1_v + share(in->dt_s, cell->tau1_s) * (r1_ohm * in->current_a - c->open1_v);
+    c->open2_v = c->open2_v + share(in->dt_s, cell->tau2_s) * (r2_ohm * in->current_a - c->open2_v);
+    real size_a = magnitude(in->current_a), sign = in->current_a > 0 ? 1 : in->current_a < 0 ? -1 : 0;
+    real turn = cell->hysteresis_rate * size_a * in->dt_s / ((real)3600 * capacity_ah(cell, state));
+    c->open_hysteresis = c->open_hysteresis + turn / (1 + turn) * (sign - c->open_hysteresis);
+}
+
+/* By how much the voltage lies below that of a cell that lost no charge. */
+static void find_deficit(const params_t *cell, detection_t *d, const state_t *state, const sample_t *in)
+{
+    ASSB_EST(charge_evidence) *c = &d->charge;
+    move_open(cell, d, state, in);
+    c->shown_v = c->shown_v + table_at(cell->docv_v, state->soc) * d->missing;
+    real ocv_v =
+        table_at(cell->ocv_v, state->soc) + cell->entropy_v_per_k * (in->temperature_degc - cell->ocv_temperature_degc);
+    real polarised_v = cell->hysteresis_v * c->open_hysteresis + (c->open1_v + c->open2_v);
+    c->deficit_v = c->shown_v + (ocv_v + (polarised_v + state->r0_ohm * in->current_a) - in->voltage_v);
+}
+
+/* What goes with the current, at once or slowly, is an error of the resistances or a diffusion that the model lacks:
+ * learned from its changes (ridge regression that forgets), and taken off. */
+static real unexplained(detection_t *d, const params_t *cell, real rise_v, real fast_a, real slow_a, real dt_s)
+{
+    ASSB_EST(charge_evidence) *c = &d->charge;
+    real keep = 1 - share(dt_s, BY_CURRENT_TAU_S), least_a = BY_CURRENT_LEAST_C * cell->capacity_ah;
+    c->aa = keep * c->aa + fast_a * fast_a;
+    c->as = keep * c->as + fast_a * slow_a;
+    c->ss = keep * c->ss + slow_a * slow_a;
+    c->av = keep * c->av + fast_a * rise_v;
+    c->sv = keep * c->sv + slow_a * rise_v;
+    real aa = c->aa + least_a * least_a, ss = c->ss + least_a * least_a * SLOW_SHARE;
+    real det = aa * ss - c->as * c->as;
+    return rise_v - (fast_a * (ss * c->av - c->as * c->sv) + slow_a * (aa * c->sv - c->as * c->av)) / det;
+}
+
+/* What the OCV table misses shows at the same SOC on charge and on discharge; a short takes both ways. */
+static real learned_v(detection_t *d, const state_t *state, real rise_v, real direction)
+{
+    ASSB_EST(charge_evidence) *c = &d->charge;
+    int half = ASSB_SOC_BINS / 2, place = (int)(state->soc * (real)half);
+    if (place > half - 1)
+        place = half - 1;
+    real bin = direction == 0 ? -1 : (real)(place + (direction > 0 ? 0 : half));
+    real moved = state->soc - c->soc;
+    c->soc = state->soc;
+    if (bin != c->bin) {
+        int old = (int)c->bin;
+        if (c->bin >= 0 && magnitude(c->bin_soc) * (real)half > HALF_A_BIN) {
+            real seen_v = clamp(c->bin_v / c->bin_soc, -MAP_MOST_V, MAP_MOST_V);
+            c->visits[old] = c->visits[old] < MAP_VISITS ? c->visits[old] + 1 : MAP_VISITS;
+            c->map_v[old] = c->map_v[old] + (seen_v - c->map_v[old]) / c->visits[old];
+        }
+        c->bin = bin;
+        c->bin_v = c->bin_soc = 0;
+    }
+    c->bin_v = c->bin_v + rise_v;
+    c->bin_soc = c->bin_soc + moved;
+    if (bin < 0 || c->visits[place] == 0 || c->visits[place + half] == 0)
+        return 0;
+    return (real)0.5 * (c->map_v[place] + c->map_v[place + half]) * moved;
+}
+
+/* What a second may miss although nothing is short: the sensor's, the capacity's and the table's error, and
+ * self-discharge. In a pack all cells have one sensor and one table. */
+static real allowed_v(const detection_params_t *q, real ah, real slope_v, const sample_t *in, int alone)
+{
+    real per_h = magnitude(in->current_a) / ah;
+    real frac = q->charge_capacity_frac + (alone ? q->charge_gain_frac : 0);
+    real offset_c = alone ? q->charge_offset_c : 0;
+    real table_v = alone ? q->charge_slope_frac : q->pack_slope_frac;
+    return (slope_v * (frac * per_h + (offset_c + q->self_discharge_c)) + table_v * per_h) * in->dt_s / (real)3600;
+}
+
+/* Up and down sums of a change, all in tolerances; a sound cell goes as far either way. per_a: what the resistances may
+ * still be wrong by, per ampere. */
+static void add_up(ASSB_EST(charge_sum) *m, real change, real allowed, real rise_v, real current_a, real per_a,
+                   real widest, real dt_s)
+{
+    m->up = m->up + (change - allowed);
+    m->up_v = m->up_v + rise_v;
+    m->up_s = later(m->up_s, dt_s);
+    if (m->up <= 0) {
+        m->up = m->up_v = m->up_s = 0;
+        m->up_a = current_a;
+    }
+    m->down = m->down - (change + allowed);
+    if (m->down <= 0) {
+        m->down = 0;
+        m->down_a = current_a;
+    }
+    m->usual = m->usual - m->usual * share(dt_s, USUAL_TAU_S);
+    real down = m->down - per_a * magnitude(current_a - m->down_a);
+    if (down > m->usual)
+        m->usual = down;
+    real usual = widest * m->usual;
+    m->score = m->up / ((usual > 1 ? usual : 1) + per_a * magnitude(current_a - m->up_a));
+}
+
+/* A leak shows at once across the resistances, then as charge. */
+static void estimate_leak(detection_t *d, real loop_ohm, real slope_v, real ah, real tolerance_v)
+{
+    ASSB_EST(charge_evidence) *c = &d->charge;
+    const ASSB_EST(charge_sum) *m = c->fast.score > c->slow.score ? &c->fast : &c->slow;
+    real per_v = 1 / (loop_ohm + slope_v * m->up_s / ((real)3600 * ah));
+    c->leak_a = m->up_v * per_v;
+    c->leak_sigma_a = (real)0.5 * tolerance_v * per_v;
+}
+
+/* Smoothed, so that what a load's ups and downs show of the model is gone. Returns whether there is one before. */
+static int smooth(const detection_params_t *q, detection_t *d, const sample_t *in, const reference_t *reference,
+                  real *rise_v, real *fast_a, real *slow_a)
+{
+    ASSB_EST(charge_evidence) *c = &d->charge;
+    real part = share(in->dt_s, MEAN_TAU_S);
+    if (c->seen_s == 0) {
+        c->mean_v = c->deficit_v;
+        c->current_a = c->slow_a = in->current_a;
+    }
+    c->mean_v = c->mean_v + part * (c->deficit_v - c->mean_v);
+    *fast_a = part * (in->current_a - c->current_a);
+    *slow_a = share(in->dt_s, SLOW_TAU_S) * (in->current_a - c->slow_a);
+    c->current_a = c->current_a + *fast_a;
+    c->slow_a = c->slow_a + *slow_a;
+    c->seen_s = later(c->seen_s, in->dt_s);
+    c->known = c->seen_s >= q->charge_settle_s;
+    real excess_v = c->mean_v - reference->deficit_v;
+    *rise_v = excess_v - c->excess_v;
+    int compared = c->known > 0 && c->cells == reference->cells;
+    c->excess_v = excess_v;
+    c->cells = c->known > 0 ? reference->cells : -1;
+    return compared;
+}
+
+/* 3: a sum of what is missing, that forgets what the sensors' errors explain (CUSUM). */
+static void see_missing_charge(const detection_params_t *q, const params_t *cell, detection_t *d, const state_t *state,
+                               const sample_t *in, const reference_t *reference)
+{
+    ASSB_EST(charge_evidence) *c = &d->charge;
+    real slope_v = table_at(cell->docv_v, state->soc), ah = capacity_ah(cell, state);
+    real rise_v, fast_a, slow_a;
+    int alone = reference->cells < 2;
+    find_deficit(cell, d, state, in);
+    if (!smooth(q, d, in, reference, &rise_v, &fast_a, &slow_a)) {
+        c->soc = state->soc;
+        tell(d, ASSB_MISSING_CHARGE, c->known > 0 ? ASSB_NORMAL : ASSB_LEARNING, 0);
+        return;
+    }
+    real direction = in->current_a > q->rest_c * ah ? 1 : in->current_a < -q->rest_c * ah ? -1 : 0;
+    real doubt = q->charge_soc_sigma_max * q->charge_soc_sigma_max;
+    int at_end = state->soc < SOC_AT_END || state->soc > 1 - SOC_AT_END || slope_v > q->charge_slope_most_v;
+    int blind = slope_v < q->charge_slope_least_v || at_end || state->covariance[0] > doubt;
+    c->clear_s = blind ? 0 : later(c->clear_s, in->dt_s);
+    if (c->clear_s < CLEAR_TAUS * MEAN_TAU_S) {
+        c->soc = state->soc;
+        c->bin = -1;
+        say_nothing(d, ASSB_MISSING_CHARGE); /* what was missing before stays on the account */
+        return;
+    }
+    real left_v = unexplained(d, cell, rise_v, fast_a, slow_a, in->dt_s);
+    c->travelled = later(c->travelled, magnitude(state->soc - c->soc));
+    left_v = left_v - learned_v(d, state, left_v, direction);
+    real new = 1 + q->charge_new / (1 + 2 * c->travelled);
+    real tolerance_v = new *((alone ? q->charge_ocv_v : q->pack_ocv_v) + slope_v * q->charge_soc_frac);
+    real loop = loop_ohm(cell, state, in->temperature_degc);
+    real ohm = (alone ? q->charge_resistance_frac : q->pack_resistance_frac) * loop;
+    real allowed = allowed_v(q, ah, slope_v, in, alone), fast_v = q->charge_fast * tolerance_v;
+    add_up(&c->slow, left_v / tolerance_v, allowed / tolerance_v, left_v, c->current_a, ohm / tolerance_v,
+           q->charge_usual, in->dt_s);
+    allowed = allowed + slope_v * q->charge_fast_c * in->dt_s / (real)3600;
+    add_up(&c->fast, left_v / fast_v, allowed / fast_v, left_v, c->current_a, ohm / fast_v, q->charge_usual, in->dt_s);
+    estimate_leak(d, loop, slope_v, ah, tolerance_v);
+    judge(d, ASSB_MISSING_CHARGE, c->fast.score > c->slow.score ? c->fast.score : c->slow.score);
+}
