@@ -2,10 +2,10 @@
 
 import math
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
-from assb_kernels import CellParams
+from assb_kernels import CellParams, Pack, Stack
 
 from assb_hil.campaign.record import TrialSpec
 from assb_hil.plant_file import PlantFile, load_plant
@@ -68,22 +68,12 @@ class Scene:
 
     def contact_ohm_frac(self) -> tuple[float, float]:
         """R0 of a unit at the plant's usual temperature and pressure, and the share of it that is contact."""
-        return r0_and_contact(self.spec.profile, self.spec.bench, self.spec.cells)
-
-
-@lru_cache(maxsize=128)
-def r0_and_contact(profile: str, bench: str, cells: int) -> tuple[float, float]:
-    plant = plant_of(profile, bench, cells)
-    limits, cell = plant.limits, plant.cell
-    view = plant.pack().cells[0]
-    r0_ohm = view.r0_at_ohm(limits.temperature_degc, limits.pressure_mpa)
-    kelvin = limits.temperature_degc + 273.15
-    cold_per_ev = (1.0 / kelvin - 1.0 / cell.reference_k) / 8.617333262e-5
-    pressed = math.log(max(limits.pressure_mpa, cell.contact_floor_mpa) / cell.contact_pressure_mpa)
-    contact = cell.contact_ohm_cm2 * math.exp(
-        cell.contact_activation_ev * cold_per_ev - cell.contact_exponent * pressed
-    )
-    return r0_ohm, contact / (cell.layers * cell.layer_area_cm2) / r0_ohm
+        limits, cell = self.plant.limits, self.cell
+        whole_ohm, bare_ohm = (
+            Pack([each], [Stack()]).cells[0].r0_at_ohm(limits.temperature_degc, limits.pressure_mpa)
+            for each in (cell, replace(cell, contact_ohm_cm2=0.0))
+        )
+        return whole_ohm, 1.0 - bare_ohm / whole_ohm
 
 
 def log_uniform(luck: random.Random, low: float, high: float) -> float:
