@@ -124,7 +124,7 @@ static void move_drift(assb_baselines *b)
 
 static void see(assb_baselines *b, double time_s)
 {
-    int is_pack = b->cells > 1;
+    int is_pack = b->cells > 1, knows = b->seconds > LEARN_S;
     double usual_v = is_pack ? median_of(b, &b->cell->voltage_v) : 0;
     double usual_fall_v = is_pack ? median_of(b, &b->cell->pseudo_fall_v) : 0;
     double usual_drift = is_pack ? median_of(b, &b->cell->drift_per_h) : 0;
@@ -134,7 +134,8 @@ static void see(assb_baselines *b, double time_s)
             b->low_v - c->voltage_v > c->voltage_v - b->high_v ? b->low_v - c->voltage_v : c->voltage_v - b->high_v;
         double below_v = is_pack ? usual_v - c->voltage_v : beyond_v;
         const double score[ASSB_BASELINES] = {below_v > beyond_v ? below_v : beyond_v, c->pseudo_fall_v - usual_fall_v,
-                                              is_pack ? c->usual_v - c->differs[0] : 0, usual_drift - c->drift_per_h};
+                                              knows && is_pack ? c->usual_v - c->differs[0] : 0,
+                                              usual_drift - c->drift_per_h};
         for (int n = 0; n < ASSB_BASELINES; n++)
             assb_crossings_see(&c->crossings[n], score[n], time_s);
     }
@@ -156,8 +157,7 @@ static void second(assb_baselines *b, double time_s)
         move_difference(b, k, mean_v);
     }
     move_drift(b);
-    if (b->seconds > LEARN_S)
-        see(b, time_s);
+    see(b, time_s);
     b->seconds++;
 }
 

@@ -24,6 +24,7 @@ SHUNT_QUANTUM_V = 312.5e-9  # likewise, on the shunt, ADCRANGE 0
 TEMPERATURE_QUANTUM_K = 0.0078125  # TMP117 datasheet, 7.3.1
 PRESSURE_QUANTUM_MPA = 0.001  # of the firmware's signal, kPa
 UNKNOWN_GAP = math.nan
+HALF_SOC = 0.005  # of the span over which the OCV's slope is taken
 
 
 class TrialBench:
@@ -67,14 +68,14 @@ class TrialBench:
         if self.shorted is None:
             return None
         view, params = self.pack.cells[self.shorted.unit], self.pack.cell_params[self.shorted.unit]
-        near = [min(max(view.soc + away, 0.0), 1.0) for away in (-0.005, 0.005)]
-        low_v, high_v = (view.ocv_at_v(soc, view.temperature_degc) for soc in near)
+        middle = min(max(view.soc, HALF_SOC), 1.0 - HALF_SOC)  # charging may end a little beyond full
+        low_v, high_v = (view.ocv_at_v(middle + away, view.temperature_degc) for away in (-HALF_SOC, HALF_SOC))
         voltage = self.sensors.voltage_v[0]
         scale = rc_scale(view, params)
         return Observer(
             noise_v=math.sqrt((voltage.noise_rms**2 + voltage.quantum**2 / 12.0) / self.samples),
             dt_s=self.scene.spec.dt_s,
-            slope_v=(high_v - low_v) / (near[1] - near[0]),
+            slope_v=(high_v - low_v) / (2.0 * HALF_SOC),
             capacity_ah=view.capacity_ah,
             ohm=(view.r0_ohm, *(scale * ohm for ohm in params.rc_ohm)),
             tau_s=(0.0, *params.rc_tau_s),
