@@ -14,7 +14,6 @@
 #define DRIFT_LEAST_POINTS 15
 #define START_SIGMA 0.1
 #define SECONDS_PER_HOUR 3600.0
-#define CELLS_MOST 64
 #define LEAK 4 /* place among the filter's states */
 
 void assb_baselines_reset(assb_baselines *b, const double *low, const double *ratio)
@@ -30,19 +29,17 @@ void assb_baselines_reset(assb_baselines *b, const double *low, const double *ra
     b->sum_a = 0;
 }
 
-/* Of a number of every cell, `stride` doubles apart; of an even count the mean of the middle two. */
-static double median_of(const assb_baselines *b, const double *first)
+/* Sorts them; of an even count the mean of the middle two. */
+static double median_of(double *values, int count)
 {
-    const long stride = (long)(sizeof(assb_baseline_cell) / sizeof(double));
-    double sorted[CELLS_MOST];
-    for (int k = 0; k < b->cells; k++) {
-        double value = first[k * stride];
+    for (int k = 1; k < count; k++) {
+        double value = values[k];
         int at = k;
-        for (; at > 0 && sorted[at - 1] > value; at--)
-            sorted[at] = sorted[at - 1];
-        sorted[at] = value;
+        for (; at > 0 && values[at - 1] > value; at--)
+            values[at] = values[at - 1];
+        values[at] = value;
     }
-    return 0.5 * (sorted[(b->cells - 1) / 2] + sorted[b->cells / 2]);
+    return 0.5 * (values[(count - 1) / 2] + values[count / 2]);
 }
 
 /* A filter as in the literature on SOC drift: it knows no leak, so that a leak has to show against the counted charge.
@@ -122,20 +119,44 @@ static void move_drift(assb_baselines *b)
     }
 }
 
+/* What the pack has in common at the moment; 0 for a cell alone. */
+typedef struct {
+    double voltage_v, fall_v, drift_per_h;
+} usual;
+
+static usual usual_of(const assb_baselines *b)
+{
+    double voltage_v[ASSB_PACK_MOST], fall_v[ASSB_PACK_MOST], drift_per_h[ASSB_PACK_MOST];
+    usual none = {0, 0, 0};
+    if (b->cells == 1)
+        return none;
+    for (int k = 0; k < b->cells; k++) {
+        voltage_v[k] = b->cell[k].voltage_v;
+        fall_v[k] = b->cell[k].pseudo_fall_v;
+        drift_per_h[k] = b->cell[k].drift_per_h;
+    }
+    usual all = {median_of(voltage_v, b->cells), median_of(fall_v, b->cells), median_of(drift_per_h, b->cells)};
+    return all;
+}
+
+/* A voltage beyond the cell's window, or in a pack below the others'. */
+static double outside_v(const assb_baselines *b, const assb_baseline_cell *c, double usual_v)
+{
+    double under_v = b->low_v - c->voltage_v, over_v = c->voltage_v - b->high_v;
+    double beyond_v = under_v > over_v ? under_v : over_v;
+    double below_v = b->cells > 1 ? usual_v - c->voltage_v : beyond_v;
+    return below_v > beyond_v ? below_v : beyond_v;
+}
+
 static void see(assb_baselines *b, double time_s)
 {
-    int is_pack = b->cells > 1, knows = b->seconds > LEARN_S;
-    double usual_v = is_pack ? median_of(b, &b->cell->voltage_v) : 0;
-    double usual_fall_v = is_pack ? median_of(b, &b->cell->pseudo_fall_v) : 0;
-    double usual_drift = is_pack ? median_of(b, &b->cell->drift_per_h) : 0;
+    usual all = usual_of(b);
+    int compares = b->cells > 1 && b->seconds > LEARN_S;
     for (int k = 0; k < b->cells; k++) {
         assb_baseline_cell *c = b->cell + k;
-        double beyond_v =
-            b->low_v - c->voltage_v > c->voltage_v - b->high_v ? b->low_v - c->voltage_v : c->voltage_v - b->high_v;
-        double below_v = is_pack ? usual_v - c->voltage_v : beyond_v;
-        const double score[ASSB_BASELINES] = {below_v > beyond_v ? below_v : beyond_v, c->pseudo_fall_v - usual_fall_v,
-                                              knows && is_pack ? c->usual_v - c->differs[0] : 0,
-                                              usual_drift - c->drift_per_h};
+        const double score[ASSB_BASELINES] = {outside_v(b, c, all.voltage_v), c->pseudo_fall_v - all.fall_v,
+                                              compares ? c->usual_v - c->differs[0] : 0,
+                                              all.drift_per_h - c->drift_per_h};
         for (int n = 0; n < ASSB_BASELINES; n++)
             assb_crossings_see(&c->crossings[n], score[n], time_s);
     }

@@ -4,8 +4,9 @@ import math
 
 import numpy as np
 import pytest
+from assb_hil.campaign.belief import believed
 from assb_hil.campaign.record import GRID_POINTS, SCORES, TrialSpec
-from assb_hil.campaign.trial_bench import TrialBench, believed
+from assb_hil.campaign.trial_bench import TrialBench
 from assb_hil.campaign.trial_run import ROWS_AT_ONCE, chunks, run, whole
 from assb_kernels import Estimator
 

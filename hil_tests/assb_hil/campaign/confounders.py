@@ -9,11 +9,13 @@ from dataclasses import dataclass, replace
 
 from assb_kernels import AgeingParams, Change
 
+from assb_hil.campaign.belief import believed_pack
 from assb_hil.campaign.scene import Scene, log_uniform
 
 Changes = list[Change]
 SOON_S = 600.0  # nothing happens before: estimators find the SOC
 ROOM_HELD_K = 2.0  # kept between the room and the plant's own limits
+HELD_FRAC = 0.05  # kept between a set point of the press and a level that trips
 DRIFT_SIGMAS = (0.5, 3.0)  # of what the bench's sensors are drawn from: within their datasheet and up to three times it
 
 
@@ -39,11 +41,21 @@ def on_all_stacks(scene: Scene, change: Change) -> Changes:
     return [replace(change, at=stack) for stack in range(scene.plant.stack_count)]
 
 
+def pressure_window_mpa(scene: Scene) -> tuple[float, float]:
+    """The plant's own, and within the levels at which the firmware would open the contactor."""
+    limits, rows = scene.plant.limits, believed_pack(scene.spec.profile).limits
+    low_mpa, high_mpa = rows["pressure_low"].trip / 1000.0, rows["pressure_high"].trip / 1000.0
+    return max(limits.pressure_min_mpa, (1.0 + HELD_FRAC) * low_mpa), min(
+        limits.pressure_max_mpa, (1.0 - HELD_FRAC) * high_mpa
+    )
+
+
 def pressure_steps(scene: Scene, luck: random.Random) -> Changes:
-    """Other set points of the press within the plant's window, at once or within a minute."""
-    limits, out = scene.plant.limits, []
+    """Other set points of the press, at once or within a minute."""
+    low_mpa, high_mpa = pressure_window_mpa(scene)
+    out = []
     for time_s in moments(scene, luck, luck.randint(3, 8)):
-        aim_mpa = luck.uniform(limits.pressure_min_mpa, limits.pressure_max_mpa)
+        aim_mpa = luck.uniform(low_mpa, high_mpa)
         out += on_all_stacks(
             scene, Change(time_s, "aim_mpa", aim_mpa, ramp_s=luck.choice((0.0, luck.uniform(1.0, 60.0))))
         )

@@ -2,13 +2,10 @@
 
 import math
 from dataclasses import replace
-from functools import lru_cache
 
-from assb.estimation import flat_layout
-from assb_host.config.image_builder import estimator_values
-from assb_host.config.pack import PackConfig, load_pack
 from assb_kernels import FilamentParams, Pack, SensorParams, Trial, TrialColumns, TrialSensors
 
+from assb_hil.campaign.belief import believed_pack
 from assb_hil.campaign.classes import Shorted, shorted
 from assb_hil.campaign.confounders import aged, confounding
 from assb_hil.campaign.loads import phases_of, start_soc
@@ -129,15 +126,3 @@ def sensors_of(scene: Scene) -> TrialSensors:
         temperature_degc=sensor("temperature_degc", 0, TEMPERATURE_QUANTUM_K),
         pressure_mpa=[sensor("pressure_mpa", stack, PRESSURE_QUANTUM_MPA) for stack in range(plant.stack_count)],
     )
-
-
-@lru_cache(maxsize=32)
-def believed_pack(profile: str) -> PackConfig:
-    """What the firmware is told of the pack."""
-    return load_pack(profile)
-
-
-@lru_cache(maxsize=32)
-def believed(profile: str) -> tuple[float, ...]:
-    """The parameters of estimator and detectors, as the config image has them."""
-    return tuple(flat_layout.pack(estimator_values(believed_pack(profile))))

@@ -8,9 +8,10 @@ from assb_kernels import TrialColumns
 from assb_kernels.baselines import Baselines
 from assb_kernels.watch import EVIDENCES, Change, Watch
 
+from assb_hil.campaign.belief import believed
 from assb_hil.campaign.record import Crossings, StageChange, TrialResult, TrialSpec, Truth
 from assb_hil.campaign.scene import Scene
-from assb_hil.campaign.trial_bench import TrialBench, believed
+from assb_hil.campaign.trial_bench import TrialBench
 
 ROWS_AT_ONCE = 3000
 SLOW_TICK_S = 0.1
