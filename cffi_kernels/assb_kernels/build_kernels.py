@@ -18,6 +18,7 @@ HEADERS = (
     "assb_pressure_soc.h",
     "assb_detection.h",
     "assb_watch.h",
+    "assb_baselines.h",
     "assb_random.h",
     "assb_voids.h",
     "assb_filament.h",
@@ -47,6 +48,7 @@ SOURCES = (
     "assb_detection_f32.c",
     "assb_detection_f64.c",
     "assb_watch.c",
+    "assb_baselines.c",
     "assb_random.c",
     "assb_plant.c",
     "assb_cell_check.c",
@@ -105,6 +107,7 @@ PREAMBLE = """
 #include "assb_power.h"
 #include "assb_detection.h"
 #include "assb_watch.h"
+#include "assb_baselines.h"
 #include "assb_estimator_cells.h"
 #include "assb_plant_floor.h"
 #include "assb_protocol.h"
