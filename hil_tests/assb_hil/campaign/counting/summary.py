@@ -1,7 +1,7 @@
 """The JSON summary of a campaign."""
 
 from collections.abc import Iterable
-from math import inf, isfinite, isnan
+from math import fsum, inf, isfinite, isnan
 
 from assb_hil.campaign.counting.intervals import quantile_s, wilson_interval
 from assb_hil.campaign.counting.judgement import RS_FACTOR, STAGES, Told
@@ -26,13 +26,13 @@ def summarise(tally: Tally) -> Figures:
     trials = tally.trials
     alarms = alarm_figures(trials)
     classes = [class_figures(tally, name) for name in tally.class_names()]
-    cell_hours = sum(trial.spec.cells * trial.spec.duration_s for trial in trials) / 3600.0
+    cell_hours = fsum(trial.spec.cells * trial.spec.duration_s for trial in trials) / 3600.0
     without = [trial for trial in trials if not trial.told]
     contact = confused(trials, "contact_loss")
     return {
         "cell_hours": cell_hours,
         "false_alarms": alarms["false_alarms"],
-        "confounder_hours": sum(trial.clean_hours for trial in without if real_confounders(trial)),
+        "confounder_hours": fsum(trial.clean_hours for trial in without if real_confounders(trial)),
         "false_alarms_per_1000h": alarms["false_alarms_per_1000h"],
         "ci95_per_1000h": alarms["false_alarms_ci95_per_1000h"],
         "suspects_per_1000h": alarms["suspects_per_1000h"],
@@ -41,10 +41,10 @@ def summarise(tally: Tally) -> Figures:
         "lorden_ratio": max((row["lorden_ratio"] for row in classes if row["lorden_ratio"] is not None), default=None),
         "contact_loss_confused_frac": share(contact["called_short"], contact["n"]),
         "rs_within_2x_frac": rs_within(told for name in tally.class_names() for told in tally.told(name)),
-        "cell_hours_per_core_hour": share(cell_hours, sum(trial.wall_s for trial in trials) / 3600.0),
+        "cell_hours_per_core_hour": share(cell_hours, fsum(trial.wall_s for trial in trials) / 3600.0),
         "trials": len(trials),
         "clean_hours": tally.clean_hours(),
-        "hours_without_short": sum(trial.clean_hours for trial in without),
+        "hours_without_short": fsum(trial.clean_hours for trial in without),
         "suspects": alarms["suspects"],
         "trials_with_false_alarms": alarms["trials_with_false_alarms"],
         "readings_refused": sum(trial.refused for trial in trials),
@@ -119,8 +119,8 @@ def lorden_figures(shorts: list[Told], between_alarms_s: float, name: str) -> Fi
     """Mean delay over mean bound; an untold short counts with its deadline, which is too little."""
     if not (name.startswith(LEAKS) and shorts):
         return {"mean_delay_s": None, "bound_delay_s": None, "lorden_ratio": None}
-    delay_s = sum(min(told.latency_s, told.deadline_s) for told in shorts) / len(shorts)
-    bound_s = sum(bound_delay_s(told.observer, told.leak_a, between_alarms_s) for told in shorts) / len(shorts)
+    delay_s = fsum(min(told.latency_s, told.deadline_s) for told in shorts) / len(shorts)
+    bound_s = fsum(bound_delay_s(told.observer, told.leak_a, between_alarms_s) for told in shorts) / len(shorts)
     ratio = delay_s / bound_s if 0.0 < bound_s < inf else None
     return {"mean_delay_s": delay_s, "bound_delay_s": or_null(bound_s), "lorden_ratio": ratio}
 

@@ -1,7 +1,7 @@
-"""All trials of a campaign, added up one at a time."""
+"""All trials of a campaign, added up one at a time; sums are rounded once, so that their order does not matter."""
 
 from collections.abc import Callable, Iterable, Mapping
-from math import isfinite
+from math import fsum, isfinite
 from typing import Any
 
 from assb_hil.campaign.counting.intervals import poisson_interval, wilson_interval
@@ -33,15 +33,16 @@ class Tally:
         return [name for name in self.classes if name in seen]
 
     def clean_hours(self) -> float:
-        return sum(trial.clean_hours for trial in self.trials)
+        return fsum(trial.clean_hours for trial in self.trials)
 
     def first_alarms(self) -> tuple[int, float]:
         """(clean stretches with an alarm, hours watched until it): what a baseline's first crossings compare with."""
-        count, hours = 0, 0.0
-        for trial in self.trials:
-            for after, stretch in zip(trial.alarmed_after_hours, trial.clean_stretches_hours, strict=True):
-                count, hours = count + isfinite(after), hours + min(after, stretch)
-        return count, hours
+        pairs = [
+            pair
+            for trial in self.trials
+            for pair in zip(trial.alarmed_after_hours, trial.clean_stretches_hours, strict=True)
+        ]
+        return sum(isfinite(after) for after, _ in pairs), fsum(min(pair) for pair in pairs)
 
     def granted_per_1000h(self) -> float:
         """False-alarm rate at which baselines are compared: ours; without any the upper end of its interval."""
@@ -61,7 +62,7 @@ def per_1000h(count: float, hours: float) -> float:
 def alarm_figures(trials: Iterable[Judged]) -> Figures:
     """False alarms and suspects of these trials per 1000 cell-hours without a short."""
     trials = list(trials)
-    hours = sum(trial.clean_hours for trial in trials)
+    hours = fsum(trial.clean_hours for trial in trials)
     figures: Figures = {"trials": len(trials), "clean_hours": hours}
     for name, count in (
         ("false_alarms", sum(trial.alarms for trial in trials)),

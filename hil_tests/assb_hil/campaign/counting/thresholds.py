@@ -56,7 +56,8 @@ class Crossed:
             return np.full((len(SCORES), 0), inf)
         before, watched = np.stack(self._before), np.array(self._watched_s)[:, None, None]
         crossed = (before < watched).sum(axis=0)
-        hours = np.minimum(before, watched).sum(axis=0, dtype=float) / 3600.0
+        exposed_s = np.sort(np.minimum(before, watched), axis=0)  # sorted: the sum does not know who finished first
+        hours = exposed_s.sum(axis=0, dtype=float) / 3600.0
         return np.where(hours > 0.0, 1000.0 * crossed / np.maximum(hours, 1e-12), np.where(crossed > 0, inf, 0.0))
 
     def latencies_s(self, short_class: str) -> np.ndarray:
@@ -69,7 +70,7 @@ class Crossed:
     def curves(self, short_class: str) -> dict[str, Curve]:
         """Score → curve; empty where no crossings were recorded."""
         latency_s, false_per_1000h = self.latencies_s(short_class), self.false_per_1000h()
-        if not len(latency_s):
+        if not latency_s.size:
             return {}
         detected = np.isfinite(latency_s).mean(axis=0)
         median_s = np.sort(latency_s, axis=0)[ceil(0.5 * len(latency_s)) - 1]
