@@ -19,6 +19,8 @@ from assb_hil.campaign.settings import fingerprint
 Run = Callable[[TrialSpec], TrialResult]
 AHEAD = 3  # trials handed out per thread
 CONNECT_S = 10.0
+# Ctrl-C reaches every process of a terminal; the workers leave it to the one that started them
+DEAF = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
 EXTRA = ("dask", "distributed", "pyarrow")
 
 
@@ -102,7 +104,7 @@ def open_pool(workers: int, scheduler: str | None) -> Iterator[Pool]:
     from distributed import Client, LocalCluster
 
     if scheduler is None:
-        quiet: dict[str, Any] = {"dashboard_address": None, "silence_logs": logging.CRITICAL}
+        quiet: dict[str, Any] = {"dashboard_address": None, "silence_logs": logging.CRITICAL, "preload": DEAF}
         local = LocalCluster(n_workers=workers, threads_per_worker=1, processes=True, **quiet)
         with local, Client(local) as client:
             yield Cluster(client)
