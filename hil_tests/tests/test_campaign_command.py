@@ -10,7 +10,7 @@ from assb_hil.commands import campaign
 from assb_host.cli import run
 from assb_host.errors import EXIT_INTERRUPTED, EXIT_USAGE
 
-FAST_PATH = {"plan": made.plan, "run": made.run, "CLASSES": made.CLASSES}
+FAST_PATH = {"draw": made.draw, "run": made.run, "CLASSES": made.CLASSES}
 ASKED = [
     "cell_hours",
     "false_alarms",
@@ -117,13 +117,13 @@ def test_the_report_stands_alone_and_has_its_parts(tmp_path, fast_path):
 
 
 def test_a_campaign_without_shorts_has_a_report(tmp_path, fast_path):
-    fast_path["plan"] = lambda *asked: [spec for spec in made.plan(*asked) if not spec.short_class]
+    fast_path["draw"] = lambda seed, number: made.spec(2 * number)
     assert call(tmp_path) == 0
     assert (tmp_path / "report.html").read_text().count("<svg") == 1
 
 
 def test_progress_tells_how_far_it_is():
-    lines = []
-    progress = campaign.Lines(made.plan(200.0, 1)[5:], made.plan(200.0, 1), SimpleNamespace(print=lines.append))
+    lines, plan = [], [made.spec(number) for number in range(10)]
+    progress = campaign.Lines(plan[5:], plan, SimpleNamespace(print=lines.append))
     progress(made.run(made.spec(5)))
     assert progress.note().startswith("120 of 200 cell-hours")

@@ -12,7 +12,7 @@ from assb_hil.campaign.settings import Settings, fingerprint
 from assb_host.errors import AssbError, ToolError
 
 SETTINGS = Settings(400.0, 1, (), "0123")
-PLAN = made.plan(400.0, 1)
+PLAN = run.planned(SETTINGS, made.draw)
 
 
 def ignore(result):
@@ -39,6 +39,13 @@ class Stops:
         if spec.number == self.number:
             raise self.error
         return made.run(spec)
+
+
+def test_a_plan_reaches_its_hours_and_a_longer_one_begins_with_it():
+    assert sum(spec.cells * spec.duration_s for spec in PLAN) / 3600.0 == 400.0
+    longer = run.planned(msgspec.structs.replace(SETTINGS, cell_hours=401.0), made.draw)
+    assert longer[: len(PLAN)] == PLAN
+    assert len(longer) == len(PLAN) + 1
 
 
 def test_what_was_written_is_read_again(tmp_path):

@@ -17,6 +17,16 @@ from assb_hil.out_folder import make_folder, writing
 Progress = Callable[[TrialResult], None]
 
 
+def planned(settings: Settings, draw: Callable[..., TrialSpec]) -> list[TrialSpec]:
+    """Trials 0, 1, 2, … until the hours are reached; `draw` takes seed, number and, if not all, profiles."""
+    plan, hours = [], 0.0
+    chosen = (settings.profiles,) if settings.profiles else ()
+    while hours < settings.cell_hours:
+        plan.append(draw(settings.seed, len(plan), *chosen))
+        hours += plan[-1].cells * plan[-1].duration_s / 3600.0
+    return plan
+
+
 def unfinished(folder: Path, settings: Settings, plan: Sequence[TrialSpec]) -> list[TrialSpec]:
     """Makes and claims the folder; the trials of the plan that it does not hold yet."""
     make_folder(folder)

@@ -39,7 +39,7 @@ def shorts(cell_hours, seed, out, profiles, workers, scheduler, as_json):
     from assb_hil.campaign.settings import Settings, fingerprint
 
     settings = Settings(cell_hours, seed, tuple(sorted(profiles)), fingerprint())
-    plan = planned(settings)
+    plan = run.planned(settings, fast_path("draw", "draw"))
     left = run.unfinished(out, settings, plan)
     ended = run_left(left, plan, out, workers or 1, scheduler)
     summary = run.count(out, settings, fast_path("classes", "CLASSES"), len(plan))
@@ -50,12 +50,6 @@ def shorts(cell_hours, seed, out, profiles, workers, scheduler, as_json):
 def fast_path(module, name):
     """What the trials are; imported late, as it brings the kernels along."""
     return getattr(import_module(f"assb_hil.campaign.{module}"), name)
-
-
-def planned(settings):
-    """All trials of the campaign; those of other profiles than the wanted ones left out."""
-    plan = fast_path("draw", "plan")(settings.cell_hours, settings.seed, settings.profiles)
-    return list(plan)
 
 
 def run_left(left, plan, out, workers, scheduler):

@@ -16,6 +16,7 @@ from assb_hil.campaign.record import Observer, StageChange, TrialResult, TrialSp
 NONE, SUSPECT, SOFT_SHORT, HARD_SHORT = range(4)
 STAGES = ("none", "suspect", "soft short", "hard short")
 BRIDGES_GRANTED = 10  # intermittent bridges within which one is to be told
+MOVING_RS = ("growing",)  # classes without one true Rs
 RS_FACTOR = 2.0  # an Rs within this factor of the truth counts as found
 
 
@@ -27,9 +28,7 @@ class ShortClass(Protocol):
     @property
     def deadline_s(self) -> float: ...  # after the onset
     @property
-    def stage(self) -> int: ...  # that tells it
-    @property
-    def steady_rs(self) -> bool: ...  # there is one true Rs
+    def stage(self) -> int: ...  # that tells it; 0: nothing is asked of it, and a soft short counts as told
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -113,15 +112,17 @@ def _told(result: TrialResult, row: ShortClass) -> Told:
     limit_s = deadline_s(result, row)
     end_s = truth.onset_s + limit_s
     own = [change for change in result.changes if change.cell == truth.cell]
-    first = next((rise for rise in rises(own, row.stage) if truth.onset_s <= rise.time_s <= end_s), None)
+    asked = row.stage or SOFT_SHORT
+    first = next((rise for rise in rises(own, asked) if truth.onset_s <= rise.time_s <= end_s), None)
+    rs_told = first if row.name not in MOVING_RS else None
     return Told(
         short_class=row.name,
         deadline_s=limit_s,
         latency_s=first.time_s - truth.onset_s if first else inf,
         worst_stage=max((change.stage for change in own if truth.onset_s <= change.time_s <= end_s), default=NONE),
         evidence_bits=first.evidence_bits if first else 0,
-        rs_error=first.rs_ohm / truth.rs_ohm if first and row.steady_rs else nan,
-        rs_covered=bool(first and row.steady_rs and first.rs_low_ohm <= truth.rs_ohm <= first.rs_high_ohm),
+        rs_error=rs_told.rs_ohm / truth.rs_ohm if rs_told else nan,
+        rs_covered=bool(rs_told and rs_told.rs_low_ohm <= truth.rs_ohm <= rs_told.rs_high_ohm),
         leak_a=truth.leak_c * observer.capacity_ah,
         observer=observer,
     )
