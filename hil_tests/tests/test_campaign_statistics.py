@@ -167,6 +167,13 @@ def test_a_crossing_after_the_deadline_is_no_detection():
     assert curve.latency_p50_s.tolist() == [100.0, inf]
 
 
+def test_a_score_that_stood_above_before_the_onset_told_nothing():
+    scores = crossed((100.0, NEVER_S, 100.0), (1.0, 1.0, 50.0))
+    found = trial(truth=LEAK, crossings=(scores, crossed((NEVER_S,) * 3)))
+    curve = Tally([found], made.CLASSES).crossed.curves("leak_c20")["pseudo_ocv"]
+    assert curve.latency_p50_s.tolist() == [inf, 1.0, 50.0]
+
+
 def test_a_baseline_gets_the_fastest_threshold_that_is_quiet_enough():
     curve = Curve(np.array([5.0, 0.5, 0.5, 0.0]), np.array([1.0, 0.9, 0.8, 0.4]), np.array([10.0, 60.0, 60.0, inf]))
     assert at_equal_rate(curve, 1.0) == (1, 0.9, 60.0)
@@ -255,7 +262,8 @@ def test_a_campaign_of_nothing_has_a_summary():
 
 
 def test_a_criterion_that_does_not_hold_is_broken():
-    summary = summarise(Tally([trial(made.change(10.0, 0, 2)), trial(truth=LEAK)], made.CLASSES))
+    untold = trial(truth=LEAK, crossings=())
+    summary = summarise(Tally([trial(made.change(10.0, 0, 2)), untold], made.CLASSES))
     broken = {check.name for check in checks(summary) if not check.passed}
     assert "false alarms per 1000 cell-hours" in broken
     assert "leak c20: told within the deadline" in broken

@@ -17,6 +17,7 @@ SOURCES = (
     ("assb_kernels", "*.so"),
     ("assb_kernels", "*.pyd"),
     ("assb_configs", "**/*.toml"),
+    ("assb_host", "config/*.py"),
     ("assb_hil", "*.py"),
     ("assb_hil", "campaign/*.py"),
     ("assb_hil", "plants/**/*.toml"),

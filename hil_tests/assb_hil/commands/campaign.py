@@ -108,7 +108,7 @@ class Lines:
         """How far, how fast, and how long still."""
         ran_h = self.done_h - (self.total_h - self.left_h)
         speed_h_s = ran_h / max(monotonic() - self._begun_s, 1e-3)
-        left_s = (self.total_h - self.done_h) / speed_h_s if speed_h_s else 0.0
+        left_s = max(self.total_h - self.done_h, 0.0) / speed_h_s if speed_h_s else 0.0
         done = f"{self.done_h:,.0f} of {self.total_h:,.0f} cell-hours"
         return f"{done}, {3600 * speed_h_s:,.0f} an hour, {left_s:,.0f} s left"
 

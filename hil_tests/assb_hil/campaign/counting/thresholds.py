@@ -5,15 +5,17 @@ of a Poisson process whose clock stops at its first event.
 """
 
 from collections import defaultdict
+from collections.abc import Sequence
 from math import ceil, inf
 from typing import NamedTuple
 
 import numpy as np
 
 from assb_hil.campaign.counting.judgement import Judged, clean_s
-from assb_hil.campaign.record import SCORES, TrialResult
+from assb_hil.campaign.record import SCORES, Crossings, TrialResult
 
 OURS = 0  # row of SCORES
+STANDING_S = 1.0  # between two looks of a baseline: who crossed before and is above at the first look told nothing
 
 
 class Curve(NamedTuple):
@@ -47,7 +49,7 @@ class Crossed:
             self._watched_s.append(clean_s(result, cell))
         if result.truth and judged.told and result.crossings:
             own = result.crossings[result.truth.cell]
-            self._after[judged.told.short_class].append(np.array([score.after_s for score in own], dtype=np.float32))
+            self._after[judged.told.short_class].append(told_s(own))
             self._deadline_s[judged.told.short_class].append(judged.told.deadline_s)
 
     def false_per_1000h(self) -> np.ndarray:
@@ -75,6 +77,13 @@ class Crossed:
         detected = np.isfinite(latency_s).mean(axis=0)
         median_s = np.sort(latency_s, axis=0)[ceil(0.5 * len(latency_s)) - 1]
         return {name: Curve(false_per_1000h[k], detected[k], median_s[k]) for k, name in enumerate(SCORES)}
+
+
+def told_s(scores: Sequence[Crossings]) -> np.ndarray:
+    """(scores, thresholds): times since the onset; inf for a score that already stood above, as for a stage."""
+    before = np.array([score.before_s for score in scores], dtype=np.float32)
+    after = np.array([score.after_s for score in scores], dtype=np.float32)
+    return np.where(np.isfinite(before) & (after <= STANDING_S), inf, after)
 
 
 def at_equal_rate(curve: Curve, granted_per_1000h: float) -> AtEqualRate:
