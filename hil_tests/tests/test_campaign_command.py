@@ -8,7 +8,7 @@ import campaign_trials as made
 import pytest
 from assb_hil.commands import campaign
 from assb_host.cli import run
-from assb_host.errors import EXIT_INTERRUPTED, EXIT_USAGE
+from assb_host.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE
 
 FAST_PATH = {"draw": made.draw, "run": made.run, "CLASSES": made.CLASSES}
 ASKED = [
@@ -77,6 +77,19 @@ def test_an_interrupt_keeps_what_finished_and_says_so(tmp_path, fast_path, capsy
     fast_path["run"] = made.run
     assert call(tmp_path) == 0
     assert "there already" in capsys.readouterr().err
+
+
+def test_a_failed_trial_is_told_and_the_rest_counted(tmp_path, fast_path, capsys):
+    def odd(spec):
+        if spec.number == 9:
+            raise ValueError("odd")
+        return made.run(spec)
+
+    fast_path["run"] = odd
+    assert call(tmp_path, "--json") == EXIT_FAILED
+    seen = capsys.readouterr()
+    assert json.loads(seen.out)["trials"] == 19
+    assert "ValueError: odd; trial 9 " in seen.err
 
 
 def test_a_finished_campaign_is_counted_again_without_a_trial(tmp_path, fast_path):

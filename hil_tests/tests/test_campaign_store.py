@@ -30,13 +30,13 @@ def run_all(folder, runner=made.run, settings=SETTINGS, plan=PLAN, pool=None):
 
 
 class Stops:
-    """A runner that raises at one trial."""
+    """A runner that raises at some trials."""
 
-    def __init__(self, number, error):
-        self.number, self.error = number, error
+    def __init__(self, numbers, error):
+        self.numbers, self.error = numbers, error
 
     def __call__(self, spec):
-        if spec.number == self.number:
+        if spec.number in self.numbers:
             raise self.error
         return made.run(spec)
 
@@ -73,18 +73,27 @@ def test_a_second_run_has_nothing_to_do(tmp_path):
     assert numbers(tmp_path) == list(range(len(PLAN)))
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt(), MemoryError()])
-def test_whatever_ends_it_what_finished_is_kept_and_the_rest_goes_on(tmp_path, error):
-    with pytest.raises((KeyboardInterrupt, AssbError)):
-        run_all(tmp_path, Stops(7, error))
+@pytest.mark.parametrize("end", [KeyboardInterrupt, SystemExit])
+def test_whatever_ends_it_what_finished_is_kept_and_the_rest_goes_on(tmp_path, end):
+    with pytest.raises(end):
+        run_all(tmp_path, Stops({7}, end()))
     assert numbers(tmp_path) == list(range(7))
     assert run_all(tmp_path) == list(range(7, len(PLAN)))
     assert numbers(tmp_path) == list(range(len(PLAN)))
 
 
-def test_a_trial_that_fails_says_which_one_it_was(tmp_path):
-    with pytest.raises(schedule.TrialError, match=r"ValueError: odd; trial 3 \(seed 1003, li_lpscl_nca, leak_c20\)"):
-        run_all(tmp_path, Stops(3, ValueError("odd")))
+def test_a_trial_that_fails_is_named_and_the_others_are_run(tmp_path):
+    left = run.unfinished(tmp_path, SETTINGS, PLAN)
+    failed = run.run_trials(tmp_path, left, Stops({3}, ValueError("odd")), schedule.InProcess(), ignore)
+    assert [str(error) for error in failed] == ["ValueError: odd; trial 3 (seed 1003, li_lpscl_nca, leak_c20)"]
+    assert run_all(tmp_path) == [3]
+
+
+def test_when_all_trials_fail_it_ends_soon(tmp_path):
+    broken = Stops(range(2, 1000), ValueError("odd"))
+    with pytest.raises(schedule.TrialError, match="trial 11 "):
+        run_all(tmp_path, broken)
+    assert numbers(tmp_path) == [0, 1]
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,11 @@ from assb_hil.campaign.counting.summary import summarise
 from assb_hil.campaign.counting.tally import Figures, Tally
 from assb_hil.campaign.pages.page import render
 from assb_hil.campaign.record import TrialResult, TrialSpec
-from assb_hil.campaign.schedule import Pool, Run
+from assb_hil.campaign.schedule import Pool, Run, TrialError
 from assb_hil.campaign.settings import Settings, claim, write_whole
 from assb_hil.out_folder import make_folder, writing
 
+FAILED_MOST = 10  # then it is no odd trial but the code
 Progress = Callable[[TrialResult], None]
 
 
@@ -36,12 +37,20 @@ def unfinished(folder: Path, settings: Settings, plan: Sequence[TrialSpec]) -> l
     return [spec for spec in plan if spec.number not in there]
 
 
-def run_trials(folder: Path, specs: Sequence[TrialSpec], run: Run, pool: Pool, progress: Progress) -> None:
-    """Whatever ends it, what finished is on disk."""
+def run_trials(folder: Path, specs: Sequence[TrialSpec], run: Run, pool: Pool, progress: Progress) -> list[TrialError]:
+    """The trials that failed; raises the last of them when they are FAILED_MOST. Whatever ends it, what finished is on
+    disk."""
+    failed: list[TrialError] = []
     with store.Writer(folder) as writer:
         for result in pool.results(specs, run):
-            writer.add(result)
-            progress(result)
+            if isinstance(result, TrialError):
+                failed.append(result)
+                if len(failed) == FAILED_MOST:
+                    raise result
+            else:
+                writer.add(result)
+                progress(result)
+    return failed
 
 
 def count(folder: Path, settings: Settings, classes: Mapping[str, ShortClass], planned: int) -> Figures:

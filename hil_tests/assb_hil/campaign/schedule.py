@@ -24,16 +24,16 @@ DEAF = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
 EXTRA = ("dask", "distributed", "pyarrow")
 
 
+class TrialError(AssbError):
+    """A trial raised: a bug in what it runs, or a lost worker too many."""
+
+
 class Pool(Protocol):
     """Where trials run."""
 
-    def results(self, specs: Iterable[TrialSpec], run: Run) -> Iterator[TrialResult]:
-        """Results as they come, in any order."""
+    def results(self, specs: Iterable[TrialSpec], run: Run) -> Iterator[TrialResult | TrialError]:
+        """As they come, in any order."""
         ...
-
-
-class TrialError(AssbError):
-    """A trial raised; the others are kept."""
 
 
 def need_extra() -> None:
@@ -51,14 +51,12 @@ def need_extra() -> None:
 class InProcess:
     """Dask's synchronous scheduler: one trial after the other, here."""
 
-    def results(self, specs: Iterable[TrialSpec], run: Run) -> Iterator[TrialResult]:
+    def results(self, specs: Iterable[TrialSpec], run: Run) -> Iterator[TrialResult | TrialError]:
         from dask.delayed import delayed
 
         for spec in specs:
-            try:
-                yield delayed(run, pure=False)(spec).compute(scheduler="synchronous")
-            except Exception as error:
-                raise failed(spec, error) from error
+            task = delayed(run, pure=False)(spec)
+            yield result_of(spec, lambda task=task: task.compute(scheduler="synchronous"))
 
 
 class Cluster:
@@ -67,7 +65,7 @@ class Cluster:
     def __init__(self, client: Any):
         self._client = client
 
-    def results(self, specs: Iterable[TrialSpec], run: Run) -> Iterator[TrialResult]:
+    def results(self, specs: Iterable[TrialSpec], run: Run) -> Iterator[TrialResult | TrialError]:
         from distributed import as_completed
 
         waiting = iter(specs)
@@ -82,17 +80,17 @@ class Cluster:
         done = as_completed(hand_out(), loop=self._client.loop)
         for future in done:
             spec = spec_of.pop(future.key)
-            try:
-                result = future.result()
-            except Exception as error:
-                raise failed(spec, error) from error
             done.update(hand_out())
-            yield result
+            yield result_of(spec, future.result)
 
 
-def failed(spec: TrialSpec, error: Exception) -> TrialError:
-    where = f"trial {spec.number} (seed {spec.seed}, {spec.profile}, {spec.short_class or 'no short'})"
-    return TrialError(f"{type(error).__name__}: {error}", where, "all that finished is kept")
+def result_of(spec: TrialSpec, take: Callable[[], TrialResult]) -> TrialResult | TrialError:
+    """What `take` returns; what it raises, with the trial's name."""
+    try:
+        return take()
+    except Exception as error:
+        where = f"trial {spec.number} (seed {spec.seed}, {spec.profile}, {spec.short_class or 'no short'})"
+        return TrialError(f"{type(error).__name__}: {error}", where)
 
 
 @contextmanager

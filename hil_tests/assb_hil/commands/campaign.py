@@ -6,7 +6,7 @@ from pathlib import Path
 from time import monotonic
 
 import click
-from assb_host.errors import EXIT_INTERRUPTED
+from assb_host.errors import EXIT_FAILED, EXIT_INTERRUPTED
 
 PLAIN_EVERY_S = 20.0
 
@@ -53,7 +53,7 @@ def fast_path(module, name):
 
 
 def run_left(left, plan, out, workers, scheduler):
-    """Exit code: 0, or that of an interrupt, after which all that finished is kept."""
+    """Exit code: 0, that of an interrupt, or that of trials that failed; all that finished is kept."""
     from assb_hil.campaign.run import run_trials
     from assb_hil.campaign.schedule import open_pool
 
@@ -62,11 +62,13 @@ def run_left(left, plan, out, workers, scheduler):
     with shown_progress(left, plan) as progress:
         try:
             with open_pool(workers, scheduler) as pool:
-                run_trials(out, left, fast_path("trial_run", "run"), pool, progress)
+                failed = run_trials(out, left, fast_path("trial_run", "run"), pool, progress)
         except KeyboardInterrupt:
             click.echo("assb: interrupted; what finished is kept, and the same command goes on", err=True)
             return EXIT_INTERRUPTED
-    return 0
+    for error in failed:
+        click.echo(f"assb: failed: {error}", err=True)
+    return EXIT_FAILED if failed else 0
 
 
 def shown_progress(left, plan):
