@@ -148,7 +148,7 @@ def lines(summary, out):
     for kind, key in (("false alarms", "ci95_per_1000h"), ("suspects", "suspects_ci95_per_1000h")):
         name = kind.replace(" ", "_")
         low, high = summary[key]
-        each = f"{summary[f'{name}_per_1000h']:.3g} per 1000 cell-hours ({low:.2g} to {high:.2g})"
+        each = f"{summary[f'{name}_per_1000h']:.3g} per 1000 cell-hours ({low:.3g} to {high:.3g})"
         yield f"{kind:15} {summary[name]:5}  {each}"
     for row in summary["classes"]:
         yield class_line(row)

@@ -47,7 +47,7 @@ def cards(summary: Figures) -> str:
     figures = (
         (
             f"{summary['false_alarms_per_1000h']:.3g}",
-            f"false alarms per 1000 cell-hours: {summary['false_alarms']} (95 %: {low:.2g} … {high:.2g})",
+            f"false alarms per 1000 cell-hours: {summary['false_alarms']} (95 %: {low:.3g} … {high:.3g})",
         ),
         (f"{summary['suspects_per_1000h']:.3g}", "suspects per 1000 cell-hours"),
         (tables.percent(summary["rs_within_2x_frac"]), "of detections state Rs within a factor of 2"),
@@ -108,7 +108,8 @@ def of_alarms(tally: Tally, summary: Figures) -> list[str]:
         tables.alarms("confounder", rows),
         tables.alarms("load", [*summary["by_load"], total]),
         f"<section><h2>What was taken for what</h2>{tables.confusion(summary['stages_reached'])}</section>",
-        f"<section><h2>By chemistry</h2>{tables.profiles(summary['by_profile'], names)}</section>",
+        f"<section><h2>By chemistry</h2>{tables.alarms('profile', summary['by_profile'])}</section>",
+        tables.profiles(summary["by_profile"], names) if names else "",
     ]
 
 

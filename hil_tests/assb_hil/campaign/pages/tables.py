@@ -9,7 +9,7 @@ from assb_hil.campaign.counting.judgement import STAGES
 from assb_hil.campaign.counting.tally import Figures
 
 UNITS_S = ((2 * 3600.0, 3600.0, "h"), (120.0, 60.0, "min"), (0.5, 1.0, "s"), (0.0, 1e-3, "ms"))
-DENSE = ".dense{font-size:12px}.dense th{white-space:normal}.dense td{padding:4px 5px;white-space:pre-line}"
+DENSE = ".dense{font-size:12px}.dense th{white-space:normal}.dense td{padding:4px 5px;white-space:pre}"
 NOTHING = "–"
 
 
@@ -109,19 +109,10 @@ def profiles(rows: Sequence[Figures], names: Sequence[str]) -> str:
         found = next((figures for figures in row["classes"] if figures["name"] == name), None)
         if found is None:
             return NOTHING
-        return f"{percent(found['detected_frac'])} of {found['n']}\n{duration(found['latency_p50_s'])}"
+        return f"{100 * found['detected_frac']:.0f} % of {found['n']}\n{duration(found['latency_p50_s'])}"
 
-    body = [
-        (
-            row["name"],
-            f"{row['clean_hours']:,.0f}",
-            f"{row['false_alarms']}",
-            f"{row['suspects']}",
-            *(cell(row, name) for name in names),
-        )
-        for row in rows
-    ]
-    return table(("profile", "cell-hours", "alarms", "suspects", *map(worded, names)), body, "dense")
+    body = [(row["name"], *(cell(row, name) for name in names)) for row in rows]
+    return table(("profile", *map(worded, names)), body, "dense")
 
 
 def confusion(rows: Sequence[Figures]) -> str:
