@@ -24,8 +24,8 @@ def render_page(recording: Recording) -> str:
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escape(recording.title)}</title><style>{STYLE}</style></head><body><main>"
-        f"{_header(recording)}{_figures(recording)}{_panels(recording)}{_checks(recording.checks)}"
-        f"{_events(recording.events)}{_meta(recording.meta)}</main></body></html>\n"
+        f"{_header(recording)}{_figures(recording)}{_panels(recording)}{checks_section(recording.checks)}"
+        f"{_events(recording.events)}{meta_section(recording.meta)}</main></body></html>\n"
     )
 
 
@@ -101,7 +101,8 @@ def _number(value: float | str | None) -> str:
     return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
 
 
-def _checks(checks: list[Check]) -> str:
+def checks_section(checks: list[Check]) -> str:
+    """A table of them, or nothing."""
     if not checks:
         return ""
     rows = "".join(
@@ -127,7 +128,8 @@ def _events(events: list[Event]) -> str:
     return f'<section><h2>Events</h2><table class="events">{head}{rows}</table></section>'
 
 
-def _meta(meta: dict[str, str]) -> str:
+def meta_section(meta: dict[str, str]) -> str:
+    """What made the page, and from what."""
     if not meta:
         return ""
     rows = "".join(
