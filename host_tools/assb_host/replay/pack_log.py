@@ -1,12 +1,12 @@
 """A recording of one cell or of many in series, with the rows that can be none left out and counted."""
 
-from bisect import bisect_left
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from assb_host.cell_fit.estimate import gap_of
 from assb_host.cell_fit.log_reader import Log, check_sign, check_units, read_lines
@@ -18,6 +18,7 @@ from assb_host.replay.table import find_names, needed_names, parse
 
 SKIPPED_MOST_FRAC = 0.5
 TEMPERATURES_DEGC = (-60.0, 200.0)  # what a thermometer of a cell may show; beyond it is a broken wire
+AHEAD_ROWS = 5
 DATE_FROM_S = 1e8  # a first time beyond it is a date (1973), not the seconds of a test
 REASONS = (
     "not a number",
@@ -91,9 +92,10 @@ def read_pack_log(
     pressure_mpa = (
         values["pressure_mpa"][:, 0] * (1e-6 if columns.is_pascal else 1.0) if "pressure_mpa" in values else None
     )
+    names = columns.names if len(columns.names) > 1 else [path.name.partition(".")[0]]
     log = PackLog(
-        path, columns.names, values["time_s"], values["voltage_v"], sign * values["current_a"][:, 0],
-        np.mean(values["temperature_degc"], axis=1), pressure_mpa, {}, np.zeros(len(columns.names), int),
+        path, names, values["time_s"], values["voltage_v"], sign * values["current_a"][:, 0],
+        np.mean(values["temperature_degc"], axis=1), pressure_mpa, {}, np.zeros(len(names), int),
     )  # fmt: skip
     log = believable(log, cell)
     check_as_one_cell(log)
@@ -107,7 +109,7 @@ def believable(log: PackLog, cell: Cell) -> PackLog:
     for k, rows in enumerate(wrong):
         reason[(reason < 0) & rows] = k
     sound = np.flatnonzero(reason < 0)
-    reason[np.setdiff1d(sound, sound[rising(log.time_s[sound])])] = len(REASONS) - 1
+    reason[sound[~rising(log.time_s[sound])]] = len(REASONS) - 1
     keep = reason < 0
     skipped = {name: int((reason == k).sum()) for k, name in enumerate(REASONS) if (reason == k).any()}
     off = out_of_window(log.voltage_v, cell)
@@ -150,21 +152,15 @@ def taken(log: PackLog, keep: np.ndarray) -> PackLog:
 
 
 def rising(time_s: np.ndarray) -> np.ndarray:
-    """Rows of the longest sequence of rising times: a clock that jumps once, either way, costs that row alone."""
+    """Which rows are later than all before them, where one that is later than most of those that follow does not count:
+    a clock that jumps for a row or two, forth or back, costs these alone."""
     if (np.diff(time_s) > 0).all():
-        return np.arange(len(time_s))
-    ends: list[float] = []  # of the sequences of each length, the earliest
-    last: list[int] = []
-    before = np.full(len(time_s), -1)
-    for k, moment in enumerate(time_s.tolist()):
-        length = bisect_left(ends, moment)
-        before[k] = last[length - 1] if length else -1
-        ends[length : length + 1] = [moment]
-        last[length : length + 1] = [k]
-    rows = [last[-1]]
-    while before[rows[-1]] >= 0:
-        rows.append(int(before[rows[-1]]))
-    return np.array(rows[::-1])
+        return np.ones(len(time_s), bool)
+    padded = np.append(time_s, np.full(AHEAD_ROWS, np.inf))
+    ahead_s = np.median(sliding_window_view(padded[1:], AHEAD_ROWS), axis=1)
+    jumps = time_s > ahead_s
+    latest_s = np.maximum.accumulate(np.where(jumps, -np.inf, time_s))
+    return ~jumps & (time_s > np.append(-np.inf, latest_s[:-1]))
 
 
 def check_as_one_cell(log: PackLog) -> None:

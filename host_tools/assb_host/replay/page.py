@@ -13,8 +13,8 @@ CELL_HEADS = ("cell", "stage", "confidence", "Rs / Ω", "suspect after", "soft s
 def render(run: Replay, facts: dict) -> str:
     """HTML."""
     title = escape(f"Replay of {run.log.path.name}")
-    alarmed = [cell["name"] for cell in facts["cells"] if cell["stage"] != "none"]
-    verdict = f"{', '.join(alarmed)}: see below" if alarmed else "no cell is suspect"
+    alarmed = [alarm(cell) for cell in facts["cells"] if cell["stage"] != "none"]
+    verdict = "; ".join(alarmed) or "no cell is suspect"
     kind = "fail" if alarmed else "pass"
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>{STYLE}</style>'
@@ -24,6 +24,10 @@ def render(run: Replay, facts: dict) -> str:
         f"<section><h2>Cells, the weakest first</h2>{table(CELL_HEADS, [cell_row(cell) for cell in facts['cells']])}"
         f"</section>{events(facts)}</main></body></html>\n"
     )
+
+
+def alarm(cell: dict) -> str:
+    return f"{cell['name']}: {cell['stage'].replace('_', ' ')}, confidence {cell['confidence']:.3f}"
 
 
 def summary(facts: dict) -> str:

@@ -9,6 +9,7 @@ from assb_host.config.cell import Cell
 from assb_host.replay.comparison import Comparison, compare
 from assb_host.replay.pack_log import PackLog
 from assb_host.replay.verdict import STAGES, Change, Verdict, changes_of, verdicts_of
+from assb_host.replay.watching import can_watch, watched
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,10 @@ class Replay:
 
 def replay(cell: Cell, log: PackLog) -> Replay:
     comparison = compare(cell, log)
-    changes = changes_of(cell, log, comparison)
+    own = watched(cell, log) if can_watch(log) else []
+    changes = sorted(
+        own + changes_of(cell, log, comparison), key=lambda change: (change.time_s, change.cell, change.stage)
+    )
     return Replay(cell, log, comparison, changes, verdicts_of(log.cells, changes, comparison))
 
 
@@ -40,6 +44,7 @@ def facts_of(run: Replay) -> dict:
         "sample_s": log.sample_s,
         "hours": float(sum(log.since_s[part][-1] - log.since_s[part][0] for part in log.parts())) / 3600,
         "gaps": len(log.parts()) - 1,
+        "detectors": ["firmware"] * can_watch(log) + ["neighbours"] * (len(run.comparison) > 0),
         "windows_compared": len(run.comparison),
         "cells": [cell_facts(run, verdict) for verdict in run.verdicts],
         "events": [event_facts(run, change) for change in run.changes],

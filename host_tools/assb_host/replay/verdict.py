@@ -98,7 +98,7 @@ def changes_of(cell: Cell, log: PackLog, comparison: Comparison) -> list[Change]
                 sure = confidence_of(float(evidence.score[w, k]))
                 rs = resistance_of(cell, log, comparison, w, k) if stage == SOFT_SHORT else (None, None, None)
                 found.append(Change(float(comparison.time_s[w]), k, stage, sure, (AGAINST_NEIGHBOURS,), *rs))
-    return sorted(found, key=lambda change: (change.time_s, change.cell, change.stage))
+    return found
 
 
 def resistance_of(cell: Cell, log: PackLog, comparison: Comparison, w: int, k: int) -> tuple[float | None, ...]:
@@ -125,7 +125,8 @@ def verdicts_of(cells: int, changes: Sequence[Change], comparison: Comparison) -
         own = [change for change in changes if change.cell == k]
         stage = max((change.stage for change in own), default=NONE)
         sure = max([confidence_of(float(score[k])), *(change.confidence for change in own)])
-        rs = next(((c.rs_ohm, c.rs_low_ohm, c.rs_high_ohm) for c in own if c.rs_ohm is not None), (None, None, None))
+        worst = max((c for c in own if c.rs_ohm is not None), key=lambda c: (c.stage, c.confidence), default=None)
+        rs = (worst.rs_ohm, worst.rs_low_ohm, worst.rs_high_ohm) if worst else (None, None, None)
         first = tuple(min((c.time_s for c in own if c.stage >= s), default=None) for s in range(len(STAGES)))
         found.append(Verdict(k, stage, sure, *rs, first))
     return sorted(found, key=lambda verdict: (-verdict.stage, -verdict.confidence, verdict.cell))
