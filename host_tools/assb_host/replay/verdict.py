@@ -102,8 +102,8 @@ def changes_of(cell: Cell, log: PackLog, comparison: Comparison) -> list[Change]
 
 
 def resistance_of(cell: Cell, log: PackLog, comparison: Comparison, w: int, k: int) -> tuple[float | None, ...]:
-    """(Rs, 1 sigma lower, 1 sigma higher) of a leak that took what is lost between the window before the fall and
-    window `w`; None where that is not known."""
+    """(Rs, 1 sigma lower, 1 sigma higher) of a leak that took evenly what is lost between the last window before the
+    fall and window `w`; one that flowed for a part of that time alone is of less ohm. None: no such bound."""
     small = comparison.fallen[:w, k] < HALF_BOUND * FALLEN_SIGMAS * comparison.sigma[:w]
     before = int(np.flatnonzero(small)[-1])
     lost = float(comparison.deviation[before, k] - comparison.deviation[w, k])
