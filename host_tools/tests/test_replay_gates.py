@@ -37,8 +37,9 @@ def stages(log: PackLog, cell=CELL) -> list[int]:
 
 
 def test_a_rest_begins_a_row_after_the_load_and_not_behind_a_gap():
-    log = pack_log([0, 30, 60, 90, 120, 900, 930], [1.0, 0, 0, 0.9 * REST_A, -1.1 * REST_A, 0, 0], [3.7, 3.7])
-    assert resting(log, REST_A).tolist() == [False, False, True, True, False, False, True]
+    current_a = [1.0, 0, 0, 0.9 * REST_A, -1.1 * REST_A, 0, 0, 0, 0]
+    log = pack_log([0, 30, 60, 90, 120, 150, 180, 900, 930], current_a, [3.7, 3.7])
+    assert resting(log, REST_A).tolist() == [False, False, True, True, False, False, True, False, True]
 
 
 def test_windows_are_of_an_hour_and_of_five_rows_at_least():
@@ -46,9 +47,10 @@ def test_windows_are_of_an_hour_and_of_five_rows_at_least():
     assert [group.tolist() for group in windows(time_s, np.arange(12))] == [[0, 1, 2, 3, 4], [7, 8, 9, 10, 11]]
 
 
-def test_a_flat_ocv_and_a_single_cell_give_no_windows():
+def test_a_load_a_flat_ocv_and_a_single_cell_give_no_windows():
     log = pack_log(np.arange(0, 3000, 30.0), 0.0, [3.7, 3.71])
     assert len(compare(CELL, log)) == 1
+    assert len(compare(CELL, replace(log, current_a=log.current_a + 1.1 * REST_A))) == 0
     flat_v = [3.6 + 0.2 * soc for soc in CELL.ocv.soc]
     flat = msgspec.structs.replace(CELL, ocv=msgspec.structs.replace(CELL.ocv, voltage_v=flat_v))
     assert len(compare(flat, log)) == 0
