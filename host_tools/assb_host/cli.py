@@ -18,6 +18,7 @@ COMMANDS = {
     "estimate": ("assb_host.commands.estimate:estimate", "Run the estimator over a recording."),
     "flash": ("assb_host.commands.flash:flash", "Put firmware and configuration on a board and verify them."),
     "monitor": ("assb_host.commands.monitor:monitor", "Watch a running board."),
+    "replay": ("assb_host.commands.replay:replay", "Watch a recording: which cell is shorted, since when, how sure."),
     "send": ("assb_host.commands.send:send", "Send one command line and print the reply."),
     "stop": ("assb_host.commands.stop:stop", "Open the contactor, now."),
 }

@@ -78,7 +78,7 @@ def estimate(
     from assb_kernels import Estimator, Learning
 
     voltage_v, current_a = (sensors or Sensors()).seen(log)
-    sample_s, gap_s = log.sample_s, gap_of(log)
+    sample_s, gap_s = log.sample_s, gap_of(log.sample_s)
     most_a = 2.0 * max(1e-3, float(np.abs(current_a).max()), cell.current.charge_max_a, cell.current.discharge_max_a)
     flat = flat_parameters(cell, dt_max_s=2.0 * gap_s, current_max_a=most_a)
     check_voltage(cell, log)
@@ -106,8 +106,8 @@ def estimate(
     return Estimate(log, columns, true_soc(cell, log, soc_start), len(starts) - 2, cell.learning is not None)
 
 
-def gap_of(log: Log) -> float:
-    return max(GAP_LEAST_S, GAP_FACTOR * log.sample_s)
+def gap_of(sample_s: float) -> float:
+    return max(GAP_LEAST_S, GAP_FACTOR * sample_s)
 
 
 def check_voltage(cell: Cell, log: Log) -> None:

@@ -1,6 +1,8 @@
-"""A log of a cycler: CSV, gzipped or not, with checked columns; what is wrong is told with its file and line."""
+"""A log of a cycler: CSV, packed or not, with checked columns; what is wrong is told with its file and line."""
 
 import gzip
+import io
+import zipfile
 import zlib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -96,17 +98,28 @@ def read_log(
 
 def read_lines(path: Path) -> list[str]:
     try:
-        data = path.read_bytes()
-        if data[:2] == b"\x1f\x8b":
-            data = gzip.decompress(data)
+        data = unpacked(path.read_bytes(), path)
         lines = data.decode("utf-8-sig", errors="replace").splitlines()
     except OSError as error:
         raise ConfigError(path, "", error.strerror or str(error), "a file that can be read") from None
-    except (EOFError, zlib.error) as error:
-        raise ConfigError(path, "", f"broken gzip: {error}", "a CSV file, gzipped or not") from None
+    except (EOFError, zlib.error, zipfile.BadZipFile) as error:
+        raise ConfigError(path, "", f"broken gzip or zip: {error}", "a CSV file, packed or not") from None
     if not any(line.strip() for line in lines):
         raise ConfigError(path, "", "an empty file", "a CSV file with a line of names and rows")
     return lines
+
+
+def unpacked(data: bytes, path: Path) -> bytes:
+    """Raises ConfigError for an archive of several files; EOFError, zlib.error, BadZipFile for a broken one."""
+    if data[:2] == b"\x1f\x8b":
+        return gzip.decompress(data)
+    if data[:4] != b"PK\x03\x04":
+        return data
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        names = [name for name in archive.namelist() if not name.endswith("/")]
+        if len(names) != 1:
+            raise ConfigError(path, "", f"a zip of {len(names)} files: {', '.join(names)}", "one CSV file in it")
+        return archive.read(names[0])
 
 
 def find_header(path: Path, lines: list[str], mapping: dict[str, str], has_temperature: bool):

@@ -1,0 +1,1 @@
+"""Recordings judged after the fact: `assb replay`."""
