@@ -30,6 +30,7 @@ typedef struct {
     ASSB_REAL charge_soc_frac;
     ASSB_REAL charge_resistance_frac;
     ASSB_REAL pack_resistance_frac;
+    ASSB_REAL charge_contact;
     ASSB_REAL charge_usual;
     ASSB_REAL charge_new;
     ASSB_REAL charge_fast_c;
@@ -78,15 +79,16 @@ typedef struct {
 
 /* What is missing (up) and what is too much (down), each forgetting what errors explain; 1: a tolerance. */
 typedef struct {
-    ASSB_REAL up, up_a, up_s, up_v; /* current where it began, and time and voltage since */
-    ASSB_REAL down, down_a, usual;  /* usual: how far down it gets */
+    ASSB_REAL up, up_a, up_ohm, up_s, up_v;  /* current and R0 where it began, time and voltage since */
+    ASSB_REAL down, down_a, down_ohm, usual; /* usual: how far down it gets */
     ASSB_REAL score;
 } ASSB_EST(charge_sum);
 
 typedef struct {
     ASSB_REAL seen_s, clear_s, known;            /* whether it may be compared */
     ASSB_REAL open1_v, open2_v, open_hysteresis; /* what the model has for a cell without a leak */
-    ASSB_REAL shown_v;                  /* charge that the current brought and the voltage does not show, as voltage */
+    ASSB_REAL shown_v; /* charge that the current brought and the voltage does not show, as voltage */
+    ASSB_REAL latest_v[ASSB_LATEST];
     ASSB_REAL deficit_v, mean_v;        /* by how much the voltage is below that of a cell without a leak; smoothed */
     ASSB_REAL cells, excess_v;          /* against the reference: of how many cells, and deficit */
     ASSB_REAL current_a, slow_a;        /* smoothed, and smoothed more */
@@ -111,7 +113,7 @@ typedef struct {
 
 typedef struct {
     ASSB_REAL begun, begin_soc, begin_var, charged, discharged, turned, cycles;
-    ASSB_REAL efficiency[ASSB_CYCLES], latest;
+    ASSB_REAL efficiency[ASSB_CYCLES], latest, lows;
 } ASSB_EST(efficiency_evidence);
 
 typedef struct {

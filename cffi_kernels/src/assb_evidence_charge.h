@@ -11,6 +11,7 @@
 #define CV_NEAR ((real)0.9)
 #define FULL_TURN ((real)0.2) /* of SOC: less is no cycle */
 #define CYCLES_LEAST 3
+#define EFFICIENCY_ONCE ((real)0.9) /* one poor cycle is not enough */
 
 static void lose_rest(detection_t *d)
 {
@@ -32,7 +33,8 @@ static void close_window(const detection_params_t *q, const params_t *cell, dete
     real floor = table_at(cell->docv_v, state->soc) * q->rest_leak_c / (real)3600;
     real expected = r->expected_v / middle_s;
     r->windows = r->windows + 1;
-    if (magnitude(warmer_k) > REST_STEADY_K || floor <= 0 || r->windows < 2)
+    real slope_v = table_at(cell->docv_v, state->soc);
+    if (magnitude(warmer_k) > REST_STEADY_K || slope_v < q->charge_slope_least_v || r->windows < 2)
         tell(d, ASSB_REST_DECAY, ASSB_LEARNING, 0);
     else
         judge(d, ASSB_REST_DECAY, -own / (q->rest_ratio * (expected > floor ? expected : floor)));
@@ -137,7 +139,9 @@ static void close_cycle(const detection_params_t *q, detection_t *d, real soc, r
             sorted[k] = e->efficiency[k];
         real drop = (lower_median(sorted, count) - e->latest) / q->efficiency_drop_frac;
         real doubt = (e->begin_var + soc_var) / (q->efficiency_drop_frac * q->efficiency_drop_frac);
-        judge(d, ASSB_EFFICIENCY, drop / (1 + doubt)); /* as far as SOC is known at both ends */
+        real low = drop / (1 + doubt); /* as far as SOC is known at both ends */
+        e->lows = low >= 1 ? e->lows + 1 : 0;
+        judge(d, ASSB_EFFICIENCY, e->lows < 2 && low >= 1 ? EFFICIENCY_ONCE : low);
     }
     if (d->state[ASSB_EFFICIENCY] == ASSB_ACTIVE)
         return; /* a short's cycles are nothing to learn from */

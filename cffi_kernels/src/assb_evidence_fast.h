@@ -8,6 +8,8 @@
 #define UPS_PER_DIP ((real)0.25)
 #define NOISE_SHORT_S ((real)9.6) /* 96 samples at 10 Hz */
 #define NOISE_LONG_S ((real)410)
+#define NOISE_MOST ((real)30)
+#define NOISE_FLOOR_V2 ((real)2.5e-9) /* (50 uV)^2: what quantising a quiet voltage leaves (assumption) */
 #define NOISE_LEARN_S ((real)60)
 
 static void forget_dips(const detection_params_t *q, ASSB_EST(dips) *p, real dt_s)
@@ -114,11 +116,15 @@ static void see_noise(const detection_params_t *q, detection_t *d, const sample_
     }
     real v2 = bend_v * bend_v;
     n->seen_s = later(n->seen_s, in->dt_s);
-    n->now_v2 = n->now_v2 + (v2 - n->now_v2) * share(in->dt_s, NOISE_SHORT_S);
-    real held = n->usual_v2 > 0 && v2 > DIP_ENTER_VAR * n->usual_v2 ? DIP_ENTER_VAR * n->usual_v2 : v2;
+    /* a few jumps are no noise: each counts for NOISE_MOST usual ones at most */
+    real usual_v2 = n->usual_v2 > NOISE_FLOOR_V2 ? n->usual_v2 : NOISE_FLOOR_V2;
+    real counted_v2 = v2 > NOISE_MOST * usual_v2 ? NOISE_MOST * usual_v2 : v2;
+    real held = v2 > DIP_ENTER_VAR * usual_v2 ? DIP_ENTER_VAR * usual_v2 : v2;
+    n->now_v2 = n->now_v2 + (counted_v2 - n->now_v2) * share(in->dt_s, NOISE_SHORT_S);
     real tau_s = n->seen_s < NOISE_LONG_S ? n->seen_s : NOISE_LONG_S;
     n->usual_v2 = n->usual_v2 + (held - n->usual_v2) * share(in->dt_s, tau_s);
-    n->ratio = n->seen_s < NOISE_LEARN_S ? 0 : n->now_v2 / (n->usual_v2 + (real)1e-12);
+    n->ratio =
+        n->seen_s < NOISE_LEARN_S ? 0 : n->now_v2 / (n->usual_v2 > NOISE_FLOOR_V2 ? n->usual_v2 : NOISE_FLOOR_V2);
 }
 
 /* Ripple of a charger is heard by all cells of a pack. */

@@ -11,6 +11,7 @@
 #define MAP_VISITS ((real)4)
 #define USUAL_TAU_S ((real)172800)
 #define SOC_AT_END ((real)1e-4)
+#define TABLE_ERROR ((real)0.2) /* of a change of R0 with temperature and pressure */
 
 static void lose_charge(detection_t *d)
 {
@@ -50,6 +51,18 @@ static void move_open(const params_t *cell, detection_t *d, const state_t *state
     c->open_hysteresis = c->open_hysteresis + turn / (1 + turn) * (sign - c->open_hysteresis);
 }
 
+/* The middle of the latest few: a loose wire's jumps are gone. */
+static void push_latest(ASSB_EST(charge_evidence) *c, real deficit_v)
+{
+    real sorted[ASSB_LATEST];
+    for (int k = ASSB_LATEST - 1; k > 0; k--)
+        c->latest_v[k] = c->seen_s == 0 ? deficit_v : c->latest_v[k - 1];
+    c->latest_v[0] = deficit_v;
+    for (int k = 0; k < ASSB_LATEST; k++)
+        sorted[k] = c->latest_v[k];
+    c->deficit_v = lower_median(sorted, ASSB_LATEST);
+}
+
 /* By how much the voltage lies below that of a cell that lost no charge. */
 static void find_deficit(const params_t *cell, detection_t *d, const state_t *state, const sample_t *in)
 {
@@ -59,7 +72,7 @@ static void find_deficit(const params_t *cell, detection_t *d, const state_t *st
     real ocv_v =
         table_at(cell->ocv_v, state->soc) + cell->entropy_v_per_k * (in->temperature_degc - cell->ocv_temperature_degc);
     real polarised_v = cell->hysteresis_v * c->open_hysteresis + (c->open1_v + c->open2_v);
-    c->deficit_v = c->shown_v + (ocv_v + (polarised_v + state->r0_ohm * in->current_a) - in->voltage_v);
+    push_latest(c, c->shown_v + (ocv_v + (polarised_v + state->r0_ohm * in->current_a) - in->voltage_v));
 }
 
 /* What goes with the current, at once or slowly, is an error of the resistances or a diffusion that the model lacks:
@@ -116,37 +129,54 @@ static real allowed_v(const detection_params_t *q, real ah, real slope_v, const 
     return (slope_v * (frac * per_h + (offset_c + q->self_discharge_c)) + table_v * per_h) * in->dt_s / (real)3600;
 }
 
-/* Up and down sums of a change, all in tolerances; a sound cell goes as far either way. per_a: what the resistances may
- * still be wrong by, per ampere. */
-static void add_up(ASSB_EST(charge_sum) *m, real change, real allowed, real rise_v, real current_a, real per_a,
-                   real widest, real dt_s)
+/* What a rise may be although nothing is short, over an ampere's worth of tolerances: `ohm` is what the resistances may
+ * be wrong by, r0_ohm what they are; `contact` how many times R0 a lost contact may add, which on discharge looks like
+ * a leak until the current changes. */
+typedef struct {
+    real current_a, ohm, r0_ohm, contact, tolerance_v, widest, dt_s;
+} account_t;
+
+static real explained(const account_t *a, real begin_a, real begin_ohm)
 {
-    m->up = m->up + (change - allowed);
-    m->up_v = m->up_v + rise_v;
-    m->up_s = later(m->up_s, dt_s);
-    if (m->up <= 0) {
-        m->up = m->up_v = m->up_s = 0;
-        m->up_a = current_a;
-    }
-    m->down = m->down - (change + allowed);
-    if (m->down <= 0) {
-        m->down = 0;
-        m->down_a = current_a;
-    }
-    m->usual = m->usual - m->usual * share(dt_s, USUAL_TAU_S);
-    real down = m->down - per_a * magnitude(current_a - m->down_a);
-    if (down > m->usual)
-        m->usual = down;
-    real usual = widest * m->usual;
-    m->score = m->up / ((usual > 1 ? usual : 1) + per_a * magnitude(current_a - m->up_a));
+    real volts = a->ohm * magnitude(a->current_a - begin_a) +
+                 TABLE_ERROR * magnitude(a->r0_ohm - begin_ohm) * magnitude(a->current_a);
+    if (a->current_a < 0)
+        volts = volts - a->contact * a->r0_ohm * a->current_a;
+    return volts / a->tolerance_v;
 }
 
-/* A leak shows at once across the resistances, then as charge. */
-static void estimate_leak(detection_t *d, real loop_ohm, real slope_v, real ah, real tolerance_v)
+/* Up and down sums of a rise; a sound cell goes as far either way. */
+static void add_up(ASSB_EST(charge_sum) *m, const account_t *a, real rise_v, real allowed_v)
+{
+    m->up = m->up + (rise_v - allowed_v) / a->tolerance_v;
+    m->up_v = m->up_v + rise_v;
+    m->up_s = later(m->up_s, a->dt_s);
+    if (m->up <= 0) {
+        m->up = m->up_v = m->up_s = 0;
+        m->up_a = a->current_a;
+        m->up_ohm = a->r0_ohm;
+    }
+    m->down = m->down - (rise_v + allowed_v) / a->tolerance_v;
+    if (m->down <= 0) {
+        m->down = 0;
+        m->down_a = a->current_a;
+        m->down_ohm = a->r0_ohm;
+    }
+    m->usual = m->usual - m->usual * share(a->dt_s, USUAL_TAU_S);
+    real down = m->down - a->ohm * magnitude(a->current_a - m->down_a) / a->tolerance_v;
+    if (down > m->usual)
+        m->usual = down;
+    real usual = a->widest * m->usual;
+    m->score = m->up / ((usual > 1 ? usual : 1) + explained(a, m->up_a, m->up_ohm));
+}
+
+/* A leak shows across the resistances, as soon as they and the smoothing follow, then as charge. */
+static void estimate_leak(const params_t *cell, detection_t *d, real loop_ohm, real slope_v, real ah, real tolerance_v)
 {
     ASSB_EST(charge_evidence) *c = &d->charge;
     const ASSB_EST(charge_sum) *m = c->fast.score > c->slow.score ? &c->fast : &c->slow;
-    real per_v = 1 / (loop_ohm + slope_v * m->up_s / ((real)3600 * ah));
+    real shown_ohm = loop_ohm * (1 - share(cell->tau2_s + MEAN_TAU_S, m->up_s + (real)1e-3));
+    real per_v = 1 / (shown_ohm + slope_v * m->up_s / ((real)3600 * ah) + (real)1e-6);
     c->leak_a = m->up_v * per_v;
     c->leak_sigma_a = (real)0.5 * tolerance_v * per_v;
 }
@@ -207,12 +237,15 @@ static void see_missing_charge(const detection_params_t *q, const params_t *cell
     real new = 1 + q->charge_new / (1 + 2 * c->travelled);
     real tolerance_v = new *((alone ? q->charge_ocv_v : q->pack_ocv_v) + slope_v * q->charge_soc_frac);
     real loop = loop_ohm(cell, state, in->temperature_degc);
-    real ohm = (alone ? q->charge_resistance_frac : q->pack_resistance_frac) * loop;
-    real allowed = allowed_v(q, ah, slope_v, in, alone), fast_v = q->charge_fast * tolerance_v;
-    add_up(&c->slow, left_v / tolerance_v, allowed / tolerance_v, left_v, c->current_a, ohm / tolerance_v,
-           q->charge_usual, in->dt_s);
-    allowed = allowed + slope_v * q->charge_fast_c * in->dt_s / (real)3600;
-    add_up(&c->fast, left_v / fast_v, allowed / fast_v, left_v, c->current_a, ohm / fast_v, q->charge_usual, in->dt_s);
-    estimate_leak(d, loop, slope_v, ah, tolerance_v);
+    real allowed = allowed_v(q, ah, slope_v, in, alone);
+    account_t account = {c->current_a,  alone ? q->charge_resistance_frac : q->pack_resistance_frac,
+                         state->r0_ohm, q->charge_contact,
+                         tolerance_v,   q->charge_usual,
+                         in->dt_s};
+    account.ohm = account.ohm * loop;
+    add_up(&c->slow, &account, left_v, allowed);
+    account.tolerance_v = q->charge_fast * tolerance_v;
+    add_up(&c->fast, &account, left_v, allowed + slope_v * q->charge_fast_c * in->dt_s / (real)3600);
+    estimate_leak(cell, d, loop, slope_v, ah, tolerance_v);
     judge(d, ASSB_MISSING_CHARGE, c->fast.score > c->slow.score ? c->fast.score : c->slow.score);
 }

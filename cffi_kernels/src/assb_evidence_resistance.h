@@ -4,10 +4,10 @@
 #define STEADY_FRAC ((real)0.02) /* of a step: the current before and after it */
 #define STEP_WIDEST_S ((real)0.5)
 #define STEPS_LEARN ((real)8)
-#define STEPS_JUDGE ((real)3)
+#define STEPS_JUDGE ((real)5)
 #define STEP_OUTLIER ((real)0.5)
-#define PRESSURE_STEADY ((real)0.05)
-#define TEMPERATURE_STEADY_K ((real)3)
+#define PRESSURE_STEADY ((real)0.03)
+#define TEMPERATURE_STEADY_K ((real)1.5)
 #define STALL_STEADY_K ((real)0.3)
 #define STALL_LEAST_V ((real)0.002)
 #define STALL_STEADY ((real)0.02)

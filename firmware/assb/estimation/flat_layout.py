@@ -109,6 +109,7 @@ DEFAULTS = {
     "charge_soc_frac": 0.001,  # ... and of SOC, where the OCV is steep
     "charge_resistance_frac": 0.03,  # error of the resistances, after a change of current
     "pack_resistance_frac": 0.02,
+    "charge_contact": 3.0,  # on discharge a lost contact, which may add so many R0, looks like a leak until the current changes
     "charge_usual": 1.3,  # tolerance over how far the sums usually go the other way
     "charge_new": 2.0,  # tolerance of a cell that nothing was learned of is wider by so much
     "charge_fast_c": 0.0167,  # the fast sum forgets leaks up to this ...
@@ -122,8 +123,8 @@ DEFAULTS = {
     "rest_ratio": 3.0,  # the slope over what relaxation explains
     "rest_leak_c": 0.001,  # the least leak that a rest's slope is judged by
     "cv_tail_c": 0.02,  # what a held voltage's current ends in, above its usual
-    "efficiency_drop_frac": 0.003,  # of the coulombic efficiency, below the median of ten cycles
-    "resistance_drop_frac": 0.05,  # of R0 over its tables, at steady temperature and pressure
+    "efficiency_drop_frac": 0.006,  # of the coulombic efficiency, below the median of ten cycles
+    "resistance_drop_frac": 0.08,  # of R0 over its tables, at steady temperature and pressure
     "resistance_rise_frac": 0.2,  # a contact is lost
     "stall_ratio": 0.3,  # dV/dQ on charge over the OCV's
     "stall_s": 120.0,

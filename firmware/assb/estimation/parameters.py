@@ -125,6 +125,7 @@ pack_ocv_v 1
 charge_soc_frac 1
 charge_resistance_frac 1
 pack_resistance_frac 1
+charge_contact 1
 charge_usual 1
 charge_new 1
 charge_fast_c 1
@@ -156,8 +157,8 @@ stage_fall_s 1
 EKF_SIZE = 552
 LEARNING_SIZE = 27
 POWER_SIZE = 209
-DETECTION_SIZE = 48
-SIZE = 836  # sum of the counts; 32-bit floats in the config image
+DETECTION_SIZE = 49
+SIZE = 837  # sum of the counts; 32-bit floats in the config image
 
 
 def ekf_rows():

@@ -101,7 +101,7 @@ def growing(scene: Scene, luck: random.Random) -> Short:
 CLASSES = {
     row.name: row
     for row in (
-        ClassRow("leak_c20", leak(1 / 20, 0.5 * HOUR_S), 0.5 * HOUR_S),
+        ClassRow("leak_c20", leak(1 / 20, 4 * HOUR_S), 4 * HOUR_S),
         ClassRow("leak_c100", leak(1 / 100, 4 * HOUR_S), 4 * HOUR_S),
         ClassRow("leak_c500_pack", leak(1 / 500, 8 * HOUR_S), 8 * HOUR_S, cells=(4, 4, 6)),
         ClassRow("leak_c500_rest", leak(1 / 500, 8 * HOUR_S), 8 * HOUR_S, cells=(1,), loads=("rest_mostly", "storage")),
