@@ -10,7 +10,7 @@ import pytest
 from assb_hil.campaign.classes import BRIDGES, CLASSES, Shorted, due_s, shorted
 from assb_hil.campaign.confounders import CONFOUNDERS, aged, confounding
 from assb_hil.campaign.draw import DECK, PROFILES, draw
-from assb_hil.campaign.loads import LOADS, phases_of
+from assb_hil.campaign.loads import LOADS, moved_ah, play_of
 from assb_hil.campaign.mismatch import OCV_CORRELATION_SOC, OCV_SIGMA_V, SIGMAS_MOST, SPREADS, mismatched, ocv_error_v
 from assb_hil.campaign.record import TrialSpec
 from assb_hil.campaign.scene import Scene, plant_of
@@ -169,14 +169,25 @@ def test_adding_a_confounder_leaves_the_others_as_they_were():
 def test_a_load_stays_within_the_plants_current_and_window(name):
     for profile in PROFILES:
         scene = Scene(spec(profile=profile, bench="", load=name, cells=1))
-        limits, (phases, loop_from) = scene.plant.limits, phases_of(scene)
-        assert phases[0].current_a == 0.0 and loop_from == 2
-        for phase in phases:
+        limits, play = scene.plant.limits, play_of(scene)
+        assert play.phases[0].current_a == 0.0 and play.loop_from == 2 and 0.05 <= play.soc <= 0.95
+        for phase in play.phases:
             column = list(phase.drive_a) if phase.drive_a is not None else [phase.current_a]
             assert max(column) <= limits.charge_max_c * scene.capacity_ah * (1 + 1e-9)
             assert min(column) >= -limits.discharge_max_c * scene.capacity_ah * (1 + 1e-9)
             assert (phase.floor_v, phase.ceiling_v) == (limits.voltage_min_v, limits.voltage_max_v)
             assert phase.until_s > 0.0
+
+
+@pytest.mark.parametrize("name", ["rest_mostly", "pulses", "drive", "storage"])
+def test_a_load_that_ends_by_time_gives_back_what_it_takes(name):
+    for seed in range(10):
+        scene = Scene(spec(load=name, seed=seed))
+        play = play_of(scene)
+        cycle_ah = [moved_ah(phase) for phase in play.phases[play.loop_from :]]
+        soc = play.soc + np.cumsum([moved_ah(phase) for phase in play.phases[1:]]) / scene.capacity_ah
+        assert abs(sum(cycle_ah)) < (0.15 if name == "rest_mostly" else 1e-6) * scene.capacity_ah
+        assert soc.min() > 0.0 and soc.max() < 1.05
 
 
 def test_every_stated_spread_reaches_its_parameters():

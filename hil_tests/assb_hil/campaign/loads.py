@@ -17,11 +17,12 @@ FIRST_REST_S = 120.0
 HOLD_MOST_S = 200.0 * 3600.0  # a phase that ends by its voltage takes no longer
 VOLTAGE_REACHED = 0.999  # of the current: the ceiling or floor has begun to take from it
 DRIVE_S = 1800
+SOC_LEAST = 0.05
 
 
 @dataclass(frozen=True)
 class LoadRow:
-    """`rest_h`: length of its rests; `soc`: where a trial may begin."""
+    """`rest_h`: its shortest long rest; `soc`: where its cycle may begin."""
 
     name: str
     phases: Callable[[Scene, random.Random], list[Phase]]
@@ -118,25 +119,41 @@ LOADS = {
         LoadRow("rest_mostly", rest_mostly, (0.15, 0.9), rest_h=4.5),
         LoadRow("cccv", cccv, (0.1, 0.9), rest_h=0.3),
         LoadRow("cc", cc, (0.1, 0.9), rest_h=0.0),
-        LoadRow("pulses", pulses, (0.15, 0.5), rest_h=0.2),
-        LoadRow("drive", drive, (0.6, 0.9), rest_h=0.1),
+        LoadRow("pulses", pulses, (0.1, 0.5), rest_h=0.2),
+        LoadRow("drive", drive, (0.5, 0.9), rest_h=0.1),
         LoadRow("storage", storage, (0.15, 0.95), rest_h=10.0),
     )
 }
 
 
-def start_soc(scene: Scene) -> float:
-    return scene.luck("soc").uniform(*LOADS[scene.spec.load].soc)
+@dataclass(frozen=True)
+class Play:
+    """A load as a trial plays it: from SOC `soc` on all phases, then again those from number loop_from on."""
+
+    phases: list[Phase]
+    loop_from: int
+    soc: float
 
 
-def phases_of(scene: Scene) -> tuple[list[Phase], int]:
-    """The load as a trial plays it, and where it repeats from: a first rest, what is left of the phase that it begins
-    in, then whole cycles from there on."""
+def play_of(scene: Scene) -> Play:
+    """A first rest, what is left of the phase that the trial begins in, then whole cycles from there on. The SOC of the
+    row is that at the begin of the cycle."""
     luck, limits = scene.luck("load"), scene.plant.limits
     high_v, low_v = limits.voltage_max_v, limits.voltage_min_v
     row = LOADS[scene.spec.load]
     cycle = [replace(phase, ceiling_v=high_v, floor_v=low_v) for phase in row.phases(scene, luck)]
-    begin = luck.randrange(len(cycle))
-    first = replace(cycle[begin], until_s=luck.random() * cycle[begin].until_s)
+    begin, left = luck.randrange(len(cycle)), luck.random()
+    first = replace(cycle[begin], until_s=left * cycle[begin].until_s)
+    passed_ah = sum(map(moved_ah, cycle[:begin])) + (1.0 - left) * moved_ah(cycle[begin])
+    soc = luck.uniform(*row.soc) + passed_ah / scene.capacity_ah
     turned = cycle[begin + 1 :] + cycle[: begin + 1]
-    return [Phase(FIRST_REST_S, ceiling_v=high_v, floor_v=low_v), first, *turned], 2
+    rest = Phase(FIRST_REST_S, ceiling_v=high_v, floor_v=low_v)
+    return Play([rest, first, *turned], 2, min(max(soc, SOC_LEAST), 1.0 - SOC_LEAST))
+
+
+def moved_ah(phase: Phase) -> float:
+    """By a phase that ends by its time; one that ends by its voltage may begin anywhere."""
+    if phase.until_a >= 0.0:
+        return 0.0
+    column = [phase.current_a] if phase.drive_a is None else list(phase.drive_a)
+    return sum(column) / len(column) * phase.until_s / 3600.0

@@ -8,7 +8,7 @@ from assb_kernels import FilamentParams, Pack, SensorParams, Trial, TrialColumns
 from assb_hil.campaign.belief import believed_pack
 from assb_hil.campaign.classes import Shorted, shorted
 from assb_hil.campaign.confounders import aged, confounding
-from assb_hil.campaign.loads import phases_of, start_soc
+from assb_hil.campaign.loads import play_of
 from assb_hil.campaign.mismatch import mismatched
 from assb_hil.campaign.record import Observer, TrialSpec
 from assb_hil.campaign.scene import Scene
@@ -30,20 +30,20 @@ class TrialBench:
     def __init__(self, spec: TrialSpec) -> None:
         self.scene = scene = Scene(spec)
         self.shorted: Shorted | None = shorted(scene)
-        self.pack = pack_of(scene)
-        phases, loop_from = phases_of(scene)
+        play = play_of(scene)
+        self.pack = pack_of(scene, play.soc)
         changes = confounding(scene) + (self.shorted.changes if self.shorted else [])
         plant, bench = scene.plant, scene.plant.bench
         self.sensors = sensors_of(scene)
         self.samples = samples_of(spec)
         self.trial = Trial(
             self.pack,
-            phases,
+            play.phases,
             self.sensors,
             changes,
             dt_s=spec.dt_s,
             seed=spec.seed,
-            loop_from=loop_from,
+            loop_from=play.loop_from,
             taps=plant.taps,
             samples=self.samples,
             aim_mpa=plant.limits.pressure_mpa,
@@ -88,7 +88,7 @@ def rc_scale(view, params) -> float:
     return factor * math.exp(params.rc_activation_ev * cold_per_ev) * (1.0 + view.resistance_growth_frac)
 
 
-def pack_of(scene: Scene) -> Pack:
+def pack_of(scene: Scene, soc: float) -> Pack:
     """At rest at the plant's usual temperature and pressure; a short is only what the trial puts in."""
     spec, plant, limits = scene.spec, scene.plant, scene.plant.limits
     cells = [
@@ -99,7 +99,7 @@ def pack_of(scene: Scene) -> Pack:
         cells,
         plant.stacks,
         plant.stack_of,
-        soc=plant.start_soc(start_soc(scene), spec.seed),
+        soc=plant.start_soc(soc, spec.seed),
         temperature_degc=limits.temperature_degc,
         pressure_mpa=limits.pressure_mpa,
         seed=spec.seed,
