@@ -5,6 +5,11 @@
  * Include it after assb_estimator.h, in the same precision. No globals, no allocation, no libm. Only reals: no padding.
  */
 
+#ifndef ASSB_CAUSE
+/* Place of row i, column j >= i in the packed upper triangle of what a deficit may go with. */
+#define ASSB_CAUSE(i, j) ((i) * (5 - (i)) / 2 + (j))
+#endif
+
 /* cdef begin */
 /* The group `detection` of firmware/assb/estimation/parameters.py, explained in flat_layout.py. _c: A per nominal Ah.
  */
@@ -79,8 +84,9 @@ typedef struct {
 
 /* What is missing (up) and what is too much (down), each forgetting what errors explain; 1: a tolerance. */
 typedef struct {
-    ASSB_REAL up, up_a, up_ohm, up_s, up_v;  /* current and R0 where it began, time and voltage since */
-    ASSB_REAL down, down_a, down_ohm, usual; /* usual: how far down it gets */
+    ASSB_REAL up, up_most, up_a, up_ohm, up_degc, up_loop, up_s,
+        up_v;                      /* current and R0 where it began, time and voltage since */
+    ASSB_REAL down, down_a, usual; /* usual: how far down it gets */
     ASSB_REAL score;
 } ASSB_EST(charge_sum);
 
@@ -89,11 +95,14 @@ typedef struct {
     ASSB_REAL open1_v, open2_v, open_hysteresis; /* what the model has for a cell without a leak */
     ASSB_REAL shown_v; /* charge that the current brought and the voltage does not show, as voltage */
     ASSB_REAL latest_v[ASSB_LATEST];
-    ASSB_REAL deficit_v, mean_v;        /* by how much the voltage is below that of a cell without a leak; smoothed */
-    ASSB_REAL cells, excess_v;          /* against the reference: of how many cells, and deficit */
-    ASSB_REAL current_a, slow_a;        /* smoothed, and smoothed more */
-    ASSB_REAL aa, as, ss, av, sv;       /* sums of products of their changes and the deficit's */
+    ASSB_REAL deficit_v, mean_v; /* by how much the voltage is below that of a cell without a leak; smoothed */
+    ASSB_REAL cells, excess_v;   /* against the reference: of how many cells, and deficit */
+    ASSB_REAL current_a, slow_a; /* smoothed, and smoothed more */
+    ASSB_REAL loop;              /* open_hysteresis, smoothed */
+    ASSB_REAL causes[ASSB_CAUSE_PAIRS],
+        caused_v[ASSB_CAUSES];          /* sums of products of their changes, and with the deficit's */
     ASSB_REAL bin, bin_v, bin_soc, soc; /* pass through one bin of the map */
+    ASSB_REAL active;                   /* 0 rests .. 1 works, smoothed */
     ASSB_REAL travelled;                /* sum of the changes of SOC: what there was to learn from */
     ASSB_REAL map_v[ASSB_SOC_BINS];     /* dV/dSOC that the OCV table misses: on charge, then on discharge */
     ASSB_REAL visits[ASSB_SOC_BINS];

@@ -73,7 +73,7 @@ static void say_nothing(detection_t *d, int evidence)
     tell(d, evidence, ASSB_UNAVAILABLE, 0);
 }
 
-/* Lower median: with two cells the one that misses less, so that a short shows in full. */
+/* Lower median: with an even count the one that misses less. */
 static real lower_median(real *values, long count)
 {
     for (long i = 1; i < count; i++) {
@@ -194,7 +194,7 @@ void ASSB_EST(detection_reference)(const detection_t *all, long count, reference
             ratio[heard++] = all[k].noise.ratio;
     }
     r->cells = (real)cells;
-    r->deficit_v = cells > 1 ? lower_median(deficit_v, cells) : 0;
+    r->deficit_v = cells >= ASSB_COMPARED ? lower_median(deficit_v, cells) : 0;
     r->slope_v_per_s = rested > 1 ? -lower_median(slope, rested) : 0;
     r->noise_ratio = heard > 1 ? lower_median(ratio, heard) : 1;
 }

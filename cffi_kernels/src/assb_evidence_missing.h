@@ -2,14 +2,25 @@
 
 #define MEAN_TAU_S ((real)30)
 #define SLOW_TAU_S ((real)600)
+#define LEARN_LEAST_LOOP ((real)0.02)
 #define SLOW_SHARE ((real)0.05)
 #define CLEAR_TAUS ((real)3) /* what was smoothed is gone */
-#define BY_CURRENT_TAU_S ((real)28800)
-#define BY_CURRENT_LEAST_C ((real)0.02) /* changes that are worth as much are needed to learn from (assumption) */
+#define LEARN_TAU_S ((real)28800)
+#define LEARN_LEAST_C ((real)0.02) /* changes that are worth as much are needed to learn from (assumption) */
 #define HALF_A_BIN ((real)0.5)
 #define MAP_MOST_V ((real)0.3)
 #define MAP_VISITS ((real)4)
+#define MAP_LEAVES ((real)0.25) /* of the table's error, once it is learned (assumption) */
+#define ENTROPY_ERROR_V_PER_K ((real)0.0002)
+#define REST_SHARE ((real)0.3) /* of the tolerance, for a cell that rests */
+#define ACTIVE_C ((real)0.1)
+#define ACTIVE_TAU_S ((real)1800)
 #define USUAL_TAU_S ((real)172800)
+#define EXPERIENCE_S ((real)14400) /* of time that count as much as a charge (assumption) */
+#define BEND_SOC ((real)0.03)
+#define BEND_SIGMAS ((real)1)
+#define BEND_SIGMA_LEAST ((real)0.005)
+#define LOOP_ERROR ((real)0.2) /* of half the hysteresis loop (assumption) */
 #define SOC_AT_END ((real)1e-4)
 #define TABLE_ERROR ((real)0.2) /* of a change of R0 with temperature and pressure */
 
@@ -75,24 +86,32 @@ static void find_deficit(const params_t *cell, detection_t *d, const state_t *st
     push_latest(c, c->shown_v + (ocv_v + (polarised_v + state->r0_ohm * in->current_a) - in->voltage_v));
 }
 
-/* What goes with the current, at once or slowly, is an error of the resistances or a diffusion that the model lacks:
- * learned from its changes (ridge regression that forgets), and taken off. */
-static real unexplained(detection_t *d, const params_t *cell, real rise_v, real fast_a, real slow_a, real dt_s)
+/* What goes with the current, at once or slowly, or with the hysteresis, is an error of the resistances, a diffusion
+ * that the model lacks, or an error of the loop: learned from their changes (ridge regression that forgets), and taken
+ * off. */
+static real unexplained(detection_t *d, const params_t *cell, const real *change, real rise_v, real dt_s)
 {
     ASSB_EST(charge_evidence) *c = &d->charge;
-    real keep = 1 - share(dt_s, BY_CURRENT_TAU_S), least_a = BY_CURRENT_LEAST_C * cell->capacity_ah;
-    c->aa = keep * c->aa + fast_a * fast_a;
-    c->as = keep * c->as + fast_a * slow_a;
-    c->ss = keep * c->ss + slow_a * slow_a;
-    c->av = keep * c->av + fast_a * rise_v;
-    c->sv = keep * c->sv + slow_a * rise_v;
-    real aa = c->aa + least_a * least_a, ss = c->ss + least_a * least_a * SLOW_SHARE;
-    real det = aa * ss - c->as * c->as;
-    return rise_v - (fast_a * (ss * c->av - c->as * c->sv) + slow_a * (aa * c->sv - c->as * c->av)) / det;
+    real keep = 1 - share(dt_s, LEARN_TAU_S), least_a = LEARN_LEAST_C * cell->capacity_ah;
+    for (int i = 0; i < ASSB_CAUSES; i++) {
+        for (int j = i; j < ASSB_CAUSES; j++)
+            c->causes[ASSB_CAUSE(i, j)] = keep * c->causes[ASSB_CAUSE(i, j)] + change[i] * change[j];
+        c->caused_v[i] = keep * c->caused_v[i] + change[i] * rise_v;
+    }
+    real a = c->causes[0] + least_a * least_a, b = c->causes[1], e = c->causes[2];
+    real f = c->causes[3] + SLOW_SHARE * least_a * least_a, g = c->causes[4];
+    real h = c->causes[5] + LEARN_LEAST_LOOP * LEARN_LEAST_LOOP;
+    const real *v = c->caused_v;
+    real k0 = f * h - g * g, k1 = e * g - b * h, k2 = b * g - e * f;
+    real det = a * k0 + b * k1 + e * k2;
+    real by0 = k0 * v[0] + k1 * v[1] + k2 * v[2];
+    real by1 = k1 * v[0] + (a * h - e * e) * v[1] + (b * e - a * g) * v[2];
+    real by2 = k2 * v[0] + (b * e - a * g) * v[1] + (a * f - b * b) * v[2];
+    return rise_v - (change[0] * by0 + change[1] * by1 + change[2] * by2) / det;
 }
 
 /* What the OCV table misses shows at the same SOC on charge and on discharge; a short takes both ways. */
-static real learned_v(detection_t *d, const state_t *state, real rise_v, real direction)
+static real learned_v(detection_t *d, const state_t *state, real rise_v, real direction, real *doubt_v)
 {
     ASSB_EST(charge_evidence) *c = &d->charge;
     int half = ASSB_SOC_BINS / 2, place = (int)(state->soc * (real)half);
@@ -113,19 +132,25 @@ static real learned_v(detection_t *d, const state_t *state, real rise_v, real di
     }
     c->bin_v = c->bin_v + rise_v;
     c->bin_soc = c->bin_soc + moved;
-    if (bin < 0 || c->visits[place] == 0 || c->visits[place + half] == 0)
+    *doubt_v = -1;
+    if (c->visits[place] == 0 || c->visits[place + half] == 0)
+        return 0;
+    *doubt_v = (real)0.5 * magnitude(c->map_v[place] - c->map_v[place + half]);
+    if (bin < 0)
         return 0;
     return (real)0.5 * (c->map_v[place] + c->map_v[place + half]) * moved;
 }
 
 /* What a second may miss although nothing is short: the sensor's, the capacity's and the table's error, and
  * self-discharge. In a pack all cells have one sensor and one table. */
-static real allowed_v(const detection_params_t *q, real ah, real slope_v, const sample_t *in, int alone)
+static real allowed_v(const detection_params_t *q, real ah, real slope_v, const sample_t *in, int alone, real doubt_v)
 {
     real per_h = magnitude(in->current_a) / ah;
     real frac = q->charge_capacity_frac + (alone ? q->charge_gain_frac : 0);
     real offset_c = alone ? q->charge_offset_c : 0;
     real table_v = alone ? q->charge_slope_frac : q->pack_slope_frac;
+    if (doubt_v >= 0 && MAP_LEAVES * table_v + doubt_v < table_v)
+        table_v = MAP_LEAVES * table_v + doubt_v; /* it is learned, as far as both ways agree */
     return (slope_v * (frac * per_h + (offset_c + q->self_discharge_c)) + table_v * per_h) * in->dt_s / (real)3600;
 }
 
@@ -133,13 +158,14 @@ static real allowed_v(const detection_params_t *q, real ah, real slope_v, const 
  * be wrong by, r0_ohm what they are; `contact` how many times R0 a lost contact may add, which on discharge looks like
  * a leak until the current changes. */
 typedef struct {
-    real current_a, ohm, r0_ohm, contact, tolerance_v, widest, dt_s;
+    real current_a, ohm, r0_ohm, degc, loop, loop_v, contact, tolerance_v, widest, dt_s;
 } account_t;
 
-static real explained(const account_t *a, real begin_a, real begin_ohm)
+static real explained(const account_t *a, const ASSB_EST(charge_sum) *m)
 {
-    real volts = a->ohm * magnitude(a->current_a - begin_a) +
-                 TABLE_ERROR * magnitude(a->r0_ohm - begin_ohm) * magnitude(a->current_a);
+    real volts = a->ohm * magnitude(a->current_a - m->up_a) +
+                 TABLE_ERROR * magnitude(a->r0_ohm - m->up_ohm) * magnitude(a->current_a) +
+                 ENTROPY_ERROR_V_PER_K * magnitude(a->degc - m->up_degc) + a->loop_v * magnitude(a->loop - m->up_loop);
     if (a->current_a < 0)
         volts = volts - a->contact * a->r0_ohm * a->current_a;
     return volts / a->tolerance_v;
@@ -151,23 +177,38 @@ static void add_up(ASSB_EST(charge_sum) *m, const account_t *a, real rise_v, rea
     m->up = m->up + (rise_v - allowed_v) / a->tolerance_v;
     m->up_v = m->up_v + rise_v;
     m->up_s = later(m->up_s, a->dt_s);
+    real risen = m->up - explained(a, m);
+    if (risen > m->up_most)
+        m->up_most = risen;
     if (m->up <= 0) {
+        if (m->up_most > m->usual) /* it went away again: no short does */
+            m->usual = m->up_most;
+        m->up_most = 0;
         m->up = m->up_v = m->up_s = 0;
         m->up_a = a->current_a;
         m->up_ohm = a->r0_ohm;
+        m->up_degc = a->degc;
+        m->up_loop = a->loop;
     }
     m->down = m->down - (rise_v + allowed_v) / a->tolerance_v;
     if (m->down <= 0) {
         m->down = 0;
         m->down_a = a->current_a;
-        m->down_ohm = a->r0_ohm;
     }
     m->usual = m->usual - m->usual * share(a->dt_s, USUAL_TAU_S);
     real down = m->down - a->ohm * magnitude(a->current_a - m->down_a) / a->tolerance_v;
     if (down > m->usual)
         m->usual = down;
     real usual = a->widest * m->usual;
-    m->score = m->up / ((usual > 1 ? usual : 1) + explained(a, m->up_a, m->up_ohm));
+    m->score = m->up / ((usual > 1 ? usual : 1) + explained(a, m));
+}
+
+/* What SOC's own uncertainty makes of a bend of the OCV nearby. */
+static real bend_v(const params_t *cell, const state_t *state)
+{
+    real bend = table_at(cell->docv_v, state->soc + BEND_SOC) - table_at(cell->docv_v, state->soc - BEND_SOC);
+    real sigma = ASSB_EST(square_root)(state->covariance[0]);
+    return BEND_SIGMAS * magnitude(bend) * (sigma > BEND_SIGMA_LEAST ? sigma : BEND_SIGMA_LEAST);
 }
 
 /* A leak shows across the resistances, as soon as they and the smoothing follow, then as charge. */
@@ -183,21 +224,24 @@ static void estimate_leak(const params_t *cell, detection_t *d, real loop_ohm, r
 
 /* Smoothed, so that what a load's ups and downs show of the model is gone. Returns whether there is one before. */
 static int smooth(const detection_params_t *q, detection_t *d, const sample_t *in, const reference_t *reference,
-                  real *rise_v, real *fast_a, real *slow_a)
+                  real *rise_v, real *change)
 {
     ASSB_EST(charge_evidence) *c = &d->charge;
     real part = share(in->dt_s, MEAN_TAU_S);
     if (c->seen_s == 0) {
         c->mean_v = c->deficit_v;
         c->current_a = c->slow_a = in->current_a;
+        c->loop = c->open_hysteresis;
     }
     c->mean_v = c->mean_v + part * (c->deficit_v - c->mean_v);
-    *fast_a = part * (in->current_a - c->current_a);
-    *slow_a = share(in->dt_s, SLOW_TAU_S) * (in->current_a - c->slow_a);
-    c->current_a = c->current_a + *fast_a;
-    c->slow_a = c->slow_a + *slow_a;
+    change[0] = part * (in->current_a - c->current_a);
+    change[1] = share(in->dt_s, SLOW_TAU_S) * (in->current_a - c->slow_a);
+    change[2] = part * (c->open_hysteresis - c->loop);
+    c->current_a = c->current_a + change[0];
+    c->slow_a = c->slow_a + change[1];
+    c->loop = c->loop + change[2];
     c->seen_s = later(c->seen_s, in->dt_s);
-    c->known = c->seen_s >= q->charge_settle_s;
+    c->known = c->seen_s >= q->charge_settle_s && c->clear_s >= CLEAR_TAUS * MEAN_TAU_S;
     real excess_v = c->mean_v - reference->deficit_v;
     *rise_v = excess_v - c->excess_v;
     int compared = c->known > 0 && c->cells == reference->cells;
@@ -212,37 +256,39 @@ static void see_missing_charge(const detection_params_t *q, const params_t *cell
 {
     ASSB_EST(charge_evidence) *c = &d->charge;
     real slope_v = table_at(cell->docv_v, state->soc), ah = capacity_ah(cell, state);
-    real rise_v, fast_a, slow_a;
-    int alone = reference->cells < 2;
-    find_deficit(cell, d, state, in);
-    if (!smooth(q, d, in, reference, &rise_v, &fast_a, &slow_a)) {
-        c->soc = state->soc;
-        tell(d, ASSB_MISSING_CHARGE, c->known > 0 ? ASSB_NORMAL : ASSB_LEARNING, 0);
-        return;
-    }
-    real direction = in->current_a > q->rest_c * ah ? 1 : in->current_a < -q->rest_c * ah ? -1 : 0;
+    real rise_v, change[ASSB_CAUSES];
+    int alone = reference->cells < ASSB_COMPARED;
     real doubt = q->charge_soc_sigma_max * q->charge_soc_sigma_max;
     int at_end = state->soc < SOC_AT_END || state->soc > 1 - SOC_AT_END || slope_v > q->charge_slope_most_v;
     int blind = slope_v < q->charge_slope_least_v || at_end || state->covariance[0] > doubt;
     c->clear_s = blind ? 0 : later(c->clear_s, in->dt_s);
-    if (c->clear_s < CLEAR_TAUS * MEAN_TAU_S) {
+    find_deficit(cell, d, state, in);
+    if (!smooth(q, d, in, reference, &rise_v, change)) {
         c->soc = state->soc;
         c->bin = -1;
-        say_nothing(d, ASSB_MISSING_CHARGE); /* what was missing before stays on the account */
+        /* what was missing before stays on the account */
+        tell(d, ASSB_MISSING_CHARGE, c->seen_s < q->charge_settle_s ? ASSB_LEARNING : ASSB_UNAVAILABLE, 0);
         return;
     }
-    real left_v = unexplained(d, cell, rise_v, fast_a, slow_a, in->dt_s);
+    real direction = in->current_a > q->rest_c * ah ? 1 : in->current_a < -q->rest_c * ah ? -1 : 0;
+    real left_v = unexplained(d, cell, change, rise_v, in->dt_s);
     c->travelled = later(c->travelled, magnitude(state->soc - c->soc));
-    left_v = left_v - learned_v(d, state, left_v, direction);
-    real new = 1 + q->charge_new / (1 + 2 * c->travelled);
+    real doubt_v;
+    left_v = left_v - learned_v(d, state, left_v, direction, &doubt_v);
+    real size_c = magnitude(in->current_a) / (ACTIVE_C * ah);
+    c->active = c->active + share(in->dt_s, ACTIVE_TAU_S) * ((size_c < 1 ? size_c : 1) - c->active);
+    real learned = c->travelled + c->seen_s / EXPERIENCE_S;
+    learned = learned * learned;
+    real new = 1 + q->charge_new / (1 + learned * learned);
     real tolerance_v = new *((alone ? q->charge_ocv_v : q->pack_ocv_v) + slope_v * q->charge_soc_frac);
     real loop = loop_ohm(cell, state, in->temperature_degc);
-    real allowed = allowed_v(q, ah, slope_v, in, alone);
-    account_t account = {c->current_a,  alone ? q->charge_resistance_frac : q->pack_resistance_frac,
-                         state->r0_ohm, q->charge_contact,
-                         tolerance_v,   q->charge_usual,
-                         in->dt_s};
-    account.ohm = account.ohm * loop;
+    real allowed = allowed_v(q, ah, slope_v, in, alone, doubt_v);
+    account_t account = {c->current_a,       0,
+                         state->r0_ohm,      in->temperature_degc,
+                         c->open_hysteresis, LOOP_ERROR * cell->hysteresis_v,
+                         q->charge_contact,  tolerance_v,
+                         q->charge_usual,    in->dt_s};
+    account.ohm = (alone ? q->charge_resistance_frac : q->pack_resistance_frac) * loop;
     add_up(&c->slow, &account, left_v, allowed);
     account.tolerance_v = q->charge_fast * tolerance_v;
     add_up(&c->fast, &account, left_v, allowed + slope_v * q->charge_fast_c * in->dt_s / (real)3600);

@@ -102,16 +102,16 @@ DEFAULTS = {
     "charge_offset_c": 0.0005,  # error of the current sensor: offset ...
     "charge_gain_frac": 0.002,  # ... and gain; a single cell's alone
     "charge_capacity_frac": 0.01,  # error of the capacity; in a pack against the other cells
-    "charge_slope_frac": 0.03,  # error of dOCV/dSOC, V per unit SOC, until it is learned ...
-    "pack_slope_frac": 0.01,  # ... and in a pack, where the table's error is in all cells
+    "charge_slope_frac": 0.08,  # error of dOCV/dSOC, V per unit SOC, until it is learned ...
+    "pack_slope_frac": 0.03,  # ... and in a pack, where the table's error is in all cells
     "charge_ocv_v": 0.002,  # what a voltage may be missing at once: the tolerance of a single cell ...
     "pack_ocv_v": 0.001,  # ... and in a pack ...
     "charge_soc_frac": 0.001,  # ... and of SOC, where the OCV is steep
-    "charge_resistance_frac": 0.03,  # error of the resistances, after a change of current
-    "pack_resistance_frac": 0.02,
+    "charge_resistance_frac": 0.1,  # error of the resistances, after a change of current
+    "pack_resistance_frac": 0.06,
     "charge_contact": 3.0,  # on discharge a lost contact, which may add so many R0, looks like a leak until the current changes
     "charge_usual": 1.3,  # tolerance over how far the sums usually go the other way
-    "charge_new": 2.0,  # tolerance of a cell that nothing was learned of is wider by so much
+    "charge_new": 6.0,  # tolerance of a cell that nothing was learned of is wider by so much
     "charge_fast_c": 0.0167,  # the fast sum forgets leaks up to this ...
     "charge_fast": 0.5,  # ... and has this part of the tolerance
     "self_discharge_c": 0.0001,  # of a sound cell; in a pack against the others

@@ -47,8 +47,8 @@ class ClassRow:
     stage: int = SOFT
     cells: tuple[int, ...] = (1, 1, 2, 4)
     loads: tuple[str, ...] = ANY_LOAD
-    lead_s: float = 1.5 * HOUR_S
-    window_s: float = HOUR_S
+    lead_s: float = 12.0 * HOUR_S
+    window_s: float = 6.0 * HOUR_S
     dt_s: float = 0.1
 
     @property
