@@ -30,6 +30,8 @@ typedef struct {
     ASSB_REAL charge_capacity_frac;
     ASSB_REAL charge_slope_frac;
     ASSB_REAL pack_slope_frac;
+    ASSB_REAL charge_table_v;
+    ASSB_REAL pack_table_v;
     ASSB_REAL charge_ocv_v;
     ASSB_REAL pack_ocv_v;
     ASSB_REAL charge_soc_frac;
@@ -84,7 +86,7 @@ typedef struct {
 
 /* What is missing (up) and what is too much (down), each forgetting what errors explain; 1: a tolerance. */
 typedef struct {
-    ASSB_REAL up, up_most, up_a, up_ohm, up_degc, up_loop, up_s,
+    ASSB_REAL up, up_most, up_a, up_ohm, up_degc, up_loop, up_soc, up_s,
         up_v;                      /* current and R0 where it began, time and voltage since */
     ASSB_REAL down, down_a, usual; /* usual: how far down it gets */
     ASSB_REAL score;

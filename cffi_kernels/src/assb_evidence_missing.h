@@ -141,24 +141,27 @@ static real learned_v(detection_t *d, const state_t *state, real rise_v, real di
     return (real)0.5 * (c->map_v[place] + c->map_v[place + half]) * moved;
 }
 
-/* What a second may miss although nothing is short: the sensor's, the capacity's and the table's error, and
- * self-discharge. In a pack all cells have one sensor and one table. */
-static real allowed_v(const detection_params_t *q, real ah, real slope_v, const sample_t *in, int alone, real doubt_v)
+/* What a second may miss although nothing is short: the sensor's offset, which all cells of a pack share, and
+ * self-discharge. */
+static real allowed_v(const detection_params_t *q, real slope_v, real dt_s, int alone)
 {
-    real per_h = magnitude(in->current_a) / ah;
-    real frac = q->charge_capacity_frac + (alone ? q->charge_gain_frac : 0);
-    real offset_c = alone ? q->charge_offset_c : 0;
+    return slope_v * ((alone ? q->charge_offset_c : 0) + q->self_discharge_c) * dt_s / (real)3600;
+}
+
+/* Error of dOCV/dSOC, V per unit SOC: what is learned of it is taken off, as far as both ways agree. */
+static real table_error_v(const detection_params_t *q, real doubt_v, int alone)
+{
     real table_v = alone ? q->charge_slope_frac : q->pack_slope_frac;
-    if (doubt_v >= 0 && MAP_LEAVES * table_v + doubt_v < table_v)
-        table_v = MAP_LEAVES * table_v + doubt_v; /* it is learned, as far as both ways agree */
-    return (slope_v * (frac * per_h + (offset_c + q->self_discharge_c)) + table_v * per_h) * in->dt_s / (real)3600;
+    real left_v = MAP_LEAVES * table_v + doubt_v;
+    return doubt_v >= 0 && left_v < table_v ? left_v : table_v;
 }
 
 /* What a rise may be although nothing is short, over an ampere's worth of tolerances: `ohm` is what the resistances may
  * be wrong by, r0_ohm what they are; `contact` how many times R0 a lost contact may add, which on discharge looks like
  * a leak until the current changes. */
 typedef struct {
-    real current_a, ohm, r0_ohm, degc, loop, loop_v, contact, tolerance_v, widest, dt_s;
+    real current_a, ohm, r0_ohm, degc, loop, loop_v, soc, table_v, table_most_v, capacity_v, contact, tolerance_v,
+        widest, dt_s;
 } account_t;
 
 static real explained(const account_t *a, const ASSB_EST(charge_sum) *m)
@@ -166,6 +169,8 @@ static real explained(const account_t *a, const ASSB_EST(charge_sum) *m)
     real volts = a->ohm * magnitude(a->current_a - m->up_a) +
                  TABLE_ERROR * magnitude(a->r0_ohm - m->up_ohm) * magnitude(a->current_a) +
                  ENTROPY_ERROR_V_PER_K * magnitude(a->degc - m->up_degc) + a->loop_v * magnitude(a->loop - m->up_loop);
+    real moved = magnitude(a->soc - m->up_soc), table_v = a->table_v * moved;
+    volts = volts + a->capacity_v * moved + (table_v < a->table_most_v ? table_v : a->table_most_v);
     if (a->current_a < 0)
         volts = volts - a->contact * a->r0_ohm * a->current_a;
     return volts / a->tolerance_v;
@@ -189,6 +194,7 @@ static void add_up(ASSB_EST(charge_sum) *m, const account_t *a, real rise_v, rea
         m->up_ohm = a->r0_ohm;
         m->up_degc = a->degc;
         m->up_loop = a->loop;
+        m->up_soc = a->soc;
     }
     m->down = m->down - (rise_v + allowed_v) / a->tolerance_v;
     if (m->down <= 0) {
@@ -282,13 +288,22 @@ static void see_missing_charge(const detection_params_t *q, const params_t *cell
     real new = 1 + q->charge_new / (1 + learned * learned);
     real tolerance_v = new *((alone ? q->charge_ocv_v : q->pack_ocv_v) + slope_v * q->charge_soc_frac);
     real loop = loop_ohm(cell, state, in->temperature_degc);
-    real allowed = allowed_v(q, ah, slope_v, in, alone, doubt_v);
-    account_t account = {c->current_a,       0,
-                         state->r0_ohm,      in->temperature_degc,
-                         c->open_hysteresis, LOOP_ERROR * cell->hysteresis_v,
-                         q->charge_contact,  tolerance_v,
-                         q->charge_usual,    in->dt_s};
+    real allowed = allowed_v(q, slope_v, in->dt_s, alone);
+    account_t account;
+    account.current_a = c->current_a;
     account.ohm = (alone ? q->charge_resistance_frac : q->pack_resistance_frac) * loop;
+    account.r0_ohm = state->r0_ohm;
+    account.degc = in->temperature_degc;
+    account.loop = c->open_hysteresis;
+    account.loop_v = LOOP_ERROR * cell->hysteresis_v;
+    account.soc = state->soc;
+    account.table_v = table_error_v(q, doubt_v, alone);
+    account.table_most_v = alone ? q->charge_table_v : q->pack_table_v;
+    account.capacity_v = slope_v * (q->charge_capacity_frac + (alone ? q->charge_gain_frac : 0));
+    account.contact = q->charge_contact;
+    account.tolerance_v = tolerance_v;
+    account.widest = q->charge_usual;
+    account.dt_s = in->dt_s;
     add_up(&c->slow, &account, left_v, allowed);
     account.tolerance_v = q->charge_fast * tolerance_v;
     add_up(&c->fast, &account, left_v, allowed + slope_v * q->charge_fast_c * in->dt_s / (real)3600);

@@ -120,6 +120,8 @@ charge_gain_frac 1
 charge_capacity_frac 1
 charge_slope_frac 1
 pack_slope_frac 1
+charge_table_v 1
+pack_table_v 1
 charge_ocv_v 1
 pack_ocv_v 1
 charge_soc_frac 1
@@ -157,8 +159,8 @@ stage_fall_s 1
 EKF_SIZE = 552
 LEARNING_SIZE = 27
 POWER_SIZE = 209
-DETECTION_SIZE = 49
-SIZE = 837  # sum of the counts; 32-bit floats in the config image
+DETECTION_SIZE = 51
+SIZE = 839  # sum of the counts; 32-bit floats in the config image
 
 
 def ekf_rows():
