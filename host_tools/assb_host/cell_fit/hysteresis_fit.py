@@ -50,8 +50,9 @@ def fit_slow_runs(runs: Sequence[Run], ends_v: tuple[float, float], resistance_o
     at = fitted(residual, start(runs, branches, ends_v))
     down_v, up_v = (curve_v(branch, at, ends_v) for branch in branches)
     most_v, per_run = most_and_rate(at)
+    inner_v = np.clip(0.5 * (up_v + down_v), *ends_v)[1:-1]
     return SlowOcv(
-        ocv_v=rising(0.5 * (up_v + down_v)),
+        ocv_v=rising(np.concatenate((ends_v[:1], inner_v, ends_v[1:]))),
         hysteresis_v=most_v,
         hysteresis_rate=per_run * float(np.mean([span_of(branch, at, ends_v) for branch in branches])),
         apart_v=float(np.sqrt(np.mean((up_v - down_v)[JUDGED] ** 2))),
