@@ -26,11 +26,14 @@ LOWEST, HIGHEST = np.log([1e-6, 0.1]), np.log([1.0, 1e3])  # of V and of e-folds
 
 @dataclass(frozen=True)
 class SlowOcv:
-    """`ocv_v` over SOC_AXIS; `apart_v`: rms of what still separates the branches within SOC 0.02..0.98."""
+    """`ocv_v` over SOC_AXIS; `capacity_ah` by the runs' own count; `empty_soc`: where the discharge ended; `apart_v`:
+    rms of what still separates the branches within SOC 0.02..0.98."""
 
     ocv_v: np.ndarray
     hysteresis_v: float
     hysteresis_rate: float
+    capacity_ah: float
+    empty_soc: float
     apart_v: float
 
 
@@ -48,13 +51,23 @@ def fit_slow_runs(runs: Sequence[Run], ends_v: tuple[float, float], resistance_o
         return ((up_v - down_v) / np.hypot(VOLTAGE_SIGMA_V, SOC_SIGMA * slope_v))[JUDGED]
 
     at = fitted(residual, start(runs, branches, ends_v))
+    return summed_up(runs, branches, at, ends_v)
+
+
+def summed_up(
+    runs: Sequence[Run], branches: Sequence["Branch"], at: np.ndarray, ends_v: tuple[float, float]
+) -> SlowOcv:
     down_v, up_v = (curve_v(branch, at, ends_v) for branch in branches)
-    most_v, per_run = most_and_rate(at)
     inner_v = np.clip(0.5 * (up_v + down_v), *ends_v)[1:-1]
+    most_v, per_run = most_and_rate(at)
+    shares = [aligned(branch, at, ends_v)[2] for branch in branches]
+    spans = [float(full - empty) for empty, full in shares]
     return SlowOcv(
         ocv_v=rising(np.concatenate((ends_v[:1], inner_v, ends_v[1:]))),
         hysteresis_v=most_v,
-        hysteresis_rate=per_run * float(np.mean([span_of(branch, at, ends_v) for branch in branches])),
+        hysteresis_rate=per_run * float(np.mean(spans)),
+        capacity_ah=float(np.mean([span * run.moved_ah for span, run in zip(spans, runs, strict=True)])),
+        empty_soc=(-1.0 - float(shares[0][0])) / spans[0],
         apart_v=float(np.sqrt(np.mean((up_v - down_v)[JUDGED] ** 2))),
     )
 
@@ -91,12 +104,6 @@ def curve_v(branch: Branch, at: np.ndarray, ends_v: tuple[float, float]) -> np.n
     """OCV over SOC_AXIS by one branch."""
     counted, ocv_v, (empty, full) = aligned(branch, at, ends_v)
     return np.interp(SOC_AXIS, (counted - empty) / (full - empty), ocv_v)
-
-
-def span_of(branch: Branch, at: np.ndarray, ends_v: tuple[float, float]) -> float:
-    """Share of the run's charge that lies between SOC 0 and 1."""
-    empty, full = aligned(branch, at, ends_v)[2]
-    return full - empty
 
 
 def aligned(branch: Branch, at: np.ndarray, ends_v: tuple[float, float]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
