@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from assb_hil.plant_file import load_plant
 from assb_hil.lab_runs import lab_logs
+from assb_hil.plant_file import load_plant
 from assb_host.cell_fit.hysteresis_fit import fit_slow_runs
 from assb_host.cell_fit.load_factor import KNOTS
 from assb_host.cell_fit.ocv_run import runs_of

@@ -12,8 +12,8 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from assb_hil.plant_file import PlantFile, load_plant
 from assb_hil.lab_runs import lab_logs
+from assb_hil.plant_file import PlantFile, load_plant
 from assb_host.cell_fit.hysteresis_fit import SlowOcv, fit_slow_runs
 from assb_host.cell_fit.load_factor import KNOTS, load_factor
 from assb_host.cell_fit.ocv_run import runs_of
