@@ -12,8 +12,9 @@ HEAD = """\
 # The simulated cells
 
 Made from `hil_tests/assb_hil/plants/` by `make format`; `make check` fails when it is stale. What the firmware
-believes of the same cells stands in `board_configs/cells/`: derived from these once, moved a few percent aside, and
-never read from them; it is shown as dots in the pictures.
+believes of the same cells stands in `board_configs/cells/` and is never read from these: OCV, hysteresis and how the RC
+pairs follow SOC are fitted to runs of one drawn unit through sensors with errors (`host_tools/checks/cell_ocv.py`), the
+other resistances were derived once and moved a few percent aside. Dots in the pictures show it.
 **R** is the review that the project starts from, **V** confirmed in another text, **C** calculated by us from molar
 volumes or geometry, **K** from memory of a paper (unconfirmed), **A** our assumption: nothing here was measured by us.
 What hangs on the assumptions: [assumptions.md](assumptions.md). Positive current charges; µm are per layer, + is

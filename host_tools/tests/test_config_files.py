@@ -214,8 +214,12 @@ def test_a_wrong_board_is_named(tmp_path, old, new, key):
 @pytest.mark.parametrize(
     ("old", "new", "key"),
     [
-        ("3.095, 3.238", "3.238, 3.095", "ocv.voltage_v[2]"),
-        ("soc = [0.0, 0.01,", "soc = [0.005, 0.01,", "ocv.soc"),
+        ("voltage_v = [\n", "voltage_v = [\n    9.9,", "ocv.voltage_v[1]"),
+        (
+            "[ocv]\ntemperature_degc = 25.0\nsoc = [\n    0.0,",
+            "[ocv]\ntemperature_degc = 25.0\nsoc = [\n    0.005,",
+            "ocv.soc",
+        ),
         ("[0.2318, 0.1741,", "[0.1741,", "r0.ohm[2]"),
         ("[0.2318, 0.1741,", "[0.2318, -0.1,", "r0.ohm[2][1]"),
         ("max_v = 4.3\n", "max_v = 4.5\n", "voltage"),
