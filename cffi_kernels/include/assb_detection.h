@@ -42,6 +42,7 @@ typedef struct {
     ASSB_REAL charge_new;
     ASSB_REAL charge_fast_c;
     ASSB_REAL charge_fast;
+    ASSB_REAL charge_slow;
     ASSB_REAL self_discharge_c;
     ASSB_REAL charge_settle_s;
     ASSB_REAL charge_soc_sigma_max;
@@ -98,6 +99,7 @@ typedef struct {
     ASSB_REAL shown_v; /* charge that the current brought and the voltage does not show, as voltage */
     ASSB_REAL latest_v[ASSB_LATEST];
     ASSB_REAL deficit_v, mean_v; /* by how much the voltage is below that of a cell without a leak; smoothed */
+    ASSB_REAL held, held_v;      /* excess_v before it could not be compared */
     ASSB_REAL cells, excess_v;   /* against the reference: of how many cells, and deficit */
     ASSB_REAL current_a, slow_a; /* smoothed, and smoothed more */
     ASSB_REAL loop;              /* open_hysteresis, smoothed */
@@ -113,7 +115,7 @@ typedef struct {
 } ASSB_EST(charge_evidence);
 
 typedef struct {
-    ASSB_REAL rest_s, voltage_v, mark_s, mark_v, mark_degc, slope_v_per_s, windows;
+    ASSB_REAL rest_s, voltage_v, mark_s, mark_v, mark_degc, slope_v_per_s, windows, falls;
     ASSB_REAL expected_v; /* slope times time of the relaxation, at its steepest */
     ASSB_REAL pressure_mpa, mark_mpa, fall_mpa_per_s, expected_mpa;
 } ASSB_EST(rest_evidence);

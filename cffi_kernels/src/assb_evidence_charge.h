@@ -11,12 +11,12 @@
 #define CV_NEAR ((real)0.9)
 #define FULL_TURN ((real)0.2) /* of SOC: less is no cycle */
 #define CYCLES_LEAST 3
-#define EFFICIENCY_ONCE ((real)0.9) /* one poor cycle is not enough */
+#define ONCE ((real)0.9) /* one poor window or cycle is not enough */
 
 static void lose_rest(detection_t *d)
 {
     ASSB_EST(rest_evidence) *r = &d->rest;
-    r->rest_s = r->windows = r->expected_v = r->expected_mpa = 0;
+    r->rest_s = r->windows = r->falls = r->expected_v = r->expected_mpa = 0;
     r->slope_v_per_s = r->fall_mpa_per_s = 0;
 }
 
@@ -36,8 +36,11 @@ static void close_window(const detection_params_t *q, const params_t *cell, dete
     real slope_v = table_at(cell->docv_v, state->soc);
     if (magnitude(warmer_k) > REST_STEADY_K || slope_v < q->charge_slope_least_v || r->windows < 2)
         tell(d, ASSB_REST_DECAY, ASSB_LEARNING, 0);
-    else
-        judge(d, ASSB_REST_DECAY, -own / (q->rest_ratio * (expected > floor ? expected : floor)));
+    else {
+        real score = -own / (q->rest_ratio * (expected > floor ? expected : floor));
+        r->falls = score >= 1 ? r->falls + 1 : 0;
+        judge(d, ASSB_REST_DECAY, r->falls < 2 && score >= 1 ? ONCE : score);
+    }
     real steep = magnitude(r->slope_v_per_s) * middle_s;
     if (r->windows < 2 || steep < r->expected_v)
         r->expected_v = steep;
@@ -141,7 +144,7 @@ static void close_cycle(const detection_params_t *q, detection_t *d, real soc, r
         real doubt = (e->begin_var + soc_var) / (q->efficiency_drop_frac * q->efficiency_drop_frac);
         real low = drop / (1 + doubt); /* as far as SOC is known at both ends */
         e->lows = low >= 1 ? e->lows + 1 : 0;
-        judge(d, ASSB_EFFICIENCY, e->lows < 2 && low >= 1 ? EFFICIENCY_ONCE : low);
+        judge(d, ASSB_EFFICIENCY, e->lows < 2 && low >= 1 ? ONCE : low);
     }
     if (d->state[ASSB_EFFICIENCY] == ASSB_ACTIVE)
         return; /* a short's cycles are nothing to learn from */

@@ -256,6 +256,11 @@ static int smooth(const detection_params_t *q, detection_t *d, const sample_t *i
     return compared;
 }
 
+static real least(real a, real b)
+{
+    return a < b ? a : b;
+}
+
 /* 3: a sum of what is missing, that forgets what the sensors' errors explain (CUSUM). */
 static void see_missing_charge(const detection_params_t *q, const params_t *cell, detection_t *d, const state_t *state,
                                const sample_t *in, const reference_t *reference)
@@ -272,17 +277,24 @@ static void see_missing_charge(const detection_params_t *q, const params_t *cell
     if (!smooth(q, d, in, reference, &rise_v, change)) {
         c->soc = state->soc;
         c->bin = -1;
+        c->held = 1;
         /* what was missing before stays on the account */
         tell(d, ASSB_MISSING_CHARGE, c->seen_s < q->charge_settle_s ? ASSB_LEARNING : ASSB_UNAVAILABLE, 0);
         return;
     }
+    real fell_v = c->held > 0 ? least(c->excess_v - c->held_v, 0) : 0;
+    if (c->held > 0)
+        rise_v = 0; /* what happened meanwhile may clear the cell, not accuse it */
+    c->held = 0;
+    c->held_v = c->excess_v;
     real direction = in->current_a > q->rest_c * ah ? 1 : in->current_a < -q->rest_c * ah ? -1 : 0;
     real left_v = unexplained(d, cell, change, rise_v, in->dt_s);
     c->travelled = later(c->travelled, magnitude(state->soc - c->soc));
     real doubt_v;
     left_v = left_v - learned_v(d, state, left_v, direction, &doubt_v);
     real size_c = magnitude(in->current_a) / (ACTIVE_C * ah);
-    c->active = c->active + share(in->dt_s, ACTIVE_TAU_S) * ((size_c < 1 ? size_c : 1) - c->active);
+    size_c = size_c < 1 ? size_c : 1;
+    c->active = size_c > c->active ? size_c : c->active - share(in->dt_s, ACTIVE_TAU_S) * (c->active - size_c);
     real learned = c->travelled + c->seen_s / EXPERIENCE_S;
     learned = learned * learned;
     real new = 1 + q->charge_new / (1 + learned * learned);
@@ -301,12 +313,14 @@ static void see_missing_charge(const detection_params_t *q, const params_t *cell
     account.table_most_v = alone ? q->charge_table_v : q->pack_table_v;
     account.capacity_v = slope_v * (q->charge_capacity_frac + (alone ? q->charge_gain_frac : 0));
     account.contact = q->charge_contact;
-    account.tolerance_v = tolerance_v;
+    account.tolerance_v = q->charge_slow * tolerance_v;
     account.widest = q->charge_usual;
     account.dt_s = in->dt_s;
+    c->slow.up = c->slow.up + fell_v / account.tolerance_v;
     add_up(&c->slow, &account, left_v, allowed);
     account.tolerance_v = q->charge_fast * tolerance_v;
+    c->fast.up = c->fast.up + fell_v / account.tolerance_v;
     add_up(&c->fast, &account, left_v, allowed + slope_v * q->charge_fast_c * in->dt_s / (real)3600);
-    estimate_leak(cell, d, loop, slope_v, ah, tolerance_v);
+    estimate_leak(cell, d, loop, slope_v, ah, q->charge_slow * tolerance_v);
     judge(d, ASSB_MISSING_CHARGE, c->fast.score > c->slow.score ? c->fast.score : c->slow.score);
 }

@@ -38,11 +38,6 @@ static real mechanical(const detection_t *d, real charge)
     return most;
 }
 
-static real least(real a, real b)
-{
-    return a < b ? a : b;
-}
-
 static real most(real a, real b)
 {
     return a > b ? a : b;

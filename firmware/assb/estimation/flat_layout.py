@@ -113,17 +113,18 @@ DEFAULTS = {
     "pack_resistance_frac": 0.06,
     "charge_contact": 3.0,  # on discharge a lost contact, which may add so many R0, looks like a leak until the current changes
     "charge_usual": 1.3,  # tolerance over how far the sums usually go the other way
-    "charge_new": 6.0,  # tolerance of a cell that nothing was learned of is wider by so much
+    "charge_new": 12.0,  # tolerance of a cell that nothing was learned of is wider by so much
     "charge_fast_c": 0.0167,  # the fast sum forgets leaks up to this ...
     "charge_fast": 0.5,  # ... and has this part of the tolerance
-    "self_discharge_c": 0.0001,  # of a sound cell; in a pack against the others
-    "charge_settle_s": 900.0,  # after the start, before missing charge is believed
+    "charge_slow": 1.0,  # and the slow one this part
+    "self_discharge_c": 0.0006,  # of a sound cell; in a pack against the others
+    "charge_settle_s": 1800.0,  # after the start, before missing charge is believed
     "charge_soc_sigma_max": 0.03,  # while SOC is less certain missing charge says nothing
     "charge_slope_least_v": 0.1,  # dOCV/dSOC below which the voltage does not tell charge
     "charge_slope_most_v": 3.0,  # and above which its table is a knee and not to be trusted
     "rest_window_s": 600.0,  # of the slope in a rest
     "rest_ratio": 3.0,  # the slope over what relaxation explains
-    "rest_leak_c": 0.001,  # the least leak that a rest's slope is judged by
+    "rest_leak_c": 0.0015,  # the least leak that a rest's slope is judged by
     "cv_tail_c": 0.02,  # what a held voltage's current ends in, above its usual
     "efficiency_drop_frac": 0.006,  # of the coulombic efficiency, below the median of ten cycles
     "resistance_drop_frac": 0.08,  # of R0 over its tables, at steady temperature and pressure

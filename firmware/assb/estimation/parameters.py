@@ -132,6 +132,7 @@ charge_usual 1
 charge_new 1
 charge_fast_c 1
 charge_fast 1
+charge_slow 1
 self_discharge_c 1
 charge_settle_s 1
 charge_soc_sigma_max 1
@@ -159,8 +160,8 @@ stage_fall_s 1
 EKF_SIZE = 552
 LEARNING_SIZE = 27
 POWER_SIZE = 209
-DETECTION_SIZE = 51
-SIZE = 839  # sum of the counts; 32-bit floats in the config image
+DETECTION_SIZE = 52
+SIZE = 840  # sum of the counts; 32-bit floats in the config image
 
 
 def ekf_rows():
