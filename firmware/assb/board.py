@@ -173,7 +173,7 @@ class Board:
             pack_uv += monitor.voltage_uv
             heard += 1
             if signals.valid[self._s_current]:
-                self._cells[at].add_sample(monitor.voltage_uv, current_ua)
+                self._cells[at].add_sample(monitor.voltage_uv, current_ua, now_ms)
         if heard == self._count:
             signals.put(self._s_pack, pack_uv, now_ms)
         else:

@@ -113,7 +113,7 @@ class BenchBoard:
         for cell, voltage_uv in enumerate(self.voltages_uv):
             self._put(signals.cell(cell, "voltage_uv"), "voltage", voltage_uv, now_ms)
             if "voltage" not in self.dead:
-                self.cells[cell].add_sample(voltage_uv, self.current_ua)
+                self.cells[cell].add_sample(voltage_uv, self.current_ua, now_ms)
         self._put(signals.pack("current_ua"), "current", self.current_ua, now_ms)
         self._put(signals.pack("pressure_kpa"), "pressure", self.pressure_kpa, now_ms)
 

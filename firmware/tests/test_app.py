@@ -134,7 +134,7 @@ def test_a_fault_is_cleared_only_deliberately_and_only_when_it_is_gone():
     bench.send("clear")
     bench.run(100)
     assert bench.state == "FAULT"
-    bench.board.voltages_uv = [3600000]
+    bench.board.voltages_uv = [4000000]
     bench.run_leased(1000)
     assert bench.state == "FAULT"
     bench.send("clear")

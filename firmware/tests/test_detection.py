@@ -110,9 +110,9 @@ class Kinds:
 QUIET, LOUD = Kinds(), Kinds(ACTIVE, 1500)
 
 
-def fuse(fusion, dips=QUIET, leak=QUIET, innovation_uv=0, samples=1, now_ms=0):
+def fuse(fusion, dips=QUIET, leak=QUIET, collapsed=False, samples=1, now_ms=0):
     for _ in range(samples):
-        fusion.update(dips, leak, innovation_uv, 3700000, 370000, now_ms)
+        fusion.update(dips, leak, collapsed, 3700000, 370000, now_ms)
         now_ms += STEP_MS
     return fusion.stage
 
@@ -130,11 +130,12 @@ def test_charge_evidence_alone_must_persist_for_a_soft_short():
     assert fuse(Fusion(parameter()), leak=Kinds(ACTIVE, 1500, alone_ms)) == _SOFT_SHORT
 
 
-def test_a_collapse_of_the_voltage_is_a_hard_short_at_its_second_sample():
+def test_a_collapse_of_the_voltage_is_a_hard_short_at_once_and_news_once():
     fusion = Fusion(parameter())
-    beyond_uv = -DEFAULTS["hard_short_drop_uv"] - 1
-    assert fuse(fusion, innovation_uv=beyond_uv) == _NONE
-    assert fuse(fusion, innovation_uv=beyond_uv) == _HARD_SHORT
+    assert fusion.collapse()
+    assert not fusion.collapse()
+    assert fuse(fusion, collapsed=True) == _HARD_SHORT
+    assert fuse(fusion, samples=10) == _HARD_SHORT
     assert fusion.confidence_ppm == 1000000
 
 

@@ -2,7 +2,7 @@
 
     suspect     one evidence is active
     soft short  two kinds (electrical and charge) are active, or the charge evidence alone persists for `leak_alone_ms`
-    hard short  the voltage lies `hard_short_drop_uv` below the model for two samples running; nothing confirms it
+    hard short  the voltage has collapsed (collapse.py, from the fast tick); nothing confirms it
 
 A stage rises at once and falls only after all evidence was silent for FALL_MS. What it does is the limit rows' affair.
 Confidence is the logistic of a log-likelihood ratio: the sum of the evidences' scores above threshold, each bounded.
@@ -20,6 +20,7 @@ _SUSPECT = const(1)
 _SOFT_SHORT = const(2)
 _HARD_SHORT = const(3)
 _FALL_MS = const(60000)  # assumption
+_CERTAIN_PPM = const(1000000)
 PRIOR = -4.6  # ln odds of a short before any evidence: 1 % (assumption)
 WEIGHT = 4.0  # of one evidence at its threshold (assumption)
 BOUND = 3.0  # no evidence counts for more than this many thresholds
@@ -30,7 +31,6 @@ class Fusion:
 
     def __init__(self, parameter):
         self.tune(parameter)
-        self._collapsed = 0
         self._quiet_since_ms = 0
         self.stage = _NONE
         self.short_mohm = 0
@@ -38,34 +38,36 @@ class Fusion:
 
     def tune(self, parameter):
         """Take the thresholds again: they may be set while running."""
-        self._drop_uv = parameter("hard_short_drop_uv")
         self._alone_ms = parameter("leak_alone_ms")
 
-    def update(self, dips, leak, innovation_uv, voltage_uv, leak_ua, now_ms):
-        """One sample; returns True when the stage changed."""
+    def collapse(self):
+        """From the fast tick, allocates nothing. True when that is news."""
+        if self.stage == _HARD_SHORT:
+            return False
+        self.stage = _HARD_SHORT
+        self.confidence_ppm = _CERTAIN_PPM
+        return True
+
+    def update(self, dips, leak, collapsed, voltage_uv, leak_ua, now_ms):
+        """One sample; returns True when the stage changed. `collapsed`: the voltage lies that low now."""
         electrical = dips.state == ACTIVE
         charge = leak.state == ACTIVE
-        self._collapsed = self._collapsed + 1 if innovation_uv < -self._drop_uv else 0
-        stage = self._stage_now(electrical, charge, leak.active_ms)
+        stage = _HARD_SHORT if collapsed else self._stage_now(electrical, charge, leak.active_ms)
         if stage >= self.stage:
             self._quiet_since_ms = now_ms
         before = self.stage
         if stage > before or elapsed_ms(now_ms, self._quiet_since_ms) >= _FALL_MS:
             self.stage = stage
         self.short_mohm = _resistance_mohm(voltage_uv, leak_ua) if charge else 0
-        self.confidence_ppm = self._confidence_ppm(dips, leak)
+        self.confidence_ppm = _CERTAIN_PPM if self.stage == _HARD_SHORT else self._confidence_ppm(dips, leak)
         return self.stage != before
 
     def _stage_now(self, electrical, charge, charge_ms):
-        if self._collapsed >= 2:
-            return _HARD_SHORT
         if (electrical and charge) or (charge and charge_ms >= self._alone_ms):
             return _SOFT_SHORT
         return _SUSPECT if electrical or charge else _NONE
 
     def _confidence_ppm(self, dips, leak):
-        if self._collapsed >= 2:
-            return 1000000
         ratio = PRIOR + WEIGHT * _bounded(leak.score_milli)
         if dips.state == ACTIVE:
             ratio += WEIGHT

@@ -140,6 +140,7 @@ PARAMETER_TEXT = {
     "leak_persist_ms": "How long the leak must stand before the evidence is active",
     "leak_alone_ms": "How long the leak must stand to be believed without a second kind of evidence",
     "hard_short_drop_uv": "Drop of the cell voltage below its prediction that is a hard short",
+    "hard_short_debounce_ms": "How long that drop must last, judged at every fast tick",
     "watchdog_ms": "Hardware watchdog, 0: none. An RP2040 can't stop a watchdog that runs",
     "load_cell_kpa_per_count_ppb": "Stack pressure per count of the bridge converter",
     "load_cell_zero_counts": "Reading of the bridge converter without load",

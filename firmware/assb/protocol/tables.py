@@ -206,6 +206,7 @@ PARAMETERS = """\
 61 learned_change_ppm 0 100 100000 5000
 62 learned_off_sigma_ppm 0 0 500000 20000
 63 learned_reject_milli 0 1000 100000 4000
+70 hard_short_debounce_ms 0 0 1000 20
 """
 
 # id name scope signal kind least-trip greatest-trip action judged. The two trip levels are the envelope: no config image
