@@ -141,9 +141,9 @@ def test_after_any_load_a_short_below_the_cells_resistance_is_called_within_debo
 
 
 def test_the_places_in_the_flat_layout_are_those_of_the_table():
-    assert cells._R0_TEMPERATURE_DEGC == parameters.offset("r0_temperature_degc")
-    assert cells._R1_OHM == parameters.offset("r1_ohm")
-    assert cells._R2_OHM == parameters.offset("r2_ohm")
+    assert parameters.offset("r0_temperature_degc") == cells._R0_TEMPERATURE_DEGC
+    assert parameters.offset("r1_ohm") == cells._R1_OHM
+    assert parameters.offset("r2_ohm") == cells._R2_OHM
     assert cells._TEMPERATURES == parameters.TEMPERATURE_POINTS
 
 
