@@ -74,7 +74,7 @@ def test_no_number_on_the_way_leaves_30_bits(current_ua, resistance_ohm):
 
 
 class LoadedCell:
-    """A cell with R0 and a slow overvoltage `worse` than believed, its estimator and its detector at the firmware's rates."""
+    """A cell whose resistances are `worse` than believed, its estimator and its detector, at the firmware's rates."""
 
     R0_OHM, R1_OHM, TAU_S = 0.8, 0.2, 5.0
 
