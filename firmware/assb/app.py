@@ -5,6 +5,7 @@ slow tick   temperature, estimator and detection of each cell, pressure, telemet
             one slice after each fast tick, so that a fast tick is never more than a slice late
 """
 
+from .capture import Capture
 from .cell_limits import CellLimits
 from .cells import CellWatch
 from .console_commands import ConsoleCommands
@@ -97,6 +98,7 @@ class App:
         self.settings = settings = Settings(config)
         self.cell_count = settings("cells_in_series") if config else 0
         self.signals = Signals(self.cell_count, now_ms)
+        self.capture = Capture(self.signals, settings)
         self.events = Events()
         self.writer = FrameWriter(tables.schema_id())
         self.telemetry = Telemetry(self.signals, self.events, self.writer, console, now_ms)
@@ -226,6 +228,7 @@ class App:
         signals.put(_LATE_US, late_us, now_ms)
         self._worst(_LATE_WORST_US, late_us, now_ms)
         self.board.sample(now_ms)
+        self.capture.record(now_ms)
         if supervisor.state > sv.SELFTEST or not self.config:
             protection.evaluate(now_ms, supervisor.main)
         supervisor.step(self._conditions(now_ms), protection.blocked, now_ms)
@@ -351,6 +354,7 @@ class App:
         put(_RX_ERROR_COUNT, self.commands.error_count + self.console.dropped_line_count, now_ms)
         put(_COMMAND_COUNT, self.commands.command_count, now_ms)
         self.telemetry.send_due(now_ms)
+        self.capture.send(self.telemetry, now_ms)
 
     def _slice_storage(self, now_ms):
         """Write what was learned, when it is time. With nothing connected and no press moving, a write may take as

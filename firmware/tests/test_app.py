@@ -23,7 +23,8 @@ def test_the_places_in_app_are_those_of_the_table():
 
 
 @pytest.mark.parametrize(
-    "module", ["app", "board", "cells", "telemetry", "console_commands", "control.protection", "control.supervisor"]
+    "module",
+    ["app", "board", "capture", "cells", "telemetry", "console_commands", "control.protection", "control.supervisor"],
 )
 def test_the_ids_that_firmware_modules_write_down_are_those_of_the_schema(module):
     source = (Path(schema.__file__).parents[1] / (module.replace(".", "/") + ".py")).read_text()

@@ -59,4 +59,5 @@ def test_the_fast_tick_and_the_encoder_allocate_nothing(tmp_path):
     assert [line for line in lines if line.startswith("allocates")] == ["allocates: control"], run.stdout
     assert "state 9 saved True" in lines  # what was learned is kept on the way
     assert "stage 3" in lines  # the hard short was called
+    assert "rows sent 6" in lines
     assert "tripped True state 9" in lines  # the bus died while the contactor was closed: the rows saw it

@@ -49,7 +49,7 @@ def series_names(units: int = 1, monitors: int = 1) -> tuple[str, ...]:
     """Every series that a recorder can have: the truth, and what the board's messages carry in physical units."""
     names = dict.fromkeys(truth_names(units, monitors))
     for message in schema.MESSAGES:
-        if message[0] in (schema.HELLO, schema.EVENT):  # who it is and what happened are no series
+        if message[0] in (schema.HELLO, schema.EVENT, schema.CAPTURE):  # who it is and what happened are no series
             continue
         layout = schema.layout(message)
         cells = range(monitors) if any(field == "cell" for field, _ in layout) else range(1)

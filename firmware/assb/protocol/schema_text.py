@@ -141,6 +141,8 @@ PARAMETER_TEXT = {
     "leak_alone_ms": "How long the leak must stand to be believed without a second kind of evidence",
     "hard_short_drop_uv": "Drop of the cell voltage below its prediction that is a hard short",
     "hard_short_debounce_ms": "How long that drop must last, judged at every fast tick",
+    "capture_before_ms": "How much of the fast samples before a change of stage a freeze frame keeps",
+    "capture_after_ms": "And after it; 0 for both: no freeze frames",
     "watchdog_ms": "Hardware watchdog, 0: none. An RP2040 can't stop a watchdog that runs",
     "load_cell_kpa_per_count_ppb": "Stack pressure per count of the bridge converter",
     "load_cell_zero_counts": "Reading of the bridge converter without load",
@@ -257,6 +259,7 @@ COMMAND_TEXT = {
     "clear": "Clear tripped rows that may be cleared by hand",
     "set": "Change a parameter that may be changed while running; the reply carries the value applied",
     "mark": "Put a numbered mark into the record",
+    "capture": "Send the freeze frame that stands again, or take one from now on and send it",
     "update": "Outputs off, then leave the firmware for the REPL",
     "reset": "Restart the board",
 }

@@ -106,7 +106,8 @@ CELL_SIGNALS = """\
 """
 
 # id name scope period-parameter fields. The fields of a pack or cell message are signals; a cell message starts with the
-# cell's index (u8). A fixed message spells its fields as name:code; 16s is text padded with zeros, *s text to the end.
+# cell's index (u8). A fixed message spells its fields as name:code; 16s is text padded with zeros, *s text to the end, *i
+# integers of 4 bytes to the end.
 MESSAGES = """\
 1 HELLO fixed - protocol_version:B,schema_id:I,version_major:B,version_minor:B,version_patch:B,slot:B,reset_cause:B,boot_count:H,config_crc:I,config_status:b,estimator:B,state:B,cell_count:B,board:16s,pack:16s,cell:16s
 2 SCHEMA fixed - index:B,count:B,text:*s
@@ -118,6 +119,7 @@ MESSAGES = """\
 8 EVENT fixed - event:B,number:H,a:i,b:i
 9 POWER cell power_period_ms charge_2s_ma,charge_10s_ma,charge_30s_ma,charge_10s_mw,charge_bound,discharge_2s_ma,discharge_10s_ma,discharge_30s_ma,discharge_10s_mw,discharge_bound
 10 SOH cell soh_period_ms soh_capacity_ppm,soh_capacity_sigma_ppm,capacity_pairs,capacity_missing,soh_resistance_ppm,soh_resistance_sigma_ppm,resistance_steps,resistance_missing
+12 CAPTURE fixed - number:H,cell:B,stage:B,rows:H,trigger_row:H,row:H,width:B,values:*i
 """
 
 # id name meaning-of-a meaning-of-b
@@ -207,6 +209,8 @@ PARAMETERS = """\
 62 learned_off_sigma_ppm 0 0 500000 20000
 63 learned_reject_milli 0 1000 100000 4000
 70 hard_short_debounce_ms 0 0 1000 20
+71 capture_before_ms 0 0 10000 2000
+72 capture_after_ms 0 0 10000 1000
 """
 
 # id name scope signal kind least-trip greatest-trip action judged. The two trip levels are the envelope: no config image
@@ -248,6 +252,7 @@ lease 1 -
 clear 1 -
 set 1 name,value
 mark 1 number
+capture 0 -
 update 1 -
 reset 1 -
 """

@@ -105,5 +105,8 @@ for bus in board._buses.values():
 app.cells[0].collapse.expect(100000000, 0, 0.1, now_ms + 6000)  # the stand-in's cell has 57 V
 locked("hard short", lambda: fast_ticks(app, now_ms + 6000, 20))
 print("stage", app.cells[0].fusion.stage)
+locked("freeze frame", lambda: fast_ticks(app, now_ms + 6200, 100))
+locked("freeze frame's encoder", lambda: app.capture.send(app.telemetry, now_ms + 7200))
+print("rows sent", app.capture._row)
 locked("control", lambda: control(app))
 print("ok")

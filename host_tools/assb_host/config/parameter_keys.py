@@ -58,6 +58,8 @@ ROWS = (
     ("leak_alone_ms", "detection", "leak_alone_s", 1000, False),
     ("hard_short_drop_uv", "detection", "hard_short_drop_v", 1_000_000, False),
     ("hard_short_debounce_ms", "detection", "hard_short_debounce_ms", 1, False),
+    ("capture_before_ms", "detection", "capture_before_s", 1000, False),
+    ("capture_after_ms", "detection", "capture_after_s", 1000, False),
     ("learned_save_ms", "learned", "save_s", 1000, False),
     ("learned_change_ppm", "learned", "change_frac", 1_000_000, False),
     ("learned_off_sigma_ppm", "learned", "off_sigma_frac", 1_000_000, False),
