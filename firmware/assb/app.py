@@ -125,11 +125,8 @@ class App:
         self._lapse_stops = settings("lease_lapse_stops")
         self.requests = 0  # supervisor conditions asked for by commands, taken at the next fast tick
         self.lease_ms = 0
-        self._lease_since_ms = now_ms
-        self._pressed_since_ms = now_ms
+        self._lease_since_ms = self._pressed_since_ms = self._pressure_at_ms = self._started_ms = now_ms
         self._pressed = self._regulating = False
-        self._pressure_at_ms = now_ms
-        self._started_ms = now_ms
         self._healthy = self._paused = False  # paused: this slice was allowed to take longer
         self.tune()
         self._fast_ms = settings("fast_period_ms")

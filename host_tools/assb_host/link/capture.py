@@ -1,6 +1,7 @@
 """Freeze frames of a board, put together from their CAPTURE frames: the fast samples around a change of stage."""
 
 from dataclasses import dataclass
+from math import isnan
 from typing import Any
 
 from assb.protocol import schema
@@ -13,8 +14,8 @@ HEAD = ("time_s", "current_a", "pressure_mpa")
 
 @dataclass(frozen=True)
 class Capture:
-    """One frame that is whole. `rows`: (time_s, current_a, pressure_mpa, voltage_v of each cell), NaN where a sensor gave
-    nothing; time 0 is the tick that saw the change of stage, `trigger_ms` on the board's clock (modulo 2^30)."""
+    """One frame that is whole. `rows`: (time_s, current_a, pressure_mpa, voltage_v of each cell), NaN where a sensor
+    gave nothing; time 0 is the tick that saw the change of stage, `trigger_ms` on the board's clock (modulo 2^30)."""
 
     number: int
     cell: int | None  # None: the host asked for it
@@ -31,7 +32,7 @@ class Capture:
         """A table with a line of names and units; a cell left empty is a value that is not known."""
         cells = len(self.rows[0]) - LEAD
         lines = [",".join((*HEAD, *(f"voltage_v[{cell}]" if cell else "voltage_v" for cell in range(cells))))]
-        lines += [",".join("" if value != value else f"{value:.9g}" for value in row) for row in self.rows]
+        lines += [",".join("" if isnan(value) else f"{value:.9g}" for value in row) for row in self.rows]
         return "\n".join(lines) + "\n"
 
 
