@@ -15,6 +15,7 @@ from .control.derating import Derating
 from .control.protection import Protection
 from .control.stack_pressure import StackPressure
 from .control.supervisor import Supervisor
+from .detection.detector import Pack
 from .port.clock import ESTIMATE, FAST, GC, SLICE, spent_us
 from .port.heap import collect, free_b
 from .protocol import tables
@@ -110,8 +111,9 @@ class App:
         self.pressure = StackPressure(settings)
         columns = tables.positions(tables.CELL_SIGNALS)
         power = kernel[0].Power(config.estimator) if config else None
+        pack = Pack()
         self.cells = [
-            CellWatch(cell, kernel[0], config.estimator, settings, self.signals, self.events, columns, power)
+            CellWatch(cell, kernel[0], config.estimator, settings, self.signals, self.events, columns, power, pack)
             for cell in range(self.cell_count)
         ]
         self.commands = ConsoleCommands(self, console, self.writer.crc)
@@ -174,8 +176,6 @@ class App:
         """Parameters changed: everything that copied one takes it again."""
         self.telemetry.tune(self.settings)
         self.pressure.tune(self.settings)
-        for cell in self.cells:
-            cell.tune()
         self.signals.put(_PRESSURE_TARGET_KPA, self.pressure.target_kpa, self.clock.now_ms())
 
     def step(self, now_ms):
@@ -343,7 +343,7 @@ class App:
         signals = self.signals
         stage = 0
         for cell in self.cells:
-            stage = max(stage, cell.fusion.stage)
+            stage = max(stage, cell.shorts.fusion.stage)
         signals.put(_STAGE, stage, now_ms)
         put = signals.put
         put(_BUS_ERROR_COUNT, self.board.bus_error_count(), now_ms)

@@ -1,22 +1,12 @@
 """One cell's slow work: means of its fast samples → estimator → evidences → stage, back onto the blackboard."""
 
 from .const import const
-from .detection import ACTIVE
-from .detection.collapse import Collapse
-from .detection.dips import Dips
-from .detection.fusion import Fusion
-from .detection.leak import Leak
 from .estimation.mean import Means
 from .protocol import tables
+from .short_watch import ShortWatch
 from .signals import CELL_COUNT, PACK_COUNT
 from .ticks import elapsed_ms
 
-# Ids of the wire, as in schema.py (a test compares)
-_EV_STAGE = const(7)
-_EV_DIP = const(8)
-
-_STEP_FRACTION = const(200)  # a current change above 1C/200 (0.5 %) masks the dips
-_MOVE_PERMILLE = const(10)  # a change of pressure command above 1 % of its value masks them too
 _NOT_STARTED = const(-100)  # estimator_status until the first valid sample
 # Places after charge_2s_ma, in the order of tables.CELL_SIGNALS (a test compares)
 _TEN_S = const(1)
@@ -24,12 +14,7 @@ _TEN_S_MW = const(3)
 _BOUND = const(4)
 _DISCHARGE = const(5)
 _UNKNOWN = const(-1)  # no limit can be worked out
-# Places in the flat layout (a test compares)
-_CONTACT_FULL_MPA = const(592)
-_R0_TEMPERATURE_DEGC = const(262)
-_R1_OHM = const(378)
-_R2_OHM = const(390)
-_TEMPERATURES = const(12)
+_CONTACT_FULL_MPA = const(592)  # place in the flat layout (a test compares)
 # Places in what learning exports (a test compares)
 _RESISTANCE = const(0)
 _CAPACITY = const(3)
@@ -38,59 +23,37 @@ _CAPACITY = const(3)
 class CellWatch:
     """Cell number `cell`; `step(now_ms)` is its slice of the slow tick, `add_sample` its part of the fast tick."""
 
-    def __init__(self, cell, kernel, flat, settings, signals, events, columns, power):
+    def __init__(self, cell, kernel, flat, settings, signals, events, columns, power, pack):
         """`kernel`: module with the estimators, twin or native; `flat`: their parameters. `columns`: {name: position}
-        of the cell signals; `power`: a Power. All cells share these."""
+        of the cell signals; `power`: a Power; `pack`: a detector.Pack. All cells share these."""
         self.cell = cell
         self.flat = flat
         self.ekf = kernel.Ekf(flat)
         self.learning = kernel.Learning(flat, self.ekf)
-        self.dips = Dips(settings)
-        self.leak = Leak(settings)
-        self.collapse = Collapse(settings)
-        self.fusion = Fusion(settings)
-        self._settings = settings
         self._initial_sigma = settings("soc_initial_sigma_ppm") / 1e6
-        self.tune()
         self._signals = signals
-        self._events = events
         self._means = Means(2)
         self.started = False
         self.estimates = False  # whether the last sample was taken
         self.kept = None  # what a record says of this cell, until its first sample
         self._power = power
         self._step_ms = 0
-        self._mean_ua = 0
-        self._current_changed_ms = self._moved_ms = 0
-        self._moved_kpa = 0
-        self._rc_ohm = 0.0
-        self._step_ua = settings("capacity_uah") // _STEP_FRACTION
         self._rest_ua = 1000 * settings("rest_current_ma")
         self._columns = columns
         self._base = PACK_COUNT + cell * CELL_COUNT
         self._s_voltage = self._at("voltage_uv")
-        self._s_stage = self._at("cell_stage")
         self._s_current = signals.pack("current_ua")
         self._s_temperature = signals.pack("temperature_cdegc")
         self._s_pressure = signals.pack("pressure_kpa")
-        self._s_command = signals.pack("pressure_command_kpa")
+        self.shorts = ShortWatch(cell, flat, self.ekf, settings, signals, events, self._at, pack)
         self._put("estimator_status", _NOT_STARTED, 0)
         signals.lose(self._at("estimator_status"))
-
-    def tune(self):
-        """Take the parameters again that may be set while running."""
-        self.dips.tune(self._settings)
-        self.leak.tune(self._settings)
-        self.fusion.tune(self._settings)
-        self._dip_mask_ms = self._settings("dip_mask_ms")
-        self._move_mask_ms = self._settings("move_mask_ms")
 
     def add_sample(self, voltage_uv, current_ua, now_ms):
         """From the fast tick; allocates nothing."""
         self._means.add(0, voltage_uv)
         self._means.add(1, current_ua)
-        if self.collapse.update(voltage_uv, current_ua, now_ms) and self.fusion.collapse():
-            self._tell_stage(now_ms)
+        self.shorts.add_sample(voltage_uv, current_ua, now_ms)
 
     def step(self, now_ms):
         signals = self._signals
@@ -114,15 +77,10 @@ class CellWatch:
         if status == 0:
             self._learn(voltage_v, current_a, temperature_degc, dt_s)
             self._publish_estimate(now_ms)
-            self._expect(voltage_uv, current_ua, now_ms)
+            self.shorts.step(voltage_uv, current_ua, temperature_degc, dt_s, now_ms)
         else:
             self.learning.lose()
-        self._detect(current_ua, voltage_uv, status == 0, now_ms)
-
-    def _expect(self, voltage_uv, current_ua, now_ms):
-        """What the filter predicted before it saw the voltage; it may already follow a short afterwards."""
-        ohm = self.ekf.r0_ohm + self._rc_ohm * self.ekf.resistance_scale
-        self.collapse.expect(voltage_uv - int(self.ekf.innovation_v * 1e6), current_ua, ohm, now_ms)
+            self.shorts.blind()
 
     def _learn(self, voltage_v, current_a, temperature_degc, dt_s):
         """Without a pressure R0 is not known, and what is missing would be taken for age."""
@@ -139,6 +97,7 @@ class CellWatch:
         self._means.take(0, 0)  # of before the loss: no part of what comes after it
         self.estimates = False
         self.learning.lose()
+        self.shorts.blind()
         if self.started and signals.valid[self._s_current] and signals.valid[self._s_temperature]:
             temperature_degc = value[self._s_temperature] / 100
             self.ekf.predict(current_ua / 1e6, temperature_degc, self._pressure_mpa(), dt_ms / 1000)
@@ -152,7 +111,6 @@ class CellWatch:
     def _start(self, voltage_v, temperature_degc, at_rest):
         """First sample: from what a record says of the cell, if it is the same cell; else from its voltage."""
         self.started = True
-        self._rc_ohm = self._rc_most_ohm(temperature_degc)
         kept, self.kept = self.kept, None
         if not (kept and kept.begin(self, voltage_v, temperature_degc, at_rest)):
             self.start_afresh(self.ekf.rested_soc(voltage_v, temperature_degc))
@@ -181,10 +139,9 @@ class CellWatch:
         return True
 
     def health(self, now_ms):
-        """State of health, once in a while, and the resistance behind R0."""
+        """State of health, once in a while."""
         if not self.started:
             return
-        self._rc_ohm = self._rc_most_ohm(self._signals.value[self._s_temperature] / 100)
         at = self._at("soh_capacity_ppm")
         for value, sigma, count, missing in self.learning.soh():
             self._signals.put(at, _int30(value * 1e6), now_ms)
@@ -192,13 +149,6 @@ class CellWatch:
             self._signals.put(at + 2, min(count, 65535), now_ms)
             self._signals.put(at + 3, missing, now_ms)
             at += 4
-
-    def _rc_most_ohm(self, temperature_degc):
-        """R1 and R2 in the profile, at the colder end of the axis' cell that the temperature lies in."""
-        flat, at = self.flat, 0
-        while at < _TEMPERATURES - 2 and flat[_R0_TEMPERATURE_DEGC + at + 1] <= temperature_degc:
-            at += 1
-        return flat[_R1_OHM + at] + flat[_R2_OHM + at]
 
     def limit(self, charging, now_ms):
         """One direction of the cell's limits, rounded down; 0 where they can't be worked out. A slice of its own."""
@@ -221,45 +171,6 @@ class CellWatch:
     def limit_ma(self, charging):
         """The largest current for the next 10 s; 0 until it is known."""
         return self._signals.value[self._at("charge_2s_ma") + _TEN_S + (0 if charging else _DISCHARGE)]
-
-    def _detect(self, current_ua, voltage_uv, valid, now_ms):
-        value = self._signals.value
-        innovation_uv = value[self._at("innovation_uv")]
-        leak_ua = value[self._at("leak_ua")]
-        dips, leak, fusion = self.dips, self.leak, self.fusion
-        masked = self._masked(current_ua, now_ms) or not valid
-        if dips.update(innovation_uv, current_ua > self._rest_ua, masked, now_ms):
-            self._events.push(_EV_DIP, self.cell, dips.depth_uv)
-        leak.update(leak_ua, value[self._at("leak_sigma_ua")], current_ua, valid, now_ms)
-        if fusion.update(dips, leak, self.collapse.state == ACTIVE, voltage_uv, leak_ua, now_ms):
-            self._tell_stage(now_ms)
-        self._signals.put(self._s_stage, fusion.stage, now_ms)
-        self._put("short_mohm", fusion.short_mohm, now_ms)
-        self._put("confidence_ppm", fusion.confidence_ppm, now_ms)
-        self._put("dip_count", dips.count(), now_ms)
-        self._put("dip_state", dips.state, now_ms)
-        self._put("dip_score_milli", dips.score_milli, now_ms)
-        self._put("leak_state", leak.state, now_ms)
-        self._put("leak_score_milli", leak.score_milli, now_ms)
-
-    def _tell_stage(self, now_ms):
-        """Allocates nothing."""
-        self._events.push(_EV_STAGE, self.cell, self.fusion.stage)
-        self._signals.put(self._s_stage, self.fusion.stage, now_ms)
-
-    def _masked(self, current_ua, now_ms):
-        """After a current step or an actuator move the innovation says nothing of filaments for a while."""
-        if abs(current_ua - self._mean_ua) > self._step_ua:
-            self._current_changed_ms = now_ms
-        self._mean_ua = current_ua
-        command_kpa = self._signals.value[self._s_command]
-        if 1000 * abs(command_kpa - self._moved_kpa) > _MOVE_PERMILLE * max(command_kpa, 1):
-            self._moved_kpa = command_kpa
-            self._moved_ms = now_ms
-        return (
-            elapsed_ms(now_ms, self._current_changed_ms) < self._dip_mask_ms
-            or elapsed_ms(now_ms, self._moved_ms) < self._move_mask_ms
-        )
 
     def _put(self, name, value, now_ms):
         self._signals.put(self._at(name), value, now_ms)

@@ -22,9 +22,10 @@ def bench_of(cell_count=1, **parameters):
 
 def put_stage(bench, stage, cell=0):
     """As the detector of that cell would, so that it stays."""
-    fusion = bench.app.cells[cell].fusion
+    fusion = bench.app.cells[cell].shorts.fusion
     fusion.stage = stage
-    fusion._quiet_since_ms = bench.clock.ms
+    fusion.quiet_s = 0.0
+    bench.app.signals.put(bench.app.signals.cell(cell, "cell_stage"), stage, bench.clock.now_ms())
 
 
 def captures(bench):

@@ -1,7 +1,6 @@
 """A hard short is called in the fast tick; a load, however it steps, is none."""
 
 import pytest
-from assb import cells
 from assb.detection import ACTIVE, NORMAL, UNAVAILABLE
 from assb.detection.collapse import _FRESH_MS, Collapse
 from assb.estimation import parameters, twin
@@ -138,23 +137,6 @@ def test_after_any_load_a_short_below_the_cells_resistance_is_called_within_debo
         cell.run(current_a, ticks)
     cell.run(loads[-1][0], DEBOUNCE_MS // FAST_MS + 1, short_ohm=short_frac * cell.R0_OHM)
     assert cell.called
-
-
-def test_the_places_in_the_flat_layout_are_those_of_the_table():
-    assert parameters.offset("r0_temperature_degc") == cells._R0_TEMPERATURE_DEGC
-    assert parameters.offset("r1_ohm") == cells._R1_OHM
-    assert parameters.offset("r2_ohm") == cells._R2_OHM
-    assert cells._TEMPERATURES == parameters.TEMPERATURE_POINTS
-
-
-def test_the_resistance_behind_r0_is_taken_where_it_is_colder():
-    bench = Bench().run(2000)
-    watch = bench.app.cells[0]
-    for at, ohm in enumerate([12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1]):
-        watch.flat[cells._R1_OHM + at] = ohm
-        watch.flat[cells._R2_OHM + at] = 0.0
-    for temperature_degc, ohm in ((-10.0, 12), (0.0, 12), (6.9, 12), (7.0, 11), (25.0, 9), (100.0, 2)):
-        assert watch._rc_most_ohm(temperature_degc) == ohm
 
 
 @pytest.mark.parametrize("voltage_uv", [2_900_000, 0])

@@ -12,7 +12,7 @@ from typing import Any
 from assb.protocol import schema
 from assb_host.link.capture import Capture, Captures
 from assb_host.link.decoder import Decoder, Frame, Line
-from assb_host.link.units import physical_pair, word
+from assb_host.link.units import evidences_of, physical_pair, word
 
 PACK_TRUTH = ("true_current_a", "ambient_degc")
 UNIT_TRUTH = (
@@ -148,6 +148,8 @@ class Recorder:
 
     @staticmethod
     def _word(column: str, value: int) -> int | str:
+        if column == "carried_bits":
+            return " ".join(evidences_of(value))
         if column in WORD_LISTS:
             return word(WORD_LISTS[column], value)
         return PARAMETER_NAMES.get(value, value) if column == "parameter" else value

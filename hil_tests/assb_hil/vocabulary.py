@@ -88,6 +88,10 @@ def _demand_value(path: Path, key: str, value: str | int, event: str, name: str)
         demand(path, key, value, FIELD_VALUES[name])
     elif event == "fault_applied":
         _demand_fault_value(path, key, value, name)
+    elif name == "carried_bits":
+        names = str(value).split()
+        if not names or any(word not in schema.EVIDENCES for word in names):
+            raise ConfigError(path, key, value, f"some of, in this order: {' '.join(schema.EVIDENCES)}")
     elif event in BOARD_EVENTS and not isinstance(value, int):
         raise ConfigError(path, key, value, "a whole number")
     elif event not in BOARD_EVENTS and not isinstance(value, str):

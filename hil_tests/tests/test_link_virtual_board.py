@@ -47,8 +47,8 @@ def test_hello_says_who_is_there(dut):
 
 
 def test_a_parameter_that_was_set_reads_back(link):
-    assert link.request("set", name="dip_floor_uv", value=1234) == {"name": "dip_floor_uv", "value": "1234"}
-    assert link.request("get", name="dip_floor_uv")["value"] == "1234"
+    assert link.request("set", name="soh_period_ms", value=1234) == {"name": "soh_period_ms", "value": "1234"}
+    assert link.request("get", name="soh_period_ms")["value"] == "1234"
 
 
 @pytest.mark.parametrize(
@@ -56,8 +56,8 @@ def test_a_parameter_that_was_set_reads_back(link):
     [
         ("explode", {}, "unknown_command"),
         ("set", {"name": "capacity_uah", "value": 1}, "config_image_only"),
-        ("set", {"name": "dip_floor_uv", "value": -1}, "out_of_range"),
-        ("set", {"name": "dip_floor_uv", "value": "much"}, "bad_number"),
+        ("set", {"name": "soh_period_ms", "value": -1}, "out_of_range"),
+        ("set", {"name": "soh_period_ms", "value": "much"}, "bad_number"),
         ("get", {"name": "charm"}, "unknown_parameter"),
         ("lease", {}, "no_lease"),
     ],
@@ -68,8 +68,8 @@ def test_a_refusal_names_its_reason(link, command, pairs, reason):
 
 
 def test_a_command_without_its_checksum_changes_nothing(link):
-    link.console.write(b"!set name=dip_floor_uv value=4321\n")
-    assert link.request("get", name="dip_floor_uv")["value"] != "4321"
+    link.console.write(b"!set name=soh_period_ms value=4321\n")
+    assert link.request("get", name="soh_period_ms")["value"] != "4321"
 
 
 def test_a_damaged_command_is_refused_as_damaged(link):
@@ -83,8 +83,8 @@ def test_a_damaged_command_is_refused_as_damaged(link):
             link.console.write(data.replace(b"4321", b"4322"))
 
     with pytest.raises(RefusedError, match="bad_crc"):
-        Link(DamagedConsole()).request("set", name="dip_floor_uv", value=4321, reply_deadline_s=0.4)
-    assert link.request("get", name="dip_floor_uv")["value"] not in ("4321", "4322")
+        Link(DamagedConsole()).request("set", name="soh_period_ms", value=4321, reply_deadline_s=0.4)
+    assert link.request("get", name="soh_period_ms")["value"] not in ("4321", "4322")
 
 
 @pytest.mark.bench(events=("lease_lapsed",))

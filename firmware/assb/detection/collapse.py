@@ -26,6 +26,7 @@ class Collapse:
         self._per_step_uv = self._steps_most = 1
         self._expects = self._below = False
         self._since_ms = 0
+        self.voltage_uv = self.lost_uv = 0  # what was left when it was called, and what was missing
         self.state = UNAVAILABLE
 
     def expect(self, voltage_uv, current_ua, resistance_ohm, now_ms):
@@ -56,4 +57,6 @@ class Collapse:
         if self.state == ACTIVE or elapsed_ms(now_ms, self._since_ms) < self._debounce_ms:
             return False
         self.state = ACTIVE
+        self.voltage_uv = voltage_uv
+        self.lost_uv = self._expected_uv - voltage_uv
         return True

@@ -1,0 +1,54 @@
+"""Evidence 2, electrical: the voltage is louder than it used to be, for a while.
+
+Variance of the differences of samples, so that no slow change counts, against what it was over minutes. Ripple of a
+charger is heard by all cells of a pack: the ratio must exceed what the others show, too. Steps and moves are masked.
+"""
+
+from assb.const import const
+
+from . import LEARNING, UNAVAILABLE
+from .observed import later, share
+
+_NOISE = const(1)
+SHORT_S = 9.6  # 96 samples at 10 Hz
+_LONG_S = const(410)
+_LEARN_S = const(60)
+_HELD_VAR = const(9)  # a difference beyond 3 sigma teaches the usual no more than that
+FAST_DT_S = 0.5
+VARIANCE_LEAST_V2 = 1e-12
+
+# Places in the group `detection` of the parameters (a test compares)
+_NOISE_RATIO = const(9)
+_NOISE_HOLD_S = const(10)
+
+
+class Noise:
+    def __init__(self):
+        self.before_v = self.now_v2 = self.usual_v2 = self.seen_s = self.loud_s = self.ratio = 0.0
+        self.has_before = False
+
+    def see(self, cell):
+        """Every sample."""
+        if cell.dt_s > FAST_DT_S or cell.masked():
+            self.has_before = False
+            return
+        change_v = cell.voltage_v - self.before_v
+        self.before_v = cell.voltage_v
+        if not self.has_before:
+            self.has_before = True
+            return
+        v2 = change_v * change_v
+        self.seen_s = later(self.seen_s, cell.dt_s)
+        self.now_v2 += (v2 - self.now_v2) * share(cell.dt_s, SHORT_S)
+        held = min(v2, _HELD_VAR * self.usual_v2) if self.usual_v2 > 0 else v2
+        self.usual_v2 += (held - self.usual_v2) * share(cell.dt_s, min(self.seen_s, _LONG_S))
+        self.ratio = 0.0 if self.seen_s < _LEARN_S else self.now_v2 / (self.usual_v2 + VARIANCE_LEAST_V2)
+
+    def judge(self, cell, others):
+        """Every second; `others`: the ratio that the pack shows."""
+        if self.ratio == 0:
+            cell.tell(_NOISE, LEARNING if self.seen_s > 0 else UNAVAILABLE, 0.0)
+            return
+        loud = self.ratio / (cell.q[_NOISE_RATIO] * max(others, 1.0))
+        self.loud_s = later(self.loud_s, cell.dt_s) if loud >= 1 else 0.0
+        cell.judge(_NOISE, self.loud_s / cell.q[_NOISE_HOLD_S])
