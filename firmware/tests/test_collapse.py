@@ -1,10 +1,12 @@
 """A hard short is called in the fast tick; a load, however it steps, is none."""
 
 import pytest
+from assb import short_watch
 from assb.detection import ACTIVE, NORMAL, UNAVAILABLE
 from assb.detection.collapse import _FRESH_MS, Collapse
 from assb.estimation import parameters, twin
 from assb.protocol import schema
+from assb_host.link.units import evidence_states
 from bench import Bench, estimator_floats
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -154,3 +156,43 @@ def test_the_open_command_follows_within_one_fast_tick_and_the_debounce(voltage_
     bench.run(2000)
     assert bench.app.signals.value[bench.app.signals.cell(0, "cell_stage")] == schema.STAGES.index("hard_short")
     assert bench.app.signals.value[bench.app.signals.cell(0, "confidence_ppm")] == 1_000_000
+
+
+def test_the_places_in_short_watch_are_those_of_the_tables():
+    cell_at, evidence_at = schema.index_of(schema.CELL_SIGNALS), schema.EVIDENCES.index
+    first = cell_at["cell_stage"]
+    for name, place in (("short_mohm", short_watch._SHORT_MOHM), ("confidence_ppm", short_watch._CONFIDENCE_PPM),
+                        ("dip_count", short_watch._DIP_COUNT), ("dip_state", short_watch._DIP_STATE),
+                        ("dip_score_milli", short_watch._DIP_STATE + 1), ("leak_state", short_watch._LEAK_STATE),
+                        ("leak_score_milli", short_watch._LEAK_STATE + 1)):  # fmt: skip
+        assert cell_at[name] == first + place
+    first = cell_at["evidence_states"]
+    assert cell_at["carried_bits"] == first + short_watch._CARRIED_BITS
+    assert cell_at["short_low_mohm"] == first + short_watch._SHORT_LOW_MOHM
+    assert cell_at["short_high_mohm"] == first + short_watch._SHORT_LOW_MOHM + 1
+    for place, evidence in enumerate(short_watch.SCORES):
+        assert cell_at[schema.EVIDENCES[evidence] + "_score_milli"] == first + short_watch._SCORES + place
+    assert evidence_at("dips") == short_watch._DIPS
+    assert evidence_at("missing_charge") == short_watch._MISSING_CHARGE
+
+
+def test_states_and_scores_of_every_evidence_come_to_the_host():
+    bench = Bench().to_rest()
+    cell = bench.app.cells[0].shorts.detector.cell
+    bench.run(1000)
+    value = bench.app.signals.value[bench.app.signals.cell(0, "evidence_states")]
+    assert evidence_states(value) == {
+        name: schema.EVIDENCE_STATES[cell.state[at]] for at, name in enumerate(schema.EVIDENCES)
+    }
+    assert evidence_states(value)["swelling"] == "unavailable"  # no rig measures its gap yet
+    assert evidence_states(value)["rest_decay"] == "learning"
+
+
+def test_a_short_in_one_unit_of_a_bipolar_cell_is_told_as_that_units():
+    ohms = []
+    for units in (1, 2):
+        bench = Bench(units_per_cell=units).to_rest()
+        bench.app.cells[0].shorts.fusion.shorted(80.0)
+        bench.app.cells[0].shorts._publish(bench.clock.now_ms())
+        ohms.append(bench.app.signals.value[bench.app.signals.cell(0, "short_mohm")])
+    assert ohms == [80000, 20000]

@@ -133,7 +133,7 @@ def test_a_voltage_that_grows_loud_and_stays_so_is_evidence_unless_the_whole_pac
 def test_a_leak_is_missing_charge_and_its_rate_tells_the_resistance():
     cell = Cell().run(600, dt_s=1.0, current_a=0.1).run(1200, dt_s=1.0, leak_a=0.03)
     assert cell.state("missing_charge") == ACTIVE
-    assert cell.detector.charge.leak_a == pytest.approx(0.03, rel=0.1)
+    assert cell.detector.charge.leak_a == pytest.approx(0.03, rel=0.15)
     assert cell.fusion.rs_low_ohm < 3.65 / 0.03 < cell.fusion.rs_high_ohm
     assert cell.fusion.rs_ohm == pytest.approx(3.65 / 0.03, rel=0.2)
 
@@ -178,7 +178,7 @@ def test_a_rest_that_goes_on_falling_is_a_leak_and_relaxation_is_none():
 
 def hold(cell, end_a):
     """A held voltage: the current falls from 0.3 A to `end_a`."""
-    for second in range(0, 1800, 10):
+    for second in range(0, 2700, 10):
         cell.current_a = end_a + 0.3 * 2.718 ** (-second / 300)
         cell.feed(4.1, 10.0)
     cell.current_a = 0.0

@@ -6,7 +6,7 @@ learned; a constant current on a plateau has no tail and says nothing.
 
 from assb.const import const
 
-from . import LEARNING, NORMAL
+from . import ACTIVE, LEARNING
 from .observed import later
 
 _CV_TAIL = const(4)
@@ -14,9 +14,10 @@ _POINT_S = const(120)
 BAND_V = 0.003
 LEARN = 0.25
 FALLEN = 0.9
+NEAR = 0.9
 
 # Place in the group `detection` of the parameters (a test compares)
-_CV_TAIL_C = const(26)
+_CV_TAIL_C = const(33)
 
 
 class CvTail:
@@ -24,6 +25,8 @@ class CvTail:
         self.hold_s = self.voltage_v = self.mark_s = 0.0
         self.begin_a = self.first_a = self.second_a = self.usual_a = self.tail_a = 0.0
         self.points = 0
+        self.near = False  # to its end: farther from it it can't be told
+        self.holds = 0
 
     def lose(self):
         self.hold_s = 0.0
@@ -37,8 +40,10 @@ class CvTail:
                 self.mark_s = self.hold_s
                 self._see_point(cell)
             return
-        if cell.state[_CV_TAIL] == NORMAL:
-            self.usual_a += LEARN * (self.tail_a - self.usual_a)
+        if self.near and cell.state[_CV_TAIL] != ACTIVE:
+            self.usual_a += (LEARN if self.holds else 1) * (self.tail_a - self.usual_a)
+            self.holds = 1
+        self.near = False
         self.voltage_v = cell.voltage_v
         self.hold_s = self.mark_s = 0.0
         self.points = 0
@@ -52,7 +57,11 @@ class CvTail:
             cell.tell(_CV_TAIL, LEARNING, 0.0)
         else:
             self.tail_a = min(max(_end_of(self.first_a, self.second_a, current_a), 0.0), current_a)
-            cell.judge(_CV_TAIL, (self.tail_a - self.usual_a) / (cell.q[_CV_TAIL_C] * cell.nominal_ah()))
+            self.near = self.tail_a >= NEAR * current_a
+            if self.near and self.holds:
+                cell.judge(_CV_TAIL, (self.tail_a - self.usual_a) / (cell.q[_CV_TAIL_C] * cell.nominal_ah()))
+            else:
+                cell.tell(_CV_TAIL, LEARNING, 0.0)
         self.first_a = self.second_a
         self.second_a = current_a
         self.points = later(self.points, 1)

@@ -31,7 +31,7 @@ class Detector:
         self.cell = Observed(flat, ekf, real)
         self.dips = Dips(real)
         self.noise = Noise()
-        self.charge = MissingCharge()
+        self.charge = MissingCharge(real)
         self.rest = RestDecay()
         self.tail = CvTail()
         self.efficiency = Efficiency(real)
@@ -49,8 +49,8 @@ class Detector:
 
     def blind(self):
         """A sample without a voltage: its charge was counted, nothing is to be seen in it."""
-        self.has_soc = self.noise.has_before = False
-        self.dips.length = self.resistance.seen = 0
+        self.has_soc = False
+        self.noise.has_before = self.dips.length = self.resistance.seen = 0
 
     def lose(self):
         """Charge flowed that nobody saw, or the estimator began anew: what is under way is given up."""
@@ -120,15 +120,15 @@ class Pack:
     def __init__(self):
         self.detectors = []
         self.cells = 0  # that could be compared
-        self.missing = self.slope_v_per_s = 0.0
+        self.deficit_v = self.slope_v_per_s = 0.0
         self.noise_ratio = 1.0
 
     def compare(self):
         detectors = self.detectors
-        missing = [d.charge.missing for d in detectors if d.charge.known]
+        deficits = [d.charge.mean_v for d in detectors if d.charge.known]
         falls = [-d.rest.slope_v_per_s for d in detectors if d.rest.windows > 0]
         ratios = [d.noise.ratio for d in detectors if d.noise.ratio > 0]
-        self.cells = len(missing)
-        self.missing = lower_median(missing) if len(missing) > 1 else 0.0
+        self.cells = len(deficits)
+        self.deficit_v = lower_median(deficits) if len(deficits) > 1 else 0.0
         self.slope_v_per_s = -lower_median(falls) if len(falls) > 1 else 0.0
         self.noise_ratio = lower_median(ratios) if len(ratios) > 1 else 1.0

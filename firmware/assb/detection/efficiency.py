@@ -17,13 +17,13 @@ _CYCLES_LEAST = const(3)
 FULL_TURN = 0.2  # of SOC: less is no cycle
 
 # Place in the group `detection` of the parameters (a test compares)
-_EFFICIENCY_DROP_FRAC = const(27)
+_EFFICIENCY_DROP_FRAC = const(34)
 
 
 class Efficiency:
     def __init__(self, real):
         self.efficiency = array(real, [0.0] * _CYCLES)  # newest first
-        self.begin_soc = self.charged = self.discharged = self.latest = 0.0
+        self.begin_soc = self.begin_var = self.charged = self.discharged = self.latest = 0.0
         self.begun = self.turned = False
         self.cycles = 0
 
@@ -46,6 +46,7 @@ class Efficiency:
         if self.turned:
             self._close(cell)
         self.begin_soc = cell.ekf.soc
+        self.begin_var = cell.ekf.soc_var
         self.charged = self.discharged = 0.0
         self.turned = False
         self.begun = True
@@ -56,8 +57,10 @@ class Efficiency:
         if count < _CYCLES_LEAST:
             cell.tell(_EFFICIENCY, LEARNING, 0.0)
         else:
-            usual = lower_median(self.efficiency[:count])
-            cell.judge(_EFFICIENCY, (usual - self.latest) / cell.q[_EFFICIENCY_DROP_FRAC])
+            least = cell.q[_EFFICIENCY_DROP_FRAC]
+            drop = (lower_median(self.efficiency[:count]) - self.latest) / least
+            doubt = (self.begin_var + cell.ekf.soc_var) / (least * least)
+            cell.judge(_EFFICIENCY, drop / (1 + doubt))  # as far as SOC is known at both ends
         if cell.state[_EFFICIENCY] == ACTIVE:
             return  # a short's cycles are nothing to learn from
         for k in range(_CYCLES - 1, 0, -1):

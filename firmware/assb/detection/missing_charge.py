@@ -1,96 +1,168 @@
-"""Evidence 3, charge: what the current brought and the voltage does not show.
+"""Evidence 3, charge: the voltage falls behind that of a cell that lost no charge, by more than errors explain.
 
-The filter's SOC follows the voltage, so what it takes back of the counted charge is missing. A sum of that forgets what
-the sensor's offset and gain, the capacity's error and self-discharge explain (CUSUM); it must exceed what the OCV table
-and the resistances may be wrong by at this slope. In a pack all cells have one current sensor: what the lower median of
-them misses is taken off, and the sensor's errors with it. The rate of the sum is the leak.
+The deficit (deficit.py), smoothed, less the lower median of the pack's, less what the model's errors explain
+(model_errors.py), is added up (CUSUM) in tolerances, twice: a slow sum for weak leaks, a fast one of half the tolerance
+that forgets weak leaks. A sum forgets what the sensor's offset and gain, the capacity's and the table's error and
+self-discharge explain; in a pack all cells have one sensor and one table. A sound cell's sum goes as far down as up, so
+how far down it usually gets widens the tolerance, and so does a cell of which nothing was learned yet.
 
-Off while SOC is unsure or the OCV is flat; what was missing before stays on the account. A single cell is bounded by its
-sensor: a gain error of 0.2 % at 1C is a leak of C/500.
+Off while SOC is unsure or at an end, and where the OCV is flat or a knee. What a leak took since the sum began, at once
+over the resistances and then as charge, is its rate. A single cell is bounded by its sensor: a gain error of 0.2 % at
+1C is a leak of C/500.
 """
 
 from assb.const import const
 
 from . import LEARNING, NORMAL
+from .deficit import Deficit
+from .model_errors import ByCurrent, BySoc
 from .observed import later, share
 
 _MISSING_CHARGE = const(2)
-_BUSY_TAU_S = const(300)  # how long the voltage remembers a current (assumption)
+_MEAN_TAU_S = const(30)
+_SLOW_TAU_S = const(600)
+_CLEAR_TAUS = const(3)  # what was smoothed is gone
+_USUAL_TAU_S = const(172800)
+SOC_AT_END = 1e-4
 
 # Places in the group `detection` of the parameters (a test compares)
 _CHARGE_OFFSET_C = const(11)
 _CHARGE_GAIN_FRAC = const(12)
 _CHARGE_CAPACITY_FRAC = const(13)
-_CHARGE_OCV_V = const(14)
-_PACK_OCV_V = const(15)
-_CHARGE_RESISTANCE_FRAC = const(16)
-_PACK_RESISTANCE_FRAC = const(17)
-_SELF_DISCHARGE_C = const(19)
-_CHARGE_SETTLE_S = const(20)
-_CHARGE_SOC_SIGMA_MAX = const(21)
-_CHARGE_SLOPE_LEAST_V = const(22)
+_CHARGE_SLOPE_FRAC = const(14)
+_PACK_SLOPE_FRAC = const(15)
+_CHARGE_OCV_V = const(16)
+_PACK_OCV_V = const(17)
+_CHARGE_SOC_FRAC = const(18)
+_CHARGE_RESISTANCE_FRAC = const(19)
+_PACK_RESISTANCE_FRAC = const(20)
+_CHARGE_USUAL = const(21)
+_CHARGE_NEW = const(22)
+_CHARGE_FAST_C = const(23)
+_CHARGE_FAST = const(24)
+_SELF_DISCHARGE_C = const(25)
+_CHARGE_SETTLE_S = const(26)
+_CHARGE_SOC_SIGMA_MAX = const(27)
+_CHARGE_SLOPE_LEAST_V = const(28)
+_CHARGE_SLOPE_MOST_V = const(29)
+
+
+class ChargeSum:
+    """What is missing (up) and what is too much (down), each forgetting what errors explain; 1: a tolerance."""
+
+    def __init__(self):
+        self.up = self.up_a = self.up_s = self.up_v = 0.0  # current where it began, and time and voltage since
+        self.down = self.down_a = self.usual = self.score = 0.0  # usual: how far down it gets
+
+    def add(self, cell, rise_v, allowed_v, tolerance_v, current_a, ohm):
+        """`ohm`: what the resistances may still be wrong by."""
+        change, allowed, per_a = rise_v / tolerance_v, allowed_v / tolerance_v, ohm / tolerance_v
+        self.up += change - allowed
+        self.up_v += rise_v
+        self.up_s = later(self.up_s, cell.dt_s)
+        if self.up <= 0:
+            self.up = self.up_v = self.up_s = 0.0
+            self.up_a = current_a
+        self.down -= change + allowed
+        if self.down <= 0:
+            self.down = 0.0
+            self.down_a = current_a
+        self.usual -= self.usual * share(cell.dt_s, _USUAL_TAU_S)
+        self.usual = max(self.usual, self.down - per_a * abs(current_a - self.down_a))
+        widest = max(cell.q[_CHARGE_USUAL] * self.usual, 1.0)
+        self.score = self.up / (widest + per_a * abs(current_a - self.up_a))
 
 
 class MissingCharge:
-    def __init__(self):
-        self.missing = self.seen_s = self.excess = self.cells = self.sum = self.gained = self.elapsed_s = 0.0
-        self.busy_a = self.bound = self.leak_a = self.leak_sigma_a = 0.0
+    def __init__(self, real):
+        self.deficit = Deficit()
+        self.by_current = ByCurrent()
+        self.by_soc = BySoc(real)
+        self.fast, self.slow = ChargeSum(), ChargeSum()
+        self.seen_s = self.clear_s = 0.0
         self.known = False  # whether it may be compared
+        self.cells = -1  # of how many cells the excess was counted against
+        self.mean_v = self.excess_v = self.current_a = self.slow_a = 0.0  # smoothed; slow_a more
+        self.leak_a = self.leak_sigma_a = 0.0
 
     def lose(self):
-        self.cells = 0  # the reference is no longer what excess was counted from
+        self.cells = -1  # the reference is no longer what excess was counted from
+        self.by_soc.bin = -1
 
     def see(self, cell, missing, others):
         """Every second: `missing` of SOC in it; `others`: what the pack shows."""
-        q = cell.q
-        self._follow(cell, missing)
-        excess = self.missing - others.missing
-        rise = excess - self.excess
-        compared = self.known and self.cells == others.cells
-        self.excess = excess
-        self.cells = others.cells if self.known else -1
-        slope_v = cell.slope_v()
+        self.deficit.find(cell, missing)
+        fast_a, slow_a = self._smooth(cell)
+        rise_v, compared = self._compare(cell.q, others)
         if not compared:
+            self.by_soc.soc = cell.ekf.soc
             cell.tell(_MISSING_CHARGE, NORMAL if self.known else LEARNING, 0.0)
-        elif (
-            slope_v < q[_CHARGE_SLOPE_LEAST_V] or cell.ekf.soc_var > q[_CHARGE_SOC_SIGMA_MAX] * q[_CHARGE_SOC_SIGMA_MAX]
-        ):
-            cell.say_nothing(_MISSING_CHARGE)
-        else:
-            self._add(cell, rise, slope_v, others.cells < 2)
+            return
+        slope_v = cell.slope_v()
+        self.clear_s = 0.0 if _blind(cell, slope_v) else later(self.clear_s, cell.dt_s)
+        if self.clear_s < _CLEAR_TAUS * _MEAN_TAU_S:
+            self.by_soc.soc = cell.ekf.soc
+            self.by_soc.bin = -1
+            cell.say_nothing(_MISSING_CHARGE)  # what was missing before stays on the account
+            return
+        left_v = self.by_current.left(cell, rise_v, fast_a, slow_a)
+        left_v -= self.by_soc.expected_v(cell, left_v)
+        self._judge(cell, left_v, slope_v, others.cells < 2)
 
-    def _follow(self, cell, missing):
-        self.missing += missing
+    def _smooth(self, cell):
+        """So that what a load's ups and downs show of the model is gone. The changes of both smoothed currents."""
+        if self.seen_s == 0:
+            self.mean_v = self.deficit.deficit_v
+            self.current_a = self.slow_a = cell.current_a
+        part = share(cell.dt_s, _MEAN_TAU_S)
+        self.mean_v += part * (self.deficit.deficit_v - self.mean_v)
+        fast_a = part * (cell.current_a - self.current_a)
+        slow_a = share(cell.dt_s, _SLOW_TAU_S) * (cell.current_a - self.slow_a)
+        self.current_a += fast_a
+        self.slow_a += slow_a
         self.seen_s = later(self.seen_s, cell.dt_s)
-        size_a = abs(cell.current_a)
-        self.busy_a = size_a if size_a > self.busy_a else self.busy_a - self.busy_a * share(cell.dt_s, _BUSY_TAU_S)
-        self.known = self.seen_s >= cell.q[_CHARGE_SETTLE_S]
+        return fast_a, slow_a
 
-    def _add(self, cell, rise, slope_v, alone):
-        ah = cell.capacity_ah()
-        allowed = _allowance(cell.q, ah, cell.current_a, alone) * cell.dt_s / 3600
-        self.sum += rise - allowed
-        self.gained += rise
-        self.elapsed_s = later(self.elapsed_s, cell.dt_s)
-        if self.sum <= 0:
-            self.sum = self.gained = self.elapsed_s = 0.0
-        self.bound = self._bound(cell, slope_v, alone)
-        if self.elapsed_s > 0:
-            per_a = 3600 * ah / self.elapsed_s
-            self.leak_a = self.gained * per_a
-            self.leak_sigma_a = 0.5 * self.bound * per_a
-        cell.judge(_MISSING_CHARGE, self.sum / self.bound)
+    def _compare(self, q, others):
+        """Rise of what the cell lacks against the pack, and whether that was there a second ago."""
+        self.known = self.seen_s >= q[_CHARGE_SETTLE_S]
+        excess_v = self.mean_v - others.deficit_v
+        rise_v = excess_v - self.excess_v
+        compared = self.known and self.cells == others.cells
+        self.excess_v = excess_v
+        self.cells = others.cells if self.known else -1
+        return rise_v, compared
 
-    def _bound(self, cell, slope_v, alone):
-        """What the OCV table and the resistances may be wrong by, as charge."""
-        q = cell.q
-        ocv_v = q[_CHARGE_OCV_V] if alone else q[_PACK_OCV_V]
-        resistance_frac = q[_CHARGE_RESISTANCE_FRAC] if alone else q[_PACK_RESISTANCE_FRAC]
-        return (ocv_v + resistance_frac * cell.loop_ohm() * self.busy_a) / slope_v
+    def _judge(self, cell, left_v, slope_v, alone):
+        q, ah = cell.q, cell.capacity_ah()
+        new = 1 + q[_CHARGE_NEW] / (1 + 2 * self.by_soc.travelled)
+        tolerance_v = new * ((q[_CHARGE_OCV_V] if alone else q[_PACK_OCV_V]) + slope_v * q[_CHARGE_SOC_FRAC])
+        loop_ohm = cell.loop_ohm()
+        ohm = (q[_CHARGE_RESISTANCE_FRAC] if alone else q[_PACK_RESISTANCE_FRAC]) * loop_ohm
+        allowed_v = _allowed_v(cell, ah, slope_v, alone)
+        self.slow.add(cell, left_v, allowed_v, tolerance_v, self.current_a, ohm)
+        allowed_v += slope_v * q[_CHARGE_FAST_C] * cell.dt_s / 3600
+        self.fast.add(cell, left_v, allowed_v, q[_CHARGE_FAST] * tolerance_v, self.current_a, ohm)
+        strongest = self.fast if self.fast.score > self.slow.score else self.slow
+        per_v = 1 / (loop_ohm + slope_v * strongest.up_s / (3600 * ah))
+        self.leak_a = strongest.up_v * per_v
+        self.leak_sigma_a = 0.5 * tolerance_v * per_v
+        cell.judge(_MISSING_CHARGE, strongest.score)
 
 
-def _allowance(q, ah, current_a, alone):
-    """What a sound cell may miss, in capacities per hour."""
+def _blind(cell, slope_v):
+    """Where the voltage does not tell charge."""
+    q, soc = cell.q, cell.ekf.soc
+    at_end = soc < SOC_AT_END or soc > 1 - SOC_AT_END or slope_v > q[_CHARGE_SLOPE_MOST_V]
+    doubt = q[_CHARGE_SOC_SIGMA_MAX] * q[_CHARGE_SOC_SIGMA_MAX]
+    return slope_v < q[_CHARGE_SLOPE_LEAST_V] or at_end or cell.ekf.soc_var > doubt
+
+
+def _allowed_v(cell, ah, slope_v, alone):
+    """What a second may miss although nothing is short."""
+    q, per_h = cell.q, abs(cell.current_a) / ah
     frac = q[_CHARGE_CAPACITY_FRAC] + (q[_CHARGE_GAIN_FRAC] if alone else 0)
     offset_c = q[_CHARGE_OFFSET_C] if alone else 0
-    return frac * abs(current_a) / ah + offset_c + q[_SELF_DISCHARGE_C]
+    table_v = q[_CHARGE_SLOPE_FRAC] if alone else q[_PACK_SLOPE_FRAC]
+    per_s = slope_v * (frac * per_h + (offset_c + q[_SELF_DISCHARGE_C])) + table_v * per_h
+    return per_s * cell.dt_s / 3600

@@ -1,7 +1,7 @@
 """Evidence 2, electrical: the voltage is louder than it used to be, for a while.
 
-Variance of the differences of samples, so that no slow change counts, against what it was over minutes. Ripple of a
-charger is heard by all cells of a pack: the ratio must exceed what the others show, too. Steps and moves are masked.
+Variance of the second differences of samples, so that no slow change counts, against what it was over minutes. Ripple
+of a charger is heard by all cells of a pack: the ratio must exceed what the others show. Steps and moves are masked.
 """
 
 from assb.const import const
@@ -24,20 +24,22 @@ _NOISE_HOLD_S = const(10)
 
 class Noise:
     def __init__(self):
-        self.before_v = self.now_v2 = self.usual_v2 = self.seen_s = self.loud_s = self.ratio = 0.0
-        self.has_before = False
+        self.before_v = self.change_v = self.now_v2 = self.usual_v2 = self.seen_s = self.loud_s = self.ratio = 0.0
+        self.has_before = 0
 
     def see(self, cell):
         """Every sample."""
         if cell.dt_s > FAST_DT_S or cell.masked():
-            self.has_before = False
+            self.has_before = 0
             return
         change_v = cell.voltage_v - self.before_v
+        bend_v = change_v - self.change_v
         self.before_v = cell.voltage_v
-        if not self.has_before:
-            self.has_before = True
+        self.change_v = change_v
+        if self.has_before < 2:
+            self.has_before += 1
             return
-        v2 = change_v * change_v
+        v2 = bend_v * bend_v
         self.seen_s = later(self.seen_s, cell.dt_s)
         self.now_v2 += (v2 - self.now_v2) * share(cell.dt_s, SHORT_S)
         held = min(v2, _HELD_VAR * self.usual_v2) if self.usual_v2 > 0 else v2

@@ -12,9 +12,8 @@ from ..estimation import parameters
 from . import ACTIVE, NORMAL, UNAVAILABLE
 
 EVIDENCES = const(13)
-LONG_S = const(100000)  # counters of time stop here: single precision still counts tenths
+LONG_S = 1e5  # counters of time stop here: single precision still counts tenths
 _SCORE_MOST = const(100)
-_REFERENCE = const(2)  # R1 and R2 at this knot of temperature are near enough for a bound
 
 # Places in the parameters (a test compares): in the group `detection` ...
 _REST_C = const(0)
@@ -24,6 +23,7 @@ _MOVE_MASK_S = const(3)
 # ... and in the flat layout
 _CAPACITY_AH = const(0)
 _DOCV_V = const(131)
+_R0_TEMPERATURE_DEGC = const(262)
 _R1_OHM = const(378)
 _R2_OHM = const(390)
 
@@ -88,13 +88,31 @@ class Observed:
     def step_a(self):
         return self.q[_STEP_C] * self.flat[_CAPACITY_AH]
 
+    def rest_c(self):
+        return self.q[_REST_C]
+
     def slope_v(self):
         """dOCV/dSOC at the present SOC."""
+        return self.over_soc(_DOCV_V)
+
+    def over_soc(self, at):
+        """Of the table that starts at this place in the flat layout, at the present SOC."""
         place = min(max(self.ekf.soc, 0.0), 1.0) * (parameters.OCV_POINTS - 1)
         knot = min(int(place), parameters.OCV_POINTS - 2)
-        at = _DOCV_V + knot
+        at += knot
         return self.flat[at] + (place - knot) * (self.flat[at + 1] - self.flat[at])
 
+    def over_temperature(self, at):
+        """Likewise over temperature, held at the ends."""
+        flat, degc, knot = self.flat, self.temperature_degc, 0
+        while knot < parameters.TEMPERATURE_POINTS - 2 and degc >= flat[_R0_TEMPERATURE_DEGC + knot + 1]:
+            knot += 1
+        low_degc, high_degc = flat[_R0_TEMPERATURE_DEGC + knot], flat[_R0_TEMPERATURE_DEGC + knot + 1]
+        fraction = min(max((degc - low_degc) / (high_degc - low_degc), 0.0), 1.0)
+        at += knot
+        return flat[at] + fraction * (flat[at + 1] - flat[at])
+
     def loop_ohm(self):
-        ekf, flat = self.ekf, self.flat
-        return ekf.r0_ohm + ekf.resistance_scale * (flat[_R1_OHM + _REFERENCE] + flat[_R2_OHM + _REFERENCE])
+        """All that lies between OCV and terminals."""
+        ekf = self.ekf
+        return ekf.r0_ohm + ekf.resistance_scale * (self.over_temperature(_R1_OHM) + self.over_temperature(_R2_OHM))

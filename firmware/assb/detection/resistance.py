@@ -25,8 +25,8 @@ PRESSURE_STEADY = 0.05
 RECENT = 0.25
 
 # Places in the group `detection` of the parameters (a test compares)
-_RESISTANCE_DROP_FRAC = const(28)
-_RESISTANCE_RISE_FRAC = const(29)
+_RESISTANCE_DROP_FRAC = const(35)
+_RESISTANCE_RISE_FRAC = const(36)
 
 
 class Resistance:

@@ -18,9 +18,9 @@ _MEAN_TAU_S = const(30)
 STEADY_K = 0.5
 
 # Places in the group `detection` of the parameters (a test compares) ...
-_REST_WINDOW_S = const(23)
-_REST_RATIO = const(24)
-_REST_LEAK_C = const(25)
+_REST_WINDOW_S = const(30)
+_REST_RATIO = const(31)
+_REST_LEAK_C = const(32)
 # ... and in the flat layout
 _ENTROPY_V_PER_K = const(261)
 _TAU2_S = const(403)
