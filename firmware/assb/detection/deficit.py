@@ -4,9 +4,13 @@ The filter's SOC follows the voltage and its overvoltages follow its leak, so bo
 current alone drives a second model, and what the filter took back of the counted charge is added up as voltage.
 """
 
+from array import array
+
 from assb.const import const
 
-from .observed import share
+from .observed import lower_median, share
+
+_LATEST = const(5)  # seconds that the middle is taken of
 
 # Places in the flat layout (a test compares)
 _OCV_V = const(2)
@@ -22,12 +26,13 @@ _RC_FACTOR = const(423)
 
 
 class Deficit:
-    def __init__(self):
+    def __init__(self, real):
         self.open1_v = self.open2_v = self.open_hysteresis = 0.0  # of a cell without a leak
         self.shown_v = 0.0  # charge that the current brought and the voltage does not show, as voltage
+        self.latest_v = array(real, [0.0] * _LATEST)
         self.deficit_v = 0.0
 
-    def find(self, cell, missing):
+    def find(self, cell, missing, first):
         """Every second; `missing` of SOC in it."""
         self._move_open(cell)
         self.shown_v += cell.slope_v() * missing
@@ -36,7 +41,15 @@ class Deficit:
         ocv_v = cell.over_soc(_OCV_V) + flat[_ENTROPY_V_PER_K] * warmer_k
         polarised_v = flat[_HYSTERESIS_V] * self.open_hysteresis + (self.open1_v + self.open2_v)
         expected_v = ocv_v + (polarised_v + cell.ekf.r0_ohm * cell.current_a)
-        self.deficit_v = self.shown_v + (expected_v - cell.voltage_v)
+        self._push(self.shown_v + (expected_v - cell.voltage_v), first)
+
+    def _push(self, deficit_v, first):
+        """The middle of the latest few: a loose wire's jumps are gone."""
+        latest_v = self.latest_v
+        for k in range(_LATEST - 1, 0, -1):
+            latest_v[k] = deficit_v if first else latest_v[k - 1]
+        latest_v[0] = deficit_v
+        self.deficit_v = lower_median(latest_v)
 
     def _move_open(self, cell):
         flat, current_a = cell.flat, cell.current_a

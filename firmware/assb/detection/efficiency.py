@@ -14,10 +14,11 @@ from .observed import later, lower_median
 _EFFICIENCY = const(5)
 _CYCLES = const(10)
 _CYCLES_LEAST = const(3)
+ONCE = 0.9  # one poor cycle is not enough
 FULL_TURN = 0.2  # of SOC: less is no cycle
 
 # Place in the group `detection` of the parameters (a test compares)
-_EFFICIENCY_DROP_FRAC = const(34)
+_EFFICIENCY_DROP_FRAC = const(35)
 
 
 class Efficiency:
@@ -25,7 +26,7 @@ class Efficiency:
         self.efficiency = array(real, [0.0] * _CYCLES)  # newest first
         self.begin_soc = self.begin_var = self.charged = self.discharged = self.latest = 0.0
         self.begun = self.turned = False
-        self.cycles = 0
+        self.cycles = self.lows = 0
 
     def lose(self):
         self.begun = self.turned = False
@@ -60,7 +61,9 @@ class Efficiency:
             least = cell.q[_EFFICIENCY_DROP_FRAC]
             drop = (lower_median(self.efficiency[:count]) - self.latest) / least
             doubt = (self.begin_var + cell.ekf.soc_var) / (least * least)
-            cell.judge(_EFFICIENCY, drop / (1 + doubt))  # as far as SOC is known at both ends
+            low = drop / (1 + doubt)  # as far as SOC is known at both ends
+            self.lows = later(self.lows, 1) if low >= 1 else 0
+            cell.judge(_EFFICIENCY, ONCE if self.lows < 2 and low >= 1 else low)
         if cell.state[_EFFICIENCY] == ACTIVE:
             return  # a short's cycles are nothing to learn from
         for k in range(_CYCLES - 1, 0, -1):

@@ -24,8 +24,11 @@ _SLOW_TAU_S = const(600)
 _CLEAR_TAUS = const(3)  # what was smoothed is gone
 _USUAL_TAU_S = const(172800)
 SOC_AT_END = 1e-4
+TABLE_ERROR = 0.2  # of a change of R0 with temperature and pressure
 
-# Places in the group `detection` of the parameters (a test compares)
+# Places in the flat layout ...
+_TAU2_S = const(403)
+# ... and in its group `detection` (a test compares)
 _CHARGE_OFFSET_C = const(11)
 _CHARGE_GAIN_FRAC = const(12)
 _CHARGE_CAPACITY_FRAC = const(13)
@@ -36,46 +39,55 @@ _PACK_OCV_V = const(17)
 _CHARGE_SOC_FRAC = const(18)
 _CHARGE_RESISTANCE_FRAC = const(19)
 _PACK_RESISTANCE_FRAC = const(20)
-_CHARGE_USUAL = const(21)
-_CHARGE_NEW = const(22)
-_CHARGE_FAST_C = const(23)
-_CHARGE_FAST = const(24)
-_SELF_DISCHARGE_C = const(25)
-_CHARGE_SETTLE_S = const(26)
-_CHARGE_SOC_SIGMA_MAX = const(27)
-_CHARGE_SLOPE_LEAST_V = const(28)
-_CHARGE_SLOPE_MOST_V = const(29)
+_CHARGE_CONTACT = const(21)
+_CHARGE_USUAL = const(22)
+_CHARGE_NEW = const(23)
+_CHARGE_FAST_C = const(24)
+_CHARGE_FAST = const(25)
+_SELF_DISCHARGE_C = const(26)
+_CHARGE_SETTLE_S = const(27)
+_CHARGE_SOC_SIGMA_MAX = const(28)
+_CHARGE_SLOPE_LEAST_V = const(29)
+_CHARGE_SLOPE_MOST_V = const(30)
 
 
 class ChargeSum:
     """What is missing (up) and what is too much (down), each forgetting what errors explain; 1: a tolerance."""
 
     def __init__(self):
-        self.up = self.up_a = self.up_s = self.up_v = 0.0  # current where it began, and time and voltage since
-        self.down = self.down_a = self.usual = self.score = 0.0  # usual: how far down it gets
+        self.up = self.up_a = self.up_ohm = 0.0  # current and R0 where it began ...
+        self.up_s = self.up_v = 0.0  # ... and time and voltage since
+        self.down = self.down_a = self.down_ohm = self.usual = self.score = 0.0  # usual: how far down it gets
 
     def add(self, cell, rise_v, allowed_v, tolerance_v, current_a, ohm):
-        """`ohm`: what the resistances may still be wrong by."""
-        change, allowed, per_a = rise_v / tolerance_v, allowed_v / tolerance_v, ohm / tolerance_v
-        self.up += change - allowed
+        """`ohm`: what the resistances may be wrong by."""
+        r0_ohm = cell.ekf.r0_ohm
+        self.up += (rise_v - allowed_v) / tolerance_v
         self.up_v += rise_v
         self.up_s = later(self.up_s, cell.dt_s)
         if self.up <= 0:
             self.up = self.up_v = self.up_s = 0.0
-            self.up_a = current_a
-        self.down -= change + allowed
+            self.up_a, self.up_ohm = current_a, r0_ohm
+        self.down -= (rise_v + allowed_v) / tolerance_v
         if self.down <= 0:
             self.down = 0.0
-            self.down_a = current_a
+            self.down_a, self.down_ohm = current_a, r0_ohm
         self.usual -= self.usual * share(cell.dt_s, _USUAL_TAU_S)
-        self.usual = max(self.usual, self.down - per_a * abs(current_a - self.down_a))
-        widest = max(cell.q[_CHARGE_USUAL] * self.usual, 1.0)
-        self.score = self.up / (widest + per_a * abs(current_a - self.up_a))
+        self.usual = max(self.usual, self.down - ohm * abs(current_a - self.down_a) / tolerance_v)
+        explained = self._explained_v(cell, current_a, ohm) / tolerance_v
+        self.score = self.up / (max(cell.q[_CHARGE_USUAL] * self.usual, 1.0) + explained)
+
+    def _explained_v(self, cell, current_a, ohm):
+        """What a rise since it began may be although nothing is short. On discharge a lost contact, which adds some R0,
+        looks like a leak until the current changes."""
+        r0_ohm = cell.ekf.r0_ohm
+        volts = ohm * abs(current_a - self.up_a) + TABLE_ERROR * abs(r0_ohm - self.up_ohm) * abs(current_a)
+        return volts - cell.q[_CHARGE_CONTACT] * r0_ohm * current_a if current_a < 0 else volts
 
 
 class MissingCharge:
     def __init__(self, real):
-        self.deficit = Deficit()
+        self.deficit = Deficit(real)
         self.by_current = ByCurrent()
         self.by_soc = BySoc(real)
         self.fast, self.slow = ChargeSum(), ChargeSum()
@@ -91,7 +103,7 @@ class MissingCharge:
 
     def see(self, cell, missing, others):
         """Every second: `missing` of SOC in it; `others`: what the pack shows."""
-        self.deficit.find(cell, missing)
+        self.deficit.find(cell, missing, self.seen_s == 0)
         fast_a, slow_a = self._smooth(cell)
         rise_v, compared = self._compare(cell.q, others)
         if not compared:
@@ -144,10 +156,15 @@ class MissingCharge:
         allowed_v += slope_v * q[_CHARGE_FAST_C] * cell.dt_s / 3600
         self.fast.add(cell, left_v, allowed_v, q[_CHARGE_FAST] * tolerance_v, self.current_a, ohm)
         strongest = self.fast if self.fast.score > self.slow.score else self.slow
-        per_v = 1 / (loop_ohm + slope_v * strongest.up_s / (3600 * ah))
+        self._estimate_leak(cell, strongest, loop_ohm, slope_v, tolerance_v)
+        cell.judge(_MISSING_CHARGE, strongest.score)
+
+    def _estimate_leak(self, cell, strongest, loop_ohm, slope_v, tolerance_v):
+        """A leak shows across the resistances, as soon as they and the smoothing follow, then as charge."""
+        shown_ohm = loop_ohm * (1 - share(cell.flat[_TAU2_S] + _MEAN_TAU_S, strongest.up_s + 1e-3))
+        per_v = 1 / (shown_ohm + slope_v * strongest.up_s / (3600 * cell.capacity_ah()) + 1e-6)
         self.leak_a = strongest.up_v * per_v
         self.leak_sigma_a = 0.5 * tolerance_v * per_v
-        cell.judge(_MISSING_CHARGE, strongest.score)
 
 
 def _blind(cell, slope_v):

@@ -15,7 +15,8 @@ _LONG_S = const(410)
 _LEARN_S = const(60)
 _HELD_VAR = const(9)  # a difference beyond 3 sigma teaches the usual no more than that
 FAST_DT_S = 0.5
-VARIANCE_LEAST_V2 = 1e-12
+_MOST = const(30)  # a few jumps are no noise: each counts for so many usual ones at most
+FLOOR_V2 = 2.5e-9  # (50 uV)^2: what quantising a quiet voltage leaves (assumption)
 
 # Places in the group `detection` of the parameters (a test compares)
 _NOISE_RATIO = const(9)
@@ -41,10 +42,11 @@ class Noise:
             return
         v2 = bend_v * bend_v
         self.seen_s = later(self.seen_s, cell.dt_s)
-        self.now_v2 += (v2 - self.now_v2) * share(cell.dt_s, SHORT_S)
-        held = min(v2, _HELD_VAR * self.usual_v2) if self.usual_v2 > 0 else v2
+        usual_v2 = max(self.usual_v2, FLOOR_V2)
+        self.now_v2 += (min(v2, _MOST * usual_v2) - self.now_v2) * share(cell.dt_s, SHORT_S)
+        held = min(v2, _HELD_VAR * usual_v2)
         self.usual_v2 += (held - self.usual_v2) * share(cell.dt_s, min(self.seen_s, _LONG_S))
-        self.ratio = 0.0 if self.seen_s < _LEARN_S else self.now_v2 / (self.usual_v2 + VARIANCE_LEAST_V2)
+        self.ratio = 0.0 if self.seen_s < _LEARN_S else self.now_v2 / max(self.usual_v2, FLOOR_V2)
 
     def judge(self, cell, others):
         """Every second; `others`: the ratio that the pack shows."""

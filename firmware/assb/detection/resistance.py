@@ -14,19 +14,19 @@ from .observed import later
 _RESISTANCE_DROP = const(6)
 _CONTACT_LOSS = const(12)
 _STEPS_LEARN = const(8)
-_STEPS_JUDGE = const(3)
-_TEMPERATURE_STEADY_K = const(3)
+_STEPS_JUDGE = const(5)
 _USUAL_STEPS = const(32)
 STEP_LEAST_C = 0.05
 STEADY_FRAC = 0.02  # of a step: the current before and after it
 STEP_WIDEST_S = 0.5
 STEP_OUTLIER = 0.5
-PRESSURE_STEADY = 0.05
+PRESSURE_STEADY = 0.03
+TEMPERATURE_STEADY_K = 1.5
 RECENT = 0.25
 
 # Places in the group `detection` of the parameters (a test compares)
-_RESISTANCE_DROP_FRAC = const(35)
-_RESISTANCE_RISE_FRAC = const(36)
+_RESISTANCE_DROP_FRAC = const(36)
+_RESISTANCE_RISE_FRAC = const(37)
 
 
 class Resistance:
@@ -83,7 +83,7 @@ class Resistance:
     def _near(self, cell):
         return (
             abs(cell.pressure_mpa - self.usual_mpa) <= PRESSURE_STEADY * abs(self.usual_mpa)
-            and abs(cell.temperature_degc - self.usual_degc) <= _TEMPERATURE_STEADY_K
+            and abs(cell.temperature_degc - self.usual_degc) <= TEMPERATURE_STEADY_K
         )
 
     def _drift(self, cell, ratio, steps):

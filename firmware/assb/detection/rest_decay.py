@@ -18,9 +18,10 @@ _MEAN_TAU_S = const(30)
 STEADY_K = 0.5
 
 # Places in the group `detection` of the parameters (a test compares) ...
-_REST_WINDOW_S = const(30)
-_REST_RATIO = const(31)
-_REST_LEAK_C = const(32)
+_CHARGE_SLOPE_LEAST_V = const(29)
+_REST_WINDOW_S = const(31)
+_REST_RATIO = const(32)
+_REST_LEAK_C = const(33)
 # ... and in the flat layout
 _ENTROPY_V_PER_K = const(261)
 _TAU2_S = const(403)
@@ -67,9 +68,10 @@ class RestDecay:
         self.slope_v_per_s = (self.voltage_v - self.mark_v - cell.flat[_ENTROPY_V_PER_K] * warmer_k) / span_s
         self.fall_mpa_per_s = (self.mark_mpa - self.pressure_mpa) / span_s
         own = self.slope_v_per_s - (others.slope_v_per_s if others.cells > 1 else 0)
-        floor = cell.slope_v() * cell.q[_REST_LEAK_C] / 3600
+        slope_v = cell.slope_v()
+        floor = slope_v * cell.q[_REST_LEAK_C] / 3600
         self.windows = later(self.windows, 1)
-        if abs(warmer_k) > STEADY_K or floor <= 0 or self.windows < 2:
+        if abs(warmer_k) > STEADY_K or slope_v < cell.q[_CHARGE_SLOPE_LEAST_V] or self.windows < 2:
             cell.tell(_REST_DECAY, LEARNING, 0.0)
         else:
             cell.judge(_REST_DECAY, -own / (cell.q[_REST_RATIO] * max(self.expected_v / middle_s, floor)))

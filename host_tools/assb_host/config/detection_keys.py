@@ -30,6 +30,7 @@ KEYS = {
     "charge_soc_frac": (0.0, 0.1, "And of SOC, where the OCV is steep"),
     "charge_resistance_frac": (0.0, 1.0, "Error of the resistances"),
     "pack_resistance_frac": (0.0, 1.0, "The same against the other cells"),
+    "charge_contact": (0.0, 100.0, "R0 that a lost contact may add: on discharge it looks like a leak for a while"),
     "charge_usual": (0.0, 100.0, "Tolerance over how far the sums usually go the other way"),
     "charge_new": (0.0, 100.0, "The tolerance of a cell that nothing was learned of is wider by so much"),
     "charge_fast_c": (0.0, 1.0, "The fast sum forgets leaks up to this, per Ah"),
