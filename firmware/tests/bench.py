@@ -45,15 +45,21 @@ LEVELS = {  # warn, derate, trip, reset, debounce_ms; None: the level is not use
     "current_stale": (None, None, 30, 10, 0),
     "pressure_stale": (None, None, 60, 20, 0),
     "temperature_stale": (None, None, 500, 200, 0),
-    "short_suspected": (None, 1, 3, 0, 0),
+    "short_suspected": (None, None, 1, 0, 0),
     "soft_short": (None, None, 2, 1, 0),
     "hard_short": (None, None, 3, 2, 0),
     "contactor_mismatch": (None, None, 1, 0, 200),
     "estimator_invalid": (None, None, -1, 0, 500),
     "deadline_overrun": (None, None, 50000, 20000, 0),
     "self_test_failed": (None, None, 1, 0, 0),
+    "suspect_derates": (None, None, 1, 0, 0),
 }
-RECOVERY = {"charge_undertemperature": (0, 1000), "hard_short": (2, 0), "self_test_failed": (2, 0)}
+RECOVERY = {
+    "suspect_derates": (0, 1000),
+    "charge_undertemperature": (0, 1000),
+    "hard_short": (2, 0),
+    "self_test_failed": (2, 0),
+}
 
 
 def limit(name, **changes):
@@ -102,6 +108,7 @@ class BenchBoard:
         self.dead = set()  # names of channels that give no data
         self.welded = False
         self.outputs = (0, 0, 0, 0)
+        self.alarm = 0
         self.held_kpa = 5000
         self.history = []
 
@@ -131,6 +138,9 @@ class BenchBoard:
 
     def contactor_closed(self):
         return 1 if self.outputs[0] or self.welded else 0
+
+    def sound(self, alarm):
+        self.alarm = alarm
 
     def off(self):
         self.apply(0, 0, 0, 0)

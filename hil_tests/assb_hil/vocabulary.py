@@ -29,6 +29,7 @@ EVENT_FIELDS: dict[str, tuple[str, ...]] = {
     "coil_switched": ("closed",),
     "contact_moved": ("closed",),
     "enable_switched": ("line", "level"),
+    "alarm_sounded": ("level",),
     **{f"sent_{name}": ("keys",) for name in COMMAND_KEYS},
     **{name: ("cell", value) for name, value in PLANT_EVENTS.items()},
 }
@@ -41,6 +42,7 @@ FIELD_VALUES: dict[str, tuple[Any, ...]] = {
     "fault": tuple(FAULTS),
     "line": ("charge_enabled", "discharge_enabled"),
     "closed": (0, 1),
+    "on": (0, 1),
     "level": (0, 1),
 }
 

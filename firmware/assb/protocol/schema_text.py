@@ -36,6 +36,7 @@ SIGNAL_TEXT = {
     "frame_drop_count": "Telemetry frames and events dropped because the link was full",
     "rx_error_count": "Lines from the host that were damaged or no commands",
     "command_count": "Commands carried out since boot",
+    "alarm": "Alarm output: a cell has a soft or hard short, or had a hard one and is not cold yet",
     "voltage_uv": "Cell voltage",
     "soc_ppm": "Estimated state of charge",
     "soc_sigma_ppm": "1-sigma uncertainty of the state of charge",
@@ -176,6 +177,8 @@ PARAMETER_TEXT = {
     "capture_before_ms": "How much of the fast samples before a change of stage a freeze frame keeps",
     "capture_after_ms": "And after it; 0 for both: no freeze frames",
     "units_per_cell": "Units in series behind one reading of a cell (bipolar): a short is in one of them",
+    "pressure_recovery_kpa": "Stack pressure to seek while a cell is suspected of a short, 0: none, it keeps the target",
+    "cold_cdegc": "After a hard short the alarm stands until the stack was colder than this for a minute",
 }
 
 # row: (what it watches for, what to do)
@@ -235,6 +238,10 @@ LIMIT_TEXT = {
         "Self-test at boot failed",
         "Read the console for the device that did not answer; mend it and reset.",
     ),
+    "suspect_derates": (
+        "One kind of evidence for an internal short: the currents are derated meanwhile",
+        "Watch it; where a rig shall go on at full current, switch this row off.",
+    ),
 }
 
 EVENT_TEXT = {
@@ -266,6 +273,7 @@ EVENT_TEXT = {
     "or another pack, cell or profile",
     "storage_failed": "A write to flash failed, with the errno; it is tried again",
     "stage_carried": "Evidences that the newest stage of a cell rests on",
+    "alarm_switched": "The alarm went on (1) or off (0)",
 }
 
 COMMAND_TEXT = {

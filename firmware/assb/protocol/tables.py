@@ -20,14 +20,14 @@ INT30_MAX = (1 << 30) - 1
 INT30_MIN = -(1 << 30)
 
 # Supervisor states, internal-short stages, evidences, state of one (learning: its own normal), what bounds a cell's current
-# (none: nothing is known of it yet), what a tripped row does to the outputs (mildest first), recovery of a tripped row (by itself after recovery_ms, by `clear`, not before a reset)
+# (none: nothing is known of it yet), what a tripped row does to the outputs (mildest first; derate: to the current limits), recovery of a tripped row (by itself after recovery_ms, by `clear`, not before a reset)
 STATES = "BOOT SELFTEST SAFE ARMED PRECHARGE REST CHARGE DISCHARGE DERATE FAULT LOCKOUT MAINTENANCE"
 STAGES = "none suspect soft_short hard_short"
 EVIDENCES = "dips noise missing_charge rest_decay cv_tail efficiency resistance_drop stall swelling pressure_fall plating heat contact_loss"
 EVIDENCE_STATES = "unavailable learning normal active"
 LEARNING_GAPS = "learned no_chance too_slow unsteady leaking ocv_flat one_anchor short_span outlier"
 BOUNDS = "none voltage soc current temperature pressure plating stripping"
-ACTIONS = "log no_charge no_discharge stop open lockout"
+ACTIONS = "log no_charge no_discharge stop open lockout derate"
 RECOVERIES = "auto manual reset"
 RESET_CAUSES = "unknown power_on hard watchdog deep_sleep soft"
 UNUSED_REASONS = "none absent other_layout damaged other_identity"  # why a record on flash was not used
@@ -66,6 +66,7 @@ PACK_SIGNALS = """\
 30 frame_drop_count I
 31 rx_error_count I
 32 command_count I
+33 alarm B
 """
 
 CELL_SIGNALS = """\
@@ -124,7 +125,7 @@ CELL_SIGNALS = """\
 MESSAGES = """\
 1 HELLO fixed - protocol_version:B,schema_id:I,version_major:B,version_minor:B,version_patch:B,slot:B,reset_cause:B,boot_count:H,config_crc:I,config_status:b,estimator:B,state:B,cell_count:B,board:16s,pack:16s,cell:16s
 2 SCHEMA fixed - index:B,count:B,text:*s
-3 PACK pack pack_period_ms state,stage,contactor_closed,contactor_command,current_ua,pack_voltage_uv,temperature_cdegc,pressure_kpa,pressure_target_kpa,pressure_command_kpa,warn_bits,derate_bits,trip_bits
+3 PACK pack pack_period_ms state,stage,contactor_closed,contactor_command,current_ua,pack_voltage_uv,temperature_cdegc,pressure_kpa,pressure_target_kpa,pressure_command_kpa,warn_bits,derate_bits,trip_bits,alarm
 4 CELL cell cell_period_ms voltage_uv,soc_ppm,soc_sigma_ppm,leak_ua,leak_sigma_ua,r0_uohm,innovation_uv,innovation_sigma_uv,estimator_status
 5 EVIDENCE cell evidence_period_ms cell_stage,short_mohm,confidence_ppm,dip_state,dip_score_milli,dip_count,leak_state,leak_score_milli,evidence_states,carried_bits,short_low_mohm,short_high_mohm
 6 HEALTH pack health_period_ms fast_tick_count,fast_worst_us,slice_worst_us,late_worst_us,gc_worst_us,heap_free_b,heap_low_b,bus_error_count,frame_drop_count,rx_error_count,command_count,lease_age_ms
@@ -162,6 +163,7 @@ EVENTS = """\
 32 learned_state_unused reason -
 33 storage_failed code -
 34 stage_carried cell carried_bits
+35 alarm_switched on -
 """
 
 # id name settable(1: while running, 0: config image only) lowest highest default
@@ -217,6 +219,8 @@ PARAMETERS = """\
 71 capture_before_ms 0 0 10000 2000
 72 capture_after_ms 0 0 10000 1000
 73 units_per_cell 0 1 16 1
+74 pressure_recovery_kpa 0 0 262000 0
+75 cold_cdegc 0 -4000 12000 4500
 """
 
 # id name scope signal kind least-trip greatest-trip action judged. The two trip levels are the envelope: no config image
@@ -243,6 +247,7 @@ LIMIT_ROWS = """\
 17 estimator_invalid cell estimator_status low -127 -1 no_charge always
 18 deadline_overrun pack late_us high 1000 10000000 open always
 19 self_test_failed pack self_test_failed high 1 1 lockout always
+20 suspect_derates cell cell_stage high 1 1 derate always
 """
 KINDS = "high low stale"
 

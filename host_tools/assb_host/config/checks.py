@@ -92,6 +92,8 @@ def check_pressure(pack: PackConfig) -> None:
     low, high = v["pressure_low"], v["pressure_high"]
     if not p["pressure_min_kpa"] <= p["pressure_target_kpa"] <= p["pressure_max_kpa"]:
         raise fail(pack, "pressure.target_mpa", "min_mpa <= target_mpa <= max_mpa")
+    if p["pressure_recovery_kpa"] and not p["pressure_min_kpa"] <= p["pressure_recovery_kpa"] <= p["pressure_max_kpa"]:
+        raise fail(pack, "pressure.recovery_mpa", "0 (none), or min_mpa <= recovery_mpa <= max_mpa")
     if low.enabled and low.trip >= p["pressure_min_kpa"]:
         raise fail(
             pack, "limits.pressure_low.trip_mpa", "less than pressure.min_mpa", "the window lies between the trips"

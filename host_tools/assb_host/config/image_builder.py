@@ -130,4 +130,6 @@ def device_records(board: Board) -> list[tuple]:
     records.append(("contactor", 0, 0, 0, wires, arguments(1, contactor.feedback_closed_level)))
     if lines is not None:
         records.append(("enable_lines", 0, 0, 0, pins(lines.charge_pin, lines.discharge_pin), arguments()))
+    if board.alarm is not None:
+        records.append(("alarm", 0, 0, 0, pins(board.alarm.pin), arguments()))
     return records
