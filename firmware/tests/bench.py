@@ -225,9 +225,10 @@ class BenchRecord:
 
 
 class Bench:
-    """An App on the bench. `run(ms)` moves time tick by tick; `send(name, key=value)` is a command with its CRC."""
+    """An App on the bench. `run(ms)` moves time tick by tick; `send(name, key=value)` is a command with its CRC.
+    `estimator`: changes of the plain cell that it believes in."""
 
-    def __init__(self, cell_count=1, now_ms=0, kernel=None, **parameters):
+    def __init__(self, cell_count=1, now_ms=0, kernel=None, estimator=None, **parameters):
         from assb.app import App
 
         self.board = BenchBoard(cell_count)
@@ -235,6 +236,7 @@ class Bench:
         self.console = BenchConsole()
         self.watchdog = BenchWatchdog()
         self.config = config(cell_count, **parameters)
+        self.config.estimator = estimator_floats(**(estimator or {}))
         kernel = kernel or (twin, 0, 0)
         board, record = self.board, BenchRecord()
         self.app = App(board, self.config, 0, self.clock, self.console, self.watchdog, record, kernel)

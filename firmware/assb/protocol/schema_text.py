@@ -177,7 +177,7 @@ PARAMETER_TEXT = {
     "capture_before_ms": "How much of the fast samples before a change of stage a freeze frame keeps",
     "capture_after_ms": "And after it; 0 for both: no freeze frames",
     "units_per_cell": "Units in series behind one reading of a cell (bipolar): a short is in one of them",
-    "pressure_recovery_kpa": "Stack pressure to seek while a cell is suspected of a short, 0: none, it keeps the target",
+    "pressure_recovery_kpa": "Stack pressure to seek while a cell is suspected of a short; 0: it keeps the target",
     "cold_cdegc": "After a hard short the alarm stands until the stack was colder than this for a minute",
 }
 
