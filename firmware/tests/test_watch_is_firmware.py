@@ -1,5 +1,6 @@
-"""The host's watch over columns, which campaigns and replays run, and the whole firmware call the same stages at the same
-times: both are fed the very readings of a pack at 100 Hz."""
+"""The watch over columns that campaigns and replays run, and the whole firmware, call the same stages at the same times:
+both are fed the very readings of a pack at 100 Hz.
+"""
 
 import random
 
