@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 RELATIVE = 1e-9
 PACKAGE = Path(package.__file__).parent
-CELLS = 2
+CELLS = 3
 HELD_V = 3.95
 # Everything sooner than it is, so that a short sequence holds several of each; a gap is measured, heat is watched
 FAST = {
@@ -31,7 +31,7 @@ FAST = {
 STRUCTS = (
     "dips", "noise", "charge", "rest", "tail", "efficiency", "resistance", "stall", "swelling", "heat",
 )  # fmt: skip
-PARTS = ("deficit", "by_current", "by_soc")  # of the twin's MissingCharge: one struct in C
+PARTS = ("deficit", "by_cause", "by_soc")  # of the twin's MissingCharge: one struct in C
 OUTCOME = (
     "stage", "quiet_s", "suspicion", "softness", "likelihood", "carried", "rs_ohm", "rs_low_ohm", "rs_high_ohm",
 )  # fmt: skip
@@ -184,7 +184,7 @@ def same_struct(twin, struct, name) -> None:
     for member, _ in ffi.typeof(struct).fields:
         own = getattr(twin, member, None)
         for part in PARTS:
-            own = own if own is not None else getattr(getattr(twin, part, None), member + "_" * (member == "as"), None)
+            own = own if own is not None else getattr(getattr(twin, part, None), member, None)
         if f"{name}.{member}" in ("charge.fast", "charge.slow"):
             same_struct(own, getattr(struct, member), f"{name}.{member}")
         else:
@@ -254,10 +254,11 @@ def mutated(old: str, new: str, folder: Path, monkeypatch) -> type:
         ("self.up += (rise_v - allowed_v)", "self.up += rise_v"),
         ("excess_v = self.mean_v - others.deficit_v", "excess_v = self.mean_v"),
         ("self.shown_v += cell.slope_v() * missing", "self.shown_v += missing"),
-        ("det = aa * ss - self.as_ * self.as_", "det = aa * ss"),
+        ("det = a * k0 + b * k1 + e * k2", "det = a * k0 + b * k1"),
         ("place + _HALF if cell.current_a < -rest_a", "place if cell.current_a < -rest_a"),
-        ("self.usual = max(self.usual, self.down", "self.usual = max(0.0, self.down"),
-        ("TABLE_ERROR * abs(r0_ohm - self.up_ohm)", "TABLE_ERROR * abs(r0_ohm)"),
+        ("self.usual = max(self.usual, self.up_most)", "self.usual = self.up_most"),
+        ("MAP_LEAVES * table_v + doubt_v, table_v", "MAP_LEAVES * table_v, table_v"),
+        ("abs(self.r0_ohm - begun.up_ohm)", "abs(self.r0_ohm)"),
         ("latest_v[k] = deficit_v if first else latest_v[k - 1]", "latest_v[k] = deficit_v"),
         ("max(self.expected_v / middle_s, floor)", "self.expected_v / middle_s"),
         ("(first * third - second * second)", "(first * third + second * second)"),

@@ -1,4 +1,4 @@
-"""The watch over columns that campaigns and replays run, and the whole firmware, call the same stages at the same times:
+"""The watch over columns, which campaigns and replays run, and the whole firmware call the same stages at the same time:
 both are fed the very readings of a pack at 100 Hz.
 """
 

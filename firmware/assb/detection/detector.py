@@ -7,7 +7,7 @@ from .dips import Dips
 from .efficiency import Efficiency
 from .fusion import Fusion
 from .heat import Heat
-from .missing_charge import MissingCharge
+from .missing_charge import COMPARED, MissingCharge
 from .noise import Noise
 from .observed import Observed, later, lower_median
 from .pressure_fall import see_pressure_fall
@@ -115,7 +115,7 @@ class Detector:
 
 
 class Pack:
-    """What the cells of a pack show together: lower medians, so that a short in one of two shows in full."""
+    """What the cells of a pack show together: lower medians."""
 
     def __init__(self):
         self.detectors = []
@@ -129,6 +129,6 @@ class Pack:
         falls = [-d.rest.slope_v_per_s for d in detectors if d.rest.windows > 0]
         ratios = [d.noise.ratio for d in detectors if d.noise.ratio > 0]
         self.cells = len(deficits)
-        self.deficit_v = lower_median(deficits) if len(deficits) > 1 else 0.0
+        self.deficit_v = lower_median(deficits) if len(deficits) >= COMPARED else 0.0
         self.slope_v_per_s = -lower_median(falls) if len(falls) > 1 else 0.0
         self.noise_ratio = lower_median(ratios) if len(ratios) > 1 else 1.0

@@ -3,8 +3,8 @@
 The deficit (deficit.py), smoothed, less the lower median of the pack's, less what the model's errors explain
 (model_errors.py), is added up (CUSUM) in tolerances, twice: a slow sum for weak leaks, a fast one of half the tolerance
 that forgets weak leaks. A sum forgets what the sensor's offset and gain, the capacity's and the table's error and
-self-discharge explain; in a pack all cells have one sensor and one table. A sound cell's sum goes as far down as up, so
-how far down it usually gets widens the tolerance, and so does a cell of which nothing was learned yet.
+self-discharge explain; in a pack all cells have one sensor and one table. How far a sum usually goes, down or up and
+away again, widens the tolerance, and so does a cell of which nothing was learned yet.
 
 Off while SOC is unsure or at an end, and where the OCV is flat or a knee. What a leak took since the sum began, at once
 over the resistances and then as charge, is its rate. A single cell is bounded by its sensor: a gain error of 0.2 % at
@@ -13,9 +13,9 @@ over the resistances and then as charge, is its rate. A single cell is bounded b
 
 from assb.const import const
 
-from . import LEARNING, NORMAL
+from . import LEARNING, UNAVAILABLE
 from .deficit import Deficit
-from .model_errors import ByCurrent, BySoc
+from .model_errors import ByCause, BySoc
 from .observed import later, share
 
 _MISSING_CHARGE = const(2)
@@ -24,10 +24,18 @@ _SLOW_TAU_S = const(600)
 _CLEAR_TAUS = const(3)  # what was smoothed is gone
 _USUAL_TAU_S = const(172800)
 SOC_AT_END = 1e-4
+_ACTIVE_TAU_S = const(1800)
+_EXPERIENCE_S = const(14400)  # of time that count as much as a charge (assumption)
+COMPARED = 3  # cells in series from which on each has the others to compare with
+ACTIVE_C = 0.1
 TABLE_ERROR = 0.2  # of a change of R0 with temperature and pressure
+ENTROPY_ERROR_V_PER_K = 0.0002
+LOOP_ERROR = 0.2  # of half the hysteresis loop (assumption)
+MAP_LEAVES = 0.25  # of the table's error, once it is learned (assumption)
 
 # Places in the flat layout ...
 _TAU2_S = const(403)
+_HYSTERESIS_V = const(404)
 # ... and in its group `detection` (a test compares)
 _CHARGE_OFFSET_C = const(11)
 _CHARGE_GAIN_FRAC = const(12)
@@ -51,51 +59,75 @@ _CHARGE_SLOPE_LEAST_V = const(29)
 _CHARGE_SLOPE_MOST_V = const(30)
 
 
+class Account:
+    """What a rise may be although nothing is short."""
+
+    def __init__(self):
+        self.current_a = self.r0_ohm = self.degc = self.loop = 0.0  # at the moment; loop: of the hysteresis, -1 .. 1
+        self.ohm = 0.0  # what the resistances may be wrong by
+        self.loop_v = 0.0  # and the hysteresis
+        self.contact = 0.0  # how many R0 a lost contact may add: on discharge a leak, until the current changes
+        self.tolerance_v = self.widest = 1.0
+        self.dt_s = 0.0
+
+    def explained(self, begun):
+        """Of a sum, since it began; in tolerances."""
+        volts = (
+            self.ohm * abs(self.current_a - begun.up_a)
+            + TABLE_ERROR * abs(self.r0_ohm - begun.up_ohm) * abs(self.current_a)
+            + ENTROPY_ERROR_V_PER_K * abs(self.degc - begun.up_degc)
+            + self.loop_v * abs(self.loop - begun.up_loop)
+        )
+        if self.current_a < 0:
+            volts -= self.contact * self.r0_ohm * self.current_a
+        return volts / self.tolerance_v
+
+
 class ChargeSum:
     """What is missing (up) and what is too much (down), each forgetting what errors explain; 1: a tolerance."""
 
     def __init__(self):
-        self.up = self.up_a = self.up_ohm = 0.0  # current and R0 where it began ...
-        self.up_s = self.up_v = 0.0  # ... and time and voltage since
-        self.down = self.down_a = self.down_ohm = self.usual = self.score = 0.0  # usual: how far down it gets
+        self.up = self.up_most = self.up_s = self.up_v = 0.0  # time and voltage since it began ...
+        self.up_a = self.up_ohm = self.up_degc = self.up_loop = 0.0  # ... and what stood then
+        self.down = self.down_a = self.usual = self.score = 0.0  # usual: how far it gets without a short
 
-    def add(self, cell, rise_v, allowed_v, tolerance_v, current_a, ohm):
-        """`ohm`: what the resistances may be wrong by."""
-        r0_ohm = cell.ekf.r0_ohm
-        self.up += (rise_v - allowed_v) / tolerance_v
+    def add(self, account, rise_v, allowed_v):
+        self.up += (rise_v - allowed_v) / account.tolerance_v
         self.up_v += rise_v
-        self.up_s = later(self.up_s, cell.dt_s)
+        self.up_s = later(self.up_s, account.dt_s)
+        self.up_most = max(self.up_most, self.up - account.explained(self))
         if self.up <= 0:
-            self.up = self.up_v = self.up_s = 0.0
-            self.up_a, self.up_ohm = current_a, r0_ohm
-        self.down -= (rise_v + allowed_v) / tolerance_v
+            self._begin(account)
+        self.down -= (rise_v + allowed_v) / account.tolerance_v
         if self.down <= 0:
             self.down = 0.0
-            self.down_a, self.down_ohm = current_a, r0_ohm
-        self.usual -= self.usual * share(cell.dt_s, _USUAL_TAU_S)
-        self.usual = max(self.usual, self.down - ohm * abs(current_a - self.down_a) / tolerance_v)
-        explained = self._explained_v(cell, current_a, ohm) / tolerance_v
-        self.score = self.up / (max(cell.q[_CHARGE_USUAL] * self.usual, 1.0) + explained)
+            self.down_a = account.current_a
+        self.usual -= self.usual * share(account.dt_s, _USUAL_TAU_S)
+        by_current = account.ohm * abs(account.current_a - self.down_a) / account.tolerance_v
+        self.usual = max(self.usual, self.down - by_current)
+        self.score = self.up / (max(account.widest * self.usual, 1.0) + account.explained(self))
 
-    def _explained_v(self, cell, current_a, ohm):
-        """What a rise since it began may be although nothing is short. On discharge a lost contact, which adds some R0,
-        looks like a leak until the current changes."""
-        r0_ohm = cell.ekf.r0_ohm
-        volts = ohm * abs(current_a - self.up_a) + TABLE_ERROR * abs(r0_ohm - self.up_ohm) * abs(current_a)
-        return volts - cell.q[_CHARGE_CONTACT] * r0_ohm * current_a if current_a < 0 else volts
+    def _begin(self, account):
+        self.usual = max(self.usual, self.up_most)  # it went away again: no short does
+        self.up = self.up_most = self.up_v = self.up_s = 0.0
+        self.up_a, self.up_ohm = account.current_a, account.r0_ohm
+        self.up_degc, self.up_loop = account.degc, account.loop
 
 
 class MissingCharge:
     def __init__(self, real):
         self.deficit = Deficit(real)
-        self.by_current = ByCurrent()
+        self.by_cause = ByCause(real)
         self.by_soc = BySoc(real)
+        self.account = Account()
         self.fast, self.slow = ChargeSum(), ChargeSum()
         self.seen_s = self.clear_s = 0.0
         self.known = False  # whether it may be compared
         self.cells = -1  # of how many cells the excess was counted against
-        self.mean_v = self.excess_v = self.current_a = self.slow_a = 0.0  # smoothed; slow_a more
+        self.mean_v = self.excess_v = self.current_a = self.slow_a = self.loop = 0.0  # smoothed; slow_a more
+        self.active = 0.0  # 0 rests .. 1 works, smoothed
         self.leak_a = self.leak_sigma_a = 0.0
+        self._change = [0.0, 0.0, 0.0]
 
     def lose(self):
         self.cells = -1  # the reference is no longer what excess was counted from
@@ -103,41 +135,42 @@ class MissingCharge:
 
     def see(self, cell, missing, others):
         """Every second: `missing` of SOC in it; `others`: what the pack shows."""
+        slope_v = cell.slope_v()
+        self.clear_s = 0.0 if _blind(cell, slope_v) else later(self.clear_s, cell.dt_s)
         self.deficit.find(cell, missing, self.seen_s == 0)
-        fast_a, slow_a = self._smooth(cell)
+        self._smooth(cell)
         rise_v, compared = self._compare(cell.q, others)
         if not compared:
             self.by_soc.soc = cell.ekf.soc
-            cell.tell(_MISSING_CHARGE, NORMAL if self.known else LEARNING, 0.0)
-            return
-        slope_v = cell.slope_v()
-        self.clear_s = 0.0 if _blind(cell, slope_v) else later(self.clear_s, cell.dt_s)
-        if self.clear_s < _CLEAR_TAUS * _MEAN_TAU_S:
-            self.by_soc.soc = cell.ekf.soc
             self.by_soc.bin = -1
-            cell.say_nothing(_MISSING_CHARGE)  # what was missing before stays on the account
+            # what was missing before stays on the account
+            settles = self.seen_s < cell.q[_CHARGE_SETTLE_S]
+            cell.tell(_MISSING_CHARGE, LEARNING if settles else UNAVAILABLE, 0.0)
             return
-        left_v = self.by_current.left(cell, rise_v, fast_a, slow_a)
+        left_v = self.by_cause.left(cell, rise_v, self._change)
         left_v -= self.by_soc.expected_v(cell, left_v)
-        self._judge(cell, left_v, slope_v, others.cells < 2)
+        self._judge(cell, left_v, slope_v, others.cells < COMPARED)
 
     def _smooth(self, cell):
-        """So that what a load's ups and downs show of the model is gone. The changes of both smoothed currents."""
+        """So that what a load's ups and downs show of the model is gone."""
+        model, change = self.deficit, self._change
         if self.seen_s == 0:
-            self.mean_v = self.deficit.deficit_v
+            self.mean_v = model.deficit_v
             self.current_a = self.slow_a = cell.current_a
+            self.loop = model.open_hysteresis
         part = share(cell.dt_s, _MEAN_TAU_S)
-        self.mean_v += part * (self.deficit.deficit_v - self.mean_v)
-        fast_a = part * (cell.current_a - self.current_a)
-        slow_a = share(cell.dt_s, _SLOW_TAU_S) * (cell.current_a - self.slow_a)
-        self.current_a += fast_a
-        self.slow_a += slow_a
+        self.mean_v += part * (model.deficit_v - self.mean_v)
+        change[0] = part * (cell.current_a - self.current_a)
+        change[1] = share(cell.dt_s, _SLOW_TAU_S) * (cell.current_a - self.slow_a)
+        change[2] = part * (model.open_hysteresis - self.loop)
+        self.current_a += change[0]
+        self.slow_a += change[1]
+        self.loop += change[2]
         self.seen_s = later(self.seen_s, cell.dt_s)
-        return fast_a, slow_a
 
     def _compare(self, q, others):
         """Rise of what the cell lacks against the pack, and whether that was there a second ago."""
-        self.known = self.seen_s >= q[_CHARGE_SETTLE_S]
+        self.known = self.seen_s >= q[_CHARGE_SETTLE_S] and self.clear_s >= _CLEAR_TAUS * _MEAN_TAU_S
         excess_v = self.mean_v - others.deficit_v
         rise_v = excess_v - self.excess_v
         compared = self.known and self.cells == others.cells
@@ -147,17 +180,31 @@ class MissingCharge:
 
     def _judge(self, cell, left_v, slope_v, alone):
         q, ah = cell.q, cell.capacity_ah()
-        new = 1 + q[_CHARGE_NEW] / (1 + 2 * self.by_soc.travelled)
+        size_c = min(abs(cell.current_a) / (ACTIVE_C * ah), 1.0)
+        self.active += share(cell.dt_s, _ACTIVE_TAU_S) * (size_c - self.active)
+        learned = self.by_soc.travelled + self.seen_s / _EXPERIENCE_S
+        learned = learned * learned
+        new = 1 + q[_CHARGE_NEW] / (1 + learned * learned)
         tolerance_v = new * ((q[_CHARGE_OCV_V] if alone else q[_PACK_OCV_V]) + slope_v * q[_CHARGE_SOC_FRAC])
         loop_ohm = cell.loop_ohm()
-        ohm = (q[_CHARGE_RESISTANCE_FRAC] if alone else q[_PACK_RESISTANCE_FRAC]) * loop_ohm
-        allowed_v = _allowed_v(cell, ah, slope_v, alone)
-        self.slow.add(cell, left_v, allowed_v, tolerance_v, self.current_a, ohm)
-        allowed_v += slope_v * q[_CHARGE_FAST_C] * cell.dt_s / 3600
-        self.fast.add(cell, left_v, allowed_v, q[_CHARGE_FAST] * tolerance_v, self.current_a, ohm)
+        account = self._filled(cell)
+        account.ohm = (q[_CHARGE_RESISTANCE_FRAC] if alone else q[_PACK_RESISTANCE_FRAC]) * loop_ohm
+        allowed_v = _allowed_v(cell, ah, slope_v, alone, self.by_soc.doubt_v)
+        account.tolerance_v = tolerance_v
+        self.slow.add(account, left_v, allowed_v)
+        account.tolerance_v = q[_CHARGE_FAST] * tolerance_v
+        self.fast.add(account, left_v, allowed_v + slope_v * q[_CHARGE_FAST_C] * cell.dt_s / 3600)
         strongest = self.fast if self.fast.score > self.slow.score else self.slow
         self._estimate_leak(cell, strongest, loop_ohm, slope_v, tolerance_v)
         cell.judge(_MISSING_CHARGE, strongest.score)
+
+    def _filled(self, cell):
+        account = self.account
+        account.current_a, account.r0_ohm, account.degc = self.current_a, cell.ekf.r0_ohm, cell.temperature_degc
+        account.loop, account.loop_v = self.deficit.open_hysteresis, LOOP_ERROR * cell.flat[_HYSTERESIS_V]
+        account.contact, account.widest = cell.q[_CHARGE_CONTACT], cell.q[_CHARGE_USUAL]
+        account.dt_s = cell.dt_s
+        return account
 
     def _estimate_leak(self, cell, strongest, loop_ohm, slope_v, tolerance_v):
         """A leak shows across the resistances, as soon as they and the smoothing follow, then as charge."""
@@ -175,11 +222,14 @@ def _blind(cell, slope_v):
     return slope_v < q[_CHARGE_SLOPE_LEAST_V] or at_end or cell.ekf.soc_var > doubt
 
 
-def _allowed_v(cell, ah, slope_v, alone):
-    """What a second may miss although nothing is short."""
+def _allowed_v(cell, ah, slope_v, alone, doubt_v):
+    """What a second may miss although nothing is short. `doubt_v`: how far what was learned of the OCV table agrees;
+    negative: nothing was."""
     q, per_h = cell.q, abs(cell.current_a) / ah
     frac = q[_CHARGE_CAPACITY_FRAC] + (q[_CHARGE_GAIN_FRAC] if alone else 0)
     offset_c = q[_CHARGE_OFFSET_C] if alone else 0
     table_v = q[_CHARGE_SLOPE_FRAC] if alone else q[_PACK_SLOPE_FRAC]
+    if doubt_v >= 0:
+        table_v = min(MAP_LEAVES * table_v + doubt_v, table_v)
     per_s = slope_v * (frac * per_h + (offset_c + q[_SELF_DISCHARGE_C])) + table_v * per_h
     return per_s * cell.dt_s / 3600

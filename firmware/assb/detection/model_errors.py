@@ -1,8 +1,8 @@
 """What a deficit of voltage owes to errors of the model, learned so that evidence 3 can take it off.
 
-ByCurrent: what goes with the current, at once or slowly, is an error of the resistances or a diffusion that the model
-lacks; from the changes of both (ridge regression that forgets). BySoc: what the OCV table misses shows at the same SOC
-on charge and on discharge; a short takes both ways.
+ByCause: what goes with the current, at once or slowly, or with the hysteresis, is an error of the resistances, a
+diffusion that the model lacks, or an error of the loop; from the changes of all three (ridge regression that forgets).
+BySoc: what the OCV table misses shows at the same SOC on charge and on discharge; a short takes both ways.
 """
 
 from array import array
@@ -11,9 +11,12 @@ from assb.const import const
 
 from .observed import later, share
 
-_BY_CURRENT_TAU_S = const(28800)
-BY_CURRENT_LEAST_C = 0.02  # changes that are worth as much are needed to learn from (assumption)
+_LEARN_TAU_S = const(28800)
+LEARN_LEAST_C = 0.02  # changes that are worth as much are needed to learn from (assumption)
+LEARN_LEAST_LOOP = 0.02
 SLOW_SHARE = 0.05
+_CAUSES = const(3)
+_PAIRS = const(6)  # upper triangle, row by row
 _BINS = const(48)  # twenty-fourths of SOC, on charge and on discharge
 _HALF = const(24)
 _VISITS = const(4)
@@ -21,24 +24,35 @@ HALF_A_BIN = 0.5
 MAP_MOST_V = 0.3
 
 
-class ByCurrent:
-    def __init__(self):
-        self.aa = self.as_ = self.ss = self.av = self.sv = 0.0  # sums of products of the changes and the deficit's
+class ByCause:
+    def __init__(self, real):
+        # sums of products of the changes of current, slow current and hysteresis, and with the deficit's
+        self.causes = array(real, [0.0] * _PAIRS)
+        self.caused_v = array(real, [0.0] * _CAUSES)
 
-    def left(self, cell, rise_v, fast_a, slow_a):
-        """Of a rise of the deficit, what the changes of the current do not explain."""
-        keep = 1 - share(cell.dt_s, _BY_CURRENT_TAU_S)
-        least_a = BY_CURRENT_LEAST_C * cell.nominal_ah()
-        self.aa = keep * self.aa + fast_a * fast_a
-        self.as_ = keep * self.as_ + fast_a * slow_a
-        self.ss = keep * self.ss + slow_a * slow_a
-        self.av = keep * self.av + fast_a * rise_v
-        self.sv = keep * self.sv + slow_a * rise_v
-        aa, ss = self.aa + least_a * least_a, self.ss + least_a * least_a * SLOW_SHARE
-        det = aa * ss - self.as_ * self.as_
-        fast = ss * self.av - self.as_ * self.sv
-        slow = aa * self.sv - self.as_ * self.av
-        return rise_v - (fast_a * fast + slow_a * slow) / det
+    def left(self, cell, rise_v, change):
+        """Of a rise of the deficit, what the changes of the causes do not explain."""
+        causes, v = self.causes, self.caused_v
+        self._add(1 - share(cell.dt_s, _LEARN_TAU_S), rise_v, change)
+        least_a = LEARN_LEAST_C * cell.nominal_ah()
+        a, b, e = causes[0] + least_a * least_a, causes[1], causes[2]
+        f, g = causes[3] + SLOW_SHARE * least_a * least_a, causes[4]
+        h = causes[5] + LEARN_LEAST_LOOP * LEARN_LEAST_LOOP
+        # the inverse by its cofactors
+        k0, k1, k2 = f * h - g * g, e * g - b * h, b * g - e * f
+        det = a * k0 + b * k1 + e * k2
+        by0 = k0 * v[0] + k1 * v[1] + k2 * v[2]
+        by1 = k1 * v[0] + (a * h - e * e) * v[1] + (b * e - a * g) * v[2]
+        by2 = k2 * v[0] + (b * e - a * g) * v[1] + (a * f - b * b) * v[2]
+        return rise_v - (change[0] * by0 + change[1] * by1 + change[2] * by2) / det
+
+    def _add(self, keep, rise_v, change):
+        at = 0
+        for i in range(_CAUSES):
+            for j in range(i, _CAUSES):
+                self.causes[at] = keep * self.causes[at] + change[i] * change[j]
+                at += 1
+            self.caused_v[i] = keep * self.caused_v[i] + change[i] * rise_v
 
 
 class BySoc:
@@ -48,6 +62,7 @@ class BySoc:
         self.bin = -1  # pass through one bin of the map
         self.bin_v = self.bin_soc = self.soc = 0.0
         self.travelled = 0.0  # sum of the changes of SOC: what there was to learn from
+        self.doubt_v = -1.0  # by how much both ways differ here; negative: not learned
 
     def expected_v(self, cell, rise_v):
         """Of a rise of the deficit, what the map says; and it learns from it."""
@@ -63,9 +78,11 @@ class BySoc:
             self.bin_v = self.bin_soc = 0.0
         self.bin_v += rise_v
         self.bin_soc += moved
-        if at < 0 or not self.visits[place] or not self.visits[place + _HALF]:
+        self.doubt_v = -1.0
+        if not self.visits[place] or not self.visits[place + _HALF]:
             return 0.0
-        return 0.5 * (self.map_v[place] + self.map_v[place + _HALF]) * moved
+        self.doubt_v = 0.5 * abs(self.map_v[place] - self.map_v[place + _HALF])
+        return 0.5 * (self.map_v[place] + self.map_v[place + _HALF]) * moved if at >= 0 else 0.0
 
     def _close(self):
         at = self.bin

@@ -38,7 +38,7 @@ def share(dt_s, tau_s):
 
 
 def lower_median(values):
-    """With two the smaller one, so that one of two cells shows in full. 0 of nothing."""
+    """With an even count the smaller of the middle ones. 0 of nothing."""
     return sorted(values)[(len(values) - 1) // 2] if values else 0.0
 
 
