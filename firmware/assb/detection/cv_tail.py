@@ -17,7 +17,7 @@ FALLEN = 0.9
 NEAR = 0.9
 
 # Place in the group `detection` of the parameters (a test compares)
-_CV_TAIL_C = const(34)
+_CV_TAIL_C = const(36)
 
 
 class CvTail:

@@ -18,7 +18,7 @@ ONCE = 0.9  # one poor cycle is not enough
 FULL_TURN = 0.2  # of SOC: less is no cycle
 
 # Place in the group `detection` of the parameters (a test compares)
-_EFFICIENCY_DROP_FRAC = const(35)
+_EFFICIENCY_DROP_FRAC = const(37)
 
 
 class Efficiency:

@@ -37,8 +37,8 @@ CERTAIN = WEIGHT * BOUND  # ln odds of a collapse
 _RS_MOST_OHM = const(1000000)  # is no short
 
 # Places in the group `detection` of the parameters (a test compares)
-_CHARGE_ALONE = const(47)
-_STAGE_FALL_S = const(48)
+_CHARGE_ALONE = const(49)
+_STAGE_FALL_S = const(50)
 
 
 class Fusion:

@@ -2,9 +2,10 @@
 
 The deficit (deficit.py), smoothed, less the lower median of the pack's, less what the model's errors explain
 (model_errors.py), is added up (CUSUM) in tolerances, twice: a slow sum for weak leaks, a fast one of half the tolerance
-that forgets weak leaks. A sum forgets what the sensor's offset and gain, the capacity's and the table's error and
-self-discharge explain; in a pack all cells have one sensor and one table. How far a sum usually goes, down or up and
-away again, widens the tolerance, and so does a cell of which nothing was learned yet.
+that forgets weak leaks. A sum forgets what the sensor's offset and self-discharge explain, and must exceed what errors
+of resistances, hysteresis, entropy, capacity and table can make of the way since it began; in a pack all cells have one
+sensor and one table. How far a sum usually goes, down or up and away again, widens the tolerance, and so does a cell of
+which nothing was learned yet.
 
 Off while SOC is unsure or at an end, and where the OCV is flat or a knee. What a leak took since the sum began, at once
 over the resistances and then as charge, is its rate. A single cell is bounded by its sensor: a gain error of 0.2 % at
@@ -42,21 +43,23 @@ _CHARGE_GAIN_FRAC = const(12)
 _CHARGE_CAPACITY_FRAC = const(13)
 _CHARGE_SLOPE_FRAC = const(14)
 _PACK_SLOPE_FRAC = const(15)
-_CHARGE_OCV_V = const(16)
-_PACK_OCV_V = const(17)
-_CHARGE_SOC_FRAC = const(18)
-_CHARGE_RESISTANCE_FRAC = const(19)
-_PACK_RESISTANCE_FRAC = const(20)
-_CHARGE_CONTACT = const(21)
-_CHARGE_USUAL = const(22)
-_CHARGE_NEW = const(23)
-_CHARGE_FAST_C = const(24)
-_CHARGE_FAST = const(25)
-_SELF_DISCHARGE_C = const(26)
-_CHARGE_SETTLE_S = const(27)
-_CHARGE_SOC_SIGMA_MAX = const(28)
-_CHARGE_SLOPE_LEAST_V = const(29)
-_CHARGE_SLOPE_MOST_V = const(30)
+_CHARGE_TABLE_V = const(16)
+_PACK_TABLE_V = const(17)
+_CHARGE_OCV_V = const(18)
+_PACK_OCV_V = const(19)
+_CHARGE_SOC_FRAC = const(20)
+_CHARGE_RESISTANCE_FRAC = const(21)
+_PACK_RESISTANCE_FRAC = const(22)
+_CHARGE_CONTACT = const(23)
+_CHARGE_USUAL = const(24)
+_CHARGE_NEW = const(25)
+_CHARGE_FAST_C = const(26)
+_CHARGE_FAST = const(27)
+_SELF_DISCHARGE_C = const(28)
+_CHARGE_SETTLE_S = const(29)
+_CHARGE_SOC_SIGMA_MAX = const(30)
+_CHARGE_SLOPE_LEAST_V = const(31)
+_CHARGE_SLOPE_MOST_V = const(32)
 
 
 class Account:
@@ -66,6 +69,7 @@ class Account:
         self.current_a = self.r0_ohm = self.degc = self.loop = 0.0  # at the moment; loop: of the hysteresis, -1 .. 1
         self.ohm = 0.0  # what the resistances may be wrong by
         self.loop_v = 0.0  # and the hysteresis
+        self.soc = self.table_v = self.table_most_v = self.capacity_v = 0.0  # and table and capacity, per SOC
         self.contact = 0.0  # how many R0 a lost contact may add: on discharge a leak, until the current changes
         self.tolerance_v = self.widest = 1.0
         self.dt_s = 0.0
@@ -78,6 +82,8 @@ class Account:
             + ENTROPY_ERROR_V_PER_K * abs(self.degc - begun.up_degc)
             + self.loop_v * abs(self.loop - begun.up_loop)
         )
+        moved = abs(self.soc - begun.up_soc)
+        volts += self.capacity_v * moved + min(self.table_v * moved, self.table_most_v)
         if self.current_a < 0:
             volts -= self.contact * self.r0_ohm * self.current_a
         return volts / self.tolerance_v
@@ -88,7 +94,7 @@ class ChargeSum:
 
     def __init__(self):
         self.up = self.up_most = self.up_s = self.up_v = 0.0  # time and voltage since it began ...
-        self.up_a = self.up_ohm = self.up_degc = self.up_loop = 0.0  # ... and what stood then
+        self.up_a = self.up_ohm = self.up_degc = self.up_loop = self.up_soc = 0.0  # ... what stood then
         self.down = self.down_a = self.usual = self.score = 0.0  # usual: how far it gets without a short
 
     def add(self, account, rise_v, allowed_v):
@@ -111,7 +117,7 @@ class ChargeSum:
         self.usual = max(self.usual, self.up_most)  # it went away again: no short does
         self.up = self.up_most = self.up_v = self.up_s = 0.0
         self.up_a, self.up_ohm = account.current_a, account.r0_ohm
-        self.up_degc, self.up_loop = account.degc, account.loop
+        self.up_degc, self.up_loop, self.up_soc = account.degc, account.loop, account.soc
 
 
 class MissingCharge:
@@ -179,17 +185,19 @@ class MissingCharge:
         return rise_v, compared
 
     def _judge(self, cell, left_v, slope_v, alone):
-        q, ah = cell.q, cell.capacity_ah()
-        size_c = min(abs(cell.current_a) / (ACTIVE_C * ah), 1.0)
+        q = cell.q
+        size_c = min(abs(cell.current_a) / (ACTIVE_C * cell.capacity_ah()), 1.0)
         self.active += share(cell.dt_s, _ACTIVE_TAU_S) * (size_c - self.active)
         learned = self.by_soc.travelled + self.seen_s / _EXPERIENCE_S
         learned = learned * learned
         new = 1 + q[_CHARGE_NEW] / (1 + learned * learned)
         tolerance_v = new * ((q[_CHARGE_OCV_V] if alone else q[_PACK_OCV_V]) + slope_v * q[_CHARGE_SOC_FRAC])
         loop_ohm = cell.loop_ohm()
-        account = self._filled(cell)
+        account = self._filled(cell, slope_v, alone)
         account.ohm = (q[_CHARGE_RESISTANCE_FRAC] if alone else q[_PACK_RESISTANCE_FRAC]) * loop_ohm
-        allowed_v = _allowed_v(cell, ah, slope_v, alone, self.by_soc.doubt_v)
+        # what a second may miss: the sensor's offset, which all cells of a pack share, and self-discharge
+        per_h = slope_v * ((q[_CHARGE_OFFSET_C] if alone else 0) + q[_SELF_DISCHARGE_C])
+        allowed_v = per_h * cell.dt_s / 3600
         account.tolerance_v = tolerance_v
         self.slow.add(account, left_v, allowed_v)
         account.tolerance_v = q[_CHARGE_FAST] * tolerance_v
@@ -198,11 +206,15 @@ class MissingCharge:
         self._estimate_leak(cell, strongest, loop_ohm, slope_v, tolerance_v)
         cell.judge(_MISSING_CHARGE, strongest.score)
 
-    def _filled(self, cell):
-        account = self.account
+    def _filled(self, cell, slope_v, alone):
+        account, q = self.account, cell.q
         account.current_a, account.r0_ohm, account.degc = self.current_a, cell.ekf.r0_ohm, cell.temperature_degc
         account.loop, account.loop_v = self.deficit.open_hysteresis, LOOP_ERROR * cell.flat[_HYSTERESIS_V]
-        account.contact, account.widest = cell.q[_CHARGE_CONTACT], cell.q[_CHARGE_USUAL]
+        account.soc = cell.ekf.soc
+        account.table_v = _table_error_v(q, alone, self.by_soc.doubt_v)
+        account.table_most_v = q[_CHARGE_TABLE_V] if alone else q[_PACK_TABLE_V]
+        account.capacity_v = slope_v * (q[_CHARGE_CAPACITY_FRAC] + (q[_CHARGE_GAIN_FRAC] if alone else 0))
+        account.contact, account.widest = q[_CHARGE_CONTACT], q[_CHARGE_USUAL]
         account.dt_s = cell.dt_s
         return account
 
@@ -222,14 +234,9 @@ def _blind(cell, slope_v):
     return slope_v < q[_CHARGE_SLOPE_LEAST_V] or at_end or cell.ekf.soc_var > doubt
 
 
-def _allowed_v(cell, ah, slope_v, alone, doubt_v):
-    """What a second may miss although nothing is short. `doubt_v`: how far what was learned of the OCV table agrees;
-    negative: nothing was."""
-    q, per_h = cell.q, abs(cell.current_a) / ah
-    frac = q[_CHARGE_CAPACITY_FRAC] + (q[_CHARGE_GAIN_FRAC] if alone else 0)
-    offset_c = q[_CHARGE_OFFSET_C] if alone else 0
+def _table_error_v(q, alone, doubt_v):
+    """Error of dOCV/dSOC, V per unit SOC: what is learned of it is taken off, as far as both ways agree (`doubt_v`;
+    negative: nothing is learned)."""
     table_v = q[_CHARGE_SLOPE_FRAC] if alone else q[_PACK_SLOPE_FRAC]
-    if doubt_v >= 0:
-        table_v = min(MAP_LEAVES * table_v + doubt_v, table_v)
-    per_s = slope_v * (frac * per_h + (offset_c + q[_SELF_DISCHARGE_C])) + table_v * per_h
-    return per_s * cell.dt_s / 3600
+    left_v = MAP_LEAVES * table_v + doubt_v
+    return left_v if 0 <= doubt_v and left_v < table_v else table_v

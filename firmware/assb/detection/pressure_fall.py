@@ -10,11 +10,11 @@ from . import LEARNING
 _PRESSURE_FALL = const(9)
 
 # Places in the group `detection` of the parameters (a test compares)
-_REST_WINDOW_S = const(31)
-_REST_RATIO = const(32)
-_REST_LEAK_C = const(33)
-_GAP_SWELLING_UM = const(40)
-_GAP_STIFFNESS_MPA_PER_UM = const(41)
+_REST_WINDOW_S = const(33)
+_REST_RATIO = const(34)
+_REST_LEAK_C = const(35)
+_GAP_SWELLING_UM = const(42)
+_GAP_STIFFNESS_MPA_PER_UM = const(43)
 
 
 def see_pressure_fall(cell, rest):

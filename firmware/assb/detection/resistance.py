@@ -25,8 +25,8 @@ TEMPERATURE_STEADY_K = 1.5
 RECENT = 0.25
 
 # Places in the group `detection` of the parameters (a test compares)
-_RESISTANCE_DROP_FRAC = const(36)
-_RESISTANCE_RISE_FRAC = const(37)
+_RESISTANCE_DROP_FRAC = const(38)
+_RESISTANCE_RISE_FRAC = const(39)
 
 
 class Resistance:

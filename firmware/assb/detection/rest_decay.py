@@ -18,10 +18,10 @@ _MEAN_TAU_S = const(30)
 STEADY_K = 0.5
 
 # Places in the group `detection` of the parameters (a test compares) ...
-_CHARGE_SLOPE_LEAST_V = const(29)
-_REST_WINDOW_S = const(31)
-_REST_RATIO = const(32)
-_REST_LEAK_C = const(33)
+_CHARGE_SLOPE_LEAST_V = const(31)
+_REST_WINDOW_S = const(33)
+_REST_RATIO = const(34)
+_REST_LEAK_C = const(35)
 # ... and in the flat layout
 _ENTROPY_V_PER_K = const(261)
 _TAU2_S = const(403)

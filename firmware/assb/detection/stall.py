@@ -15,9 +15,9 @@ STEADY_FRAC = 0.02
 LEAST_V = 0.002
 
 # Places in the group `detection` of the parameters (a test compares)
-_CHARGE_SLOPE_LEAST_V = const(29)
-_STALL_RATIO = const(38)
-_STALL_S = const(39)
+_CHARGE_SLOPE_LEAST_V = const(31)
+_STALL_RATIO = const(40)
+_STALL_S = const(41)
 
 
 class Stall:

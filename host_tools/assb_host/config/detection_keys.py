@@ -25,6 +25,8 @@ KEYS = {
     "charge_capacity_frac": (0.0, 0.5, "Error of the capacity that could"),
     "charge_slope_frac": (0.0, 1.0, "Error of dOCV/dSOC until it is learned, V per unit of SOC"),
     "pack_slope_frac": (0.0, 1.0, "The same where the other cells of a pack have it too"),
+    "charge_table_v": (0.0, 1.0, "And no more than this in all, per unit in series"),
+    "pack_table_v": (0.0, 1.0, "The same against the other cells"),
     "charge_ocv_v": (1e-5, 1.0, "What a voltage may be missing at once, per unit in series: the tolerance"),
     "pack_ocv_v": (1e-5, 1.0, "The same against the other cells"),
     "charge_soc_frac": (0.0, 0.1, "And of SOC, where the OCV is steep"),
@@ -55,6 +57,9 @@ KEYS = {
 }
 
 
+PER_UNIT = ("charge_slope_frac", "pack_slope_frac", "charge_table_v", "pack_table_v", "charge_ocv_v", "pack_ocv_v")
+
+
 def fields() -> list[tuple[str, type, float]]:
     """(key, type, default) of each, for msgspec.defstruct."""
     return [
@@ -70,6 +75,5 @@ def detection_values(pack: "PackConfig") -> dict[str, object]:
     return values | {
         "rest_c": pack.parameters["rest_current_ma"] / 1000 / pack.cell.capacity_ah,
         "charge_gain_frac": pack.parameters["current_gain_error_ppm"] / 1e6,
-        "charge_ocv_v": units * table.charge_ocv_v,
-        "pack_ocv_v": units * table.pack_ocv_v,
+        **{key: units * getattr(table, key) for key in PER_UNIT},
     }
