@@ -1,4 +1,4 @@
-"""The watch over columns, which campaigns and replays run, and the whole firmware call the same stages at the same time:
+"""The watch over columns, which campaigns and replays run, and the whole firmware call the same stages at one time:
 both are fed the very readings of a pack at 100 Hz.
 """
 

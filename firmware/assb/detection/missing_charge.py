@@ -239,4 +239,4 @@ def _table_error_v(q, alone, doubt_v):
     negative: nothing is learned)."""
     table_v = q[_CHARGE_SLOPE_FRAC] if alone else q[_PACK_SLOPE_FRAC]
     left_v = MAP_LEAVES * table_v + doubt_v
-    return left_v if 0 <= doubt_v and left_v < table_v else table_v
+    return left_v if doubt_v >= 0 and left_v < table_v else table_v
