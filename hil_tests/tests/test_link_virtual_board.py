@@ -13,6 +13,7 @@ import pytest
 from assb.protocol import schema
 from assb_hil.dut.idle_world import IdleWorld
 from assb_hil.dut.virtual import VirtualBoard
+from assb_host.commands.capture import fetched
 from assb_host.commands.monitor import JsonLines, PlainLines, Watched
 from assb_host.commands.monitor_table import page
 from assb_host.errors import LinkError, NotRunningError, RefusedError
@@ -44,6 +45,15 @@ def event_is(number):
 def test_hello_says_who_is_there(dut):
     hello = Link(DutConsole(dut)).hello(10.0)
     assert (hello.fields["pack"], hello.fields["schema_id"]) == ("li_lpscl_nca", schema.schema_id())
+
+
+def test_a_freeze_frame_of_now_comes_whole(link):
+    link.wait_for(state_is("SAFE"), 10.0)
+    frame = fetched(link, 12.0)
+    assert (frame.cell, frame.stage) == (None, "none")
+    assert frame.rows[-1][0] == pytest.approx(0.99)
+    assert frame.rows[-1][3] == pytest.approx(3.8, abs=0.5)
+    assert fetched(link, 12.0).csv() == frame.csv()  # it stands for a while, and is sent again
 
 
 def test_a_parameter_that_was_set_reads_back(link):
