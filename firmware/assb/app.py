@@ -5,15 +5,18 @@ slow tick   temperature, estimator and detection of each cell, pressure, telemet
             one slice after each fast tick, so that a fast tick is never more than a slice late
 """
 
+from .capture import Capture
 from .cell_limits import CellLimits
 from .cells import CellWatch
 from .console_commands import ConsoleCommands
 from .const import const
 from .control import supervisor as sv
+from .control.alarm import Alarm
 from .control.derating import Derating
 from .control.protection import Protection
 from .control.stack_pressure import StackPressure
 from .control.supervisor import Supervisor
+from .detection.detector import Pack
 from .port.clock import ESTIMATE, FAST, GC, SLICE, spent_us
 from .port.heap import collect, free_b
 from .protocol import tables
@@ -34,6 +37,7 @@ _EV_FAULTS_CLEARED = const(12)
 _EV_CONTACTOR_COMMAND = const(13)
 _EV_CONTACTOR = const(14)
 _EV_SELF_TEST = const(17)
+_EV_ALARM = const(35)
 
 # Of what start.choose_kernel chose: places and faults (a test compares)
 _KIND = const(1)
@@ -51,6 +55,7 @@ _DISCHARGE_ENABLED = const(5)
 _CHARGE_LIMIT_MA = const(6)
 _DISCHARGE_LIMIT_MA = const(7)
 _CURRENT_UA = const(8)
+_TEMPERATURE_CDEGC = const(10)
 _PRESSURE_KPA = const(11)
 _PRESSURE_TARGET_KPA = const(12)
 _PRESSURE_COMMAND_KPA = const(13)
@@ -72,6 +77,7 @@ _BUS_ERROR_COUNT = const(28)
 _FRAME_DROP_COUNT = const(29)
 _RX_ERROR_COUNT = const(30)
 _COMMAND_COUNT = const(31)
+_ALARM = const(32)
 
 _MISSED_MAX_US = const(100000000)  # keeps lateness within 30 bits
 _HEALTHY_MS = const(30000)  # after this long without a crash, earlier crashes are forgotten
@@ -97,6 +103,7 @@ class App:
         self.settings = settings = Settings(config)
         self.cell_count = settings("cells_in_series") if config else 0
         self.signals = Signals(self.cell_count, now_ms)
+        self.capture = Capture(self.signals, settings)
         self.events = Events()
         self.writer = FrameWriter(tables.schema_id())
         self.telemetry = Telemetry(self.signals, self.events, self.writer, console, now_ms)
@@ -106,10 +113,12 @@ class App:
             settings("charge_current_max_ma"), settings("discharge_current_max_ma"), settings("derate_ppm")
         )
         self.pressure = StackPressure(settings)
+        self.alarm = Alarm(settings, now_ms)
         columns = tables.positions(tables.CELL_SIGNALS)
         power = kernel[0].Power(config.estimator) if config else None
+        pack = Pack()
         self.cells = [
-            CellWatch(cell, kernel[0], config.estimator, settings, self.signals, self.events, columns, power)
+            CellWatch(cell, kernel[0], config.estimator, settings, self.signals, self.events, columns, power, pack)
             for cell in range(self.cell_count)
         ]
         self.commands = ConsoleCommands(self, console, self.writer.crc)
@@ -123,11 +132,8 @@ class App:
         self._lapse_stops = settings("lease_lapse_stops")
         self.requests = 0  # supervisor conditions asked for by commands, taken at the next fast tick
         self.lease_ms = 0
-        self._lease_since_ms = now_ms
-        self._pressed_since_ms = now_ms
+        self._lease_since_ms = self._pressed_since_ms = self._pressure_at_ms = self._started_ms = now_ms
         self._pressed = self._regulating = False
-        self._pressure_at_ms = now_ms
-        self._started_ms = now_ms
         self._healthy = self._paused = False  # paused: this slice was allowed to take longer
         self.tune()
         self._fast_ms = settings("fast_period_ms")
@@ -175,9 +181,6 @@ class App:
         """Parameters changed: everything that copied one takes it again."""
         self.telemetry.tune(self.settings)
         self.pressure.tune(self.settings)
-        for cell in self.cells:
-            cell.tune()
-        self.signals.put(_PRESSURE_TARGET_KPA, self.pressure.target_kpa, self.clock.now_ms())
 
     def step(self, now_ms):
         """Do what is due at `now_ms`; returns when to come again (ms ticks)."""
@@ -226,6 +229,7 @@ class App:
         signals.put(_LATE_US, late_us, now_ms)
         self._worst(_LATE_WORST_US, late_us, now_ms)
         self.board.sample(now_ms)
+        self.capture.record(now_ms)
         if supervisor.state > sv.SELFTEST or not self.config:
             protection.evaluate(now_ms, supervisor.main)
         supervisor.step(self._conditions(now_ms), protection.blocked, now_ms)
@@ -235,8 +239,21 @@ class App:
         self.derating.update(supervisor.charge, supervisor.discharge, protection.derate_bits)
         if supervisor.main != signals.value[_CONTACTOR_COMMAND]:
             self.events.push(_EV_CONTACTOR_COMMAND, supervisor.main, 0)
+        self._respond(now_ms)
         self.board.apply(supervisor.main, supervisor.precharge, supervisor.charge, supervisor.discharge)
         self._publish(now_ms)
+
+    def _respond(self, now_ms):
+        """To the worst stage of all cells, beside what limit rows do."""
+        signals, alarm = self.signals, self.alarm
+        stage = 0
+        for cell in self.cells:
+            stage = max(stage, cell.shorts.fusion.stage)
+        signals.put(_STAGE, stage, now_ms)
+        if alarm.update(stage, signals.value[_TEMPERATURE_CDEGC], signals.valid[_TEMPERATURE_CDEGC], now_ms):
+            self.events.push(_EV_ALARM, alarm.on, 0)
+            self.board.sound(alarm.on)
+        signals.put(_ALARM, alarm.on, now_ms)
 
     def _conditions(self, now_ms):
         value = self.signals.value
@@ -316,6 +333,7 @@ class App:
         measured = signals.valid[_PRESSURE_KPA]
         pressure_kpa = signals.value[_PRESSURE_KPA]
         applied_kpa = self.board.applied_kpa()
+        signals.put(_PRESSURE_TARGET_KPA, self.pressure.respond(signals.value[_STAGE]), now_ms)
         if self.supervisor.regulate and measured:
             if not self._regulating:
                 self.pressure.start(pressure_kpa, applied_kpa)
@@ -341,16 +359,13 @@ class App:
 
     def _slice_telemetry(self, now_ms):
         signals = self.signals
-        stage = 0
-        for cell in self.cells:
-            stage = max(stage, cell.fusion.stage)
-        signals.put(_STAGE, stage, now_ms)
         put = signals.put
         put(_BUS_ERROR_COUNT, self.board.bus_error_count(), now_ms)
         put(_FRAME_DROP_COUNT, (self.telemetry.drop_count + self.events.drop_count) & tables.INT30_MAX, now_ms)
         put(_RX_ERROR_COUNT, self.commands.error_count + self.console.dropped_line_count, now_ms)
         put(_COMMAND_COUNT, self.commands.command_count, now_ms)
         self.telemetry.send_due(now_ms)
+        self.capture.send(self.telemetry, now_ms)
 
     def _slice_storage(self, now_ms):
         """Write what was learned, when it is time. With nothing connected and no press moving, a write may take as

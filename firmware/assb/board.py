@@ -49,6 +49,9 @@ class NoBoard:
     def apply(self, main, precharge, charge, discharge):
         pass
 
+    def sound(self, alarm):
+        pass
+
     def off(self):
         pass
 
@@ -69,12 +72,15 @@ class Board:
         self._buses = {}
         self._outputs = [-1, -1, -1, -1]
         self._failures = []  # (device number, text) of set-up
-        self._contactor = self._enable_lines = None
+        self._contactor = self._enable_lines = self._alarm = None
+        self._alarm_on = 0
         # outputs first: whatever fails later, they are defined and off
         for device in config.devices_of("contactor"):
             self._contactor = self._make_contactor(device[4], device[5])
         for device in config.devices_of("enable_lines"):
             self._enable_lines = EnableLines(_output(device[4][0]), _output(device[4][1]))
+        for device in config.devices_of("alarm"):
+            self._alarm = _output(device[4][0])
         for _, instance, _, _, pins, arguments in config.devices_of("i2c_bus"):
             sda, scl = machine.Pin(pins[0]), machine.Pin(pins[1])
             self._buses[instance] = machine.I2C(instance, sda=sda, scl=scl, freq=arguments[0])
@@ -173,7 +179,7 @@ class Board:
             pack_uv += monitor.voltage_uv
             heard += 1
             if signals.valid[self._s_current]:
-                self._cells[at].add_sample(monitor.voltage_uv, current_ua)
+                self._cells[at].add_sample(monitor.voltage_uv, current_ua, now_ms)
         if heard == self._count:
             signals.put(self._s_pack, pack_uv, now_ms)
         else:
@@ -264,6 +270,11 @@ class Board:
             outputs[3] = discharge
             self._assert_outputs()
 
+    def sound(self, alarm):
+        """The alarm output, 0 or 1. Nothing else turns it off."""
+        self._alarm_on = alarm
+        self._assert_outputs()
+
     def off(self):
         """All outputs off, written whatever was written before."""
         for at in range(4):
@@ -273,6 +284,8 @@ class Board:
     def _assert_outputs(self):
         main, precharge, charge, discharge = self._outputs
         contactor = self._contactor
+        if self._alarm:
+            self._alarm.value(self._alarm_on)
         if self._enable_lines:
             self._enable_lines.set(charge == 1, discharge == 1)
         if not contactor:

@@ -1,20 +1,12 @@
 """One cell's slow work: means of its fast samples → estimator → evidences → stage, back onto the blackboard."""
 
 from .const import const
-from .detection.dips import Dips
-from .detection.fusion import Fusion
-from .detection.leak import Leak
 from .estimation.mean import Means
 from .protocol import tables
+from .short_watch import ShortWatch
 from .signals import CELL_COUNT, PACK_COUNT
 from .ticks import elapsed_ms
 
-# Ids of the wire, as in schema.py (a test compares)
-_EV_STAGE = const(7)
-_EV_DIP = const(8)
-
-_STEP_FRACTION = const(200)  # a current change above 1C/200 (0.5 %) masks the dips
-_MOVE_PERMILLE = const(10)  # a change of pressure command above 1 % of its value masks them too
 _NOT_STARTED = const(-100)  # estimator_status until the first valid sample
 # Places after charge_2s_ma, in the order of tables.CELL_SIGNALS (a test compares)
 _TEN_S = const(1)
@@ -31,31 +23,21 @@ _CAPACITY = const(3)
 class CellWatch:
     """Cell number `cell`; `step(now_ms)` is its slice of the slow tick, `add_sample` its part of the fast tick."""
 
-    def __init__(self, cell, kernel, flat, settings, signals, events, columns, power):
+    def __init__(self, cell, kernel, flat, settings, signals, events, columns, power, pack):
         """`kernel`: module with the estimators, twin or native; `flat`: their parameters. `columns`: {name: position}
-        of the cell signals; `power`: a Power. All cells share these."""
+        of the cell signals; `power`: a Power; `pack`: a detector.Pack. All cells share these."""
         self.cell = cell
         self.flat = flat
         self.ekf = kernel.Ekf(flat)
         self.learning = kernel.Learning(flat, self.ekf)
-        self.dips = Dips(settings)
-        self.leak = Leak(settings)
-        self.fusion = Fusion(settings)
-        self._settings = settings
         self._initial_sigma = settings("soc_initial_sigma_ppm") / 1e6
-        self.tune()
         self._signals = signals
-        self._events = events
         self._means = Means(2)
         self.started = False
         self.estimates = False  # whether the last sample was taken
         self.kept = None  # what a record says of this cell, until its first sample
         self._power = power
         self._step_ms = 0
-        self._mean_ua = 0
-        self._current_changed_ms = self._moved_ms = 0
-        self._moved_kpa = 0
-        self._step_ua = settings("capacity_uah") // _STEP_FRACTION
         self._rest_ua = 1000 * settings("rest_current_ma")
         self._columns = columns
         self._base = PACK_COUNT + cell * CELL_COUNT
@@ -63,22 +45,15 @@ class CellWatch:
         self._s_current = signals.pack("current_ua")
         self._s_temperature = signals.pack("temperature_cdegc")
         self._s_pressure = signals.pack("pressure_kpa")
-        self._s_command = signals.pack("pressure_command_kpa")
+        self.shorts = ShortWatch(cell, flat, self.ekf, settings, signals, events, self._at, pack)
         self._put("estimator_status", _NOT_STARTED, 0)
         signals.lose(self._at("estimator_status"))
 
-    def tune(self):
-        """Take the parameters again that may be set while running."""
-        self.dips.tune(self._settings)
-        self.leak.tune(self._settings)
-        self.fusion.tune(self._settings)
-        self._dip_mask_ms = self._settings("dip_mask_ms")
-        self._move_mask_ms = self._settings("move_mask_ms")
-
-    def add_sample(self, voltage_uv, current_ua):
+    def add_sample(self, voltage_uv, current_ua, now_ms):
         """From the fast tick; allocates nothing."""
         self._means.add(0, voltage_uv)
         self._means.add(1, current_ua)
+        self.shorts.add_sample(voltage_uv, current_ua, now_ms)
 
     def step(self, now_ms):
         signals = self._signals
@@ -102,9 +77,10 @@ class CellWatch:
         if status == 0:
             self._learn(voltage_v, current_a, temperature_degc, dt_s)
             self._publish_estimate(now_ms)
+            self.shorts.step(voltage_uv, current_ua, temperature_degc, dt_s, now_ms)
         else:
             self.learning.lose()
-        self._detect(current_ua, voltage_uv, status == 0, now_ms)
+            self.shorts.blind()
 
     def _learn(self, voltage_v, current_a, temperature_degc, dt_s):
         """Without a pressure R0 is not known, and what is missing would be taken for age."""
@@ -121,6 +97,7 @@ class CellWatch:
         self._means.take(0, 0)  # of before the loss: no part of what comes after it
         self.estimates = False
         self.learning.lose()
+        self.shorts.blind()
         if self.started and signals.valid[self._s_current] and signals.valid[self._s_temperature]:
             temperature_degc = value[self._s_temperature] / 100
             self.ekf.predict(current_ua / 1e6, temperature_degc, self._pressure_mpa(), dt_ms / 1000)
@@ -194,40 +171,6 @@ class CellWatch:
     def limit_ma(self, charging):
         """The largest current for the next 10 s; 0 until it is known."""
         return self._signals.value[self._at("charge_2s_ma") + _TEN_S + (0 if charging else _DISCHARGE)]
-
-    def _detect(self, current_ua, voltage_uv, valid, now_ms):
-        value = self._signals.value
-        innovation_uv = value[self._at("innovation_uv")]
-        leak_ua = value[self._at("leak_ua")]
-        dips, leak, fusion = self.dips, self.leak, self.fusion
-        masked = self._masked(current_ua, now_ms) or not valid
-        if dips.update(innovation_uv, current_ua > self._rest_ua, masked, now_ms):
-            self._events.push(_EV_DIP, self.cell, dips.depth_uv)
-        leak.update(leak_ua, value[self._at("leak_sigma_ua")], current_ua, valid, now_ms)
-        if fusion.update(dips, leak, innovation_uv, voltage_uv, leak_ua, now_ms):
-            self._events.push(_EV_STAGE, self.cell, fusion.stage)
-        self._put("cell_stage", fusion.stage, now_ms)
-        self._put("short_mohm", fusion.short_mohm, now_ms)
-        self._put("confidence_ppm", fusion.confidence_ppm, now_ms)
-        self._put("dip_count", dips.count(), now_ms)
-        self._put("dip_state", dips.state, now_ms)
-        self._put("dip_score_milli", dips.score_milli, now_ms)
-        self._put("leak_state", leak.state, now_ms)
-        self._put("leak_score_milli", leak.score_milli, now_ms)
-
-    def _masked(self, current_ua, now_ms):
-        """After a current step or an actuator move the innovation says nothing of filaments for a while."""
-        if abs(current_ua - self._mean_ua) > self._step_ua:
-            self._current_changed_ms = now_ms
-        self._mean_ua = current_ua
-        command_kpa = self._signals.value[self._s_command]
-        if 1000 * abs(command_kpa - self._moved_kpa) > _MOVE_PERMILLE * max(command_kpa, 1):
-            self._moved_kpa = command_kpa
-            self._moved_ms = now_ms
-        return (
-            elapsed_ms(now_ms, self._current_changed_ms) < self._dip_mask_ms
-            or elapsed_ms(now_ms, self._moved_ms) < self._move_mask_ms
-        )
 
     def _put(self, name, value, now_ms):
         self._signals.put(self._at(name), value, now_ms)

@@ -116,6 +116,12 @@ class ConsoleCommands:
         self._app.events.push(_EV_MARK, number, 0)
         return (("number", number),)
 
+    def _capture(self, pairs, now_ms):
+        number = self._app.capture.ask()
+        if not number:
+            raise LineError("no_capture", "capture_before_ms_and_capture_after_ms_are_0")
+        return (("number", number),)
+
     def _update(self, pairs, now_ms):
         self._app.safe()
         self._app.requests |= sv.UPDATE

@@ -78,8 +78,15 @@ class Telemetry:
         return writer.end()
 
     def send(self, length):
-        if not self._console.write(self._writer.wire, length):
-            self.drop_count += 1
+        """False when the link took nothing and the frame is lost."""
+        if self._console.write(self._writer.wire, length):
+            return True
+        self.drop_count += 1
+        return False
+
+    def send_capture(self, capture, rows, now_ms):
+        """A part of a freeze frame; False when it must be sent again. It waits for a link that is full."""
+        return self._console.writable() and self.send(capture.encode(self._writer, self.flags, rows, now_ms))
 
     def send_events(self):
         event = self._event

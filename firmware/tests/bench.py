@@ -45,15 +45,21 @@ LEVELS = {  # warn, derate, trip, reset, debounce_ms; None: the level is not use
     "current_stale": (None, None, 30, 10, 0),
     "pressure_stale": (None, None, 60, 20, 0),
     "temperature_stale": (None, None, 500, 200, 0),
-    "short_suspected": (None, 1, 3, 0, 0),
+    "short_suspected": (None, None, 1, 0, 0),
     "soft_short": (None, None, 2, 1, 0),
     "hard_short": (None, None, 3, 2, 0),
     "contactor_mismatch": (None, None, 1, 0, 200),
     "estimator_invalid": (None, None, -1, 0, 500),
     "deadline_overrun": (None, None, 50000, 20000, 0),
     "self_test_failed": (None, None, 1, 0, 0),
+    "suspect_derates": (None, None, 1, 0, 0),
 }
-RECOVERY = {"charge_undertemperature": (0, 1000), "hard_short": (2, 0), "self_test_failed": (2, 0)}
+RECOVERY = {
+    "suspect_derates": (0, 1000),
+    "charge_undertemperature": (0, 1000),
+    "hard_short": (2, 0),
+    "self_test_failed": (2, 0),
+}
 
 
 def limit(name, **changes):
@@ -102,6 +108,7 @@ class BenchBoard:
         self.dead = set()  # names of channels that give no data
         self.welded = False
         self.outputs = (0, 0, 0, 0)
+        self.alarm = 0
         self.held_kpa = 5000
         self.history = []
 
@@ -113,7 +120,7 @@ class BenchBoard:
         for cell, voltage_uv in enumerate(self.voltages_uv):
             self._put(signals.cell(cell, "voltage_uv"), "voltage", voltage_uv, now_ms)
             if "voltage" not in self.dead:
-                self.cells[cell].add_sample(voltage_uv, self.current_ua)
+                self.cells[cell].add_sample(voltage_uv, self.current_ua, now_ms)
         self._put(signals.pack("current_ua"), "current", self.current_ua, now_ms)
         self._put(signals.pack("pressure_kpa"), "pressure", self.pressure_kpa, now_ms)
 
@@ -131,6 +138,9 @@ class BenchBoard:
 
     def contactor_closed(self):
         return 1 if self.outputs[0] or self.welded else 0
+
+    def sound(self, alarm):
+        self.alarm = alarm
 
     def off(self):
         self.apply(0, 0, 0, 0)
@@ -215,9 +225,10 @@ class BenchRecord:
 
 
 class Bench:
-    """An App on the bench. `run(ms)` moves time tick by tick; `send(name, key=value)` is a command with its CRC."""
+    """An App on the bench. `run(ms)` moves time tick by tick; `send(name, key=value)` is a command with its CRC.
+    `estimator`: changes of the plain cell that it believes in."""
 
-    def __init__(self, cell_count=1, now_ms=0, kernel=None, **parameters):
+    def __init__(self, cell_count=1, now_ms=0, kernel=None, estimator=None, **parameters):
         from assb.app import App
 
         self.board = BenchBoard(cell_count)
@@ -225,6 +236,7 @@ class Bench:
         self.console = BenchConsole()
         self.watchdog = BenchWatchdog()
         self.config = config(cell_count, **parameters)
+        self.config.estimator = estimator_floats(**(estimator or {}))
         kernel = kernel or (twin, 0, 0)
         board, record = self.board, BenchRecord()
         self.app = App(board, self.config, 0, self.clock, self.console, self.watchdog, record, kernel)

@@ -23,7 +23,17 @@ def test_the_places_in_app_are_those_of_the_table():
 
 
 @pytest.mark.parametrize(
-    "module", ["app", "board", "cells", "telemetry", "console_commands", "control.protection", "control.supervisor"]
+    "module",
+    [
+        "app",
+        "board",
+        "capture",
+        "short_watch",
+        "telemetry",
+        "console_commands",
+        "control.protection",
+        "control.supervisor",
+    ],
 )
 def test_the_ids_that_firmware_modules_write_down_are_those_of_the_schema(module):
     source = (Path(schema.__file__).parents[1] / (module.replace(".", "/") + ".py")).read_text()
@@ -134,7 +144,7 @@ def test_a_fault_is_cleared_only_deliberately_and_only_when_it_is_gone():
     bench.send("clear")
     bench.run(100)
     assert bench.state == "FAULT"
-    bench.board.voltages_uv = [3600000]
+    bench.board.voltages_uv = [4000000]
     bench.run_leased(1000)
     assert bench.state == "FAULT"
     bench.send("clear")
@@ -152,9 +162,9 @@ def test_a_welded_contactor_locks_out():
 
 def test_a_soft_short_stops_the_charge_but_not_the_discharge():
     bench = Bench().to_rest()
-    fusion = bench.app.cells[0].fusion
+    fusion = bench.app.cells[0].shorts.fusion
     fusion.stage = 2
-    fusion._quiet_since_ms = bench.clock.ms
+    fusion.quiet_s = 0.0
     bench.run(200)
     assert bench.board.outputs == (1, 0, 0, 1)
     assert "soft_short" in bench.tripped()
@@ -325,9 +335,9 @@ def test_a_glitch_of_the_feedback_does_not_skip_the_precharge():
 
 def test_after_a_soft_short_the_pack_may_be_armed_for_discharge():
     bench = Bench().to_rest()
-    fusion = bench.app.cells[0].fusion
+    fusion = bench.app.cells[0].shorts.fusion
     fusion.stage = 2
-    fusion._quiet_since_ms = bench.clock.ms
+    fusion.quiet_s = 0.0
     bench.run(200)
     bench.send("stop")
     bench.run(100)
@@ -340,23 +350,16 @@ def test_after_a_soft_short_the_pack_may_be_armed_for_discharge():
 @pytest.mark.parametrize(
     ("name", "value", "where"),
     [
-        ("dip_sigma_milli", 9000, lambda cell: cell.dips._sigmas * 1000),
-        ("dip_floor_uv", 2000, lambda cell: cell.dips._floor_uv),
-        ("dip_window_ms", 5000, lambda cell: cell.dips._window_ms),
-        ("dip_count_warn", 5, lambda cell: cell.dips._count_warn),
-        ("leak_sigma_milli", 7000, lambda cell: cell.leak._sigmas * 1000),
-        ("leak_floor_ua", 777, lambda cell: cell.leak._floor_ua),
-        ("leak_persist_ms", 555, lambda cell: cell.leak._persist_ms),
-        ("leak_alone_ms", 444, lambda cell: cell.fusion._alone_ms),
-        ("dip_mask_ms", 333, lambda cell: cell._dip_mask_ms),
-        ("move_mask_ms", 222, lambda cell: cell._move_mask_ms),
+        ("pressure_kp_ppm", 500_000, lambda app: app.pressure._kp * 1e6),
+        ("pressure_deadband_kpa", 7, lambda app: app.pressure._deadband_kpa),
+        ("cell_period_ms", 200, lambda app: next(p for p in app.telemetry.plans if p.type == schema.CELL).period_ms),
     ],
 )
 def test_a_parameter_that_may_be_set_takes_effect(name, value, where):
     bench = Bench().run(600)
     bench.send("set", name=name, value=value)
     bench.run(50)
-    assert where(bench.app.cells[0]) == value
+    assert where(bench.app) == value
 
 
 def test_a_self_test_that_failed_is_one_event():

@@ -53,7 +53,7 @@ def test_another_schema_gives_another_crc_except_for_hello_and_schema():
 
 
 def test_every_message_fits_one_frame_and_its_schema_text_too():
-    sizes = {"b": 1, "B": 1, "h": 2, "H": 2, "i": 4, "I": 4, "16s": 16, "*s": 0}
+    sizes = {"b": 1, "B": 1, "h": 2, "H": 2, "i": 4, "I": 4, "16s": 16, "*s": 0, "*i": 0}
     for message in schema.MESSAGES:
         assert 10 + sum(sizes[code] for _, code in schema.layout(message)) <= 250
         assert 10 + 2 + len(schema.message_text(message)) <= 250

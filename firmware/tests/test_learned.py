@@ -258,7 +258,7 @@ def test_no_tick_is_late_for_a_write_while_connected_and_none_counts_while_open(
         bench.run_leased(20000)
     assert bench.record.erases == erases
     assert bench.app.signals.value[late_at] < 10000
-    assert bench.tripped() == set()
+    assert "deadline_overrun" not in bench.tripped()
 
 
 def test_a_pause_of_an_erase_would_be_late_if_it_counted(tmp_path):

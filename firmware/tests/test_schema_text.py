@@ -14,6 +14,7 @@ from assb.protocol import schema, schema_text
         (schema_text.COMMAND_TEXT, [row[0] for row in schema.COMMANDS]),
         (schema_text.STATE_TEXT, list(schema.STATES)),
         (schema_text.BOUND_TEXT, list(schema.BOUNDS)),
+        (schema_text.EVIDENCE_TEXT, list(schema.EVIDENCES)),
     ],
 )
 def test_words_and_rows_have_the_same_names(words, names):

@@ -10,8 +10,9 @@ from array import array
 from typing import Any
 
 from assb.protocol import schema
+from assb_host.link.capture import Capture, Captures
 from assb_host.link.decoder import Decoder, Frame, Line
-from assb_host.link.units import physical_pair, word
+from assb_host.link.units import evidences_of, physical_pair, word
 
 PACK_TRUTH = ("true_current_a", "ambient_degc")
 UNIT_TRUTH = (
@@ -60,6 +61,8 @@ class Recorder:
         self.decoder = Decoder(mid_stream=False)
         self.series: dict[str, tuple[array, array]] = {}
         self.events: list[dict[str, Any]] = []
+        self.captures: list[Capture] = []
+        self._captures = Captures()
         self.lines: list[tuple[float, str]] = []
         self.hello: dict[str, Any] = {}
         self.hello_count = 0
@@ -111,6 +114,9 @@ class Recorder:
             self.clock_offset_s = t_s - 1e-3 * frame.t_ms
         if frame.type == schema.EVENT:
             self._board_event(1e-3 * frame.t_ms + self.clock_offset_s, frame.fields)
+        elif frame.type == schema.CAPTURE:
+            whole = self._captures.take(frame.fields)
+            self.captures += [whole] if whole else []
         elif frame.type != schema.HELLO:
             self._sample(1e-3 * frame.t_ms + self.clock_offset_s, frame)
 
@@ -142,6 +148,8 @@ class Recorder:
 
     @staticmethod
     def _word(column: str, value: int) -> int | str:
+        if column == "carried_bits":
+            return " ".join(evidences_of(value))
         if column in WORD_LISTS:
             return word(WORD_LISTS[column], value)
         return PARAMETER_NAMES.get(value, value) if column == "parameter" else value

@@ -89,7 +89,8 @@ def provenance(result: Result) -> dict[str, str]:
 
 
 def write_results(result: Result, scenario: Scenario, folder: Path) -> dict[str, Path]:
-    """Writes report.html, cell0.bdf.csv with its .meta.json, frames.bin and result.json; returns where.
+    """Writes report.html, cell0.bdf.csv with its .meta.json, frames.bin, result.json and a table of every freeze frame;
+    returns where.
 
     Raises AssbError where that can't be.
     """
@@ -110,6 +111,9 @@ def _written(result: Result, scenario: Scenario, folder: Path) -> dict[str, Path
         for cell in range(recording.cells):
             name = f"table of cell {cell}" if cell else "table"
             paths[name] = write_bdf(recording.of_cell(cell), folder / f"cell{cell}.bdf.csv")
+    for capture in result.recorder.captures if result.recorder else ():
+        paths[f"freeze frame {capture.number}"] = path = folder / f"capture{capture.name}.csv"
+        path.write_text(capture.csv(), encoding="utf-8")
     paths["frames"].write_bytes(bytes(result.recorder.frame_bytes) if result.recorder else b"")
     paths["result"].write_text(result.to_json() + "\n", encoding="utf-8")
     return paths

@@ -198,6 +198,8 @@ class Rig:
             self._refresh()
         elif pin in (wiring.charge_pin, wiring.discharge_pin):
             self._enable(pin == wiring.charge_pin, level)
+        elif pin == wiring.alarm_pin:
+            self.event(self.now_us, "alarm_sounded", level=level)
 
     def adc_read_u16(self, pin: int) -> int:
         return 0

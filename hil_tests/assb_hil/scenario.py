@@ -70,10 +70,15 @@ class Scenario:
     expected_events: tuple[str, ...] = ()
     heap_low_min_b: int = 8_000
     plant_changes: dict[str, float] = field(default_factory=dict)
+    pack_changes: dict[str, float] = field(default_factory=dict)
     loads: tuple[Load, ...] = ()
     commands: tuple[Command, ...] = ()
     faults: tuple[Fault, ...] = ()
     checks: tuple[Check, ...] = ()
+
+    def load_pack(self, name: str | None = None) -> PackConfig:
+        """The pack that it runs on, with what it changes there; raises ConfigError."""
+        return load_pack(name or self.pack, changes=dict(self.pack_changes))
 
 
 class Head(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -91,6 +96,7 @@ class Head(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     expected_events: tuple[str, ...] = ()
     heap_low_min_b: Annotated[int, Meta(ge=0)] = 8_000
     plant_changes: dict[str, float] = {}
+    pack_changes: dict[str, float] = {}
     command: tuple[Command, ...] = ()
 
 
@@ -156,7 +162,7 @@ def _cross_check(scenario: Scenario) -> None:
     for table, rows in (("load", scenario.loads), ("command", scenario.commands), ("fault", scenario.faults)):
         for position, item in enumerate(rows):
             _demand_within(scenario, f"{table}[{position}].at_s", item.at_s)
-    pack = _named_file(scenario, "pack", load_pack)
+    pack = _named_file(scenario, "pack", scenario.load_pack)
     plant = _named_file(scenario, "plant", lambda name: plant_for(pack, name, scenario.plant_changes))
     _check_bench(scenario, pack, plant)
     signals = series_names(plant.units, pack.parameters["cells_in_series"])

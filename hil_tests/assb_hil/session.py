@@ -17,7 +17,7 @@ import msgspec
 from assb.protocol.commands import format_line
 from assb.protocol.frame import Crc16
 from assb.protocol.image import decode
-from assb_host.config import PackConfig, budget_terms_ms, build_image, fault_time_budget_ms, load_pack
+from assb_host.config import PackConfig, budget_terms_ms, build_image, fault_time_budget_ms
 from assb_host.errors import EXIT_USAGE, AssbError
 from assb_host.flash.firmware_files import firmware_files
 from assb_host.flash.native_kernel import BOARD_PATH, KernelSource, board_architecture
@@ -242,7 +242,7 @@ def open_session(
     from assb_hil.dut.virtual import VirtualBoard
 
     seed = scenario.seed if seed is None else seed
-    pack = load_pack(scenario.pack)
+    pack = scenario.load_pack()
     image = build_image(pack)
     start = scenario.start
     rig = Rig(

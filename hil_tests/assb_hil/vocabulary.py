@@ -29,6 +29,7 @@ EVENT_FIELDS: dict[str, tuple[str, ...]] = {
     "coil_switched": ("closed",),
     "contact_moved": ("closed",),
     "enable_switched": ("line", "level"),
+    "alarm_sounded": ("level",),
     **{f"sent_{name}": ("keys",) for name in COMMAND_KEYS},
     **{name: ("cell", value) for name, value in PLANT_EVENTS.items()},
 }
@@ -41,6 +42,7 @@ FIELD_VALUES: dict[str, tuple[Any, ...]] = {
     "fault": tuple(FAULTS),
     "line": ("charge_enabled", "discharge_enabled"),
     "closed": (0, 1),
+    "on": (0, 1),
     "level": (0, 1),
 }
 
@@ -49,7 +51,7 @@ def series_names(units: int = 1, monitors: int = 1) -> tuple[str, ...]:
     """Every series that a recorder can have: the truth, and what the board's messages carry in physical units."""
     names = dict.fromkeys(truth_names(units, monitors))
     for message in schema.MESSAGES:
-        if message[0] in (schema.HELLO, schema.EVENT):  # who it is and what happened are no series
+        if message[0] in (schema.HELLO, schema.EVENT, schema.CAPTURE):  # who it is and what happened are no series
             continue
         layout = schema.layout(message)
         cells = range(monitors) if any(field == "cell" for field, _ in layout) else range(1)
@@ -88,6 +90,10 @@ def _demand_value(path: Path, key: str, value: str | int, event: str, name: str)
         demand(path, key, value, FIELD_VALUES[name])
     elif event == "fault_applied":
         _demand_fault_value(path, key, value, name)
+    elif name == "carried_bits":
+        names = str(value).split()
+        if not names or any(word not in schema.EVIDENCES for word in names):
+            raise ConfigError(path, key, value, f"some of, in this order: {' '.join(schema.EVIDENCES)}")
     elif event in BOARD_EVENTS and not isinstance(value, int):
         raise ConfigError(path, key, value, "a whole number")
     elif event not in BOARD_EVENTS and not isinstance(value, str):

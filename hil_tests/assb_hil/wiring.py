@@ -49,7 +49,7 @@ class Wiring:
         self.sensors: dict[str, Channel] = {}
         self.chips: dict[tuple[int, int], Any] = {}
         self.kinds: dict[str, list[Any]] = {}
-        self.drive_pin = self.feedback_pin = self.charge_pin = self.discharge_pin = NO_PIN
+        self.drive_pin = self.feedback_pin = self.charge_pin = self.discharge_pin = self.alarm_pin = NO_PIN
         self.close_level = 1
         for device in config.devices:
             kind, _, bus, address, pins, _ = device
@@ -59,6 +59,8 @@ class Wiring:
                 plant.contactor.feedback_closed_level = device[5][1]
             elif kind == "enable_lines":
                 self.charge_pin, self.discharge_pin = pins[0], pins[1]
+            elif kind == "alarm":
+                self.alarm_pin = pins[0]
             elif kind in MAKERS:
                 chip = MAKERS[kind](self, device[1], device[5])
                 self.chips[bus, address] = chip

@@ -179,4 +179,4 @@ def test_commands_are_answered_after_a_flash(flashed, plan):
         link = Link(console)
         assert link.hello(10.0).fields["config_crc"] == plan.config_crc
         assert link.request("get", name="lease_ms")["value"] == "5000"
-        assert link.request("set", name="dip_floor_uv", value=2000) == {"name": "dip_floor_uv", "value": "2000"}
+        assert link.request("set", name="soh_period_ms", value=2000) == {"name": "soh_period_ms", "value": "2000"}

@@ -13,6 +13,7 @@ import pytest
 from assb.protocol import schema
 from assb_hil.dut.idle_world import IdleWorld
 from assb_hil.dut.virtual import VirtualBoard
+from assb_host.commands.capture import fetched
 from assb_host.commands.monitor import JsonLines, PlainLines, Watched
 from assb_host.commands.monitor_table import page
 from assb_host.errors import LinkError, NotRunningError, RefusedError
@@ -46,9 +47,18 @@ def test_hello_says_who_is_there(dut):
     assert (hello.fields["pack"], hello.fields["schema_id"]) == ("li_lpscl_nca", schema.schema_id())
 
 
+def test_a_freeze_frame_of_now_comes_whole(link):
+    link.wait_for(state_is("SAFE"), 10.0)
+    frame = fetched(link, 12.0)
+    assert (frame.cell, frame.stage) == (None, "none")
+    assert frame.rows[-1][0] == pytest.approx(0.99)
+    assert frame.rows[-1][3] == pytest.approx(3.8, abs=0.5)
+    assert fetched(link, 12.0).csv() == frame.csv()  # it stands for a while, and is sent again
+
+
 def test_a_parameter_that_was_set_reads_back(link):
-    assert link.request("set", name="dip_floor_uv", value=1234) == {"name": "dip_floor_uv", "value": "1234"}
-    assert link.request("get", name="dip_floor_uv")["value"] == "1234"
+    assert link.request("set", name="soh_period_ms", value=1234) == {"name": "soh_period_ms", "value": "1234"}
+    assert link.request("get", name="soh_period_ms")["value"] == "1234"
 
 
 @pytest.mark.parametrize(
@@ -56,8 +66,8 @@ def test_a_parameter_that_was_set_reads_back(link):
     [
         ("explode", {}, "unknown_command"),
         ("set", {"name": "capacity_uah", "value": 1}, "config_image_only"),
-        ("set", {"name": "dip_floor_uv", "value": -1}, "out_of_range"),
-        ("set", {"name": "dip_floor_uv", "value": "much"}, "bad_number"),
+        ("set", {"name": "soh_period_ms", "value": -1}, "out_of_range"),
+        ("set", {"name": "soh_period_ms", "value": "much"}, "bad_number"),
         ("get", {"name": "charm"}, "unknown_parameter"),
         ("lease", {}, "no_lease"),
     ],
@@ -68,8 +78,8 @@ def test_a_refusal_names_its_reason(link, command, pairs, reason):
 
 
 def test_a_command_without_its_checksum_changes_nothing(link):
-    link.console.write(b"!set name=dip_floor_uv value=4321\n")
-    assert link.request("get", name="dip_floor_uv")["value"] != "4321"
+    link.console.write(b"!set name=soh_period_ms value=4321\n")
+    assert link.request("get", name="soh_period_ms")["value"] != "4321"
 
 
 def test_a_damaged_command_is_refused_as_damaged(link):
@@ -83,8 +93,8 @@ def test_a_damaged_command_is_refused_as_damaged(link):
             link.console.write(data.replace(b"4321", b"4322"))
 
     with pytest.raises(RefusedError, match="bad_crc"):
-        Link(DamagedConsole()).request("set", name="dip_floor_uv", value=4321, reply_deadline_s=0.4)
-    assert link.request("get", name="dip_floor_uv")["value"] not in ("4321", "4322")
+        Link(DamagedConsole()).request("set", name="soh_period_ms", value=4321, reply_deadline_s=0.4)
+    assert link.request("get", name="soh_period_ms")["value"] not in ("4321", "4322")
 
 
 @pytest.mark.bench(events=("lease_lapsed",))

@@ -13,6 +13,7 @@ from assb_host.errors import EXIT_CODES, EXIT_INTERRUPTED, EXIT_OK, AssbError
 # name → (where the click command lives, one line of help), so that `assb --help` imports none of them
 COMMANDS = {
     "arm": ("assb_host.commands.arm:arm", "Arm a board: regulate pressure, then close the contactor; Ctrl-C stops it."),
+    "capture": ("assb_host.commands.capture:capture", "Fetch a freeze frame: fast samples around a change of stage."),
     "cell": ("assb_host.commands.cell:cell", "Fit the profile of a cell to its logs."),
     "config": ("assb_host.commands.config:config", "Check, build and show configurations."),
     "estimate": ("assb_host.commands.estimate:estimate", "Run the estimator over a recording."),

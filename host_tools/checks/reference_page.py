@@ -50,6 +50,12 @@ def learning_gaps() -> str:
     return "## What a chance to learn lacked\n\n" + table(("value", "name", "meaning"), rows)
 
 
+def evidences() -> str:
+    rows = [(at, f"`{name}`", *schema_text.EVIDENCE_TEXT[name]) for at, name in enumerate(schema.EVIDENCES)]
+    text = "## Evidences of an internal short\n\nEach is one of: " + ", ".join(schema.EVIDENCE_STATES) + ".\n\n"
+    return text + table(("position", "name", "kind", "what it sees"), rows)
+
+
 def messages() -> str:
     rows = []
     for message in schema.MESSAGES:
@@ -115,6 +121,7 @@ def page() -> str:
         signals(),
         bounds(),
         learning_gaps(),
+        evidences(),
         messages(),
         events(),
         commands(),

@@ -104,6 +104,12 @@ def test_a_watchdog_may_be_off_or_as_short_as_a_second_and_four_slow_periods():
         load_pack(PACK, changes={**slow, "timing.watchdog_ms": 1279})
 
 
+def test_a_freeze_frame_that_would_fill_the_heap_is_refused():
+    load_pack(PACK, changes={"detection.capture_before_s": 6.0})
+    with pytest.raises(ConfigError, match=r"capture_before_s: got 7.0; .*12288 B.* 12800 B"):
+        load_pack(PACK, changes={"detection.capture_before_s": 7.0})
+
+
 def without_table(text: str, name: str) -> str:
     return re.sub(rf"\[{re.escape(name)}\]\n(?:(?!\[).*\n)*", "", text)
 

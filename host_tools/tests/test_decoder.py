@@ -22,7 +22,10 @@ def messages(draw, rows=tuple(TELEMETRY)):
     message = draw(st.sampled_from(rows))
     values = {}
     for name, code in schema.layout(message):
-        values[name] = draw(NAMES) if code.endswith("s") else draw(st.integers(*SIZES[code][1:]))
+        if code == "*i":
+            values[name] = draw(st.lists(st.integers(*SIZES["i"][1:]), max_size=24))
+        else:
+            values[name] = draw(NAMES) if code.endswith("s") else draw(st.integers(*SIZES[code][1:]))
     return message, values
 
 
@@ -32,6 +35,9 @@ def wire_of(writer, message, values, t_ms=0):
         if code.endswith("s"):
             text = values[name]
             writer.put_text(text, len(text.encode()) if code == "*s" else int(code[:-1]))
+        elif code == "*i":
+            for value in values[name]:
+                writer.put(4, value)
         else:
             writer.put(SIZES[code][0], values[name])
     return bytes(writer.wire[: writer.end()])

@@ -21,7 +21,7 @@ _EV_DERATE = const(4)
 _EV_TRIP = const(5)
 _EV_CLEAR = const(6)
 
-NO_CHARGE, NO_DISCHARGE, OPEN, LOCKOUT = 1, 2, 4, 8
+NO_CHARGE, NO_DISCHARGE, OPEN, LOCKOUT, DERATE = 1, 2, 4, 8, 16
 ACTION_MASKS = {
     "log": 0,
     "no_charge": NO_CHARGE,
@@ -29,6 +29,7 @@ ACTION_MASKS = {
     "stop": NO_CHARGE | NO_DISCHARGE,
     "open": NO_CHARGE | NO_DISCHARGE | OPEN,
     "lockout": NO_CHARGE | NO_DISCHARGE | OPEN | LOCKOUT,
+    "derate": DERATE,
 }
 _CLEAR = const(0)
 _WARNED = const(1)
@@ -122,6 +123,8 @@ class Protection:
             if level == _TRIPPED:
                 trip |= 1 << self.row_at[at]
                 blocked |= self.mask[at]
+                if self.mask[at] == DERATE:
+                    derate |= 1 << self.row_at[at]
             elif level == DERATED:
                 derate |= 1 << self.row_at[at]
             elif level == _WARNED:

@@ -1,83 +1,130 @@
 """Stages of an internal short from its evidences: none, suspect, soft short, hard short.
 
-    suspect     one evidence is active
-    soft short  two kinds (electrical and charge) are active, or the charge evidence alone persists for `leak_alone_ms`
-    hard short  the voltage lies `hard_short_drop_uv` below the model for two samples running; nothing confirms it
+    suspect     an evidence of some kind is at its threshold
+    soft short  two kinds of {electrical, charge, mechanical} are, or charge alone by `charge_alone` times, well beyond
+                what the sensors' errors can explain
+    hard short  the voltage has collapsed (collapse.py, from the fast tick); nothing confirms it
 
-A stage rises at once and falls only after all evidence was silent for FALL_MS. What it does is the limit rows' affair.
-Confidence is the logistic of a log-likelihood ratio: the sum of the evidences' scores above threshold, each bounded.
+A kind is as strong as its strongest evidence. Heat and a lost contact make no stage, and a pressure that falls counts
+only beside charge. A stage rises at once and falls when all was silent for `stage_fall_s`. What it does is the limit
+rows' affair. Confidence is the logistic of a log-likelihood ratio: what each evidence adds, bounded, to a prior.
 """
 
 from math import exp
 
 from assb.const import const
 
-from ..ticks import elapsed_ms
-from . import ACTIVE
+from . import ACTIVE, NORMAL
+from .observed import EVIDENCES, later
 
+_ELECTRICAL = (0, 1, 6, 7)  # dips, noise, resistance drop, stall
+_CHARGE = (2, 3, 4, 5)  # missing charge, rest decay, end of a held voltage, efficiency
+_MECHANICAL = (8, 10)  # swelling, plating
+_DIPPING = const(0)
+_MISSING_CHARGE = const(2)
+_PRESSURE_FALL = const(9)
+_HEAT = const(11)
+_CONTACT_LOSS = const(12)
 _NONE = const(0)
 _SUSPECT = const(1)
 _SOFT_SHORT = const(2)
-_HARD_SHORT = const(3)
-_FALL_MS = const(60000)  # assumption
+HARD_SHORT = const(3)
 PRIOR = -4.6  # ln odds of a short before any evidence: 1 % (assumption)
 WEIGHT = 4.0  # of one evidence at its threshold (assumption)
 BOUND = 3.0  # no evidence counts for more than this many thresholds
+SUPPORT = 0.5
+CERTAIN = WEIGHT * BOUND  # ln odds of a collapse
+_RS_MOST_OHM = const(1000000)  # is no short
+
+# Places in the group `detection` of the parameters (a test compares)
+_CHARGE_ALONE = const(49)
+_STAGE_FALL_S = const(50)
 
 
 class Fusion:
     """One cell."""
 
-    def __init__(self, parameter):
-        self.tune(parameter)
-        self._collapsed = 0
-        self._quiet_since_ms = 0
+    def __init__(self):
         self.stage = _NONE
-        self.short_mohm = 0
-        self.confidence_ppm = 0
+        self.quiet_s = self.suspicion = self.softness = 0.0
+        self.likelihood = PRIOR
+        self.carried = 0  # bit k: evidence k carries the stage
+        self.rs_ohm = self.rs_low_ohm = self.rs_high_ohm = 0.0  # 0: no short is seen
 
-    def tune(self, parameter):
-        """Take the thresholds again: they may be set while running."""
-        self._drop_uv = parameter("hard_short_drop_uv")
-        self._alone_ms = parameter("leak_alone_ms")
-
-    def update(self, dips, leak, innovation_uv, voltage_uv, leak_ua, now_ms):
-        """One sample; returns True when the stage changed."""
-        electrical = dips.state == ACTIVE
-        charge = leak.state == ACTIVE
-        self._collapsed = self._collapsed + 1 if innovation_uv < -self._drop_uv else 0
-        stage = self._stage_now(electrical, charge, leak.active_ms)
-        if stage >= self.stage:
-            self._quiet_since_ms = now_ms
+    def collapse(self):
+        """From the fast tick, allocates nothing. True when that is news."""
         before = self.stage
-        if stage > before or elapsed_ms(now_ms, self._quiet_since_ms) >= _FALL_MS:
+        self.stage = HARD_SHORT
+        self.quiet_s = 0.0
+        self.likelihood = CERTAIN
+        return before != HARD_SHORT
+
+    def shorted(self, rs_ohm):
+        """What is left of the voltage after a collapse tells the resistance of the short, roughly."""
+        self.rs_ohm, self.rs_low_ohm, self.rs_high_ohm = rs_ohm, 0.5 * rs_ohm, 2 * rs_ohm
+
+    def update(self, cell, missing, dips):
+        """Every second, after all evidences; `missing`, `dips`: those of them that know a resistance. True when the
+        stage changed."""
+        electrical, charge = _strongest(cell, _ELECTRICAL), _strongest(cell, _CHARGE)
+        mechanical = _strongest(cell, _MECHANICAL)
+        if charge >= SUPPORT and cell.state[_PRESSURE_FALL] >= NORMAL:
+            mechanical = max(mechanical, cell.score[_PRESSURE_FALL])
+        two = max(min(electrical, charge), min(electrical, mechanical), min(charge, mechanical))
+        self.suspicion = max(electrical, charge, mechanical)
+        self.softness = max(two, charge / cell.q[_CHARGE_ALONE])
+        self.likelihood = _odds(cell)
+        self._estimate(cell, missing, dips)
+        stage = _SOFT_SHORT if self.softness >= 1 else _SUSPECT if self.suspicion >= 1 else _NONE
+        return self._move(cell, stage)
+
+    def _move(self, cell, stage):
+        before = self.stage
+        self.quiet_s = 0.0 if stage >= before else later(self.quiet_s, cell.dt_s)
+        if stage > before or self.quiet_s >= cell.q[_STAGE_FALL_S]:
             self.stage = stage
-        self.short_mohm = _resistance_mohm(voltage_uv, leak_ua) if charge else 0
-        self.confidence_ppm = self._confidence_ppm(dips, leak)
+            self.quiet_s = 0.0
+        if self.stage > before or (self.stage > _NONE and stage >= self.stage):
+            self.carried = _carriers(cell)
         return self.stage != before
 
-    def _stage_now(self, electrical, charge, charge_ms):
-        if self._collapsed >= 2:
-            return _HARD_SHORT
-        if (electrical and charge) or (charge and charge_ms >= self._alone_ms):
-            return _SOFT_SHORT
-        return _SUSPECT if electrical or charge else _NONE
+    def _estimate(self, cell, missing, dips):
+        """Of the charge that the short takes, else of the dips that it makes."""
+        self.rs_ohm = self.rs_low_ohm = self.rs_high_ohm = 0.0
+        voltage_v = cell.voltage_v
+        if cell.score[_MISSING_CHARGE] >= SUPPORT and missing.leak_a > 0:
+            least_a = max(missing.leak_a - missing.leak_sigma_a, voltage_v / _RS_MOST_OHM)
+            self.rs_ohm = min(voltage_v / missing.leak_a, _RS_MOST_OHM)
+            self.rs_low_ohm = voltage_v / (missing.leak_a + missing.leak_sigma_a)
+            self.rs_high_ohm = min(voltage_v / least_a, _RS_MOST_OHM)
+        elif cell.state[_DIPPING] == ACTIVE and dips.depth_v > 0:
+            self.shorted(max(cell.ekf.r0_ohm * (voltage_v / dips.depth_v - 1), 0.0))
 
-    def _confidence_ppm(self, dips, leak):
-        if self._collapsed >= 2:
-            return 1000000
-        ratio = PRIOR + WEIGHT * _bounded(leak.score_milli)
-        if dips.state == ACTIVE:
-            ratio += WEIGHT
-        return int(1e6 / (1 + exp(-ratio)))
-
-
-def _bounded(score_milli):
-    return min(max(score_milli / 1000, 0.0), BOUND)
+    def confidence(self):
+        """Of the stage, 0..1."""
+        return 1 / (1 + exp(-self.likelihood))
 
 
-def _resistance_mohm(voltage_uv, leak_ua):
-    """V / I; 0 where the leak is not positive. Bounded to 30 bits (1 MOhm is no short)."""
-    if leak_ua <= 0 or voltage_uv <= 0:
-        return 0
-    return min(int(1000 * voltage_uv / leak_ua), 1000000000)
+def _strongest(cell, evidences):
+    most = 0.0
+    for k in evidences:
+        if cell.state[k] >= NORMAL and cell.score[k] > most:
+            most = cell.score[k]
+    return most
+
+
+def _odds(cell):
+    total = PRIOR
+    for k in range(EVIDENCES):
+        if cell.state[k] >= NORMAL and k != _CONTACT_LOSS:
+            weight = SUPPORT if k in (_HEAT, _PRESSURE_FALL) else 1
+            total += WEIGHT * weight * min(cell.score[k], BOUND)
+    return total
+
+
+def _carriers(cell):
+    bits = 0
+    for k in range(_CONTACT_LOSS):
+        if cell.state[k] == ACTIVE:
+            bits |= 1 << k
+    return bits

@@ -114,6 +114,10 @@ class Ekf:
         return self.state[_SOC_RESIDUAL]
 
     @property
+    def soc_var(self):
+        return self.state[_COVARIANCE]
+
+    @property
     def soc_sigma(self):
         return self.state[_COVARIANCE] ** 0.5
 

@@ -71,6 +71,7 @@ DEVICE_KINDS = (
     "mcp4725",  # none | none. 0–10 V set point of the electro-pneumatic regulator
     "contactor",  # drive, feedback, precharge | drive_close_level, feedback_closed_level
     "enable_lines",  # charge, discharge | none. To the cycler or charger, 1 enables
+    "alarm",  # output | none. 1: a short, or a stack that is not cold after one
 )
 
 

@@ -12,11 +12,12 @@ FLAG_INJECTED = 1  # sensor values came over the link, not from drivers
 # Ids of messages and events by name. Firmware modules write `_EV_TRIP = const(5)` for the few that they use, which
 # keeps the names off the board; a test holds them equal to these.
 HELLO, SCHEMA, PACK, CELL, EVIDENCE, HEALTH, CYCLER, EVENT, POWER, SOH = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
+SCORES, CAPTURE = 11, 12
 (
     EV_BOOT, EV_STATE, EV_WARN, EV_DERATE, EV_TRIP, EV_CLEAR, EV_STAGE, EV_DIP, EV_ARMED, EV_LEASE, EV_STOPPED,
     EV_FAULTS_CLEARED, EV_CONTACTOR_COMMAND, EV_CONTACTOR, EV_PARAMETER, EV_MARK, EV_SELF_TEST, EV_BUS, EV_ALERT,
 ) = range(1, 20)  # fmt: skip
-EV_LEARNED_RESTORED, EV_LEARNED_REJECTED, EV_LEARNED_UNUSED, EV_STORAGE_FAILED = range(30, 34)
+EV_LEARNED_RESTORED, EV_LEARNED_REJECTED, EV_LEARNED_UNUSED, EV_STORAGE_FAILED, EV_CARRIED, EV_ALARM = range(30, 36)
 
 
 def _blank(word):
@@ -31,6 +32,7 @@ def _fields(scope, text):
 
 STATES = tuple(tables.STATES.split())
 STAGES = tuple(tables.STAGES.split())
+EVIDENCES = tuple(tables.EVIDENCES.split())
 EVIDENCE_STATES = tuple(tables.EVIDENCE_STATES.split())
 BOUNDS = tuple(tables.BOUNDS.split())
 LEARNING_GAPS = tuple(tables.LEARNING_GAPS.split())

@@ -36,6 +36,7 @@ SIGNAL_TEXT = {
     "frame_drop_count": "Telemetry frames and events dropped because the link was full",
     "rx_error_count": "Lines from the host that were damaged or no commands",
     "command_count": "Commands carried out since boot",
+    "alarm": "Alarm output: a cell has a soft or hard short, or had a hard one and is not cold yet",
     "voltage_uv": "Cell voltage",
     "soc_ppm": "Estimated state of charge",
     "soc_sigma_ppm": "1-sigma uncertainty of the state of charge",
@@ -49,10 +50,10 @@ SIGNAL_TEXT = {
     "confidence_ppm": "Confidence of the stage",
     "dip_count": "Voltage dips within the counting window",
     "estimator_status": "0 ok, below 0 why the estimator refused its last input",
-    "dip_state": "State of the evidence `dips on charge`",
-    "dip_score_milli": "Deepest recent dip over its threshold, 1000 = at the threshold",
-    "leak_state": "State of the evidence `leak current`",
-    "leak_score_milli": "Leak current over its threshold, 1000 = at the threshold",
+    "dip_state": "State of the evidence `dips`",
+    "dip_score_milli": "Score of the evidence `dips`, 1000: at its threshold",
+    "leak_state": "State of the evidence `missing_charge`",
+    "leak_score_milli": "Score of the evidence `missing_charge`",
     "charge_2s_ma": "Largest current that the cell may be charged with for 2 s",
     "charge_10s_ma": "For 10 s; the least of all cells bounds the cycler",
     "charge_30s_ma": "For 30 s",
@@ -71,6 +72,34 @@ SIGNAL_TEXT = {
     "soh_resistance_sigma_ppm": "Its 1-sigma",
     "resistance_steps": "Steps of current that it was learned from",
     "resistance_missing": "What the last step of current lacked to teach",
+    "evidence_states": "States of all evidences, two bits each, the first in the lowest",
+    "carried_bits": "Evidences that carry the stage, bit n = evidence at position n",
+    "short_low_mohm": "Lower end of the interval of short_mohm",
+    "short_high_mohm": "Upper end",
+    "noise_score_milli": "Score of the evidence `noise`, 1000: at its threshold",
+    "rest_decay_score_milli": "Score of the evidence `rest_decay`",
+    "cv_tail_score_milli": "Score of the evidence `cv_tail`",
+    "efficiency_score_milli": "Score of the evidence `efficiency`",
+    "resistance_drop_score_milli": "Score of the evidence `resistance_drop`",
+    "stall_score_milli": "Score of the evidence `stall`",
+    "heat_score_milli": "Score of the evidence `heat`",
+    "contact_loss_score_milli": "Score of the evidence `contact_loss`",
+}
+
+EVIDENCE_TEXT = {
+    "dips": ("electrical", "Short dips of the voltage below the model, counted over minutes"),
+    "noise": ("electrical", "The voltage is louder than it was, and than the other cells'"),
+    "missing_charge": ("charge", "Charge that the current brought and the voltage does not show"),
+    "rest_decay": ("charge", "The voltage of a rested cell falls"),
+    "cv_tail": ("charge", "The current of a held voltage ends in more than it used to"),
+    "efficiency": ("charge", "Less of what was charged comes back than in the cycles before"),
+    "resistance_drop": ("electrical", "The resistance drops at steady pressure and temperature"),
+    "stall": ("electrical", "A constant current charges and the voltage does not rise"),
+    "swelling": ("mechanical", "The stack swells less than the charge says; needs a rig that measures its gap"),
+    "pressure_fall": ("mechanical, beside charge only", "Pressure falls in a rest faster than creep; needs the gap"),
+    "plating": ("mechanical", "The stack swells more than it ever did: lithium plates; needs the gap"),
+    "heat": ("supports others", "The cell warms by more than its resistance heats it"),
+    "contact_loss": ("against a short", "The resistance rises: a contact is lost"),
 }
 
 LEARNING_GAP_TEXT = {
@@ -128,17 +157,7 @@ PARAMETER_TEXT = {
     "evidence_period_ms": "Period of EVIDENCE frames, 0: off",
     "health_period_ms": "Period of HEALTH frames, 0: off",
     "cycler_period_ms": "Period of CYCLER frames, 0: off",
-    "dip_sigma_milli": "Depth of a dip, in sigmas of the innovation's mean over its length, that counts",
-    "dip_floor_uv": "Dips shallower than this never count",
-    "dip_mask_ms": "No dips are looked for this long after a step of the current",
-    "move_mask_ms": "No dips are looked for this long after a move of the press",
-    "dip_window_ms": "Window in which dips are counted",
-    "dip_count_warn": "Dips within the window that make the evidence active",
-    "leak_sigma_milli": "Leak current, in sigmas, that counts",
-    "leak_floor_ua": "Leak currents below this never count",
     "current_gain_error_ppm": "Gain error of the current sensor that could look like a leak",
-    "leak_persist_ms": "How long the leak must stand before the evidence is active",
-    "leak_alone_ms": "How long the leak must stand to be believed without a second kind of evidence",
     "hard_short_drop_uv": "Drop of the cell voltage below its prediction that is a hard short",
     "watchdog_ms": "Hardware watchdog, 0: none. An RP2040 can't stop a watchdog that runs",
     "load_cell_kpa_per_count_ppb": "Stack pressure per count of the bridge converter",
@@ -154,6 +173,12 @@ PARAMETER_TEXT = {
     "learned_change_ppm": "Change of a learned number, or of the SOC, that is worth a write",
     "learned_off_sigma_ppm": "What the SOC may have drifted while the power was off for an unknown time, 1-sigma",
     "learned_reject_milli": "Distance of the rested voltage from the stored SOC, in sigmas, that another cell must be",
+    "hard_short_debounce_ms": "How long that drop must last, judged at every fast tick",
+    "capture_before_ms": "How much of the fast samples before a change of stage a freeze frame keeps",
+    "capture_after_ms": "And after it; 0 for both: no freeze frames",
+    "units_per_cell": "Units in series behind one reading of a cell (bipolar): a short is in one of them",
+    "pressure_recovery_kpa": "Stack pressure to seek while a cell is suspected of a short; 0: it keeps the target",
+    "cold_cdegc": "After a hard short the alarm stands until the stack was colder than this for a minute",
 }
 
 # row: (what it watches for, what to do)
@@ -213,6 +238,10 @@ LIMIT_TEXT = {
         "Self-test at boot failed",
         "Read the console for the device that did not answer; mend it and reset.",
     ),
+    "suspect_derates": (
+        "One kind of evidence for an internal short: the currents are derated meanwhile",
+        "Watch it; where a rig shall go on at full current, switch this row off.",
+    ),
 }
 
 EVENT_TEXT = {
@@ -223,7 +252,7 @@ EVENT_TEXT = {
     "limit_tripped": "A limit row tripped",
     "limit_cleared": "A limit row is clear again",
     "stage_changed": "A cell's short stage changed",
-    "dip_seen": "A voltage dip on charge was counted",
+    "dip_seen": "A voltage dip was counted",
     "armed": "The host armed the pack",
     "lease_lapsed": "The host's lease was not renewed in time",
     "stopped": "The host stopped the pack",
@@ -243,6 +272,8 @@ EVENT_TEXT = {
     "learned_state_unused": "What flash holds of the learned state was not used: another layout, both slots damaged, "
     "or another pack, cell or profile",
     "storage_failed": "A write to flash failed, with the errno; it is tried again",
+    "stage_carried": "Evidences that the newest stage of a cell rests on",
+    "alarm_switched": "The alarm went on (1) or off (0)",
 }
 
 COMMAND_TEXT = {
@@ -256,6 +287,7 @@ COMMAND_TEXT = {
     "clear": "Clear tripped rows that may be cleared by hand",
     "set": "Change a parameter that may be changed while running; the reply carries the value applied",
     "mark": "Put a numbered mark into the record",
+    "capture": "Send the freeze frame that stands again, or take one from now on and send it",
     "update": "Outputs off, then leave the firmware for the REPL",
     "reset": "Restart the board",
 }

@@ -19,14 +19,15 @@ PROTOCOL_VERSION = 1
 INT30_MAX = (1 << 30) - 1
 INT30_MIN = -(1 << 30)
 
-# Supervisor states, internal-short stages, state of one evidence (learning: its own normal), what bounds a cell's current
-# (none: nothing is known of it yet), what a tripped row does to the outputs (mildest first), recovery of a tripped row (by itself after recovery_ms, by `clear`, not before a reset)
+# Supervisor states, internal-short stages, evidences, state of one (learning: its own normal), what bounds a cell's current
+# (none: nothing is known of it yet), what a tripped row does to the outputs (mildest first; derate: to the current limits), recovery of a tripped row (by itself after recovery_ms, by `clear`, not before a reset)
 STATES = "BOOT SELFTEST SAFE ARMED PRECHARGE REST CHARGE DISCHARGE DERATE FAULT LOCKOUT MAINTENANCE"
 STAGES = "none suspect soft_short hard_short"
+EVIDENCES = "dips noise missing_charge rest_decay cv_tail efficiency resistance_drop stall swelling pressure_fall plating heat contact_loss"
 EVIDENCE_STATES = "unavailable learning normal active"
 LEARNING_GAPS = "learned no_chance too_slow unsteady leaking ocv_flat one_anchor short_span outlier"
 BOUNDS = "none voltage soc current temperature pressure plating stripping"
-ACTIONS = "log no_charge no_discharge stop open lockout"
+ACTIONS = "log no_charge no_discharge stop open lockout derate"
 RECOVERIES = "auto manual reset"
 RESET_CAUSES = "unknown power_on hard watchdog deep_sleep soft"
 UNUSED_REASONS = "none absent other_layout damaged other_identity"  # why a record on flash was not used
@@ -65,6 +66,7 @@ PACK_SIGNALS = """\
 30 frame_drop_count I
 31 rx_error_count I
 32 command_count I
+33 alarm B
 """
 
 CELL_SIGNALS = """\
@@ -103,21 +105,36 @@ CELL_SIGNALS = """\
 135 soh_resistance_sigma_ppm i
 136 resistance_steps H
 137 resistance_missing B
+140 evidence_states I
+141 carried_bits I
+142 short_low_mohm i
+143 short_high_mohm i
+144 noise_score_milli h
+145 rest_decay_score_milli h
+146 cv_tail_score_milli h
+147 efficiency_score_milli h
+148 resistance_drop_score_milli h
+149 stall_score_milli h
+150 heat_score_milli h
+151 contact_loss_score_milli h
 """
 
 # id name scope period-parameter fields. The fields of a pack or cell message are signals; a cell message starts with the
-# cell's index (u8). A fixed message spells its fields as name:code; 16s is text padded with zeros, *s text to the end.
+# cell's index (u8). A fixed message spells its fields as name:code; 16s is text padded with zeros, *s text to the end, *i
+# integers of 4 bytes to the end.
 MESSAGES = """\
 1 HELLO fixed - protocol_version:B,schema_id:I,version_major:B,version_minor:B,version_patch:B,slot:B,reset_cause:B,boot_count:H,config_crc:I,config_status:b,estimator:B,state:B,cell_count:B,board:16s,pack:16s,cell:16s
 2 SCHEMA fixed - index:B,count:B,text:*s
-3 PACK pack pack_period_ms state,stage,contactor_closed,contactor_command,current_ua,pack_voltage_uv,temperature_cdegc,pressure_kpa,pressure_target_kpa,pressure_command_kpa,warn_bits,derate_bits,trip_bits
+3 PACK pack pack_period_ms state,stage,contactor_closed,contactor_command,current_ua,pack_voltage_uv,temperature_cdegc,pressure_kpa,pressure_target_kpa,pressure_command_kpa,warn_bits,derate_bits,trip_bits,alarm
 4 CELL cell cell_period_ms voltage_uv,soc_ppm,soc_sigma_ppm,leak_ua,leak_sigma_ua,r0_uohm,innovation_uv,innovation_sigma_uv,estimator_status
-5 EVIDENCE cell evidence_period_ms cell_stage,short_mohm,confidence_ppm,dip_state,dip_score_milli,dip_count,leak_state,leak_score_milli
+5 EVIDENCE cell evidence_period_ms cell_stage,short_mohm,confidence_ppm,dip_state,dip_score_milli,dip_count,leak_state,leak_score_milli,evidence_states,carried_bits,short_low_mohm,short_high_mohm
 6 HEALTH pack health_period_ms fast_tick_count,fast_worst_us,slice_worst_us,late_worst_us,gc_worst_us,heap_free_b,heap_low_b,bus_error_count,frame_drop_count,rx_error_count,command_count,lease_age_ms
 7 CYCLER pack cycler_period_ms charge_enabled,discharge_enabled,charge_limit_ma,discharge_limit_ma
 8 EVENT fixed - event:B,number:H,a:i,b:i
 9 POWER cell power_period_ms charge_2s_ma,charge_10s_ma,charge_30s_ma,charge_10s_mw,charge_bound,discharge_2s_ma,discharge_10s_ma,discharge_30s_ma,discharge_10s_mw,discharge_bound
 10 SOH cell soh_period_ms soh_capacity_ppm,soh_capacity_sigma_ppm,capacity_pairs,capacity_missing,soh_resistance_ppm,soh_resistance_sigma_ppm,resistance_steps,resistance_missing
+11 SCORES cell evidence_period_ms noise_score_milli,rest_decay_score_milli,cv_tail_score_milli,efficiency_score_milli,resistance_drop_score_milli,stall_score_milli,heat_score_milli,contact_loss_score_milli
+12 CAPTURE fixed - number:H,cell:B,stage:B,rows:H,trigger_row:H,row:H,width:B,values:*i
 """
 
 # id name meaning-of-a meaning-of-b
@@ -145,6 +162,8 @@ EVENTS = """\
 31 learned_state_rejected cell deviation_ppm
 32 learned_state_unused reason -
 33 storage_failed code -
+34 stage_carried cell carried_bits
+35 alarm_switched on -
 """
 
 # id name settable(1: while running, 0: config image only) lowest highest default
@@ -180,17 +199,7 @@ PARAMETERS = """\
 29 evidence_period_ms 1 0 60000 500
 30 health_period_ms 1 0 60000 1000
 31 cycler_period_ms 1 0 60000 100
-32 dip_sigma_milli 1 1000 100000 6000
-33 dip_floor_uv 1 10 1000000 1000
-34 dip_mask_ms 1 0 60000 1000
-35 move_mask_ms 1 0 60000 5000
-36 dip_window_ms 1 1000 3600000 600000
-37 dip_count_warn 1 1 16 3
-38 leak_sigma_milli 1 1000 100000 5000
-39 leak_floor_ua 1 0 1073741823 2000
 40 current_gain_error_ppm 0 0 100000 2000
-41 leak_persist_ms 1 0 3600000 10000
-42 leak_alone_ms 1 0 36000000 300000
 43 hard_short_drop_uv 0 10000 5000000 500000
 44 watchdog_ms 0 0 8388 2000
 45 load_cell_kpa_per_count_ppb 0 1 1073741823 1500000
@@ -206,6 +215,12 @@ PARAMETERS = """\
 61 learned_change_ppm 0 100 100000 5000
 62 learned_off_sigma_ppm 0 0 500000 20000
 63 learned_reject_milli 0 1000 100000 4000
+70 hard_short_debounce_ms 0 0 1000 20
+71 capture_before_ms 0 0 10000 2000
+72 capture_after_ms 0 0 10000 1000
+73 units_per_cell 0 1 16 1
+74 pressure_recovery_kpa 0 0 262000 0
+75 cold_cdegc 0 -4000 12000 4500
 """
 
 # id name scope signal kind least-trip greatest-trip action judged. The two trip levels are the envelope: no config image
@@ -232,6 +247,7 @@ LIMIT_ROWS = """\
 17 estimator_invalid cell estimator_status low -127 -1 no_charge always
 18 deadline_overrun pack late_us high 1000 10000000 open always
 19 self_test_failed pack self_test_failed high 1 1 lockout always
+20 suspect_derates cell cell_stage high 1 1 derate always
 """
 KINDS = "high low stale"
 
@@ -247,6 +263,7 @@ lease 1 -
 clear 1 -
 set 1 name,value
 mark 1 number
+capture 0 -
 update 1 -
 reset 1 -
 """
@@ -306,6 +323,7 @@ def schema_id():
         COMMANDS,
         STATES,
         STAGES,
+        EVIDENCES,
         BOUNDS,
         LEARNING_GAPS,
     ):

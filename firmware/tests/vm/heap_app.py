@@ -100,5 +100,13 @@ for bus in board._buses.values():
     bus.fail = 1
 locked("fast tick without acknowledge", lambda: fast_ticks(app, now_ms + 4000, 200))
 print("tripped", app.protection.trip_bits != 0, "state", app.supervisor.state)
+for bus in board._buses.values():
+    bus.fail = 0
+app.cells[0].shorts.collapse.expect(100000000, 0, 0.1, now_ms + 6000)  # the stand-in's cell has 57 V
+locked("hard short", lambda: fast_ticks(app, now_ms + 6000, 20))
+print("stage", app.cells[0].shorts.fusion.stage)
+locked("freeze frame", lambda: fast_ticks(app, now_ms + 6200, 100))
+locked("freeze frame's encoder", lambda: app.capture.send(app.telemetry, now_ms + 7200))
+print("rows sent", app.capture._row)
 locked("control", lambda: control(app))
 print("ok")

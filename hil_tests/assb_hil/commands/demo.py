@@ -47,7 +47,7 @@ def flash_board(scenario, image):
     click.echo("1  flash an empty virtual board over its serial port")
     with shown_progress() as progress:
         progress("compile", 0, 0, "")
-        plan = plan_for(scenario.pack)
+        plan = plan_for(scenario.pack, changes=dict(scenario.pack_changes))
         with open_session(replace(scenario, faults=()), flash=image) as session:
             session.dut.power_on()
             with session.dut.background(float("inf")):

@@ -18,10 +18,9 @@ STOP_DEADLINE_S = 2
 # What `machine`, `time` and the lockstep take of the VM's heap. On a board they are in ROM, so they come on top of the
 # board's heap. Measured as the difference of gc.mem_free() at boot.py with and without them; a test holds it.
 SHIM_BYTES = 24000
-# Objects of this 64-bit VM are up to twice as large as a 32-bit board's (a float takes 32 bytes for 16). Half as much
-# heap again leaves it the stricter of the two (assumption), and keeps a firmware that fits from failing on how its heap
-# happens to be broken up.
-WORD_NUMERATOR, WORD_DENOMINATOR = 3, 2
+# Objects of this 64-bit VM are up to twice as large as a 32-bit board's (a float takes 32 bytes for 16). See DESIGN.md
+# for what a 32-bit build of the same VM was measured to take.
+WORD_RATIO = 2
 
 
 class VmProcess:
@@ -35,7 +34,7 @@ class VmProcess:
         script = vm_path() / "vboot.py"
         # of equal length always: one digit more would move everything in the heap, and with it the trace
         descriptors = (f"{port_end.fileno():04d}", f"{flash_fd:04d}")
-        heap = f"heapsize={heap_bytes * WORD_NUMERATOR // WORD_DENOMINATOR + SHIM_BYTES}"
+        heap = f"heapsize={heap_bytes * WORD_RATIO + SHIM_BYTES}"
         with console_end, port_end:
             self._process = subprocess.Popen(
                 [micropython, "-X", heap, "-i", script, *descriptors],

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from assb_host.commands.monitor import number
-from assb_host.link.units import rows_of, word
+from assb_host.link.units import evidences_of, rows_of, word
 
 STATE_STYLES = {"FAULT": "bold white on red", "LOCKOUT": "bold white on red", "DERATE": "black on yellow",
                 "SAFE": "green", "REST": "green", "CHARGE": "bold cyan", "DISCHARGE": "bold magenta"}  # fmt: skip
@@ -140,7 +140,11 @@ def evidence_columns(cell: dict) -> list[Text]:
     if "cell_stage" not in cell:
         return [Text("?")] * 3
     stage = word(schema.STAGES, cell["cell_stage"])
-    short = f" {cell['short_ohm']:.2f} Ω" if cell["short_ohm"] else ""
+    short = ""
+    if cell["short_ohm"]:
+        short = f" {cell['short_ohm']:.3g} ({cell['short_low_ohm']:.2g} to {cell['short_high_ohm']:.2g}) Ω"
+    if cell["cell_stage"]:
+        short += "".join(f" {name}" for name in evidences_of(cell["carried_bits"]))
     return [
         evidence_text(cell["dip_state"], cell["dip_score"], f" ({cell['dip_count']})"),
         evidence_text(cell["leak_state"], cell["leak_score"], ""),

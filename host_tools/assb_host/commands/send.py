@@ -16,7 +16,8 @@ from assb_host.commands.target_options import opened_link, target_options
 def send(port, dut, as_json, name, pairs):
     """Send one command line and print the reply.
 
-    `assb send help` asks the board for its commands; `assb send set name=dip_floor_uv value=2000` sets a parameter.
+    `assb send help` asks the board for its commands; `assb send set name=pressure_target_kpa value=5200` sets a
+    parameter.
     """
     values = dict(split_pair(pair) for pair in pairs)
     with opened_link(port, dut, "assb send") as link:

@@ -135,6 +135,12 @@ class EnablePins(Table):
     discharge_pin: Pin | None = None
 
 
+class AlarmPin(Table):
+    """A horn, a lamp or an input of the lab's safety system: high from a soft short on."""
+
+    pin: Annotated[Pin, Meta(description="High from a soft short on; after a hard one until the stack is cold")]
+
+
 class Board(Table):
     name: Name
     description: Description
@@ -149,6 +155,7 @@ class Board(Table):
     mcp4725: list[Mcp4725] = []
     based_on: Annotated[str, Meta(description="Board whose tables this file takes over where it has none itself")] = ""
     enable_lines: EnablePins | None = None
+    alarm: AlarmPin | None = None
 
 
 def load_board(path: Path) -> Board:
@@ -199,9 +206,9 @@ def chips(board: Board):
 def pin_uses(board: Board):
     """(key, pin) of every pin that is wired."""
     tables = [(f"i2c[{n}]", bus) for n, bus in enumerate(board.i2c)] + list(chips(board))
-    tables += [("contactor", board.contactor), ("enable_lines", board.enable_lines)]
+    tables += [("contactor", board.contactor), ("enable_lines", board.enable_lines), ("alarm", board.alarm)]
     for key, table in tables:
         for field in getattr(table, "__struct_fields__", ()):
             pin = getattr(table, field)
-            if field.endswith("_pin") and pin is not None:
+            if (field == "pin" or field.endswith("_pin")) and pin is not None:
                 yield f"{key}.{field}", pin

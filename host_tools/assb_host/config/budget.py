@@ -28,6 +28,8 @@ def budget_terms_ms(pack: PackConfig, row: str) -> dict[str, float]:
     """The budget's terms by name, in the order in which they pass."""
     fast_ms = pack.parameters["fast_period_ms"]
     debounce_ms = pack.limits[row].debounce_ms
+    if row == "hard_short":  # called in the fast tick after a time of its own, which the row's own follows
+        debounce_ms += pack.parameters["hard_short_debounce_ms"]
     cost = pack.board.cost
     return {
         "sample_age_ms": sample_age_ms(pack, row),
@@ -55,7 +57,7 @@ def sample_age_ms(pack: PackConfig, name: str) -> float:
         return float(pack.limits[name].trip)
     if signal == "late_us":
         return pack.limits[name].trip / 1000
-    if signal in ("voltage_uv", "pack_voltage_uv", "current_ua"):
+    if signal in ("voltage_uv", "pack_voltage_uv", "current_ua") or name == "hard_short":
         return max(monitor.cycle_us for monitor in board.ina228) / 1000
     if signal == "pressure_kpa":
         return 1000 / min(converter.rate_hz for converter in board.nau7802) if board.nau7802 else 0.0

@@ -33,6 +33,9 @@ class Geometry(Table):
     layers: Annotated[Count, Meta(description="Electrode layers in parallel, on top of each other")]
     layer_area_cm2: Annotated[float, Meta(gt=0, le=10_000)]
     source: Source
+    units_in_series: Annotated[
+        int, Meta(ge=1, le=16, description="Units behind one pair of leads (bipolar), seen as one cell")
+    ] = 1
 
 
 class VoltageWindow(Table):

@@ -9,6 +9,7 @@ from assb_host.config.pack import PackConfig
 
 # A monitor near the end of its range can't tell a trip level from saturation
 SENSOR_HEADROOM_FRAC = 0.95
+CAPTURE_HEAP_FRAC = 1 / 16  # what the firmware leaves is more, but in pieces (assumption)
 ORDER = {
     schema.KIND_HIGH: "warn <= derate <= trip, and reset < trip",
     schema.KIND_LOW: "warn >= derate >= trip, and reset > trip",
@@ -56,6 +57,20 @@ def check_parameters(pack: PackConfig) -> None:
                 pack.path, f"({row[1]})", value, f"{row[3]} .. {row[4]}", "change what it is computed from"
             )
     check_timing(pack)
+    check_capture(pack)
+
+
+def check_capture(pack: PackConfig) -> None:
+    """A freeze frame lies in RAM, four bytes a value: time, current, pressure and the voltage of each cell."""
+    p = pack.parameters
+    rows = (p["capture_before_ms"] + p["capture_after_ms"]) // p["fast_period_ms"]
+    frame_b = 4 * rows * (3 + p["cells_in_series"])
+    most_b = pack.board.memory.heap_bytes * CAPTURE_HEAP_FRAC
+    if frame_b > most_b:
+        allowed = (
+            f"with capture_after_s at most {most_b:.0f} B of samples, a sixteenth of the heap; this is {frame_b} B"
+        )
+        raise fail(pack, "detection.capture_before_s", allowed)
 
 
 def check_timing(pack: PackConfig) -> None:
@@ -77,6 +92,8 @@ def check_pressure(pack: PackConfig) -> None:
     low, high = v["pressure_low"], v["pressure_high"]
     if not p["pressure_min_kpa"] <= p["pressure_target_kpa"] <= p["pressure_max_kpa"]:
         raise fail(pack, "pressure.target_mpa", "min_mpa <= target_mpa <= max_mpa")
+    if p["pressure_recovery_kpa"] and not p["pressure_min_kpa"] <= p["pressure_recovery_kpa"] <= p["pressure_max_kpa"]:
+        raise fail(pack, "pressure.recovery_mpa", "0 (none), or min_mpa <= recovery_mpa <= max_mpa")
     if low.enabled and low.trip >= p["pressure_min_kpa"]:
         raise fail(
             pack, "limits.pressure_low.trip_mpa", "less than pressure.min_mpa", "the window lies between the trips"

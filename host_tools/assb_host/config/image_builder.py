@@ -9,6 +9,7 @@ from assb.protocol import image, image_writer, schema
 from assb_host.config import estimator_parameters
 from assb_host.config.board import Board
 from assb_host.config.cell import Cell
+from assb_host.config.detection_keys import detection_values
 from assb_host.config.estimator_parameters import pressure_axis_mpa, temperature_axis_degc
 from assb_host.config.pack import PackConfig
 from assb_host.config.resample import critical_over_temperature_and_pressure
@@ -48,7 +49,7 @@ def estimator_values(pack: PackConfig) -> dict[str, object]:
         max(pack.limits["pressure_high"].trip, pack.parameters["pressure_max_kpa"]) / 1000,
     )
     values = estimator_parameters.estimator_values(pack.cell, grid_degc, grid_mpa, 2 * pack.shunt_full_scale_a)
-    return values | sensor_values(pack) | power_values(pack, grid_degc, grid_mpa)
+    return values | sensor_values(pack) | power_values(pack, grid_degc, grid_mpa) | detection_values(pack)
 
 
 def sensor_values(pack: PackConfig) -> dict[str, object]:
@@ -129,4 +130,6 @@ def device_records(board: Board) -> list[tuple]:
     records.append(("contactor", 0, 0, 0, wires, arguments(1, contactor.feedback_closed_level)))
     if lines is not None:
         records.append(("enable_lines", 0, 0, 0, pins(lines.charge_pin, lines.discharge_pin), arguments()))
+    if board.alarm is not None:
+        records.append(("alarm", 0, 0, 0, pins(board.alarm.pin), arguments()))
     return records

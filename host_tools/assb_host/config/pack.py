@@ -9,6 +9,7 @@ import msgspec
 from assb.protocol import schema
 from msgspec import Meta
 
+from assb_host.config import detection_keys
 from assb_host.config.board import Board, Table, load_board
 from assb_host.config.cell import Cell, load_cell
 from assb_host.config.errors import ConfigError
@@ -57,7 +58,7 @@ class PackFile(Table):
     load_cell: table_struct("load_cell", RATED, SENSITIVITY, SOURCE)  # pyright: ignore[reportInvalidTypeForm]
     supervision: table_struct("supervision", LEASE_LAPSE, SOURCE)  # pyright: ignore[reportInvalidTypeForm]
     contactor: table_struct("contactor", OPEN_MS, SOURCE)  # pyright: ignore[reportInvalidTypeForm]
-    detection: table_struct("detection", SOURCE)  # pyright: ignore[reportInvalidTypeForm]
+    detection: table_struct("detection", *detection_keys.fields(), SOURCE)  # pyright: ignore[reportInvalidTypeForm]
     cycler: Cycler
     limits: Limits  # pyright: ignore[reportInvalidTypeForm]
     based_on: Annotated[
@@ -163,6 +164,7 @@ def wire_parameters(file, board: Board, cell: Cell) -> dict[str, int]:
         "cells_in_series": file.cells_in_series,
         "shunt_uohm": round(file.shunt_ohm * 1e6),
         "capacity_uah": round(cell.capacity_ah * 1e6),
+        "units_per_cell": cell.geometry.units_in_series,
         "swelling_nm_per_mah": file.cells_in_series * swelling_nm_per_mah(cell),  # one on the other in one press
         "load_cell_kpa_per_count_ppb": load_cell_ppb(file.load_cell, board, cell),
         "pressure_safe_state": WORDS["safe_state"].index(file.pressure.safe_state),

@@ -38,8 +38,11 @@ class FlashPlan:
     kernel: KernelSource | None = None
 
 
-def plan_for(pack: str = "", config_file: str = "", kernel: KernelSource | None = None) -> FlashPlan:
-    """Firmware with the configuration of a pack (name or TOML) or of an image; without both, the board keeps its."""
+def plan_for(
+    pack: str = "", config_file: str = "", kernel: KernelSource | None = None, changes: dict[str, object] | None = None
+) -> FlashPlan:
+    """Firmware with the configuration of a pack (name or TOML; `changes` as of load_pack) or of an image; without both,
+    the board keeps its."""
     if pack and config_file:
         raise ImageFileError("both a pack and a config image are named", f"{pack}, {config_file}", "name one of them")
     files = firmware_files()
@@ -49,7 +52,7 @@ def plan_for(pack: str = "", config_file: str = "", kernel: KernelSource | None 
     if pack:
         from assb_host.config import build_image, load_pack
 
-        loaded = load_pack(pack)
+        loaded = load_pack(pack, changes=changes)
         image = build_image(loaded)
         return FlashPlan(files | {CONFIG_PATH: image}, loaded.board, decode(image).crc, kernel=kernel)
     return FlashPlan(files, kernel=kernel)

@@ -1,6 +1,7 @@
 """How the payload of each message is read: from our own table, or from the SCHEMA frames of a board with another."""
 
 import struct
+from typing import Any
 
 from assb.protocol import schema
 
@@ -12,17 +13,18 @@ class Layout:
         self.name = name
         self.fields = tuple(field for field, _ in fields)
         codes = [code for _, code in fields]
-        self.has_tail = bool(codes) and codes[-1] == "*s"  # text to the end of the payload
-        self._struct = struct.Struct("<" + "".join(codes[:-1] if self.has_tail else codes))
+        self._tail = codes[-1] if codes and codes[-1] in ("*s", "*i") else ""  # text or integers to the end
+        self._struct = struct.Struct("<" + "".join(codes[:-1] if self._tail else codes))
 
-    def unpack(self, payload: bytes) -> dict[str, int | str] | None:
+    def unpack(self, payload: bytes) -> dict[str, Any] | None:
         """Named values, or None when the payload has another length than the layout."""
         size = self._struct.size
-        if len(payload) < size if self.has_tail else len(payload) != size:
+        tail = payload[size:]
+        if len(payload) < size or (tail and not self._tail) or (self._tail == "*i" and len(tail) % 4):
             return None
         values = list(self._struct.unpack_from(payload))
-        if self.has_tail:
-            values.append(payload[size:])
+        if self._tail:
+            values.append(tail if self._tail == "*s" else [number for (number,) in struct.iter_unpack("<i", tail)])
         return {name: _plain(value) for name, value in zip(self.fields, values, strict=True)}
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from assb.protocol import schema
 
 from assb_host.link.decoder import Frame, Line
-from assb_host.link.units import physical, rows_of, word
+from assb_host.link.units import evidence_states, evidences_of, physical, rows_of, word
 
 EVENTS_KEPT = 8
 TEXTS_KEPT = 4
@@ -19,6 +19,7 @@ READINGS = {
     "reason": lambda value: word(schema.UNUSED_REASONS, value),
     "row": lambda value: word(tuple(row[1] for row in schema.LIMIT_ROWS), value),
     "trip_bits": lambda value: ",".join(rows_of(value)) or "none",
+    "carried_bits": lambda value: ",".join(evidences_of(value)) or "none",
     "parameter": lambda value: next((row[1] for row in schema.PARAMETERS if row[0] == value), f"#{value}"),
 }
 EVENT_ROWS = {row[0]: row for row in schema.EVENTS}
@@ -46,7 +47,7 @@ class Picture:
         self.frame_count = 0
         self.hello: dict = {}
         self.pack: dict = {}
-        self.cells: dict[int, dict] = {}  # cell → fields of CELL, EVIDENCE, POWER and SOH
+        self.cells: dict[int, dict] = {}  # cell → fields of CELL, EVIDENCE, SCORES, POWER and SOH
         self.health: dict = {}
         self.cycler: dict = {}
         self.events: deque[tuple[float, str]] = deque(maxlen=EVENTS_KEPT)
@@ -70,7 +71,7 @@ class Picture:
             self.hello = fields
         elif frame_type == schema.PACK:
             self.pack = fields
-        elif frame_type in (schema.CELL, schema.EVIDENCE, schema.POWER, schema.SOH):
+        elif frame_type in (schema.CELL, schema.EVIDENCE, schema.SCORES, schema.POWER, schema.SOH):
             self.cells.setdefault(fields["cell"], {}).update(fields)
         elif frame_type == schema.HEALTH:
             self.health = fields
@@ -118,13 +119,16 @@ def config_hint(hello: dict) -> str:
 
 
 def spelt(fields: dict[str, Any]) -> dict[str, Any]:
-    """States by their names, bits as lists of limit rows."""
+    """States by their names, bits as lists of limit rows or evidences."""
     plain: dict[str, Any] = {
         name: word(WORDS[name], value) if name in WORDS else value for name, value in fields.items()
     }
     for name in BITS:
         if name in plain:
             plain[name.replace("_bits", "_rows")] = rows_of(plain.pop(name))
+    if "evidence_states" in plain:
+        plain["evidence_states"] = evidence_states(plain["evidence_states"])
+        plain["carried_by"] = evidences_of(plain.pop("carried_bits"))
     return plain
 
 

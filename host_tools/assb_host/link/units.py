@@ -46,3 +46,13 @@ def word(words: tuple, position: int) -> str:
 def rows_of(bits: int) -> list[str]:
     """Names of the limit rows whose bit is set."""
     return [row[1] for position, row in enumerate(schema.LIMIT_ROWS) if bits >> position & 1]
+
+
+def evidences_of(bits: int) -> list[str]:
+    """Names of the evidences whose bit is set."""
+    return [name for position, name in enumerate(schema.EVIDENCES) if bits >> position & 1]
+
+
+def evidence_states(packed: int) -> dict[str, str]:
+    """{evidence: state} from two bits each."""
+    return {name: word(schema.EVIDENCE_STATES, packed >> 2 * at & 3) for at, name in enumerate(schema.EVIDENCES)}

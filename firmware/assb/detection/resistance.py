@@ -1,0 +1,92 @@
+"""Evidences 7 and 13: the resistance drops although pressure and temperature stay, or rises because a contact is lost.
+
+Each step of the current measures R0, between the sample before and the one after it (the one between holds parts of
+both), over what the tables say at this temperature and pressure. A bridge in parallel lowers it (electrical); a lost
+contact raises it, lowers the pressure and leaks nothing: it is no short and tells the two apart. A ratio far off the
+pressure or temperature of what was learned says nothing of a drop. Ageing is learned, a jump is not.
+"""
+
+from assb.const import const
+
+from . import LEARNING
+from .observed import later
+
+_RESISTANCE_DROP = const(6)
+_CONTACT_LOSS = const(12)
+_STEPS_LEARN = const(8)
+_STEPS_JUDGE = const(5)
+_USUAL_STEPS = const(32)
+STEP_LEAST_C = 0.05
+STEADY_FRAC = 0.02  # of a step: the current before and after it
+STEP_WIDEST_S = 0.5
+STEP_OUTLIER = 0.5
+PRESSURE_STEADY = 0.03
+TEMPERATURE_STEADY_K = 1.5
+RECENT = 0.25
+
+# Places in the group `detection` of the parameters (a test compares)
+_RESISTANCE_DROP_FRAC = const(38)
+_RESISTANCE_RISE_FRAC = const(39)
+
+
+class Resistance:
+    def __init__(self):
+        self.before_v = self.before_a = self.middle_v = self.middle_a = 0.0
+        self.usual = self.recent = self.usual_mpa = self.usual_degc = 0.0
+        self.seen = self.steps = self.recent_steps = 0
+        self.steady = False
+
+    def lose(self):
+        self.seen = 0
+
+    def see(self, cell):
+        """Every sample."""
+        if cell.dt_s > STEP_WIDEST_S or not cell.has_pressure:
+            self.seen = 0
+            return
+        step_a = cell.current_a - self.before_a
+        is_step = self.seen >= 2 and abs(step_a) > STEP_LEAST_C * cell.nominal_ah()
+        is_over = abs(cell.current_a - self.middle_a) <= STEADY_FRAC * abs(step_a)
+        if is_step and is_over and self.steady:
+            over_v = cell.voltage_v - self.before_v
+            self._learn(cell, over_v / step_a * cell.ekf.resistance_scale / cell.ekf.r0_ohm)
+        still_a = STEADY_FRAC * STEP_LEAST_C * cell.nominal_ah()
+        self.steady = self.seen >= 1 and abs(self.middle_a - self.before_a) <= still_a
+        self.before_v = self.middle_v
+        self.before_a = self.middle_a
+        self.middle_v = cell.voltage_v
+        self.middle_a = cell.current_a
+        self.seen = min(self.seen + 1, 2)
+
+    def _learn(self, cell, ratio):
+        if self.steps < _STEPS_LEARN:
+            self.steps += 1
+            self._drift(cell, ratio, self.steps)
+            self.recent = self.usual
+            cell.tell(_RESISTANCE_DROP, LEARNING, 0.0)
+            cell.tell(_CONTACT_LOSS, LEARNING, 0.0)
+            return
+        lasting = abs(self.recent / self.usual - 1)
+        if abs(ratio / self.usual - 1) > STEP_OUTLIER * (1 + lasting) and ratio < self.usual:
+            ratio = self.usual * (1 - STEP_OUTLIER)
+        self.recent += RECENT * (ratio - self.recent)
+        change = self.recent / self.usual - 1
+        cell.judge(_CONTACT_LOSS, change / cell.q[_RESISTANCE_RISE_FRAC])
+        self.recent_steps = later(self.recent_steps, 1) if self._near(cell) else 0
+        if self.recent_steps < _STEPS_JUDGE:
+            cell.tell(_RESISTANCE_DROP, LEARNING, 0.0)
+        else:
+            cell.judge(_RESISTANCE_DROP, -change / cell.q[_RESISTANCE_DROP_FRAC])
+        if abs(change) < cell.q[_RESISTANCE_DROP_FRAC]:
+            self._drift(cell, ratio, _USUAL_STEPS)
+
+    def _near(self, cell):
+        return (
+            abs(cell.pressure_mpa - self.usual_mpa) <= PRESSURE_STEADY * abs(self.usual_mpa)
+            and abs(cell.temperature_degc - self.usual_degc) <= TEMPERATURE_STEADY_K
+        )
+
+    def _drift(self, cell, ratio, steps):
+        self.usual += (ratio - self.usual) / steps
+        self.usual_mpa += (cell.pressure_mpa - self.usual_mpa) / steps
+        self.usual_degc += (cell.temperature_degc - self.usual_degc) / steps

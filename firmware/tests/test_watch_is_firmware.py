@@ -1,0 +1,87 @@
+"""The watch over columns, which campaigns and replays run, and the whole firmware call the same stages at one time:
+both are fed the very readings of a pack at 100 Hz.
+"""
+
+import random
+
+import pytest
+from assb.protocol import schema
+from assb_kernels.watch import COLLAPSE_HOLD_S, COLLAPSE_V, Watch
+from bench import Bench, estimator_floats
+
+FAST_S, SLOW_S = 0.01, 0.1
+CAPACITY_AH, R0_OHM = 0.6, 0.05
+CHANGES = {"charge_settle_s": 20.0}
+
+
+class ShortedPack:
+    """Readings of cells with straight OCV at rest and on charge; the last one gets bridges, a leak and a hard short."""
+
+    def __init__(self, cells, seed):
+        self.random = random.Random(seed)
+        self.soc = [0.5] * cells
+        self.readings = []
+
+    def run(self, seconds, current_a, leak_a=0.0, bridge_v=0.0, left=1.0):
+        for _ in range(round(seconds / FAST_S)):
+            volts = []
+            for cell in range(len(self.soc)):
+                short_a = leak_a if cell == len(self.soc) - 1 else 0.0
+                self.soc[cell] += (current_a - short_a) * FAST_S / (3600 * CAPACITY_AH)
+                volt = 3.0 + 1.2 * self.soc[cell] + R0_OHM * (current_a - short_a) + self.random.gauss(0, 3e-4)
+                if cell == len(self.soc) - 1:
+                    volt = (volt - bridge_v) * left
+                volts.append(round(volt, 6))
+            self.readings.append((volts, current_a))
+        return self
+
+
+def shorted(cells):
+    pack = ShortedPack(cells, seed=5).run(40, 0.0).run(40, 0.3)
+    for _ in range(4):
+        pack.run(0.5, 0.3, bridge_v=0.02).run(6, 0.3)
+    return pack.run(120, 0.3, leak_a=1.0).run(2, 0.3, leak_a=1.0, left=0.4).readings
+
+
+def by_watch(readings, cells):
+    """[(time, cell, stage)], the first reading at 0."""
+    flat = list(estimator_floats(**CHANGES))
+    watch = Watch([flat] * cells, rows_per_step=round(SLOW_S / FAST_S))
+    times_s = [FAST_S * at for at in range(len(readings))]
+    volts = [volt for row, _ in readings for volt in row]
+    changes = watch.run(times_s, volts, [current_a for _, current_a in readings], 25.0, 5.0, aim_mpa=5.0)
+    return [(change.time_s, change.cell, change.stage) for change in changes]
+
+
+def by_firmware(readings, cells):
+    """Likewise; a stage is noted at the reading with which the firmware changed it."""
+    bench = Bench(cells, estimator=CHANGES)
+    stages, before = [], [0] * cells
+    for at, (volts, current_a) in enumerate(readings):
+        bench.board.voltages_uv = [round(1e6 * volt) for volt in volts]
+        bench.board.current_ua = round(1e6 * current_a)
+        bench.run(round(1000 * FAST_S))
+        now = [watch.shorts.fusion.stage for watch in bench.app.cells]
+        stages += [(FAST_S * at, cell, now[cell]) for cell in range(cells) if now[cell] != before[cell]]
+        before = now
+    return stages
+
+
+@pytest.mark.parametrize("cells", [1, 2])
+def test_they_call_the_same_stages_in_the_same_second_or_the_next_and_a_hard_short_in_the_same_tick_or_the_next(cells):
+    """Seconds do not begin together: the firmware's first sample of a slow tick is shorter."""
+    readings = shorted(cells)
+    watched, called = by_watch(readings, cells), by_firmware(readings, cells)
+    assert [stage for _, _, stage in watched] == [1, 2, 3]
+    assert [row[1:] for row in called] == [row[1:] for row in watched]
+    assert {cell for _, cell, _ in called} == {cells - 1}
+    for (watch_s, _, _), (firmware_s, _, _) in zip(watched, called, strict=True):
+        assert firmware_s == pytest.approx(watch_s, abs=1.0 + SLOW_S)
+    assert called[-1][0] == pytest.approx(watched[-1][0], abs=FAST_S + 1e-6)
+
+
+def test_the_hard_short_of_the_watch_is_the_firmwares():
+    """Same drop, same time: defaults of the schema."""
+    defaults = {row[1]: row[5] for row in schema.PARAMETERS}
+    assert pytest.approx(defaults["hard_short_drop_uv"] / 1e6) == COLLAPSE_V
+    assert pytest.approx(defaults["hard_short_debounce_ms"] / 1e3) == COLLAPSE_HOLD_S
