@@ -22,7 +22,8 @@ typedef struct {
     ASSB_REAL dip_floor_v;
     ASSB_REAL dip_window_s;
     ASSB_REAL dip_count;
-    ASSB_REAL dip_current_ratio;
+    ASSB_REAL dip_trace_frac;
+    ASSB_REAL dip_trace_v;
     ASSB_REAL noise_ratio;
     ASSB_REAL noise_hold_s;
     ASSB_REAL charge_offset_c;
@@ -75,9 +76,11 @@ typedef struct {
 } ASSB_EST(detection_sample);
 
 typedef struct {
-    ASSB_REAL variance_v2, learned, length, sum_v, counted, since_dip_s;
-    ASSB_REAL age_s[ASSB_DIPS], ages; /* of the dips in the window, oldest first */
-    ASSB_REAL ups, ups_age_s;         /* jumps the other way: a wire's, not a short's */
+    ASSB_REAL variance_v2, learned;
+    ASSB_REAL level_v, drift_v, level_known;    /* voltage before a dip, and what the current makes of it */
+    ASSB_REAL length_s, deep, up_s;             /* below the level for so long, so far; above it */
+    ASSB_REAL waits, after_s, after_v, after_n; /* for what it leaves behind */
+    ASSB_REAL age_s[ASSB_DIPS], ages;           /* of the dips in the window, oldest first */
     ASSB_REAL depth_v, total;
 } ASSB_EST(dips);
 
@@ -90,7 +93,7 @@ typedef struct {
     ASSB_REAL up, up_most, up_a, up_ohm, up_degc, up_loop, up_soc, up_s,
         up_v;                      /* current and R0 where it began, time and voltage since */
     ASSB_REAL down, down_a, usual; /* usual: how far down it gets */
-    ASSB_REAL score;
+    ASSB_REAL score, sure;         /* sure: the score that has stood for a while */
 } ASSB_EST(charge_sum);
 
 typedef struct {
@@ -135,7 +138,7 @@ typedef struct {
 } ASSB_EST(resistance_evidence);
 
 typedef struct {
-    ASSB_REAL span_s, start_v, start_degc, charge_frac, low_a, high_a;
+    ASSB_REAL span_s, start_v, start_degc, charge_frac, low_a, stalls;
 } ASSB_EST(stall_evidence);
 
 typedef struct {

@@ -3,6 +3,7 @@
  * order. One included file per kind of evidence.
  */
 #include "assb_estimator.h"
+#include "assb_learning.h"
 #include "assb_detection.h"
 
 #include <stddef.h>
@@ -116,13 +117,13 @@ void ASSB_EST(detection_reset)(detection_t *d)
     for (int k = 0; k < ASSB_SWELLING_BINS; k++)
         d->swelling.usual[k] = 1;
     d->charge.bin = d->charge.cells = -1;
-    d->since_step_s = d->since_move_s = d->dips.since_dip_s = LONG_S;
+    d->since_step_s = d->since_move_s = LONG_S;
 }
 
 void ASSB_EST(detection_blind)(detection_t *d)
 {
     d->has_soc = 0;
-    d->dips.length = 0;
+    lose_dip(&d->dips);
     d->noise.has_before = 0;
     d->resistance.seen = 0;
 }
@@ -172,7 +173,7 @@ int ASSB_EST(detection_sample_taken)(const detection_params_t *q, const params_t
 {
     see_changes(q, cell, d, in);
     count_missing(cell, d, state, in);
-    see_dips(q, d, state, in);
+    see_dips(q, cell, d, state, in);
     see_noise(q, d, in);
     see_resistance(q, cell, d, state, in);
     d->span_s = d->span_s + in->dt_s;

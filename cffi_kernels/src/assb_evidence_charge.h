@@ -8,6 +8,7 @@
 #define CV_POINT_S ((real)120)
 #define CV_LEARN ((real)0.25)
 #define CV_FALLEN ((real)0.9)
+#define CV_HOLDS ((real)3)
 #define CV_NEAR ((real)0.9)
 #define FULL_TURN ((real)0.2) /* of SOC: less is no cycle */
 #define CYCLES_LEAST 3
@@ -96,7 +97,7 @@ static void see_tail_point(const detection_params_t *q, const params_t *cell, de
     } else {
         t->tail_a = clamp(end_of(t->first_a, t->second_a, current_a), 0, current_a);
         t->near = t->tail_a >= CV_NEAR * current_a; /* farther from its end it can't be told */
-        if (t->near == 0 || t->holds == 0)
+        if (t->near == 0 || t->holds < CV_HOLDS)
             tell(d, ASSB_CV_TAIL, ASSB_LEARNING, 0);
         else
             judge(d, ASSB_CV_TAIL, (t->tail_a - t->usual_a) / (q->cv_tail_c * cell->capacity_ah));
@@ -120,7 +121,7 @@ static void see_tail(const detection_params_t *q, const params_t *cell, detectio
     }
     if (t->near > 0 && d->state[ASSB_CV_TAIL] != ASSB_ACTIVE) {
         t->usual_a = t->usual_a + (t->holds > 0 ? CV_LEARN : 1) * (t->tail_a - t->usual_a);
-        t->holds = 1;
+        t->holds = later(t->holds, 1);
     }
     t->near = 0;
     t->voltage_v = in->voltage_v;
@@ -144,7 +145,7 @@ static void close_cycle(const detection_params_t *q, detection_t *d, real soc, r
         real doubt = (e->begin_var + soc_var) / (q->efficiency_drop_frac * q->efficiency_drop_frac);
         real low = drop / (1 + doubt); /* as far as SOC is known at both ends */
         e->lows = low >= 1 ? e->lows + 1 : 0;
-        judge(d, ASSB_EFFICIENCY, e->lows < 2 && low >= 1 ? ONCE : low);
+        judge(d, ASSB_EFFICIENCY, e->lows < 3 && low >= 1 ? ONCE : low);
     }
     if (d->state[ASSB_EFFICIENCY] == ASSB_ACTIVE)
         return; /* a short's cycles are nothing to learn from */

@@ -2,10 +2,14 @@
 
 #define FAST_DT_S ((real)0.5) /* slower samples show neither */
 #define DIP_LEARN_S ((real)5)
+#define DIP_BACK ((real)0.5)
+#define DIP_LONGEST_S ((real)20) /* longer is no dip, but a new level (assumption) */
+#define UP_LONGEST_S ((real)3)
 #define DIP_FORGET_S ((real)26)
 #define DIP_ENTER_VAR ((real)9) /* 3 sigma */
-#define DIP_AFTER_S ((real)30)  /* the way back from a dip is no jump up */
-#define UPS_PER_DIP ((real)0.25)
+#define LEVEL_TAU_S ((real)1)
+#define TRACE_FROM_S ((real)0.35) /* after a dip: the mean of half a second */
+#define TRACE_TO_S ((real)0.95)
 #define NOISE_SHORT_S ((real)9.6) /* 96 samples at 10 Hz */
 #define NOISE_LONG_S ((real)410)
 #define NOISE_MOST ((real)30)
@@ -22,9 +26,6 @@ static void forget_dips(const detection_params_t *q, ASSB_EST(dips) *p, real dt_
     for (int k = old; k < ages && old > 0; k++)
         p->age_s[k - old] = p->age_s[k];
     p->ages = (real)(ages - old);
-    p->ups_age_s = later(p->ups_age_s, dt_s);
-    if (p->ups_age_s > q->dip_window_s)
-        p->ups = 0;
 }
 
 static void remember_dip(ASSB_EST(dips) *p)
@@ -38,64 +39,95 @@ static void remember_dip(ASSB_EST(dips) *p)
     p->age_s[ages] = 0;
     p->ages = (real)(ages + 1);
     p->total = later(p->total, 1);
-    p->since_dip_s = 0;
 }
 
-/* A run beyond 3 sigma counts once, when its mean over its own length is worth dip_sigmas. `down`: +1 or -1. */
-static void see_excursion(const detection_params_t *q, ASSB_EST(dips) *p, real down_v, real floor_v)
+static void lose_dip(ASSB_EST(dips) *p)
 {
-    if (p->length == 0)
-        p->sum_v = p->counted = 0;
-    p->length = p->length + 1;
-    p->sum_v = p->sum_v + down_v;
-    real mean_v = magnitude(p->sum_v) / p->length;
-    real worth = mean_v * mean_v * p->length, wanted = q->dip_sigmas * q->dip_sigmas * p->variance_v2;
-    if (p->counted > 0 || worth < wanted || mean_v < q->dip_floor_v)
+    p->length_s = p->deep = p->waits = p->up_s = p->level_known = 0;
+}
+
+static void find_level(ASSB_EST(dips) *p, real voltage_v)
+{
+    p->level_v = voltage_v;
+    p->drift_v = p->length_s = p->deep = p->up_s = 0;
+    p->level_known = 1;
+}
+
+/* A short draws charge through the cell, whose polarisation takes seconds to go; a loose wire leaves no trace. */
+static void see_trace(const detection_params_t *q, ASSB_EST(dips) *p, const sample_t *in)
+{
+    p->after_s = p->after_s + in->dt_s;
+    if (p->after_s <= TRACE_FROM_S)
         return;
-    p->counted = 1;
-    if (p->sum_v > 0 && mean_v >= floor_v) {
-        p->depth_v = mean_v;
+    p->after_v = p->after_v + in->voltage_v;
+    p->after_n = p->after_n + 1;
+    if (p->after_s < TRACE_TO_S)
+        return;
+    real after_v = p->after_v / p->after_n, trace_v = p->level_v + p->drift_v - after_v;
+    real wanted_v = q->dip_trace_frac * p->deep;
+    if (trace_v >= (wanted_v > q->dip_trace_v ? wanted_v : q->dip_trace_v)) {
+        p->depth_v = p->deep;
         remember_dip(p);
-    } else if (p->sum_v < 0 && p->since_dip_s > DIP_AFTER_S) {
-        p->ups = later(p->ups, 1);
-        p->ups_age_s = 0;
+    }
+    p->waits = 0;
+    find_level(p, after_v);
+}
+
+/* A dip begins at `edge` below the level before it and ends half way back; what stays is a new level. */
+static void see_level(const detection_params_t *q, ASSB_EST(dips) *p, const sample_t *in, real edge_v)
+{
+    real fall_v = p->level_v + p->drift_v - in->voltage_v;
+    if (p->level_known == 0) {
+        find_level(p, in->voltage_v);
+    } else if (p->waits > 0) {
+        see_trace(q, p, in);
+    } else if (fall_v > edge_v && fall_v > DIP_BACK * p->deep) {
+        p->length_s = p->length_s + in->dt_s;
+        p->deep = fall_v > p->deep ? fall_v : p->deep;
+        if (p->length_s > DIP_LONGEST_S)
+            find_level(p, in->voltage_v);
+    } else if (p->length_s > 0) {
+        p->waits = 1;
+        p->after_s = p->after_v = p->after_n = 0;
+    } else if (-fall_v > edge_v) {
+        p->up_s = p->up_s + in->dt_s;
+        if (p->up_s > UP_LONGEST_S)
+            find_level(p, in->voltage_v);
+    } else {
+        p->level_v = p->level_v + p->drift_v - share(in->dt_s, LEVEL_TAU_S) * fall_v;
+        p->drift_v = p->up_s = 0;
     }
 }
 
-/* 1: short dips below the model while the current stays. */
-static void see_dips(const detection_params_t *q, detection_t *d, const state_t *state, const sample_t *in)
+/* 1: short dips of the voltage while the current stays. */
+static void see_dips(const detection_params_t *q, const params_t *cell, detection_t *d, const state_t *state,
+                     const sample_t *in)
 {
     ASSB_EST(dips) *p = &d->dips;
     forget_dips(q, p, in->dt_s);
-    p->since_dip_s = later(p->since_dip_s, in->dt_s);
     int masked = d->since_step_s < q->step_mask_s || d->since_move_s < q->move_mask_s;
     if (masked || in->dt_s > FAST_DT_S) {
-        p->length = 0;
+        lose_dip(p);
         if (p->ages == 0)
             say_nothing(d, ASSB_DIPPING);
         return;
     }
-    real v = state->innovation_v, least_v2 = (real)1e-12;
-    if (p->learned < DIP_LEARN_S) {
+    real v = state->innovation_v;
+    real held_v2 =
+        p->learned >= DIP_LEARN_S && v * v > DIP_ENTER_VAR * p->variance_v2 ? DIP_ENTER_VAR * p->variance_v2 : v * v;
+    if (p->learned < DIP_FORGET_S)
         p->learned = later(p->learned, in->dt_s);
-        p->variance_v2 = p->variance_v2 + (v * v - p->variance_v2) * (in->dt_s / p->learned);
+    p->variance_v2 = p->variance_v2 + (held_v2 - p->variance_v2) * share(in->dt_s, p->learned);
+    if (p->learned < DIP_LEARN_S) {
         tell(d, ASSB_DIPPING, ASSB_LEARNING, 0);
         return;
     }
-    if (p->variance_v2 < least_v2)
-        p->variance_v2 = least_v2;
-    real edge_v2 = DIP_ENTER_VAR * p->variance_v2;
-    if (v * v <= edge_v2) {
-        p->length = 0;
-        p->variance_v2 = p->variance_v2 + (v * v - p->variance_v2) * share(in->dt_s, DIP_FORGET_S);
-    } else {
-        if (p->length > 0 && p->sum_v * v > 0)
-            p->length = 0; /* from one side to the other */
-        real contact_v = in->current_a < 0 ? q->dip_current_ratio * state->r0_ohm * -in->current_a : 0;
-        see_excursion(q, p, -v, contact_v);
-    }
-    real credible = p->ups > UPS_PER_DIP * p->ages ? 0 : p->ages;
-    judge(d, ASSB_DIPPING, credible / q->dip_count);
+    /* what the current makes of the level */
+    p->drift_v = p->drift_v + table_at(cell->docv_v, state->soc) * in->current_a * in->dt_s /
+                                  ((real)3600 * capacity_ah(cell, state));
+    real edge_v = q->dip_sigmas * ASSB_EST(square_root)(p->variance_v2);
+    see_level(q, p, in, edge_v > q->dip_floor_v ? edge_v : q->dip_floor_v);
+    judge(d, ASSB_DIPPING, p->ages / q->dip_count);
 }
 
 /* 2: the voltage is louder than it was. Second differences of samples, so that no slow change counts. */

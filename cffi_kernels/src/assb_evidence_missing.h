@@ -21,8 +21,10 @@
 #define BEND_SIGMAS ((real)1)
 #define BEND_SIGMA_LEAST ((real)0.005)
 #define LOOP_ERROR ((real)0.2) /* of half the hysteresis loop (assumption) */
+#define FAST_SURE_S ((real)30) /* how long a score has to stand (assumption) */
+#define SLOW_SURE_S ((real)120)
 #define SOC_AT_END ((real)1e-4)
-#define TABLE_ERROR ((real)0.2) /* of a change of R0 with temperature and pressure */
+#define TABLE_ERROR ((real)0.35) /* of a change of R0 with temperature and pressure */
 
 static void lose_charge(detection_t *d)
 {
@@ -161,7 +163,7 @@ static real table_error_v(const detection_params_t *q, real doubt_v, int alone)
  * a leak until the current changes. */
 typedef struct {
     real current_a, ohm, r0_ohm, degc, loop, loop_v, soc, table_v, table_most_v, capacity_v, contact, tolerance_v,
-        widest, dt_s;
+        widest, sure_s, dt_s;
 } account_t;
 
 static real explained(const account_t *a, const ASSB_EST(charge_sum) *m)
@@ -207,6 +209,8 @@ static void add_up(ASSB_EST(charge_sum) *m, const account_t *a, real rise_v, rea
         m->usual = down;
     real usual = a->widest * m->usual;
     m->score = m->up / ((usual > 1 ? usual : 1) + explained(a, m));
+    /* a spike, as where the current comes by the value that it had at the beginning, is no evidence */
+    m->sure = m->score < m->sure ? m->score : m->sure + share(a->dt_s, a->sure_s) * (m->score - m->sure);
 }
 
 /* What SOC's own uncertainty makes of a bend of the OCV nearby. */
@@ -297,8 +301,11 @@ static void see_missing_charge(const detection_params_t *q, const params_t *cell
     c->active = size_c > c->active ? size_c : c->active - share(in->dt_s, ACTIVE_TAU_S) * (c->active - size_c);
     real learned = c->travelled + c->seen_s / EXPERIENCE_S;
     learned = learned * learned;
-    real new = 1 + q->charge_new / (1 + learned * learned);
-    real tolerance_v = new *((alone ? q->charge_ocv_v : q->pack_ocv_v) + slope_v * q->charge_soc_frac);
+    real wide = 1 + q->charge_new / (1 + learned * learned);
+    if (d->state[ASSB_CONTACT_LOSS] == ASSB_ACTIVE)
+        wide = wide * (1 + d->score[ASSB_CONTACT_LOSS]);
+    real ocv_v = (alone ? q->charge_ocv_v : q->pack_ocv_v) * (REST_SHARE + (1 - REST_SHARE) * c->active);
+    real tolerance_v = wide * (ocv_v + slope_v * q->charge_soc_frac + bend_v(cell, state));
     real loop = loop_ohm(cell, state, in->temperature_degc);
     real allowed = allowed_v(q, slope_v, in->dt_s, alone);
     account_t account;
@@ -307,7 +314,9 @@ static void see_missing_charge(const detection_params_t *q, const params_t *cell
     account.r0_ohm = state->r0_ohm;
     account.degc = in->temperature_degc;
     account.loop = c->open_hysteresis;
-    account.loop_v = LOOP_ERROR * cell->hysteresis_v;
+    /* where in its loop a new cell is nobody knows, until it has been driven to one side */
+    real driven = 1 + c->travelled * cell->hysteresis_rate;
+    account.loop_v = cell->hysteresis_v * (LOOP_ERROR + (1 - LOOP_ERROR) / (driven * driven));
     account.soc = state->soc;
     account.table_v = table_error_v(q, doubt_v, alone);
     account.table_most_v = alone ? q->charge_table_v : q->pack_table_v;
@@ -315,12 +324,14 @@ static void see_missing_charge(const detection_params_t *q, const params_t *cell
     account.contact = q->charge_contact;
     account.tolerance_v = q->charge_slow * tolerance_v;
     account.widest = q->charge_usual;
+    account.sure_s = SLOW_SURE_S;
     account.dt_s = in->dt_s;
     c->slow.up = c->slow.up + fell_v / account.tolerance_v;
     add_up(&c->slow, &account, left_v, allowed);
     account.tolerance_v = q->charge_fast * tolerance_v;
+    account.sure_s = FAST_SURE_S;
     c->fast.up = c->fast.up + fell_v / account.tolerance_v;
     add_up(&c->fast, &account, left_v, allowed + slope_v * q->charge_fast_c * in->dt_s / (real)3600);
     estimate_leak(cell, d, loop, slope_v, ah, q->charge_slow * tolerance_v);
-    judge(d, ASSB_MISSING_CHARGE, c->fast.score > c->slow.score ? c->fast.score : c->slow.score);
+    judge(d, ASSB_MISSING_CHARGE, c->fast.sure > c->slow.sure ? c->fast.sure : c->slow.sure);
 }

@@ -4,13 +4,17 @@
 #define STEADY_FRAC ((real)0.02) /* of a step: the current before and after it */
 #define STEP_WIDEST_S ((real)0.5)
 #define STEPS_LEARN ((real)8)
-#define STEPS_JUDGE ((real)5)
-#define STEP_OUTLIER ((real)0.5)
+#define STEPS_JUDGE ((real)8)
+#define STEP_OUTLIER ((real)0.2)
+#define STEP_WEIGHT ((real)0.1)
 #define PRESSURE_STEADY ((real)0.03)
 #define TEMPERATURE_STEADY_K ((real)1.5)
 #define STALL_STEADY_K ((real)0.3)
 #define STALL_LEAST_V ((real)0.002)
 #define STALL_STEADY ((real)0.02)
+#define STALLS ((real)3)                 /* in a row */
+#define STALL_SLOPE_LEAST_V ((real)0.25) /* a plateau is no stall; nor is a charge of a cell that has one */
+#define HALF ((real)0.5)                 /* a contact that comes back lowers R0, but not below its table */
 
 /* One measured resistance over what the tables say at this temperature and pressure. */
 static void learn_ratio(const detection_params_t *q, detection_t *d, real ratio, const sample_t *in)
@@ -26,9 +30,9 @@ static void learn_ratio(const detection_params_t *q, detection_t *d, real ratio,
         tell(d, ASSB_CONTACT_LOSS, ASSB_LEARNING, 0);
         return;
     }
-    if (magnitude(ratio / r->usual - 1) > STEP_OUTLIER * (1 + magnitude(r->recent / r->usual - 1)) && ratio < r->usual)
-        ratio = r->usual * (1 - STEP_OUTLIER);
-    r->recent = r->recent + (real)0.25 * (ratio - r->recent);
+    /* one that is far off moves it no more than one that is near */
+    real most = STEP_OUTLIER * r->usual;
+    r->recent = r->recent + STEP_WEIGHT * clamp(ratio - r->recent, -most, most);
     int near = magnitude(in->pressure_mpa - r->usual_mpa) <= PRESSURE_STEADY * magnitude(r->usual_mpa) &&
                magnitude(in->temperature_degc - r->usual_degc) <= TEMPERATURE_STEADY_K;
     real change = r->recent / r->usual - 1;
@@ -37,7 +41,8 @@ static void learn_ratio(const detection_params_t *q, detection_t *d, real ratio,
     if (r->recent_steps < STEPS_JUDGE)
         tell(d, ASSB_RESISTANCE_DROP, ASSB_LEARNING, 0);
     else
-        judge(d, ASSB_RESISTANCE_DROP, -change / q->resistance_drop_frac);
+        judge(d, ASSB_RESISTANCE_DROP,
+              r->recent < 1 - HALF * q->resistance_drop_frac ? -change / q->resistance_drop_frac : 0);
     if (magnitude(change) < q->resistance_drop_frac) { /* ageing is learned, a jump is not */
         r->usual = r->usual + (real)(1.0 / 32) * (ratio - r->usual);
         r->usual_mpa = r->usual_mpa + (real)(1.0 / 32) * (in->pressure_mpa - r->usual_mpa);
@@ -74,7 +79,7 @@ static void begin_stall(detection_t *d, const sample_t *in)
     t->span_s = t->charge_frac = 0;
     t->start_v = in->voltage_v;
     t->start_degc = in->temperature_degc;
-    t->low_a = t->high_a = in->current_a;
+    t->low_a = in->current_a;
 }
 
 /* 8: a constant current charges, and the voltage does not rise. */
@@ -83,11 +88,13 @@ static void see_stall(const detection_params_t *q, const params_t *cell, detecti
 {
     ASSB_EST(stall_evidence) *t = &d->stall;
     real slope_v = table_at(cell->docv_v, state->soc);
+    int plateau = slope_v < STALL_SLOPE_LEAST_V || q->charge_slope_most_v < 2 * STALL_SLOPE_LEAST_V;
     int steady = magnitude(in->current_a - t->low_a) <= STALL_STEADY * magnitude(t->low_a) &&
                  magnitude(in->temperature_degc - t->start_degc) <= STALL_STEADY_K && d->since_move_s > q->move_mask_s;
-    if (in->current_a <= q->rest_c * cell->capacity_ah || slope_v < q->charge_slope_least_v || !steady) {
+    if (in->current_a <= q->rest_c * cell->capacity_ah || plateau || !steady) {
+        t->stalls = 0;
         begin_stall(d, in);
-        if (in->current_a <= q->rest_c * cell->capacity_ah || slope_v < q->charge_slope_least_v)
+        if (in->current_a <= q->rest_c * cell->capacity_ah || plateau)
             say_nothing(d, ASSB_STALL);
         return;
     }
@@ -97,9 +104,11 @@ static void see_stall(const detection_params_t *q, const params_t *cell, detecti
         return;
     real expected_v = slope_v * t->charge_frac;
     real part = (in->voltage_v - t->start_v) / (expected_v > STALL_LEAST_V ? expected_v : STALL_LEAST_V);
-    if (expected_v > STALL_LEAST_V)
-        judge(d, ASSB_STALL, (1 - part) / (1 - q->stall_ratio));
-    else
+    if (expected_v > STALL_LEAST_V) {
+        real score = (1 - part) / (1 - q->stall_ratio);
+        t->stalls = score >= 1 ? t->stalls + 1 : 0;
+        judge(d, ASSB_STALL, t->stalls < STALLS && score >= 1 ? ONCE : score);
+    } else
         tell(d, ASSB_STALL, ASSB_LEARNING, 0);
     begin_stall(d, in);
 }

@@ -96,7 +96,8 @@ DEFAULTS = {
     "dip_floor_v": 0.001,  # a shallower dip is none
     "dip_window_s": 600.0,  # in which dips are counted ...
     "dip_count": 3.0,  # ... and so many make a suspect
-    "dip_current_ratio": 2.0,  # on discharge a dip is deeper than this many R0 I, else a contact may have made it
+    "dip_trace_frac": 0.02,  # of its depth: what a dip leaves behind half a second later; a loose wire leaves nothing
+    "dip_trace_v": 0.0004,  # ... and at least so much
     "noise_ratio": 5.0,  # of the variance of differences, to what it used to be
     "noise_hold_s": 60.0,
     "charge_offset_c": 0.0005,  # error of the current sensor: offset ...
@@ -116,7 +117,7 @@ DEFAULTS = {
     "charge_new": 12.0,  # tolerance of a cell that nothing was learned of is wider by so much
     "charge_fast_c": 0.0167,  # the fast sum forgets leaks up to this ...
     "charge_fast": 0.5,  # ... and has this part of the tolerance
-    "charge_slow": 1.0,  # and the slow one this part
+    "charge_slow": 1.6,  # and the slow one this part
     "self_discharge_c": 0.0006,  # of a sound cell; in a pack against the others
     "charge_settle_s": 1800.0,  # after the start, before missing charge is believed
     "charge_soc_sigma_max": 0.03,  # while SOC is less certain missing charge says nothing
@@ -124,10 +125,10 @@ DEFAULTS = {
     "charge_slope_most_v": 3.0,  # and above which its table is a knee and not to be trusted
     "rest_window_s": 600.0,  # of the slope in a rest
     "rest_ratio": 3.0,  # the slope over what relaxation explains
-    "rest_leak_c": 0.0015,  # the least leak that a rest's slope is judged by
+    "rest_leak_c": 0.003,  # the least leak that a rest's slope is judged by
     "cv_tail_c": 0.02,  # what a held voltage's current ends in, above its usual
-    "efficiency_drop_frac": 0.006,  # of the coulombic efficiency, below the median of ten cycles
-    "resistance_drop_frac": 0.08,  # of R0 over its tables, at steady temperature and pressure
+    "efficiency_drop_frac": 0.01,  # of the coulombic efficiency, below the median of ten cycles
+    "resistance_drop_frac": 0.1,  # of R0 over its tables, at steady temperature and pressure
     "resistance_rise_frac": 0.2,  # a contact is lost
     "stall_ratio": 0.3,  # dV/dQ on charge over the OCV's
     "stall_s": 120.0,

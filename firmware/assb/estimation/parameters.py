@@ -112,7 +112,8 @@ dip_sigmas 1
 dip_floor_v 1
 dip_window_s 1
 dip_count 1
-dip_current_ratio 1
+dip_trace_frac 1
+dip_trace_v 1
 noise_ratio 1
 noise_hold_s 1
 charge_offset_c 1
@@ -160,8 +161,8 @@ stage_fall_s 1
 EKF_SIZE = 552
 LEARNING_SIZE = 27
 POWER_SIZE = 209
-DETECTION_SIZE = 52
-SIZE = 840  # sum of the counts; 32-bit floats in the config image
+DETECTION_SIZE = 53
+SIZE = 841  # sum of the counts; 32-bit floats in the config image
 
 
 def ekf_rows():

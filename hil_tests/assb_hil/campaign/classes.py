@@ -108,7 +108,7 @@ CLASSES = {
         ClassRow(
             "leak_c500_single", leak(1 / 500, 8 * HOUR_S), 8 * HOUR_S, 0, (1,), loads=("cccv", "cc", "pulses", "drive")
         ),
-        ClassRow("bridges", bridges, BRIDGES * 605.0),
+        ClassRow("bridges", bridges, BRIDGES * 605.0, SUSPECT),
         ClassRow("hard", hard, 1.0, HARD, lead_s=600.0, window_s=600.0, dt_s=0.01),
         ClassRow("growing", growing, 6 * HOUR_S),
     )
