@@ -88,12 +88,12 @@ typedef struct {
     ASSB_REAL before_v, change_v, has_before, now_v2, usual_v2, seen_s, loud_s, ratio;
 } ASSB_EST(noise);
 
-/* What is missing (up) and what is too much (down), each forgetting what errors explain; 1: a tolerance. */
+/* What is missing (up) and what is too much (down), each forgetting what errors explain. */
 typedef struct {
-    ASSB_REAL up, up_most, up_a, up_ohm, up_degc, up_loop, up_soc, up_s,
-        up_v;                      /* current and R0 where it began, time and voltage since */
-    ASSB_REAL down, down_a, usual; /* usual: how far down it gets */
-    ASSB_REAL score, sure;         /* sure: the score that has stood for a while */
+    ASSB_REAL up_v, up_most_v, risen_v, up_s; /* risen_v: with what was forgotten; the next: where it began */
+    ASSB_REAL up_a, up_ohm, up_degc, up_loop, up_soc;
+    ASSB_REAL down_v, down_a, usual_v; /* usual_v: how far it goes without a short */
+    ASSB_REAL score, sure;             /* sure: the score that has stood for a while */
 } ASSB_EST(charge_sum);
 
 typedef struct {

@@ -175,40 +175,39 @@ static real explained(const account_t *a, const ASSB_EST(charge_sum) *m)
     volts = volts + a->capacity_v * moved + (table_v < a->table_most_v ? table_v : a->table_most_v);
     if (a->current_a < 0)
         volts = volts - a->contact * a->r0_ohm * a->current_a;
-    return volts / a->tolerance_v;
+    return volts;
 }
 
 /* Up and down sums of a rise; a sound cell goes as far either way. */
 static void add_up(ASSB_EST(charge_sum) *m, const account_t *a, real rise_v, real allowed_v)
 {
-    m->up = m->up + (rise_v - allowed_v) / a->tolerance_v;
-    m->up_v = m->up_v + rise_v;
+    m->up_v = m->up_v + (rise_v - allowed_v);
+    m->risen_v = m->risen_v + rise_v;
     m->up_s = later(m->up_s, a->dt_s);
-    real risen = m->up - explained(a, m);
-    if (risen > m->up_most)
-        m->up_most = risen;
-    if (m->up <= 0) {
-        if (m->up_most > m->usual) /* it went away again: no short does */
-            m->usual = m->up_most;
-        m->up_most = 0;
-        m->up = m->up_v = m->up_s = 0;
+    real explained_v = explained(a, m), beyond_v = m->up_v - explained_v;
+    if (beyond_v > m->up_most_v)
+        m->up_most_v = beyond_v;
+    if (m->up_v <= 0) {
+        if (m->up_most_v > m->usual_v) /* it went away again: no short does */
+            m->usual_v = m->up_most_v;
+        m->up_v = m->up_most_v = m->risen_v = m->up_s = 0;
         m->up_a = a->current_a;
         m->up_ohm = a->r0_ohm;
         m->up_degc = a->degc;
         m->up_loop = a->loop;
         m->up_soc = a->soc;
     }
-    m->down = m->down - (rise_v + allowed_v) / a->tolerance_v;
-    if (m->down <= 0) {
-        m->down = 0;
+    m->down_v = m->down_v - (rise_v + allowed_v);
+    if (m->down_v <= 0) {
+        m->down_v = 0;
         m->down_a = a->current_a;
     }
-    m->usual = m->usual - m->usual * share(a->dt_s, USUAL_TAU_S);
-    real down = m->down - a->ohm * magnitude(a->current_a - m->down_a) / a->tolerance_v;
-    if (down > m->usual)
-        m->usual = down;
-    real usual = a->widest * m->usual;
-    m->score = m->up / ((usual > 1 ? usual : 1) + explained(a, m));
+    m->usual_v = m->usual_v - m->usual_v * share(a->dt_s, USUAL_TAU_S);
+    beyond_v = m->down_v - a->ohm * magnitude(a->current_a - m->down_a);
+    if (beyond_v > m->usual_v)
+        m->usual_v = beyond_v;
+    real usual_v = a->widest * m->usual_v;
+    m->score = m->up_v / ((usual_v > a->tolerance_v ? usual_v : a->tolerance_v) + explained_v);
     /* a spike, as where the current comes by the value that it had at the beginning, is no evidence */
     m->sure = m->score < m->sure ? m->score : m->sure + share(a->dt_s, a->sure_s) * (m->score - m->sure);
 }
@@ -228,7 +227,7 @@ static void estimate_leak(const params_t *cell, detection_t *d, real loop_ohm, r
     const ASSB_EST(charge_sum) *m = c->fast.score > c->slow.score ? &c->fast : &c->slow;
     real shown_ohm = loop_ohm * (1 - share(cell->tau2_s + MEAN_TAU_S, m->up_s + (real)1e-3));
     real per_v = 1 / (shown_ohm + slope_v * m->up_s / ((real)3600 * ah) + (real)1e-6);
-    c->leak_a = m->up_v * per_v;
+    c->leak_a = m->risen_v * per_v;
     c->leak_sigma_a = (real)0.5 * tolerance_v * per_v;
 }
 
@@ -299,7 +298,8 @@ static void see_missing_charge(const detection_params_t *q, const params_t *cell
     real size_c = magnitude(in->current_a) / (ACTIVE_C * ah);
     size_c = size_c < 1 ? size_c : 1;
     c->active = size_c > c->active ? size_c : c->active - share(in->dt_s, ACTIVE_TAU_S) * (c->active - size_c);
-    real learned = c->travelled + c->seen_s / EXPERIENCE_S;
+    /* time teaches what a rest shows, and charge what a current does */
+    real learned = c->travelled + (1 - c->active) * c->seen_s / EXPERIENCE_S;
     learned = learned * learned;
     real wide = 1 + q->charge_new / (1 + learned * learned);
     if (d->state[ASSB_CONTACT_LOSS] == ASSB_ACTIVE)
@@ -326,11 +326,11 @@ static void see_missing_charge(const detection_params_t *q, const params_t *cell
     account.widest = q->charge_usual;
     account.sure_s = SLOW_SURE_S;
     account.dt_s = in->dt_s;
-    c->slow.up = c->slow.up + fell_v / account.tolerance_v;
+    c->slow.up_v = c->slow.up_v + fell_v;
     add_up(&c->slow, &account, left_v, allowed);
     account.tolerance_v = q->charge_fast * tolerance_v;
     account.sure_s = FAST_SURE_S;
-    c->fast.up = c->fast.up + fell_v / account.tolerance_v;
+    c->fast.up_v = c->fast.up_v + fell_v;
     add_up(&c->fast, &account, left_v, allowed + slope_v * q->charge_fast_c * in->dt_s / (real)3600);
     estimate_leak(cell, d, loop, slope_v, ah, q->charge_slow * tolerance_v);
     judge(d, ASSB_MISSING_CHARGE, c->fast.sure > c->slow.sure ? c->fast.sure : c->slow.sure);

@@ -13,7 +13,7 @@ PROFILES = (
     "graphite_nmc", "lto_nmc", "bipolar_2s",
 )  # fmt: skip
 # One of each class, and as many trials without a short as give about half of the hours (test_campaign_draw.py)
-DECK = (*CLASSES, "", "", "", "")
+DECK = (*CLASSES, *("",) * 13)
 CONFOUNDER_CELLS = (1, 1, 2, 4)
 CONFOUNDER_HOURS = (12.0, 20.0)
 DT_S = 0.1

@@ -63,6 +63,7 @@ KEYS = {
 }
 
 
+SENSOR_OFFSET_A = 0.0005  # of a shunt and its monitor: 25 uV on 50 mohm (assumption)
 PER_UNIT = ("charge_slope_frac", "pack_slope_frac", "charge_table_v", "pack_table_v", "charge_ocv_v", "pack_ocv_v")
 
 
@@ -80,6 +81,7 @@ def detection_values(pack: "PackConfig") -> dict[str, object]:
     values: dict[str, object] = {key: getattr(table, key) for key in KEYS}
     return values | {
         "rest_c": pack.parameters["rest_current_ma"] / 1000 / pack.cell.capacity_ah,
+        "charge_offset_c": max(table.charge_offset_c, SENSOR_OFFSET_A / pack.cell.capacity_ah),
         "charge_gain_frac": pack.parameters["current_gain_error_ppm"] / 1e6,
         **{key: units * getattr(table, key) for key in PER_UNIT},
     }
