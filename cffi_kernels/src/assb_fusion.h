@@ -103,9 +103,11 @@ static int fuse(const detection_params_t *q, detection_t *d, const state_t *stat
     d->suspicion = most(electric, most(charge, mechanic));
     d->softness = most(two, charge / q->charge_alone);
     d->likelihood = odds(d);
-    estimate_rs(d, state, in);
     real stage = d->softness >= 1 ? ASSB_SOFT_SHORT : d->suspicion >= 1 ? ASSB_SUSPECT : ASSB_NO_SHORT;
-    return move_stage(q, d, stage, in->dt_s);
+    int changed = move_stage(q, d, stage, in->dt_s);
+    if (d->stage < ASSB_SHORTED) /* a collapse has told it */
+        estimate_rs(d, state, in);
+    return changed;
 }
 
 int ASSB_EST(detection_collapsed)(detection_t *d, real rs_ohm)

@@ -1,7 +1,8 @@
 """Evidence 5, charge: the current of a held voltage ends in more than it used to.
 
 I(t) = end + A exp(-t/tau); three equidistant points give the end (Aitken). Ageing and cold raise it slowly, which is
-learned; a constant current on a plateau has no tail and says nothing.
+learned, three holds before the first is judged; a constant current on a plateau has no tail and says nothing, nor does a
+tail that is still far from its end.
 """
 
 from assb.const import const
@@ -11,13 +12,14 @@ from .observed import later
 
 _CV_TAIL = const(4)
 _POINT_S = const(120)
+_HOLDS = const(3)  # so many are learned before one is judged
 BAND_V = 0.003
 LEARN = 0.25
 FALLEN = 0.9
 NEAR = 0.9
 
 # Place in the group `detection` of the parameters (a test compares)
-_CV_TAIL_C = const(36)
+_CV_TAIL_C = const(38)
 
 
 class CvTail:
@@ -42,7 +44,7 @@ class CvTail:
             return
         if self.near and cell.state[_CV_TAIL] != ACTIVE:
             self.usual_a += (LEARN if self.holds else 1) * (self.tail_a - self.usual_a)
-            self.holds = 1
+            self.holds = later(self.holds, 1)
         self.near = False
         self.voltage_v = cell.voltage_v
         self.hold_s = self.mark_s = 0.0
@@ -58,7 +60,7 @@ class CvTail:
         else:
             self.tail_a = min(max(_end_of(self.first_a, self.second_a, current_a), 0.0), current_a)
             self.near = self.tail_a >= NEAR * current_a
-            if self.near and self.holds:
+            if self.near and self.holds >= _HOLDS:
                 cell.judge(_CV_TAIL, (self.tail_a - self.usual_a) / (cell.q[_CV_TAIL_C] * cell.nominal_ah()))
             else:
                 cell.tell(_CV_TAIL, LEARNING, 0.0)

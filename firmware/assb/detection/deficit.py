@@ -38,7 +38,7 @@ class Deficit:
         self.shown_v += cell.slope_v() * missing
         flat = cell.flat
         warmer_k = cell.temperature_degc - flat[_OCV_TEMPERATURE_DEGC]
-        ocv_v = cell.over_soc(_OCV_V) + flat[_ENTROPY_V_PER_K] * warmer_k
+        ocv_v = cell.over_soc(_OCV_V, cell.ekf.soc) + flat[_ENTROPY_V_PER_K] * warmer_k
         polarised_v = flat[_HYSTERESIS_V] * self.open_hysteresis + (self.open1_v + self.open2_v)
         expected_v = ocv_v + (polarised_v + cell.ekf.r0_ohm * cell.current_a)
         self._push(self.shown_v + (expected_v - cell.voltage_v), first)
@@ -53,7 +53,7 @@ class Deficit:
 
     def _move_open(self, cell):
         flat, current_a = cell.flat, cell.current_a
-        scale = cell.ekf.resistance_scale * cell.over_soc(_RC_FACTOR)
+        scale = cell.ekf.resistance_scale * cell.over_soc(_RC_FACTOR, cell.ekf.soc)
         r1_ohm, r2_ohm = scale * cell.over_temperature(_R1_OHM), scale * cell.over_temperature(_R2_OHM)
         self.open1_v += share(cell.dt_s, flat[_TAU1_S]) * (r1_ohm * current_a - self.open1_v)
         self.open2_v += share(cell.dt_s, flat[_TAU2_S]) * (r2_ohm * current_a - self.open2_v)

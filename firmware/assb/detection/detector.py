@@ -50,7 +50,8 @@ class Detector:
     def blind(self):
         """A sample without a voltage: its charge was counted, nothing is to be seen in it."""
         self.has_soc = False
-        self.noise.has_before = self.dips.length = self.resistance.seen = 0
+        self.dips.lose()
+        self.noise.has_before = self.resistance.seen = 0
 
     def lose(self):
         """Charge flowed that nobody saw, or the estimator began anew: what is under way is given up."""

@@ -1,96 +1,128 @@
-"""Evidence 1, electrical: short dips below the model, from filaments that touch and burn out.
+"""Evidence 1, electrical: short dips of the voltage while the current stays, from filaments that touch and burn out.
 
-A run of innovations beyond 3 sigma of their learned noise counts once, as soon as its mean over its own length is worth
-`dip_sigmas` of the noise of that mean (matched filter for a dip of unknown length) and is deeper than the floor.
+A dip begins `dip_sigmas` of the learned noise, and `dip_floor_v`, below the level before it (what the current makes of
+that level in the meantime is added) and ends half way back. It counts by the trace that it leaves: a short draws charge
+through the cell, whose polarisation takes seconds to go, so half a second later the voltage is still lower, by
+`dip_trace_frac` of the depth and `dip_trace_v`. `dip_count` of them in `dip_window_s` are one threshold.
 
-Confounders. A step of the current or a move of the press masks it. A contact that lets go dips only while current
-flows, by some R0 I: on discharge a dip must be deeper than that. A bad wire jumps both ways, a filament does not: jumps
-up take the dips' credit, but the way back from a dip is no jump up.
+Confounders. A step of the current or a move of the press masks it. A loose wire, a bad contact of a sense line and the
+noise of the front end leave no trace. What stays for 20 s below or 3 s above is no dip, but a new level.
 Soft shorts come and go by the thousand (Counihan et al., Joule 2024, doi:10.1016/j.joule.2023.11.007).
 """
 
 from array import array
+from math import sqrt
 
 from assb.const import const
 
 from . import LEARNING
-from .observed import LONG_S, later, share
+from .observed import later, share
 
 _DIPPING = const(0)
 _REMEMBERED = const(16)
 _LEARN_S = const(5)
 _FORGET_S = const(26)
-_ENTER_VAR = const(9)  # 3 sigma
-_AFTER_S = const(30)
+_ENTER_VAR = const(9)  # an innovation beyond 3 sigma teaches the noise no more than that
+_LONGEST_S = const(20)  # (assumption)
+_UP_LONGEST_S = const(3)
+_LEVEL_TAU_S = const(1)
 FAST_DT_S = 0.5  # slower samples show no dips
-UPS_PER_DIP = 0.25  # (assumption)
-VARIANCE_LEAST_V2 = 1e-12
+BACK = 0.5
+TRACE_FROM_S = 0.35  # after a dip: the mean of half a second
+TRACE_TO_S = 0.95
 
 # Places in the group `detection` of the parameters (a test compares)
 _DIP_SIGMAS = const(4)
 _DIP_FLOOR_V = const(5)
 _DIP_WINDOW_S = const(6)
 _DIP_COUNT = const(7)
-_DIP_CURRENT_RATIO = const(8)
+_DIP_TRACE_FRAC = const(8)
+_DIP_TRACE_V = const(9)
 
 
 class Dips:
     def __init__(self, real):
         self.age_s = array(real, [0.0] * _REMEMBERED)  # of the dips in the window, oldest first
-        self.ages = self.total = self.ups = 0
-        self.variance_v2 = self.learned = self.sum_v = self.ups_age_s = self.depth_v = 0.0
-        self.length = 0
-        self.counted = False
-        self.since_dip_s = LONG_S
+        self.ages = self.total = 0
+        self.variance_v2 = self.learned = 0.0
+        self.level_v = self.drift_v = 0.0  # voltage before a dip, and what the current makes of it
+        self.after_s = self.after_v = 0.0  # for what a dip leaves behind
+        self.after_n = 0
+        self.depth_v = 0.0  # of the newest that counted
+        self.lose()
+
+    def lose(self):
+        self.length_s = self.deep = self.up_s = 0.0  # below the level for so long, so far; above it
+        self.level_known = self.waits = False
 
     def see(self, cell):
-        """Every sample; True when a dip was counted, whose depth is `depth_v`."""
-        before = self.total
+        """Every sample."""
         self._forget(cell.q[_DIP_WINDOW_S], cell.dt_s)
-        self.since_dip_s = later(self.since_dip_s, cell.dt_s)
         if cell.masked() or cell.dt_s > FAST_DT_S:
-            self.length = 0
+            self.lose()
             if not self.ages:
                 cell.say_nothing(_DIPPING)
-        elif self.learned < _LEARN_S:
-            self.learned = later(self.learned, cell.dt_s)
-            v = cell.ekf.innovation_v
-            self.variance_v2 += (v * v - self.variance_v2) * (cell.dt_s / self.learned)
+            return
+        self._learn(cell.ekf.innovation_v, cell.dt_s)
+        if self.learned < _LEARN_S:
             cell.tell(_DIPPING, LEARNING, 0.0)
+            return
+        self.drift_v += cell.slope_v() * cell.current_a * cell.dt_s / (3600 * cell.capacity_ah())
+        edge_v = max(cell.q[_DIP_SIGMAS] * sqrt(self.variance_v2), cell.q[_DIP_FLOOR_V])
+        self._see_level(cell, edge_v)
+        cell.judge(_DIPPING, self.ages / cell.q[_DIP_COUNT])
+
+    def _learn(self, v, dt_s):
+        v2 = v * v
+        if self.learned >= _LEARN_S:
+            v2 = min(v2, _ENTER_VAR * self.variance_v2)
+        if self.learned < _FORGET_S:
+            self.learned = later(self.learned, dt_s)
+        self.variance_v2 += (v2 - self.variance_v2) * share(dt_s, self.learned)
+
+    def _see_level(self, cell, edge_v):
+        fall_v = self.level_v + self.drift_v - cell.voltage_v
+        if not self.level_known:
+            self._find_level(cell.voltage_v)
+        elif self.waits:
+            self._see_trace(cell)
+        elif fall_v > edge_v and fall_v > BACK * self.deep:
+            self.length_s += cell.dt_s
+            self.deep = max(fall_v, self.deep)
+            if self.length_s > _LONGEST_S:
+                self._find_level(cell.voltage_v)
+        elif self.length_s > 0:
+            self.waits = True
+            self.after_s = self.after_v = 0.0
+            self.after_n = 0
+        elif -fall_v > edge_v:
+            self.up_s += cell.dt_s
+            if self.up_s > _UP_LONGEST_S:
+                self._find_level(cell.voltage_v)
         else:
-            self._filter(cell, cell.ekf.innovation_v)
-            credible = 0 if self.ups > UPS_PER_DIP * self.ages else self.ages
-            cell.judge(_DIPPING, credible / cell.q[_DIP_COUNT])
-        return self.total != before
+            self.level_v += self.drift_v - share(cell.dt_s, _LEVEL_TAU_S) * fall_v
+            self.drift_v = self.up_s = 0.0
 
-    def _filter(self, cell, v):
-        self.variance_v2 = max(self.variance_v2, VARIANCE_LEAST_V2)
-        if v * v <= _ENTER_VAR * self.variance_v2:
-            self.length = 0
-            self.variance_v2 += (v * v - self.variance_v2) * share(cell.dt_s, _FORGET_S)
-            return
-        if self.length and self.sum_v * v > 0:
-            self.length = 0  # from one side to the other
-        contact_v = cell.q[_DIP_CURRENT_RATIO] * cell.ekf.r0_ohm * -cell.current_a if cell.current_a < 0 else 0.0
-        self._excursion(cell.q, -v, contact_v)
+    def _find_level(self, voltage_v):
+        self.level_v = voltage_v
+        self.drift_v = self.length_s = self.deep = self.up_s = 0.0
+        self.level_known = True
 
-    def _excursion(self, q, down_v, floor_v):
-        if not self.length:
-            self.sum_v = 0.0
-            self.counted = False
-        self.length += 1
-        self.sum_v += down_v
-        mean_v = abs(self.sum_v) / self.length
-        wanted = q[_DIP_SIGMAS] * q[_DIP_SIGMAS] * self.variance_v2
-        if self.counted or mean_v * mean_v * self.length < wanted or mean_v < q[_DIP_FLOOR_V]:
+    def _see_trace(self, cell):
+        self.after_s += cell.dt_s
+        if self.after_s <= TRACE_FROM_S:
             return
-        self.counted = True
-        if self.sum_v > 0 and mean_v >= floor_v:
-            self.depth_v = mean_v
+        self.after_v += cell.voltage_v
+        self.after_n += 1
+        if self.after_s < TRACE_TO_S:
+            return
+        after_v = self.after_v / self.after_n
+        trace_v = self.level_v + self.drift_v - after_v
+        if trace_v >= max(cell.q[_DIP_TRACE_FRAC] * self.deep, cell.q[_DIP_TRACE_V]):
+            self.depth_v = self.deep
             self._remember()
-        elif self.sum_v < 0 and self.since_dip_s > _AFTER_S:
-            self.ups = later(self.ups, 1)
-            self.ups_age_s = 0.0
+        self.waits = False
+        self._find_level(after_v)
 
     def _forget(self, window_s, dt_s):
         ages, old = self.age_s, 0
@@ -100,9 +132,6 @@ class Dips:
                 old += 1
         if old:
             self._drop(old)
-        self.ups_age_s = later(self.ups_age_s, dt_s)
-        if self.ups_age_s > window_s:
-            self.ups = 0
 
     def _drop(self, count):
         for k in range(count, self.ages):
@@ -115,4 +144,3 @@ class Dips:
         self.age_s[self.ages] = 0.0
         self.ages += 1
         self.total = later(self.total, 1)
-        self.since_dip_s = 0.0

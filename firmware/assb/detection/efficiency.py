@@ -1,7 +1,8 @@
 """Evidence 6, charge: of what was charged, less comes back than it did in the ten cycles before.
 
 A cycle goes from one begin of a discharge to the next; when it ends at another SOC than it began, that is made up for
-by what the voltage says. The gain of the sensor is in charge and discharge alike; a median has the temperature.
+by what the voltage says. The gain of the sensor is in charge and discharge alike; a median has the temperature. A drop
+counts as far as SOC is known at both ends of its cycle, and three cycles in a row must show it.
 """
 
 from array import array
@@ -9,16 +10,16 @@ from array import array
 from assb.const import const
 
 from . import ACTIVE, LEARNING
-from .observed import later, lower_median
+from .observed import ONCE, later, lower_median
 
 _EFFICIENCY = const(5)
 _CYCLES = const(10)
 _CYCLES_LEAST = const(3)
-ONCE = 0.9  # one poor cycle is not enough
+_LOWS = const(3)  # poor cycles in a row (assumption)
 FULL_TURN = 0.2  # of SOC: less is no cycle
 
 # Place in the group `detection` of the parameters (a test compares)
-_EFFICIENCY_DROP_FRAC = const(37)
+_EFFICIENCY_DROP_FRAC = const(39)
 
 
 class Efficiency:
@@ -63,7 +64,7 @@ class Efficiency:
             doubt = (self.begin_var + cell.ekf.soc_var) / (least * least)
             low = drop / (1 + doubt)  # as far as SOC is known at both ends
             self.lows = later(self.lows, 1) if low >= 1 else 0
-            cell.judge(_EFFICIENCY, ONCE if self.lows < 2 and low >= 1 else low)
+            cell.judge(_EFFICIENCY, ONCE if self.lows < _LOWS and low >= 1 else low)
         if cell.state[_EFFICIENCY] == ACTIVE:
             return  # a short's cycles are nothing to learn from
         for k in range(_CYCLES - 1, 0, -1):

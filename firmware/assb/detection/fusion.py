@@ -37,8 +37,8 @@ CERTAIN = WEIGHT * BOUND  # ln odds of a collapse
 _RS_MOST_OHM = const(1000000)  # is no short
 
 # Places in the group `detection` of the parameters (a test compares)
-_CHARGE_ALONE = const(49)
-_STAGE_FALL_S = const(50)
+_CHARGE_ALONE = const(51)
+_STAGE_FALL_S = const(52)
 
 
 class Fusion:
@@ -74,9 +74,11 @@ class Fusion:
         self.suspicion = max(electrical, charge, mechanical)
         self.softness = max(two, charge / cell.q[_CHARGE_ALONE])
         self.likelihood = _odds(cell)
-        self._estimate(cell, missing, dips)
         stage = _SOFT_SHORT if self.softness >= 1 else _SUSPECT if self.suspicion >= 1 else _NONE
-        return self._move(cell, stage)
+        changed = self._move(cell, stage)
+        if self.stage < HARD_SHORT:  # a collapse has told it
+            self._estimate(cell, missing, dips)
+        return changed
 
     def _move(self, cell, stage):
         before = self.stage

@@ -19,8 +19,8 @@ _MOST = const(30)  # a few jumps are no noise: each counts for so many usual one
 FLOOR_V2 = 2.5e-9  # (50 uV)^2: what quantising a quiet voltage leaves (assumption)
 
 # Places in the group `detection` of the parameters (a test compares)
-_NOISE_RATIO = const(9)
-_NOISE_HOLD_S = const(10)
+_NOISE_RATIO = const(10)
+_NOISE_HOLD_S = const(11)
 
 
 class Noise:

@@ -14,6 +14,7 @@ from . import ACTIVE, NORMAL, UNAVAILABLE
 EVIDENCES = const(13)
 LONG_S = 1e5  # counters of time stop here: single precision still counts tenths
 _SCORE_MOST = const(100)
+ONCE = 0.9  # an evidence's score while too few windows, spans or cycles in a row have said so
 
 # Places in the parameters (a test compares): in the group `detection` ...
 _REST_C = const(0)
@@ -93,11 +94,11 @@ class Observed:
 
     def slope_v(self):
         """dOCV/dSOC at the present SOC."""
-        return self.over_soc(_DOCV_V)
+        return self.over_soc(_DOCV_V, self.ekf.soc)
 
-    def over_soc(self, at):
-        """Of the table that starts at this place in the flat layout, at the present SOC."""
-        place = min(max(self.ekf.soc, 0.0), 1.0) * (parameters.OCV_POINTS - 1)
+    def over_soc(self, at, soc):
+        """Of the table that starts at this place in the flat layout, held at its ends."""
+        place = min(max(soc, 0.0), 1.0) * (parameters.OCV_POINTS - 1)
         knot = min(int(place), parameters.OCV_POINTS - 2)
         at += knot
         return self.flat[at] + (place - knot) * (self.flat[at + 1] - self.flat[at])

@@ -2,8 +2,10 @@
 
 Each step of the current measures R0, between the sample before and the one after it (the one between holds parts of
 both), over what the tables say at this temperature and pressure. A bridge in parallel lowers it (electrical); a lost
-contact raises it, lowers the pressure and leaks nothing: it is no short and tells the two apart. A ratio far off the
-pressure or temperature of what was learned says nothing of a drop. Ageing is learned, a jump is not.
+contact raises it, lowers the pressure and leaks nothing: it is no short and tells the two apart. A contact that comes
+back lowers it, too, but not below its table, so a drop must be half below that. A ratio far off the pressure or
+temperature of what was learned says nothing of a drop, and a step that is far off moves the mean no more than one that
+is near. Ageing is learned, a jump is not.
 """
 
 from assb.const import const
@@ -14,19 +16,20 @@ from .observed import later
 _RESISTANCE_DROP = const(6)
 _CONTACT_LOSS = const(12)
 _STEPS_LEARN = const(8)
-_STEPS_JUDGE = const(5)
+_STEPS_JUDGE = const(8)
 _USUAL_STEPS = const(32)
 STEP_LEAST_C = 0.05
 STEADY_FRAC = 0.02  # of a step: the current before and after it
 STEP_WIDEST_S = 0.5
-STEP_OUTLIER = 0.5
+STEP_OUTLIER = 0.2
 PRESSURE_STEADY = 0.03
 TEMPERATURE_STEADY_K = 1.5
-RECENT = 0.25
+STEP_WEIGHT = 0.1
+HALF = 0.5
 
 # Places in the group `detection` of the parameters (a test compares)
-_RESISTANCE_DROP_FRAC = const(38)
-_RESISTANCE_RISE_FRAC = const(39)
+_RESISTANCE_DROP_FRAC = const(40)
+_RESISTANCE_RISE_FRAC = const(41)
 
 
 class Resistance:
@@ -66,17 +69,16 @@ class Resistance:
             cell.tell(_RESISTANCE_DROP, LEARNING, 0.0)
             cell.tell(_CONTACT_LOSS, LEARNING, 0.0)
             return
-        lasting = abs(self.recent / self.usual - 1)
-        if abs(ratio / self.usual - 1) > STEP_OUTLIER * (1 + lasting) and ratio < self.usual:
-            ratio = self.usual * (1 - STEP_OUTLIER)
-        self.recent += RECENT * (ratio - self.recent)
+        most = STEP_OUTLIER * self.usual
+        self.recent += STEP_WEIGHT * min(max(ratio - self.recent, -most), most)
         change = self.recent / self.usual - 1
         cell.judge(_CONTACT_LOSS, change / cell.q[_RESISTANCE_RISE_FRAC])
         self.recent_steps = later(self.recent_steps, 1) if self._near(cell) else 0
         if self.recent_steps < _STEPS_JUDGE:
             cell.tell(_RESISTANCE_DROP, LEARNING, 0.0)
         else:
-            cell.judge(_RESISTANCE_DROP, -change / cell.q[_RESISTANCE_DROP_FRAC])
+            least = cell.q[_RESISTANCE_DROP_FRAC]
+            cell.judge(_RESISTANCE_DROP, -change / least if self.recent < 1 - HALF * least else 0.0)
         if abs(change) < cell.q[_RESISTANCE_DROP_FRAC]:
             self._drift(cell, ratio, _USUAL_STEPS)
 

@@ -1,7 +1,8 @@
 """Evidence 4, charge: the voltage of a rested cell falls.
 
 The relaxation of a rest slows down as 1/t at least, what a short takes does not: from one window to the next the slope
-must exceed `rest_ratio` times what the steepest window so far leaves for later, and what a leak of `rest_leak_c` makes.
+must exceed `rest_ratio` times what the flattest window so far leaves for later, and what a leak of `rest_leak_c` makes;
+twice in a row, and where the OCV is steep enough to show it.
 Temperature moves the voltage by the entropy, which is taken off, and a window that warmed says nothing; balancing and
 the weather act on all cells of a pack, whose lower median is taken off.
 """
@@ -9,19 +10,20 @@ the weather act on all cells of a pack, whose lower median is taken off.
 from assb.const import const
 
 from . import LEARNING
-from .observed import later, share
+from .observed import ONCE, later, share
 
 _REST_DECAY = const(3)
 _SETTLE_TAUS = const(5)
 _SETTLE_LEAST_S = const(600)
 _MEAN_TAU_S = const(30)
+_FALLS = const(2)  # windows in a row
 STEADY_K = 0.5
 
 # Places in the group `detection` of the parameters (a test compares) ...
-_CHARGE_SLOPE_LEAST_V = const(31)
-_REST_WINDOW_S = const(33)
-_REST_RATIO = const(34)
-_REST_LEAK_C = const(35)
+_CHARGE_SLOPE_LEAST_V = const(33)
+_REST_WINDOW_S = const(35)
+_REST_RATIO = const(36)
+_REST_LEAK_C = const(37)
 # ... and in the flat layout
 _ENTROPY_V_PER_K = const(261)
 _TAU2_S = const(403)
@@ -37,7 +39,7 @@ class RestDecay:
 
     def lose(self):
         self.rest_s = self.expected_v = self.expected_mpa = self.slope_v_per_s = self.fall_mpa_per_s = 0.0
-        self.windows = 0
+        self.windows = self.falls = 0
 
     def see(self, cell, others):
         """Every second; `others`: what the pack shows."""
@@ -74,7 +76,9 @@ class RestDecay:
         if abs(warmer_k) > STEADY_K or slope_v < cell.q[_CHARGE_SLOPE_LEAST_V] or self.windows < 2:
             cell.tell(_REST_DECAY, LEARNING, 0.0)
         else:
-            cell.judge(_REST_DECAY, -own / (cell.q[_REST_RATIO] * max(self.expected_v / middle_s, floor)))
+            score = -own / (cell.q[_REST_RATIO] * max(self.expected_v / middle_s, floor))
+            self.falls = later(self.falls, 1) if score >= 1 else 0
+            cell.judge(_REST_DECAY, ONCE if self.falls < _FALLS and score >= 1 else score)
         steep_v = abs(self.slope_v_per_s) * middle_s
         if self.windows < 2 or steep_v < self.expected_v:
             self.expected_v = steep_v  # slope times time of the relaxation
