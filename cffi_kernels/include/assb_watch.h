@@ -28,10 +28,10 @@ typedef struct {
     double slow_a;       /* current of the last one ... */
     double expected_v;   /* ... and the voltage that the model has for it */
     double loop_ohm;
-    double low_s;   /* how long the voltage has been collapsed */
+    double low_s;   /* since the first reading that had collapsed */
     double refused; /* readings that the estimator did not take */
     double blind;   /* readings without a voltage */
-    int started, has_expected;
+    int started, has_expected, is_low;
     assb_crossings softness, suspicion;
 } assb_watch_cell;
 

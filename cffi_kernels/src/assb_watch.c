@@ -8,6 +8,7 @@
 
 #define SUSPICION_GRID 0.2 /* lowest threshold of the crossings, and their ratio: 0.2 .. 14 */
 #define GRID_RATIO 1.115
+#define ROUNDING_S 1e-6 /* of sums of times */
 #define LOAD_MARGIN 1.5 /* of the loop resistance: a load step is no collapse */
 
 typedef assb_est_f64_detection_sample sample_t;
@@ -48,8 +49,8 @@ void assb_watch_reset(assb_watch *w)
 void assb_watch_restart(assb_watch *w)
 {
     for (int k = 0; k < w->cells; k++) {
-        w->cell[k].started = w->cell[k].has_expected = 0;
-        w->cell[k].sum_v = w->cell[k].sum_a = w->cell[k].low_s = 0;
+        w->cell[k].started = w->cell[k].has_expected = w->cell[k].is_low = 0;
+        w->cell[k].sum_v = w->cell[k].sum_a = 0;
         assb_est_f64_detection_lose(w->detection + k);
         assb_est_f64_learning_lose(w->learning + k);
         w->detection[k].charge.seen_s = 0; /* the new start has to settle as the first did */
@@ -76,11 +77,13 @@ static void see_collapse(assb_watch *w, int k, double voltage_v, double current_
     double drawn_v = LOAD_MARGIN * c->loop_ohm * (current_a - c->slow_a);
     double floor_v = c->expected_v + (drawn_v < 0 ? drawn_v : 0) - w->collapse_v;
     if (!c->has_expected || !(voltage_v < floor_v)) {
-        c->low_s = 0;
+        c->is_low = 0;
         return;
     }
-    c->low_s += dt_s;
-    if (c->low_s < w->collapse_hold_s)
+    /* held since the first low reading, whose own time before it does not count */
+    c->low_s = c->is_low ? c->low_s + dt_s : 0;
+    c->is_low = 1;
+    if (c->low_s < w->collapse_hold_s - ROUNDING_S)
         return;
     double lost_v = c->expected_v - voltage_v;
     double rs_ohm = voltage_v > 0 ? c->loop_ohm * voltage_v / lost_v : 0;

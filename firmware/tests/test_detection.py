@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 from assb.detection import ACTIVE, LEARNING, NORMAL, UNAVAILABLE
 from assb.detection.detector import Detector, Pack
+from assb.detection.observed import ONCE
 from assb.estimation import flat_layout, parameters
 from assb.protocol import schema
 from bench import OCV_V, PRESSURES_MPA, TEMPERATURES_DEGC
@@ -17,6 +18,7 @@ AT = {name: position for position, name in enumerate(schema.EVIDENCES)}
 CAPACITY_AH = 0.6
 SLOPE_V = 1.2  # of the bench's straight OCV
 SIGMA_V = 0.0005
+FOLLOW_S = 5.0  # in which the filter takes an offset for its own error
 NONE, SUSPECT, SOFT_SHORT, HARD_SHORT = range(4)
 GAP = {"gap_swelling_um": 250.0, "gap_stiffness_mpa_per_um": 0.05}
 
@@ -45,7 +47,7 @@ class Cell:
         self.random = random.Random(seed)
         self.sample = {"temperature_degc": 25.0, "pressure_mpa": 5.0, "gap_um": 100.0, "aim_mpa": 5.0,
                        "has_pressure": True, "has_gap": True}  # fmt: skip
-        self.current_a = 0.0
+        self.current_a = self.followed_v = 0.0
         self.told = {name: set() for name in schema.EVIDENCES}
 
     def run(self, seconds, dt_s=0.1, off_v=0.0, leak_a=0.0, sigma_v=SIGMA_V, rest_v=0.0, **sample):
@@ -55,10 +57,16 @@ class Cell:
         for _ in range(round(seconds / dt_s)):
             noise_v = self.random.gauss(0, sigma_v)
             self.ekf.soc += (self.current_a - leak_a) * dt_s / (3600 * CAPACITY_AH)
-            self.ekf.innovation_v = noise_v - off_v
+            self.ekf.innovation_v = noise_v - (off_v - self.followed_v)
+            self.followed_v += (off_v - self.followed_v) * dt_s / (FOLLOW_S + dt_s)
             volts = 3.0 + SLOPE_V * self.ekf.soc + 0.05 * self.current_a + noise_v - off_v
             self.feed(volts, dt_s)
         return self
+
+    def dip(self, seconds, off_v, trace_v=0.0015, level_v=0.0):
+        """Of a bridge: what it leaves behind takes seconds to go; a loose wire leaves nothing."""
+        below = self.run(seconds, off_v=level_v + off_v)
+        return below.run(2, off_v=level_v + trace_v).run(5, off_v=level_v)
 
     def feed(self, volts, dt_s):
         cell = self.detector.cell
@@ -80,7 +88,7 @@ class Cell:
 
 @pytest.mark.parametrize("seconds", [0.1, 0.3, 1.0, 4.0])
 def test_a_dip_counts_once_whatever_its_length(seconds):
-    cell = Cell().run(20).run(seconds, off_v=10 * SIGMA_V).run(20)
+    cell = Cell().run(20).dip(seconds, off_v=10 * SIGMA_V).run(20)
     assert cell.detector.dips.total == 1
     assert cell.detector.dips.depth_v > 5 * SIGMA_V
 
@@ -88,7 +96,7 @@ def test_a_dip_counts_once_whatever_its_length(seconds):
 def test_three_dips_in_the_window_are_evidence_and_are_forgotten_after_it():
     cell = Cell(dip_window_s=60.0).run(20)
     for count in range(1, 4):
-        cell.run(0.3, off_v=0.005).run(5)
+        cell.dip(0.3, off_v=0.005)
         assert cell.detector.dips.ages == count
     assert cell.state("dips") == ACTIVE
     assert cell.run(70).state("dips") == NORMAL
@@ -99,23 +107,31 @@ def test_an_hour_of_noise_alone_raises_no_dip():
 
 
 def test_dips_are_not_looked_for_while_the_noise_is_learned_nor_after_a_step_or_a_move():
-    assert Cell().run(4).run(0.3, off_v=0.1).detector.dips.total == 0
-    assert Cell().run(20).run(0.8, current_a=0.3, off_v=0.01).detector.dips.total == 0
-    assert Cell().run(20).run(4.0, aim_mpa=6.0, off_v=0.01).detector.dips.total == 0
+    assert Cell().run(4).dip(0.3, off_v=0.1).detector.dips.total == 0
+    assert Cell().run(20).run(0.1, current_a=0.3).dip(0.3, off_v=0.01).detector.dips.total == 0
+    assert Cell().run(20).run(0.1, aim_mpa=6.0).dip(0.3, off_v=0.01).detector.dips.total == 0
+    assert Cell().run(20).dip(0.3, off_v=0.01).detector.dips.total == 1
 
 
-def test_on_discharge_a_contact_makes_dips_up_to_some_r0_i_and_a_bridge_deeper_ones():
-    contact = Cell().run(20, current_a=-0.3).run(20).run(0.3, off_v=0.02)
-    bridge = Cell().run(20, current_a=-0.3).run(20).run(0.3, off_v=0.05)
-    assert (contact.detector.dips.total, bridge.detector.dips.total) == (0, 1)
+@pytest.mark.parametrize("current_a", [0.3, -0.3])
+@pytest.mark.parametrize("off_v", [0.02, 0.1, -0.02])
+def test_a_loose_wire_jumps_either_way_and_leaves_no_trace_so_it_makes_no_dip(current_a, off_v):
+    cell = Cell().run(20, current_a=current_a).run(20)
+    for _ in range(5):
+        cell.dip(0.3, off_v, trace_v=0.0)
+    assert cell.detector.dips.total == 0
 
 
-def test_a_wire_that_jumps_both_ways_takes_the_dips_credit():
-    cell = Cell().run(20)
-    for _ in range(3):
-        cell.run(0.3, off_v=-0.01).run(40).run(0.3, off_v=0.01).run(40)
-    assert cell.detector.dips.ages == 3
-    assert cell.state("dips") == NORMAL
+def test_the_trace_must_be_worth_a_part_of_the_depth():
+    assert Cell().run(20).dip(0.3, off_v=0.1, trace_v=0.002).detector.dips.total == 0
+    assert Cell().run(20).dip(0.3, off_v=0.1, trace_v=0.006).detector.dips.total == 1
+
+
+@pytest.mark.parametrize("off_v", [0.02, -0.02])
+def test_a_voltage_that_moves_and_stays_there_is_a_new_level_and_no_dip(off_v):
+    cell = Cell().run(20).run(30, off_v=off_v)
+    assert cell.detector.dips.total == 0
+    assert cell.dip(0.3, 0.02, level_v=off_v).detector.dips.total == 1
 
 
 def test_a_voltage_that_grows_loud_and_stays_so_is_evidence_unless_the_whole_pack_is_loud():
@@ -196,7 +212,7 @@ def test_a_held_voltage_whose_current_ends_in_more_than_it_used_to_is_evidence()
 
 def test_cycles_that_give_back_less_than_the_ones_before_are_evidence():
     cell = Cell()
-    for at in range(9):  # the last two
+    for at in range(10):  # the last three
         lost_a = 0.003 if at >= 7 else 0.0
         cell.run(4320, dt_s=10.0, current_a=-0.25)
         cell.run(4320 * (1 + lost_a / 0.25), dt_s=10.0, current_a=0.25, leak_a=lost_a)
@@ -216,8 +232,8 @@ def pulses(cell, count, r0_ohm):
 
 def test_steps_of_current_show_a_bridge_as_a_drop_and_a_lost_contact_as_a_rise_of_resistance():
     assert pulses(pulses(Cell(), 10, 0.05), 10, 0.049).state("resistance_drop") == NORMAL
-    assert ACTIVE in pulses(pulses(Cell(), 10, 0.05), 10, 0.04).told["resistance_drop"]
-    lost = pulses(pulses(Cell(), 10, 0.05), 10, 0.08)
+    assert ACTIVE in pulses(pulses(Cell(), 10, 0.05), 10, 0.035).told["resistance_drop"]
+    lost = pulses(pulses(Cell(), 10, 0.05), 20, 0.08)
     assert ACTIVE in lost.told["contact_loss"]
     assert lost.fusion.stage == NONE
 
@@ -233,7 +249,7 @@ def test_a_charge_whose_voltage_does_not_rise_is_evidence_except_on_a_plateau():
     assert Cell().run(600, dt_s=1.0, current_a=0.2).state("stall") == NORMAL
     stalled = Cell().run(600, dt_s=1.0, current_a=0.2, leak_a=0.19)
     assert ACTIVE in stalled.told["stall"]
-    assert Cell(charge_slope_least_v=2.0).run(600, dt_s=1.0, current_a=0.2, leak_a=0.19).told["stall"] == {UNAVAILABLE}
+    assert Cell(charge_slope_most_v=0.4).run(600, dt_s=1.0, current_a=0.2, leak_a=0.19).told["stall"] == {UNAVAILABLE}
 
 
 def swell(cell, cycles, um_per_full):
@@ -292,7 +308,7 @@ def fused(scores, seconds=1, cell=None):
         ({"dips": 1.0, "missing_charge": 1.0}, SOFT_SHORT),
         ({"stall": 1.0, "swelling": 1.0}, SOFT_SHORT),
         ({"missing_charge": 1.4}, SUSPECT),
-        ({"missing_charge": 1.6}, SOFT_SHORT),  # well beyond what the sensors explain
+        ({"missing_charge": 1.8}, SOFT_SHORT),  # well beyond what the sensors explain
         ({"pressure_fall": 5.0, "dips": 1.0}, SUSPECT),  # creep, without charge
         ({"pressure_fall": 1.0, "missing_charge": 1.0}, SOFT_SHORT),
         ({"heat": 9.0, "contact_loss": 9.0}, NONE),
@@ -319,6 +335,21 @@ def test_a_collapse_is_a_hard_short_at_once_and_news_once():
     assert not fusion.collapse()
     assert fusion.stage == HARD_SHORT
     assert fusion.confidence() > 0.9999
+
+
+def test_a_hard_short_keeps_its_resistance_until_the_stage_falls():
+    cell = Cell()
+    cell.fusion.collapse()
+    cell.fusion.shorted(0.2)
+    assert fused({}, 59, cell).fusion.rs_ohm == 0.2
+    assert (cell.fusion.rs_low_ohm, cell.fusion.rs_high_ohm) == (0.1, 0.4)
+    assert fused({}, 2, cell).fusion.rs_ohm == 0.0
+
+
+def test_one_window_span_or_cycle_alone_is_a_score_below_its_threshold():
+    stalled = Cell().run(250, dt_s=1.0, current_a=0.2, leak_a=0.19)
+    assert stalled.state("stall") == NORMAL
+    assert stalled.detector.cell.score[AT["stall"]] == ONCE
 
 
 @settings(max_examples=100, deadline=None)
