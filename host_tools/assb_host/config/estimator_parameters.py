@@ -70,7 +70,8 @@ def estimator_values(
 def median_slope_v(ocv_v: np.ndarray) -> float:
     """dOCV/dSOC in the middle of the SOC range, V."""
     slopes = np.gradient(np.asarray(ocv_v), SOC_AXIS)
-    return float(np.median(slopes[(SOC_AXIS >= MIDDLE_SOC[0]) & (SOC_AXIS <= MIDDLE_SOC[1])]))
+    low, high = MIDDLE_SOC
+    return float(np.median([slope for soc, slope in zip(SOC_AXIS, slopes, strict=True) if low <= soc <= high]))
 
 
 def noise_values(cell: Cell) -> dict[str, float]:
