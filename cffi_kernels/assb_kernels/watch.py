@@ -1,4 +1,4 @@
-"""Estimators and short detectors of a pack over columns of readings, as the firmware runs them; equations: assb_watch.h."""
+"""Estimators and short detectors of a pack over columns of readings, as the firmware runs them; see assb_watch.h."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,8 +1,8 @@
 """Evidence 5, charge: the current of a held voltage ends in more than it used to.
 
 I(t) = end + A exp(-t/tau); three equidistant points give the end (Aitken). Ageing and cold raise it slowly, which is
-learned, three holds before the first is judged; a constant current on a plateau has no tail and says nothing, nor does a
-tail that is still far from its end.
+learned, three holds before the first is judged; a constant current on a plateau has no tail and says nothing, nor does
+a tail that is still far from its end.
 """
 
 from assb.const import const

@@ -3,9 +3,10 @@
 The deficit (deficit.py), smoothed, less the lower median of the pack's, less what the model's errors explain
 (model_errors.py), is added up twice (charge_sum.py): a slow sum for weak leaks, and a fast one with a smaller tolerance
 that forgets weak leaks. A sum forgets what the sensor's offset and self-discharge explain; in a pack all cells have one
-sensor and one table. The tolerance is that of the OCV and of SOC where the OCV is steep or bends; it is wider for a cell
-of which nothing was learned yet (time teaches what a rest shows, and charge what a current does), for one that works,
-and while a contact is lost. Where in its hysteresis loop a new cell is nobody knows, until it was driven to one side.
+sensor and one table. The tolerance is that of the OCV and of SOC where the OCV is steep or bends; it is wider for a
+cell of which nothing was learned yet (time teaches what a rest shows, and charge what a current does), for one that
+works, and while a contact is lost. Where in its hysteresis loop a new cell is nobody knows, until it was driven to one
+side.
 
 Off while SOC is unsure or at an end, and where the OCV is flat or a knee; what happened meanwhile may clear the cell,
 not accuse it, and what was missing before stays on the account. What a leak took since the sum began, at once

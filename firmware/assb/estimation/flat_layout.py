@@ -112,7 +112,7 @@ DEFAULTS = {
     "charge_soc_frac": 0.001,  # ... and of SOC, where the OCV is steep
     "charge_resistance_frac": 0.1,  # error of the resistances, after a change of current
     "pack_resistance_frac": 0.06,
-    "charge_contact": 3.0,  # on discharge a lost contact, which may add so many R0, looks like a leak until the current changes
+    "charge_contact": 3.0,  # so many R0 may a lost contact add, which looks like a leak until the current changes
     "charge_usual": 1.3,  # tolerance over how far the sums usually go the other way
     "charge_new": 12.0,  # tolerance of a cell that nothing was learned of is wider by so much
     "charge_fast_c": 0.0167,  # the fast sum forgets leaks up to this ...

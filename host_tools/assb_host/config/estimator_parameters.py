@@ -41,9 +41,10 @@ def estimator_values(
 ) -> dict[str, object]:
     """{row of the estimator's layout: value or values} of a cell, with R0 on the grid of temperatures and pressures."""
     r0, rc = cell.r0, cell.rc
+    ocv_v = rising_curve(cell.ocv.soc, cell.ocv.voltage_v, SOC_AXIS)
     values: dict[str, object] = {
         "capacity_ah": cell.capacity_ah,
-        "ocv_v": rising_curve(cell.ocv.soc, cell.ocv.voltage_v, SOC_AXIS),
+        "ocv_v": ocv_v,
         "ocv_temperature_degc": cell.ocv.temperature_degc,
         "entropy_v_per_k": cell.ocv.entropy_v_per_k,
         "hysteresis_v": cell.ocv.hysteresis_v,
@@ -61,7 +62,7 @@ def estimator_values(
         "current_max_a": current_max_a,
         "voltage_max_v": 1.2 * cell.voltage.abs_max_v,
     }
-    values["charge_slope_most_v"] = KNEE_FACTOR * median_slope_v(values["ocv_v"])
+    values["charge_slope_most_v"] = KNEE_FACTOR * median_slope_v(ocv_v)
     if rc.soc:
         values["rc_factor"] = np.interp(SOC_AXIS, rc.soc, rc.factor)
     return values | noise_values(cell) | learning_values(cell)
@@ -70,7 +71,8 @@ def estimator_values(
 def median_slope_v(ocv_v: np.ndarray) -> float:
     """dOCV/dSOC in the middle of the SOC range, V."""
     slopes = np.gradient(np.asarray(ocv_v), SOC_AXIS)
-    return float(np.median(slopes[(SOC_AXIS >= MIDDLE_SOC[0]) & (SOC_AXIS <= MIDDLE_SOC[1])]))
+    low, high = MIDDLE_SOC
+    return float(np.median([slope for soc, slope in zip(SOC_AXIS, slopes, strict=True) if low <= soc <= high]))
 
 
 def noise_values(cell: Cell) -> dict[str, float]:
