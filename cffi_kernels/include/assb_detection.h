@@ -106,6 +106,7 @@ typedef struct {
     ASSB_REAL cells, excess_v;   /* against the reference: of how many cells, and deficit */
     ASSB_REAL current_a, slow_a; /* smoothed, and smoothed more */
     ASSB_REAL loop;              /* open_hysteresis, smoothed */
+    ASSB_REAL higher_ohm;        /* by how much the resistances are higher than believed */
     ASSB_REAL causes[ASSB_CAUSE_PAIRS],
         caused_v[ASSB_CAUSES];          /* sums of products of their changes, and with the deficit's */
     ASSB_REAL bin, bin_v, bin_soc, soc; /* pass through one bin of the map */

@@ -109,6 +109,8 @@ static real unexplained(detection_t *d, const params_t *cell, const real *change
     real by0 = k0 * v[0] + k1 * v[1] + k2 * v[2];
     real by1 = k1 * v[0] + (a * h - e * e) * v[1] + (b * e - a * g) * v[2];
     real by2 = k2 * v[0] + (b * e - a * g) * v[1] + (a * f - b * b) * v[2];
+    real higher_ohm = -(by0 + by1) / det;
+    c->higher_ohm = higher_ohm > 0 ? higher_ohm : 0;
     return rise_v - (change[0] * by0 + change[1] * by1 + change[2] * by2) / det;
 }
 
@@ -162,8 +164,8 @@ static real table_error_v(const detection_params_t *q, real doubt_v, int alone)
  * be wrong by, r0_ohm what they are; `contact` how many times R0 a lost contact may add, which on discharge looks like
  * a leak until the current changes. */
 typedef struct {
-    real current_a, ohm, r0_ohm, degc, loop, loop_v, soc, table_v, table_most_v, capacity_v, contact, tolerance_v,
-        widest, sure_s, dt_s;
+    real current_a, ohm, higher_ohm, r0_ohm, degc, loop, loop_v, soc, table_v, table_most_v, capacity_v, contact,
+        tolerance_v, widest, sure_s, dt_s;
 } account_t;
 
 static real explained(const account_t *a, const ASSB_EST(charge_sum) *m)
@@ -175,6 +177,8 @@ static real explained(const account_t *a, const ASSB_EST(charge_sum) *m)
     volts = volts + a->capacity_v * moved + (table_v < a->table_most_v ? table_v : a->table_most_v);
     if (a->current_a < 0)
         volts = volts - a->contact * a->r0_ohm * a->current_a;
+    else /* a contact that was lost may come back */
+        volts = volts + a->higher_ohm * a->current_a;
     return volts;
 }
 
@@ -311,6 +315,7 @@ static void see_missing_charge(const detection_params_t *q, const params_t *cell
     account_t account;
     account.current_a = c->current_a;
     account.ohm = (alone ? q->charge_resistance_frac : q->pack_resistance_frac) * loop;
+    account.higher_ohm = c->higher_ohm;
     account.r0_ohm = state->r0_ohm;
     account.degc = in->temperature_degc;
     account.loop = c->open_hysteresis;

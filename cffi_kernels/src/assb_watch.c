@@ -8,8 +8,9 @@
 
 #define SUSPICION_GRID 0.2 /* lowest threshold of the crossings, and their ratio: 0.2 .. 14 */
 #define GRID_RATIO 1.115
-#define ROUNDING_S 1e-6 /* of sums of times */
-#define LOAD_MARGIN 1.5 /* of the loop resistance: a load step is no collapse */
+#define ROUNDING_S 1e-6    /* of sums of times */
+#define CONTACT_MARGIN 2.0 /* a contact that is lost on discharge is none either */
+#define LOAD_MARGIN 1.5    /* of the loop resistance: a load step is no collapse */
 
 typedef assb_est_f64_detection_sample sample_t;
 
@@ -75,7 +76,8 @@ static void see_collapse(assb_watch *w, int k, double voltage_v, double current_
 {
     assb_watch_cell *c = w->cell + k;
     double drawn_v = LOAD_MARGIN * c->loop_ohm * (current_a - c->slow_a);
-    double floor_v = c->expected_v + (drawn_v < 0 ? drawn_v : 0) - w->collapse_v;
+    double contact_v = current_a < 0 ? CONTACT_MARGIN * c->loop_ohm * current_a : 0;
+    double floor_v = c->expected_v + (drawn_v < 0 ? drawn_v : 0) + contact_v - w->collapse_v;
     if (!c->has_expected || !(voltage_v < floor_v)) {
         c->is_low = 0;
         return;

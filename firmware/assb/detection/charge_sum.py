@@ -23,6 +23,7 @@ class Account:
     def __init__(self):
         self.current_a = self.r0_ohm = self.degc = self.loop = 0.0  # at the moment; loop: of the hysteresis, -1 .. 1
         self.ohm = 0.0  # what the resistances may be wrong by
+        self.higher_ohm = 0.0  # by how much they are higher than believed
         self.loop_v = 0.0  # and the hysteresis
         self.soc = self.table_v = self.table_most_v = self.capacity_v = 0.0  # and table and capacity, per SOC
         self.contact = 0.0  # how many R0 a lost contact may add: on discharge a leak, until the current changes
@@ -43,6 +44,8 @@ class Account:
         volts += self.capacity_v * moved + min(self.table_v * moved, self.table_most_v)
         if self.current_a < 0:
             volts -= self.contact * self.r0_ohm * self.current_a
+        else:  # a contact that was lost may come back
+            volts += self.higher_ohm * self.current_a
         return volts
 
 

@@ -2,7 +2,8 @@
 allocates nothing.
 
 A load that draws more lowers the voltage too; the cell's whole resistance times the change of current, by half more,
-is therefore allowed before the drop counts. Nothing confirms it: neither another evidence nor a second opinion.
+is therefore allowed before the drop counts; so is, on discharge, what a contact that is being lost takes: twice that
+resistance. Nothing confirms it: neither another evidence nor a second opinion.
 """
 
 from assb.const import const
@@ -12,8 +13,9 @@ from . import ACTIVE, NORMAL, UNAVAILABLE
 
 _FRESH_MS = const(1000)  # an older expectation is none: the filter did not follow the cell (assumption)
 _STEP_SHIFT = const(10)  # currents are compared in steps of 1024 uA, so that products stay within 30 bits
-_ALLOWED_MOST_UV = const(1 << 29)
+_ALLOWED_MOST_UV = const(1 << 28)
 MARGIN = 1.5  # on the cell's whole resistance (assumption)
+CONTACT_MARGIN = 2.0  # of it, that a lost contact may add (assumption)
 
 
 class Collapse:
@@ -23,7 +25,7 @@ class Collapse:
         self._drop_uv = parameter("hard_short_drop_uv")
         self._debounce_ms = parameter("hard_short_debounce_ms")
         self._expected_uv = self._current_steps = self._expected_ms = 0
-        self._per_step_uv = self._steps_most = 1
+        self._per_step_uv = self._per_contact_uv = self._steps_most = 1
         self._expects = self._below = False
         self._since_ms = 0
         self.voltage_uv = self.lost_uv = 0  # what was left when it was called, and what was missing
@@ -34,7 +36,8 @@ class Collapse:
         self._expected_uv = voltage_uv
         self._current_steps = current_ua >> _STEP_SHIFT
         self._per_step_uv = int(MARGIN * resistance_ohm * (1 << _STEP_SHIFT)) + 1
-        self._steps_most = _ALLOWED_MOST_UV // self._per_step_uv
+        self._per_contact_uv = int(CONTACT_MARGIN * resistance_ohm * (1 << _STEP_SHIFT)) + 1
+        self._steps_most = _ALLOWED_MOST_UV // self._per_contact_uv
         self._expected_ms = now_ms
         self._expects = True
 
@@ -47,6 +50,9 @@ class Collapse:
         # one step more, for what the shift has cut off
         steps = min(self._current_steps - (current_ua >> _STEP_SHIFT) + 1, self._steps_most)
         allowed_uv = self._drop_uv + (steps * self._per_step_uv if steps > 0 else 0)
+        drawn_steps = min(-(current_ua >> _STEP_SHIFT), self._steps_most)
+        if drawn_steps > 0:
+            allowed_uv += drawn_steps * self._per_contact_uv
         if voltage_uv >= self._expected_uv - allowed_uv:
             self._below = False
             self.state = NORMAL

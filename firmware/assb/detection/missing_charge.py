@@ -183,6 +183,7 @@ class MissingCharge:
 
     def _filled(self, cell, slope_v, alone):
         account, q = self.account, cell.q
+        account.higher_ohm = self.by_cause.higher_ohm
         account.current_a, account.r0_ohm, account.degc = self.current_a, cell.ekf.r0_ohm, cell.temperature_degc
         # where in its loop a new cell is nobody knows, until it has been driven to one side
         driven = 1 + self.by_soc.travelled * cell.flat[_HYSTERESIS_RATE]

@@ -29,6 +29,7 @@ class ByCause:
         # sums of products of the changes of current, slow current and hysteresis, and with the deficit's
         self.causes = array(real, [0.0] * _PAIRS)
         self.caused_v = array(real, [0.0] * _CAUSES)
+        self.higher_ohm = 0.0  # by how much the resistances are higher than believed
 
     def left(self, cell, rise_v, change):
         """Of a rise of the deficit, what the changes of the causes do not explain."""
@@ -44,6 +45,7 @@ class ByCause:
         by0 = k0 * v[0] + k1 * v[1] + k2 * v[2]
         by1 = k1 * v[0] + (a * h - e * e) * v[1] + (b * e - a * g) * v[2]
         by2 = k2 * v[0] + (b * e - a * g) * v[1] + (a * f - b * b) * v[2]
+        self.higher_ohm = max(-(by0 + by1) / det, 0.0)
         return rise_v - (change[0] * by0 + change[1] * by1 + change[2] * by2) / det
 
     def _add(self, keep, rise_v, change):

@@ -95,8 +95,8 @@ DEFAULTS = {
     "dip_sigmas": 6.0,  # of the mean over a dip's own length
     "dip_floor_v": 0.001,  # a shallower dip is none
     "dip_window_s": 600.0,  # in which dips are counted ...
-    "dip_count": 3.0,  # ... and so many make a suspect
-    "dip_trace_frac": 0.03,  # of its depth: what a dip leaves behind half a second later; a loose wire leaves nothing
+    "dip_count": 4.0,  # ... and so many make a suspect
+    "dip_trace_frac": 0.04,  # of its depth: what a dip leaves behind half a second later; a loose wire leaves nothing
     "dip_trace_v": 0.0006,  # ... and at least so much
     "noise_ratio": 5.0,  # of the variance of differences, to what it used to be
     "noise_hold_s": 60.0,
@@ -116,8 +116,8 @@ DEFAULTS = {
     "charge_usual": 1.3,  # tolerance over how far the sums usually go the other way
     "charge_new": 12.0,  # tolerance of a cell that nothing was learned of is wider by so much
     "charge_fast_c": 0.0167,  # the fast sum forgets leaks up to this ...
-    "charge_fast": 1.05,  # ... and has this part of the tolerance
-    "charge_slow": 3.4,  # and the slow one this part
+    "charge_fast": 1.6,  # ... and has this part of the tolerance
+    "charge_slow": 5.2,  # and the slow one this part
     "self_discharge_c": 0.0006,  # of a sound cell; in a pack against the others
     "charge_settle_s": 1800.0,  # after the start, before missing charge is believed
     "charge_soc_sigma_max": 0.03,  # while SOC is less certain missing charge says nothing
@@ -126,7 +126,7 @@ DEFAULTS = {
     "rest_window_s": 600.0,  # of the slope in a rest
     "rest_ratio": 3.0,  # the slope over what relaxation explains
     "rest_leak_c": 0.003,  # the least leak that a rest's slope is judged by
-    "cv_tail_c": 0.02,  # what a held voltage's current ends in, above its usual
+    "cv_tail_c": 0.05,  # what a held voltage's current ends in, above its usual
     "efficiency_drop_frac": 0.01,  # of the coulombic efficiency, below the median of ten cycles
     "resistance_drop_frac": 0.1,  # of R0 over its tables, at steady temperature and pressure
     "resistance_rise_frac": 0.2,  # a contact is lost
@@ -139,7 +139,7 @@ DEFAULTS = {
     "plating_watch": 0.0,  # 1: on anodes that plate by mistake (graphite, silicon)
     "heat_j_per_k": 0.0,  # heat capacity of the cell; 0: heat is not watched
     "heat_w": 0.3,
-    "charge_alone": 1.7,  # charge evidence that many times its bound is a soft short by itself
+    "charge_alone": 1.3,  # charge evidence that many times its bound is a soft short by itself
     "stage_fall_s": 60.0,  # a stage falls when all evidence was silent for so long
 }
 # (name, count, default)
