@@ -58,7 +58,7 @@ def test_a_drop_is_unavailable_before_the_estimator_runs_and_when_it_has_stopped
 
 
 def test_more_discharge_is_allowed_its_drop_and_less_is_not_asked_for():
-    resistance_ohm, step_ua = 0.5, 2_000_000
+    resistance_ohm, step_ua = 0.2, 2_000_000
     load_uv = int(resistance_ohm * step_ua)
     assert called_at_ms(expecting(resistance_ohm=resistance_ohm), 3_600_000 - DROP_UV - load_uv, -step_ua) is None
     assert called_at_ms(expecting(resistance_ohm=resistance_ohm), 3_600_000 - DROP_UV - load_uv, step_ua) is not None
@@ -70,14 +70,25 @@ def test_more_discharge_is_allowed_its_drop_and_less_is_not_asked_for():
 def test_no_number_on_the_way_leaves_30_bits(current_ua, resistance_ohm):
     found = expecting(current_ua=(1 << 30) - 1, resistance_ohm=resistance_ohm)
     steps = min(found._current_steps - (current_ua >> 10) + 1, found._steps_most)
-    assert max(steps, 0) * found._per_step_uv + DROP_UV < 1 << 30
+    drawn = min(-(current_ua >> 10), found._steps_most)
+    assert max(steps, 0) * found._per_step_uv + max(drawn, 0) * found._per_contact_uv + DROP_UV < 1 << 30
     found.update(3_700_000, current_ua, 0)
+
+
+def test_a_contact_that_is_lost_on_discharge_is_no_hard_short():
+    resistance_ohm, current_ua = 0.1, -1_500_000
+    found = expecting(current_ua=current_ua, resistance_ohm=resistance_ohm)
+    lost_uv = int(-2 * resistance_ohm * current_ua)
+    assert called_at_ms(found, 3_700_000 - DROP_UV - lost_uv, current_ua) is None
+    assert called_at_ms(found, 3_700_000 - DROP_UV - lost_uv - 200_000, current_ua) is not None
+    resting = expecting(resistance_ohm=resistance_ohm)
+    assert called_at_ms(resting, 3_700_000 - DROP_UV - lost_uv) is not None
 
 
 class LoadedCell:
     """A cell whose resistances are `worse` than believed, its estimator and its detector, at the firmware's rates."""
 
-    R0_OHM, R1_OHM, TAU_S = 0.8, 0.2, 5.0
+    R0_OHM, R1_OHM, TAU_S = 0.2, 0.05, 5.0
 
     def __init__(self, worse):
         flat = estimator_floats(
