@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 from assb_hil.campaign.belief import believed
+from assb_hil.campaign.classes import CLASSES
 from assb_hil.campaign.record import GRID_POINTS, SCORES, TrialSpec
 from assb_hil.campaign.trial_bench import TrialBench
 from assb_hil.campaign.trial_run import ROWS_AT_ONCE, chunks, run, whole
@@ -19,7 +20,7 @@ LEAK = TrialSpec(
     load="pulses",
     short_class="leak_c20",
     confounders=(),
-    duration_s=3.2 * 3600.0,
+    duration_s=CLASSES["leak_c20"].duration_s,
     dt_s=0.1,
 )
 
@@ -28,7 +29,8 @@ def changed(**changes) -> TrialSpec:
     return TrialSpec(**({name: getattr(LEAK, name) for name in LEAK.__struct_fields__} | changes))
 
 
-SOUND = changed(short_class="", confounders=("plain",))
+SOUND_S = 3.2 * 3600.0
+SOUND = changed(short_class="", confounders=("plain",), duration_s=SOUND_S)
 
 
 def columns(spec: TrialSpec, rows: int) -> dict[str, np.ndarray]:
@@ -107,9 +109,9 @@ def test_the_plants_cells_are_not_what_the_estimator_believes():
 
 def test_a_confounder_shows_in_the_readings_it_says():
     plain = columns(SOUND, 60_000)
-    warm = columns(changed(short_class="", confounders=("heating",)), 60_000)
+    warm = columns(changed(short_class="", confounders=("heating",), duration_s=SOUND_S), 60_000)
     assert np.ptp(warm["temperature_degc"]) > 5.0 > np.ptp(plain["temperature_degc"])
-    moved = columns(changed(short_class="", confounders=("pressure_steps",), seed=8), 110_000)
+    moved = columns(changed(short_class="", confounders=("pressure_steps",), duration_s=SOUND_S, seed=8), 110_000)
     assert np.ptp(moved["aim_mpa"]) > 0.1 and np.ptp(plain["aim_mpa"]) == 0.0
     assert np.corrcoef(moved["aim_mpa"][600:, 0], moved["pressure_mpa"][600:, 0])[0, 1] > 0.95
 
@@ -122,7 +124,11 @@ def test_a_press_without_a_screw_shows_no_gap():
 
 def test_hidden_units_are_one_cell_with_one_voltage():
     result = run(changed(profile="bipolar_2s", cells=1, load="pulses"))
-    assert len(result.crossings) == 1 and result.truth.cell == 0 and result.cell_hours == pytest.approx(3.2)
+    assert (
+        len(result.crossings) == 1
+        and result.truth.cell == 0
+        and result.cell_hours == pytest.approx(LEAK.duration_s / 3600)
+    )
 
 
 def test_a_hard_short_is_stage_three_within_a_tenth_of_a_second():
