@@ -19,6 +19,8 @@ CAPACITY_AH = 0.6
 SLOPE_V = 1.2  # of the bench's straight OCV
 SIGMA_V = 0.0005
 FOLLOW_S = 5.0  # in which the filter takes an offset for its own error
+DIP_COUNT = round(flat_layout.DEFAULTS["dip_count"])
+CHARGE_ALONE = flat_layout.DEFAULTS["charge_alone"]
 NONE, SUSPECT, SOFT_SHORT, HARD_SHORT = range(4)
 GAP = {"gap_swelling_um": 250.0, "gap_stiffness_mpa_per_um": 0.05}
 
@@ -93,10 +95,10 @@ def test_a_dip_counts_once_whatever_its_length(seconds):
     assert cell.detector.dips.depth_v > 5 * SIGMA_V
 
 
-def test_dips_in_the_window_are_evidence_and_are_forgotten_after_it():
+def test_so_many_dips_in_the_window_are_evidence_and_are_forgotten_after_it():
     cell = Cell(dip_window_s=60.0).run(20)
-    for count in range(1, 5):
-        assert cell.state("dips") != ACTIVE
+    for count in range(1, DIP_COUNT + 1):
+        assert cell.state("dips") == NORMAL
         cell.dip(0.3, off_v=0.005)
         assert cell.detector.dips.ages == count
     assert cell.state("dips") == ACTIVE
@@ -308,8 +310,8 @@ def fused(scores, seconds=1, cell=None):
         ({"dips": 5.0, "noise": 5.0}, SUSPECT),  # of one kind
         ({"dips": 1.0, "missing_charge": 1.0}, SOFT_SHORT),
         ({"stall": 1.0, "swelling": 1.0}, SOFT_SHORT),
-        ({"missing_charge": 1.2}, SUSPECT),
-        ({"missing_charge": 1.4}, SOFT_SHORT),  # well beyond what the sensors explain
+        ({"missing_charge": 0.9 * CHARGE_ALONE}, SUSPECT),
+        ({"missing_charge": 1.1 * CHARGE_ALONE}, SOFT_SHORT),  # well beyond what the sensors explain
         ({"pressure_fall": 5.0, "dips": 1.0}, SUSPECT),  # creep, without charge
         ({"pressure_fall": 1.0, "missing_charge": 1.0}, SOFT_SHORT),
         ({"heat": 9.0, "contact_loss": 9.0}, NONE),
