@@ -270,6 +270,8 @@ def mutated(old: str, new: str, folder: Path, monkeypatch) -> type:
         ("self.usual_v = max(self.usual_v, self.up_most_v)", "self.usual_v = self.up_most_v"),
         ("left_v = MAP_LEAVES * table_v + doubt_v", "left_v = MAP_LEAVES * table_v"),
         ("min(self.table_v * moved, self.table_most_v)", "self.table_v * moved"),
+        ("max(-(by0 + by1) / det, 0.0)", "max((by0 + by1) / det, 0.0)"),
+        ("volts += self.higher_ohm * self.current_a", "volts += 0.0"),
         ("abs(self.r0_ohm - begun.up_ohm)", "abs(self.r0_ohm)"),
         ("latest_v[k] = deficit_v if first else latest_v[k - 1]", "latest_v[k] = deficit_v"),
         ("max(self.expected_v / middle_s, floor)", "self.expected_v / middle_s"),

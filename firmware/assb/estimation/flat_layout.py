@@ -92,7 +92,7 @@ DEFAULTS = {
     "step_c": 0.005,  # a change of current above it is a step, which masks what looks at single samples ...
     "step_mask_s": 1.0,  # ... for so long
     "move_mask_s": 5.0,  # and so does a move of the press
-    "dip_sigmas": 6.0,  # of the mean over a dip's own length
+    "dip_sigmas": 6.0,  # of the noise of innovations: how far below the level before it a dip begins
     "dip_floor_v": 0.001,  # a shallower dip is none
     "dip_window_s": 600.0,  # in which dips are counted ...
     "dip_count": 4.0,  # ... and so many make a suspect

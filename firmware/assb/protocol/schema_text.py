@@ -87,7 +87,7 @@ SIGNAL_TEXT = {
 }
 
 EVIDENCE_TEXT = {
-    "dips": ("electrical", "Short dips of the voltage below the model, counted over minutes"),
+    "dips": ("electrical", "Short dips of the voltage that leave a trace, counted over minutes"),
     "noise": ("electrical", "The voltage is louder than it was, and than the other cells'"),
     "missing_charge": ("charge", "Charge that the current brought and the voltage does not show"),
     "rest_decay": ("charge", "The voltage of a rested cell falls"),

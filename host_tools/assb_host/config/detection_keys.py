@@ -14,7 +14,7 @@ KEYS = {
     "step_c": (1e-4, 1.0, "A change of current above it, per Ah, is a step: what looks at single samples waits"),
     "step_mask_s": (0.0, 60.0, "How long it waits after a step of the current"),
     "move_mask_s": (0.0, 600.0, "And after a move of the press"),
-    "dip_sigmas": (1.0, 100.0, "Depth of a dip, in sigmas of the innovation's mean over its length, that counts"),
+    "dip_sigmas": (1.0, 100.0, "How far below the level before it a dip begins, in sigmas of the innovations"),
     "dip_floor_v": (1e-5, 1.0, "Dips shallower than this never count"),
     "dip_window_s": (1.0, 3600.0, "Window in which dips are counted"),
     "dip_count": (1.0, 16.0, "Dips within the window that make the evidence active"),
