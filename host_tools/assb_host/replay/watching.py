@@ -98,11 +98,22 @@ def noise_v(log: PackLog) -> float:
     return float(np.hypot(loud_v, digit_v / np.sqrt(12)))
 
 
+def digit_hides_noise(cell: Cell, log: PackLog) -> bool:
+    """Most rows after the mask of a step repeat the voltage: the few that do not are rounding, not a noise that rose."""
+    is_step = np.abs(np.diff(log.current_a)) > DEFAULTS["step_c"] * cell.capacity_ah
+    step_s = np.maximum.accumulate(np.where(is_step, log.time_s[1:], -inf))
+    is_heard = log.time_s[1:] - step_s >= DEFAULTS["step_mask_s"]
+    change_v = np.abs(np.diff(log.voltage_v, axis=0))[is_heard]
+    return bool(is_heard.any() and np.median(change_v, axis=0).min() < LEAST_DIGIT_V)
+
+
 def missing_evidence(cell: Cell, log: PackLog) -> dict[str, float]:
     """Thresholds out of reach of evidences that this recording or this profile can not show."""
     never = {}
     if log.sample_s > FAST_SAMPLE_S:
-        never |= {"dip_floor_v": NEVER, "noise_ratio": NEVER}
+        never |= {"dip_floor_v": NEVER}
+    if log.sample_s > FAST_SAMPLE_S or digit_hides_noise(cell, log):
+        never |= {"noise_ratio": NEVER}
     if cell.learning is not None and not cell.learning.resistance_from_steps:
         never |= {"resistance_drop_frac": NEVER, "resistance_rise_frac": NEVER}
     return never
