@@ -1,9 +1,13 @@
 """Recordings of one sound cell, measured: a profile fitted on its own pulses calls none of its logs a short."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from assb_host import cli
+from assb_host.config.cell import load_cell
+from assb_host.replay.pack_log import read_pack_log
+from assb_host.replay.replay import replay
 from reference_data import data_folder
 
 NAMES = ("us06_25degc", "hppc_25degc", "hppc_0degc", "c20_ocv_25degc")
@@ -26,3 +30,11 @@ def test_a_sound_cell_is_not_alarmed(profile, name, capsys):
     assert found["detectors"] == ["firmware"]
     assert [(cell["name"], cell["stage"]) for cell in found["cells"]] == [(name, "none")]
     assert found["events"] == []
+
+
+def test_a_leak_of_c20_in_pulses_is_found(profile):
+    """The measured cell lost what the shunt would have had to bring, had there been a leak."""
+    cell = load_cell(profile)
+    log = read_pack_log(data_folder("panasonic_18650pf") / "hppc_25degc.csv.gz", cell)
+    leaking = replace(log, current_a=log.current_a + cell.capacity_ah / 20)
+    assert [verdict.stage for verdict in replay(cell, leaking).verdicts] == [2]

@@ -72,7 +72,7 @@ def bounds(cell: Cell, log: PackLog) -> dict[str, float]:
     slow_v = (noise.rc_sigma_v if noise else None) or 0.0
     share = (noise.overvoltage_sigma_frac if noise else None) or 0.0
     known = {
-        "charge_ocv_v": PROFILE_SIGMAS * slow_v,
+        "charge_ocv_v": PROFILE_SIGMAS * slow_v / DEFAULTS["charge_slow"],  # which the slow sum multiplies again
         "charge_resistance_frac": PROFILE_SIGMAS * share,
         "rest_leak_c": resting_leak_c(cell, log),
     }
