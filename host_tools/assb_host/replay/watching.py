@@ -99,7 +99,7 @@ def noise_v(log: PackLog) -> float:
 
 
 def digit_hides_noise(cell: Cell, log: PackLog) -> bool:
-    """Most rows after the mask of a step repeat the voltage: the few that do not are rounding, not a noise that rose."""
+    """Most rows after the mask of a step repeat the voltage: the few that do not are rounding, no noise that rose."""
     is_step = np.abs(np.diff(log.current_a)) > DEFAULTS["step_c"] * cell.capacity_ah
     step_s = np.maximum.accumulate(np.where(is_step, log.time_s[1:], -inf))
     is_heard = log.time_s[1:] - step_s >= DEFAULTS["step_mask_s"]
