@@ -58,7 +58,7 @@ def test_the_floor_ends_in_the_kernels_state(drive):
     for name in ("soc", "v1_v", "v2_v", "hysteresis", "leak_a"):
         assert getattr(floor, name) == pytest.approx(getattr(kernel, name), rel=1e-4, abs=1e-6)
     for row, other in zip(floor.covariance(), kernel.covariance(), strict=True):
-        assert row == pytest.approx(other, rel=1e-3, abs=1e-9)
+        assert row == pytest.approx(other, rel=2e-3, abs=1e-9)
 
 
 def test_a_floor_with_another_cell_is_told_apart(drive):
