@@ -113,11 +113,11 @@ DEFAULTS = {
     "charge_resistance_frac": 0.1,  # error of the resistances, after a change of current
     "pack_resistance_frac": 0.06,
     "charge_contact": 3.0,  # so many R0 may a lost contact add, which looks like a leak until the current changes
-    "charge_usual": 1.3,  # tolerance over how far the sums usually go the other way
+    "charge_usual": 2.0,  # tolerance over how far the sums usually go the other way
     "charge_new": 12.0,  # tolerance of a cell that nothing was learned of is wider by so much
     "charge_fast_c": 0.0167,  # the fast sum forgets leaks up to this ...
-    "charge_fast": 1.6,  # ... and has this part of the tolerance
-    "charge_slow": 5.2,  # and the slow one this part
+    "charge_fast": 1.3,  # ... and has this part of the tolerance
+    "charge_slow": 4.2,  # and the slow one this part
     "self_discharge_c": 0.0006,  # of a sound cell; in a pack against the others
     "charge_settle_s": 1800.0,  # after the start, before missing charge is believed
     "charge_soc_sigma_max": 0.03,  # while SOC is less certain missing charge says nothing
@@ -139,7 +139,7 @@ DEFAULTS = {
     "plating_watch": 0.0,  # 1: on anodes that plate by mistake (graphite, silicon)
     "heat_j_per_k": 0.0,  # heat capacity of the cell; 0: heat is not watched
     "heat_w": 0.3,
-    "charge_alone": 1.3,  # charge evidence that many times its bound is a soft short by itself
+    "charge_alone": 1.8,  # charge evidence that many times its bound is a soft short by itself
     "stage_fall_s": 60.0,  # a stage falls when all evidence was silent for so long
 }
 # (name, count, default)
