@@ -95,7 +95,7 @@ def test_a_leak_goes_on_through_a_gap():
     assert found["cells"][0]["stage"] == "soft_short"
 
 
-@pytest.mark.parametrize(("cells", "sample_s", "within_h"), [(1, 30.0, 2.6), (1, 1.0, 2.6), (4, 1.0, 1.9)])
+@pytest.mark.parametrize(("cells", "sample_s", "within_h"), [(1, 30.0, 2.9), (1, 1.0, 2.9), (4, 1.0, 2.1)])
 def test_a_recording_that_can_feed_the_firmwares_detectors_does(cells, sample_s, within_h):
     found = facts(MadePack(cells, 12, sample_s=sample_s, leak_a={0: (AH / 20, 6.0)}).lines())
     weakest = found["cells"][0]
