@@ -200,6 +200,8 @@ void ASSB_EST(detection_reference)(const ASSB_EST(detection) *all, long count, A
 int ASSB_EST(detection_second)(const ASSB_EST(detection_params) *params, const ASSB_EST(params) *cell,
                                ASSB_EST(detection) *detection, const ASSB_EST(state) *state,
                                const ASSB_EST(detection_sample) *sample, const ASSB_EST(reference) *reference);
+/* All that lies between OCV and terminals: R0, R1 and R2. */
+ASSB_REAL ASSB_EST(loop_ohm)(const ASSB_EST(params) *cell, const ASSB_EST(state) *state, ASSB_REAL temperature_degc);
 /* The voltage has collapsed (judged in the fast tick): a hard short at once. Returns 1 when the stage changed. */
 int ASSB_EST(detection_collapsed)(ASSB_EST(detection) *detection, ASSB_REAL rs_ohm);
 /* cdef end */

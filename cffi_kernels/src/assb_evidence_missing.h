@@ -44,7 +44,7 @@ static real along_temperature(const params_t *cell, const real *table, real temp
 }
 
 /* All that lies between OCV and terminals. */
-static real loop_ohm(const params_t *cell, const state_t *state, real temperature_degc)
+real ASSB_EST(loop_ohm)(const params_t *cell, const state_t *state, real temperature_degc)
 {
     return state->r0_ohm + state->resistance_scale * (along_temperature(cell, cell->r1_ohm, temperature_degc) +
                                                       along_temperature(cell, cell->r2_ohm, temperature_degc));
@@ -310,7 +310,7 @@ static void see_missing_charge(const detection_params_t *q, const params_t *cell
         wide = wide * (1 + d->score[ASSB_CONTACT_LOSS]);
     real ocv_v = (alone ? q->charge_ocv_v : q->pack_ocv_v) * (REST_SHARE + (1 - REST_SHARE) * c->active);
     real tolerance_v = wide * (ocv_v + slope_v * q->charge_soc_frac + bend_v(cell, state));
-    real loop = loop_ohm(cell, state, in->temperature_degc);
+    real loop = ASSB_EST(loop_ohm)(cell, state, in->temperature_degc);
     real allowed = allowed_v(q, slope_v, in->dt_s, alone);
     account_t account;
     account.current_a = c->current_a;

@@ -129,7 +129,8 @@ static void see_heat(const detection_params_t *q, const params_t *cell, detectio
         h->lost_j = 0;
     }
     h->span_s = h->span_s + in->dt_s;
-    h->lost_j = h->lost_j + in->current_a * in->current_a * loop_ohm(cell, state, in->temperature_degc) * in->dt_s;
+    h->lost_j =
+        h->lost_j + in->current_a * in->current_a * ASSB_EST(loop_ohm)(cell, state, in->temperature_degc) * in->dt_s;
     if (h->span_s < HEAT_WINDOW_S)
         return;
     h->excess_w = (q->heat_j_per_k * (in->temperature_degc - h->start_degc) - h->lost_j) / h->span_s;

@@ -6,36 +6,34 @@
 #define BOUND ((real)3) /* no evidence counts for more than this many thresholds */
 #define SUPPORT ((real)0.5)
 #define RS_MOST_OHM ((real)1e6)
-#define SHORTED_RATIO ((real)1e-3)
+
+/* Of evidences that say anything at all. */
+static real strongest(const detection_t *d, const int *rows, size_t count)
+{
+    real score = 0;
+    for (size_t k = 0; k < count; k++)
+        if (d->state[rows[k]] >= ASSB_NORMAL && d->score[rows[k]] > score)
+            score = d->score[rows[k]];
+    return score;
+}
 
 static real electrical(const detection_t *d)
 {
     static const int rows[] = {ASSB_DIPPING, ASSB_NOISE, ASSB_RESISTANCE_DROP, ASSB_STALL};
-    real most = 0;
-    for (size_t k = 0; k < sizeof rows / sizeof *rows; k++)
-        if (d->state[rows[k]] >= ASSB_NORMAL && d->score[rows[k]] > most)
-            most = d->score[rows[k]];
-    return most;
+    return strongest(d, rows, sizeof rows / sizeof *rows);
 }
 
 static real of_charge(const detection_t *d)
 {
     static const int rows[] = {ASSB_MISSING_CHARGE, ASSB_REST_DECAY, ASSB_CV_TAIL, ASSB_EFFICIENCY};
-    real most = 0;
-    for (size_t k = 0; k < sizeof rows / sizeof *rows; k++)
-        if (d->state[rows[k]] >= ASSB_NORMAL && d->score[rows[k]] > most)
-            most = d->score[rows[k]];
-    return most;
+    return strongest(d, rows, sizeof rows / sizeof *rows);
 }
 
 static real mechanical(const detection_t *d, real charge)
 {
-    real most = d->state[ASSB_SWELLING] >= ASSB_NORMAL ? d->score[ASSB_SWELLING] : 0;
-    if (d->state[ASSB_PLATING] >= ASSB_NORMAL && d->score[ASSB_PLATING] > most)
-        most = d->score[ASSB_PLATING];
-    if (charge >= SUPPORT && d->state[ASSB_PRESSURE_FALL] >= ASSB_NORMAL && d->score[ASSB_PRESSURE_FALL] > most)
-        most = d->score[ASSB_PRESSURE_FALL]; /* creep alone lowers pressure, too */
-    return most;
+    /* creep alone lowers pressure, too: its fall counts only beside charge */
+    static const int rows[] = {ASSB_SWELLING, ASSB_PLATING, ASSB_PRESSURE_FALL};
+    return strongest(d, rows, sizeof rows / sizeof *rows - (charge < SUPPORT));
 }
 
 static real most(real a, real b)

@@ -6,7 +6,7 @@
 
 #include <math.h> /* INFINITY, isfinite */
 
-#define SUSPICION_GRID 0.2 /* lowest threshold of the crossings, and their ratio: 0.2 .. 14 */
+#define LOWEST_THRESHOLD 0.2 /* of the crossings, and their ratio: 0.2 .. 14 */
 #define GRID_RATIO 1.115
 #define ROUNDING_S 1e-6    /* of sums of times */
 #define CONTACT_MARGIN 2.0 /* a contact that is lost on discharge is none either */
@@ -40,8 +40,8 @@ void assb_watch_reset(assb_watch *w)
         w->cell[k] = none;
         assb_est_f64_detection_reset(w->detection + k);
         assb_est_f64_learning_reset(w->learning_params + k, w->learning + k);
-        assb_crossings_reset(&w->cell[k].softness, SUSPICION_GRID, GRID_RATIO, 0);
-        assb_crossings_reset(&w->cell[k].suspicion, SUSPICION_GRID, GRID_RATIO, 0);
+        assb_crossings_reset(&w->cell[k].softness, LOWEST_THRESHOLD, GRID_RATIO, 0);
+        assb_crossings_reset(&w->cell[k].suspicion, LOWEST_THRESHOLD, GRID_RATIO, 0);
     }
     w->rows_in_step = w->changes = w->changes_lost = 0;
     w->begun = 0;
@@ -100,7 +100,7 @@ static void expect(assb_watch *w, int k, const sample_t *in)
     assb_est_f64_state *s = w->state + k;
     assb_watch_cell *c = w->cell + k;
     c->slow_a = in->current_a;
-    c->loop_ohm = s->r0_ohm + s->resistance_scale * (p->r1_ohm[2] + p->r2_ohm[2]);
+    c->loop_ohm = assb_est_f64_loop_ohm(p, s, in->temperature_degc);
     c->expected_v = in->voltage_v - s->innovation_v;
     c->has_expected = 1;
 }
