@@ -85,7 +85,7 @@ typedef struct {
 } ASSB_EST(dips);
 
 typedef struct {
-    ASSB_REAL before_v, change_v, has_before, now_v2, usual_v2, seen_s, loud_s, ratio;
+    ASSB_REAL before_v, change_v, has_before, now_v2, usual_v2, seen_s, heard_s, loud_s, ratio;
 } ASSB_EST(noise);
 
 /* What is missing (up) and what is too much (down), each forgetting what errors explain. */

@@ -214,7 +214,7 @@ int ASSB_EST(detection_second)(const detection_params_t *q, const params_t *cell
     see_stall(q, cell, d, state, &mean);
     see_swelling(q, cell, d, state, &mean);
     see_heat(q, cell, d, state, &mean);
-    judge_noise(q, d, reference, mean.dt_s);
+    judge_noise(q, d, reference);
     d->span_s = d->sum_v = d->sum_a = d->missing = 0;
     return fuse(q, d, state, &mean);
 }

@@ -148,6 +148,7 @@ static void see_noise(const detection_params_t *q, detection_t *d, const sample_
     }
     real v2 = bend_v * bend_v;
     n->seen_s = later(n->seen_s, in->dt_s);
+    n->heard_s = n->heard_s + in->dt_s;
     /* a few jumps are no noise: each counts for NOISE_MOST usual ones at most */
     real usual_v2 = n->usual_v2 > NOISE_FLOOR_V2 ? n->usual_v2 : NOISE_FLOOR_V2;
     real counted_v2 = v2 > NOISE_MOST * usual_v2 ? NOISE_MOST * usual_v2 : v2;
@@ -160,15 +161,17 @@ static void see_noise(const detection_params_t *q, detection_t *d, const sample_
 }
 
 /* Ripple of a charger is heard by all cells of a pack. */
-static void judge_noise(const detection_params_t *q, detection_t *d, const reference_t *reference, real dt_s)
+static void judge_noise(const detection_params_t *q, detection_t *d, const reference_t *reference)
 {
     ASSB_EST(noise) *n = &d->noise;
+    real heard_s = n->heard_s; /* of this second: what was masked was not heard */
+    n->heard_s = 0;
     if (n->ratio == 0) {
         tell(d, ASSB_NOISE, n->seen_s > 0 ? ASSB_LEARNING : ASSB_UNAVAILABLE, 0);
         return;
     }
     real usual = reference->noise_ratio > 1 ? reference->noise_ratio : 1;
     real loud = n->ratio / (q->noise_ratio * usual);
-    n->loud_s = loud >= 1 ? later(n->loud_s, dt_s) : 0;
+    n->loud_s = loud >= 1 ? later(n->loud_s, heard_s) : 0;
     judge(d, ASSB_NOISE, n->loud_s / q->noise_hold_s);
 }

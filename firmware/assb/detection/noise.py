@@ -25,7 +25,8 @@ _NOISE_HOLD_S = const(11)
 
 class Noise:
     def __init__(self):
-        self.before_v = self.change_v = self.now_v2 = self.usual_v2 = self.seen_s = self.loud_s = self.ratio = 0.0
+        self.before_v = self.change_v = self.now_v2 = self.usual_v2 = self.seen_s = 0.0
+        self.heard_s = self.loud_s = self.ratio = 0.0  # heard_s: of this second
         self.has_before = 0
 
     def see(self, cell):
@@ -42,6 +43,7 @@ class Noise:
             return
         v2 = bend_v * bend_v
         self.seen_s = later(self.seen_s, cell.dt_s)
+        self.heard_s += cell.dt_s
         usual_v2 = max(self.usual_v2, FLOOR_V2)
         self.now_v2 += (min(v2, _MOST * usual_v2) - self.now_v2) * share(cell.dt_s, SHORT_S)
         held = min(v2, _HELD_VAR * usual_v2)
@@ -49,10 +51,11 @@ class Noise:
         self.ratio = 0.0 if self.seen_s < _LEARN_S else self.now_v2 / max(self.usual_v2, FLOOR_V2)
 
     def judge(self, cell, others):
-        """Every second; `others`: the ratio that the pack shows."""
+        """Every second; `others`: the ratio that the pack shows. What was masked was not heard."""
+        heard_s, self.heard_s = self.heard_s, 0.0
         if self.ratio == 0:
             cell.tell(_NOISE, LEARNING if self.seen_s > 0 else UNAVAILABLE, 0.0)
             return
         loud = self.ratio / (cell.q[_NOISE_RATIO] * max(others, 1.0))
-        self.loud_s = later(self.loud_s, cell.dt_s) if loud >= 1 else 0.0
+        self.loud_s = later(self.loud_s, heard_s) if loud >= 1 else 0.0
         cell.judge(_NOISE, self.loud_s / cell.q[_NOISE_HOLD_S])
