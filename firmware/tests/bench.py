@@ -214,7 +214,7 @@ class BenchRecord:
         self.updates = 0
         self.resets = 0
 
-    def healthy(self):
+    def forget_crashes(self):
         pass
 
     def intend_reset(self):
