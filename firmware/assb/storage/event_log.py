@@ -181,6 +181,7 @@ class EventLog:
         self._first = (self._first + moved) % RING_ENTRIES
         self.waiting -= moved
         self._session_writes += 1
+        self._since_ms = 0
         if self._note(self._record.write()):
             self.stored = number + moved
         return True
@@ -193,6 +194,7 @@ class EventLog:
     def _append(self):
         """Journal and ring behind the newer file, or into the other one when that is full. All of it or nothing."""
         self._wanted = False
+        self._since_ms = 0
         size, file, mode = self._size, self.file, "ab"
         if size + self._append_bytes() > FILE_BYTES:
             size, file, mode = 0, 1 - file, "wb"
@@ -258,7 +260,6 @@ class EventLog:
         self.journal[HEAD_BYTES - 1] = 0
 
     def _note(self, status):
-        self._since_ms = 0
         if status != OK and not self._failed:
             self._events.push(_EV_STORAGE_FAILED, -status, _PLACE)
         self._failed = status != OK

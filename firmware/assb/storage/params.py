@@ -15,6 +15,7 @@ import struct
 
 from ..const import const
 from ..protocol import tables
+from ..ticks import elapsed_ms
 from .records import ABSENT, OK, OTHER_LAYOUT
 
 # Ids of the wire, as in schema.py (a test compares)
@@ -31,6 +32,7 @@ _HEAD_1_BYTES = const(8)
 ENTRY = "<Hi"
 ENTRY_BYTES = const(6)
 _OTHER_IDENTITY = const(-4)  # beside the statuses of records.py
+_RETRY_MS = const(10000)
 _PLACE = const(2)  # of parameters, in the event storage_failed
 
 
@@ -48,6 +50,7 @@ class Params:
         self._identity = (config_crc, tables.schema_id())
         self._record = store.record(FOLDER, LAYOUT, HEAD_BYTES + ENTRY_BYTES * len(_settable()))
         self._failed = False
+        self._tried_ms = 0
         self.pending = False
         status = self._read(store)
         if status not in (OK, ABSENT):
@@ -59,8 +62,9 @@ class Params:
 
     def step(self, now_ms, connected):
         """One slice of the slow tick; with nothing connected it writes what was set. True: that may have taken long."""
-        if connected or not self.pending:
+        if connected or not self.pending or (self._failed and elapsed_ms(now_ms, self._tried_ms) < _RETRY_MS):
             return False
+        self._tried_ms = now_ms
         self.keep()
         return True
 
@@ -69,7 +73,7 @@ class Params:
         if not self.pending:
             return
         status = self._write()
-        self.pending = status != OK and not self._failed
+        self.pending = status != OK
         if status != OK and not self._failed:
             self._events.push(_EV_STORAGE_FAILED, -status, _PLACE)
         self._failed = status != OK
