@@ -163,7 +163,9 @@ class App:
     def _recall_log(self, store, crash):
         """The event log, from here on, and the parameters, before anything takes one."""
         self.crash = crash
-        self.dump = None  # what the host gets from flash, a part in each slice
+        self.dump = (
+            None  # what the host gets from flash: a part in each slice, of the first slices alone while connected
+        )
         self.kept = []  # what writes to flash, one of them in a slice
         if not store:
             return
@@ -353,6 +355,8 @@ class App:
             job(now_ms)
             self.clock.cost(kind)
         self.telemetry.send_events()
+        if self.dump and not (self._slot and self.supervisor.main) and self.dump.send(self.telemetry, now_ms):
+            self.dump = None
         self._slot = (self._slot + 1) % len(self._slots)
 
     def _slice_slow_sensors(self, now_ms):
@@ -400,8 +404,6 @@ class App:
         put(_COMMAND_COUNT, self.commands.command_count, now_ms)
         self.telemetry.send_due(now_ms)
         self.capture.send(self.telemetry, now_ms)
-        if self.dump and self.dump.send(self.telemetry, now_ms):
-            self.dump = None
 
     def _slice_storage(self, now_ms):
         """Write what is kept, when it is time. With nothing connected and no press moving, a write may take as

@@ -114,9 +114,8 @@ def test_the_ids_that_these_modules_write_down_are_those_of_the_schema():
         assert ids, module
         for name, value in ids:
             assert int(value) == getattr(schema, name.removeprefix("MESSAGE_")), (module, name)
-    for place, module in ((1, event_log), (2, params), (3, frame_store)):
-        assert module._PLACE == place
-    assert schema.STORAGE_PLACES == ("learned_state", "event_log", "parameters", "freeze_frame")
+    for name, module in (("event_log", event_log), ("parameters", params), ("freeze_frame", frame_store)):
+        assert schema.STORAGE_PLACES[module._PLACE] == name
 
 
 def test_events_are_on_flash_soon_and_come_back_with_number_boot_and_time(tmp_path):
@@ -135,10 +134,21 @@ def test_what_is_not_stored_is_lost_with_the_power_and_nothing_else(tmp_path):
 
 
 def test_who_asks_for_it_need_not_wait_for_the_next_append(tmp_path):
-    life = Life(tmp_path).run(2000).push(1).run(200).push(2).run(200)
+    life = Life(tmp_path).run(2000).push(1).run(200).push(2).run(1000)
     assert life.log.stored == 1
     life.log.want()
     assert life.run(200).log.stored == 2
+    life.push(3).log.want()
+    assert life.run(800).log.stored == 2  # who asks all the time does not wear the flash out
+    assert life.run(400).log.stored == 3
+
+
+@pytest.mark.parametrize("event", [schema.EV_TRIP, schema.EV_STAGE])
+def test_a_trip_and_a_change_of_stage_do_not_wait_either(tmp_path, event):
+    life = Life(tmp_path).run(2000).push(1).run(1500)
+    life.events.push(event, 0, 0)
+    assert life.run(200).log.stored == 2
+    assert set(event_log._URGENT) == {schema.EV_TRIP, schema.EV_STAGE}
 
 
 def ready(folder):
@@ -214,7 +224,7 @@ def test_an_open_board_with_an_event_every_second_appends_every_ten(tmp_path):
 
 @pytest.mark.parametrize("at", [0, 3, 7, 20, -1])
 def test_behind_a_damaged_byte_nothing_is_believed_and_nothing_is_appended(tmp_path, at):
-    life = Life(tmp_path).push(1).run(10100).push(2).run(10100).push(3).run(10100)
+    Life(tmp_path).push(1).run(10100).push(2).run(10100).push(3).run(10100)
     path = tmp_path / "events" / "0"
     chunk = event_log.chunk_bytes(1)
     data = bytearray(path.read_bytes())
@@ -261,7 +271,7 @@ def test_a_dump_goes_on_over_an_append_without_loss_or_repetition(tmp_path):
         if part == 8:  # it is in RAM by then
             assert dump._file == event_dump._RAM
             life.log.want()
-            life.run(200)
+            life.run(1200)
         if dump.send(telemetry, 0):
             break
     numbers = []

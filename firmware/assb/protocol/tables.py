@@ -165,7 +165,7 @@ EVENTS = """\
 30 learned_state_restored cell deviation_ppm
 31 learned_state_rejected cell deviation_ppm
 32 learned_state_unused reason -
-33 storage_failed code place
+33 storage_failed code store
 34 stage_carried cell carried_bits
 35 alarm_switched on -
 50 parameters_restored count -

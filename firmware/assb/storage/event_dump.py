@@ -41,7 +41,7 @@ class EventDump:
         return False
 
     def _find_in_file(self):
-        """True: the first chunk with events that are wanted is in the log's buffer; None: there is none; False: go on."""
+        """True: the first chunk with wanted events is in the log's buffer; None: there is none; False: go on."""
         log = self._log
         try:
             with open(log.paths[self._file], "rb") as opened:

@@ -35,7 +35,9 @@ JOURNAL_ENTRIES = const(14)  # so that a write of the journal is one page
 CHUNK_BYTES = const(194)  # of one with JOURNAL_ENTRIES, which is as large as they come
 FILE_BYTES = const(8192)
 RING_ENTRIES = const(64)
+_URGENT = b"\x05\x07"  # limit_tripped, stage_changed (a test compares): not to wait for the next append
 _APPEND_EVERY_MS = const(10000)  # bounds the wear: an erase each
+_APPEND_SOON_MS = const(1000)  # after the last one, for what is urgent and for who waits
 _JOURNAL_EVERY_MS = const(10000)  # the first time in a session, then each time twice as long
 _WAIT_MAX_MS = const(1 << 29)
 _ROOM_LEAST = const(4)
@@ -80,6 +82,8 @@ class EventLog:
         struct.pack_into(ENTRY, self._ring, at, t_ms, event, a, b)
         self.waiting += 1
         self.next += 1
+        if event in _URGENT:
+            self._wanted = True
 
     @property
     def ring_number(self):
@@ -153,7 +157,8 @@ class EventLog:
             return self._step_connected()
         self._session_writes = 0
         record = self._record
-        if self.pending and (self._wanted or self._since_ms >= _APPEND_EVERY_MS or self.waiting > RING_ENTRIES // 2):
+        soon = self._wanted or self.waiting > RING_ENTRIES // 2
+        if self.pending and self._since_ms >= (_APPEND_SOON_MS if soon else _APPEND_EVERY_MS):
             self._append()
         elif not self._failed and record.room < min(_ROOM_LEAST, record.room_full // 2):
             self._note(record.write())
