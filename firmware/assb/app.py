@@ -338,7 +338,8 @@ class App:
             if not self._regulating:
                 self.pressure.start(pressure_kpa, applied_kpa)
             current_ma = signals.value[_CURRENT_UA] // 1000
-            command_kpa = self.pressure.regulate(pressure_kpa, current_ma, applied_kpa, dt_ms)
+            cdegc = signals.value[_TEMPERATURE_CDEGC] if signals.valid[_TEMPERATURE_CDEGC] else None
+            command_kpa = self.pressure.regulate(pressure_kpa, current_ma, cdegc, applied_kpa, dt_ms)
         else:
             faulted = self.supervisor.state in (sv.FAULT, sv.LOCKOUT)
             command_kpa = self.pressure.rest(applied_kpa, pressure_kpa if measured else 0, dt_ms, faulted)

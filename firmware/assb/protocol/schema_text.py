@@ -142,7 +142,7 @@ PARAMETER_TEXT = {
     "pressure_kp_ppm": "Proportional gain of the pressure regulator",
     "pressure_ki_ppm_s": "Integral gain of the pressure regulator, per second",
     "pressure_feed_forward_ppm": "Share of the expected swelling that feed-forward takes out",
-    "pressure_deadband_kpa": "Changes of command below this are not worth a move",
+    "pressure_deadband_kpa": "Errors of pressure up to this are left alone: a few times the noise of its sensor",
     "pressure_safe_state": "What the press does when the firmware gives up: 0 hold, 1 bleed to the window's lower end",
     "swelling_nm_per_mah": "Growth of the whole stack per charge, from electrode swelling and layer area; < 0 shrinks",
     "stack_stiffness_kpa_per_um": "Stiffness of frame, spring and cell in series",
@@ -179,6 +179,10 @@ PARAMETER_TEXT = {
     "units_per_cell": "Units in series behind one reading of a cell (bipolar): a short is in one of them",
     "pressure_recovery_kpa": "Stack pressure to seek while a cell is suspected of a short; 0: it keeps the target",
     "cold_cdegc": "After a hard short the alarm stands until the stack was colder than this for a minute",
+    "pressure_play_kpa": "Play of the press: a screw's backlash; hysteresis and twice the friction of air; 0: none",
+    "pressure_quantum_kpa": "Smallest step of the press as stack pressure",
+    "pressure_by_position": "What the press holds when it rests: 0 its pressure (air), 1 its position (a screw)",
+    "expansion_nm_per_k": "Growth of the whole stack with temperature; 0: no feed-forward of heat",
 }
 
 # row: (what it watches for, what to do)

@@ -221,6 +221,10 @@ PARAMETERS = """\
 73 units_per_cell 0 1 16 1
 74 pressure_recovery_kpa 0 0 262000 0
 75 cold_cdegc 0 -4000 12000 4500
+90 pressure_play_kpa 1 0 262000 0
+91 pressure_quantum_kpa 0 0 262000 0
+92 pressure_by_position 0 0 1 0
+93 expansion_nm_per_k 0 -100000 100000 0
 """
 
 # id name scope signal kind least-trip greatest-trip action judged. The two trip levels are the envelope: no config image
