@@ -26,7 +26,7 @@ class CellWatch:
 
     def __init__(self, cell, kernel, flat, settings, signals, events, columns, power, pack):
         """`kernel`: module with the estimators, twin or native; `flat`: their parameters. `columns`: {name: position}
-        of the cell signals; `power`: a Power; `pack`: a detector.Pack. All cells share these."""
+        of the cell signals; `power`: a Power; `pack`: a Pack of its. All cells share these."""
         self.cell = cell
         self.flat = flat
         self.ekf = kernel.Ekf(flat)

@@ -59,6 +59,7 @@ def choose_kernel():
             chosen = (twin, _TWIN, _ALL_WRONG)
             print("assb: the estimator is wrong")
         _forget("assb.estimation.kernel")
+        _forget("assb.detection.native")
         _forget("assb.estimation.assb_kernel")
     _forget("assb.estimation.golden")
     return chosen

@@ -18,7 +18,7 @@ from assb_host.flash.native_kernel import KernelSource
 from assb_host.link.decoder import Decoder, Frame
 from assb_kernels.watch import Watch
 
-from assb_hil.campaign.confirm.playback import ROW_US, Playback
+from assb_hil.campaign.confirm.playback import ROW_US, SLOW_ROWS, Playback
 from assb_hil.campaign.confirm.sample import HASTE, shorted_of
 from assb_hil.campaign.record import TrialSpec
 from assb_hil.campaign.trial_bench import TrialBench
@@ -26,7 +26,7 @@ from assb_hil.session import virtual_board
 
 SLOW_TICK_S, TICK_MS = 0.1, ROW_US // 1000
 BOARD_OF_TWO = "virtual-2s"
-SLOW_MS, ROWS_PER_STEP = 100, 10
+SLOW_MS = 100
 # The firmware is up, and has written what it makes room with on flash, for which ticks wait while nothing is connected
 BOOT_US = 3_000_000
 TELLS_AFTER_MS = 50  # in a slow tick, from the first cell's slice to the PACK message
@@ -128,9 +128,6 @@ class Seen:
     def current_a(self, row: int) -> float:
         return self._world.current_a[row]
 
-    def pressure_mpa(self, row: int) -> float:
-        return self._world.pressure_mpa[row]
-
 
 @lru_cache(maxsize=32)
 def pack_of(profile: str, cells: int) -> PackConfig:
@@ -147,23 +144,23 @@ def demand_same(packs: Sequence[Frame], seen: Seen) -> None:
         time_s, row, fields = seen.time_s(frame.t_ms), seen.row(frame.t_ms), frame.fields
         if time_s < 0.0 or row >= seen.rows:
             continue
-        board = (fields["pack_voltage_uv"], fields["current_ua"], fields["pressure_kpa"])
-        given = (1e6 * sum(seen.voltage_v(row)), 1e6 * seen.current_a(row), 1e3 * seen.pressure_mpa(row))
-        if board != tuple(map(round, given)):
-            what = f"at {time_s:.2f} s the board read {board} uV, uA, kPa, and its chips gave {given}"
+        board = (fields["pack_voltage_uv"], fields["current_ua"])
+        given = (round(1e6 * sum(seen.voltage_v(row))), round(1e6 * seen.current_a(row)))
+        if board != given:
+            what = f"at {time_s:.2f} s the board read {board} uV, uA, and its chips gave {given}"
             raise UnlikeReadingsError(what, "virtual board", "a fast tick came late, or the chips publish otherwise")
         told += 1
-    if told < seen.rows // ROWS_PER_STEP - 1:
+    if told < seen.rows // SLOW_ROWS - 1:
         raise UnlikeReadingsError(f"{told} PACK messages over {seen.rows} readings", "virtual board")
 
 
 def watched(pack: PackConfig, seen: Seen, packs: Sequence[Frame]) -> Iterator[Stage]:
     """The fast path, slow tick by slow tick of the board: its first step sets the clock, each later one takes the means of
-    ROWS_PER_STEP fast ticks. Thermometer and press stand as the board says them, once in each."""
+    SLOW_ROWS fast ticks. Thermometer and press stand as the board says them, once in each."""
     flats = [flat_layout.pack(estimator_values(pack))] * seen.leads
     watch = Watch(
         flats,
-        rows_per_step=ROWS_PER_STEP,
+        rows_per_step=SLOW_ROWS,
         initial_soc_sigma=pack.parameters["soc_initial_sigma_ppm"] / 1e6,
         collapse_v=pack.parameters["hard_short_drop_uv"] / 1e6,
         collapse_hold_s=pack.parameters["hard_short_debounce_ms"] / 1e3,
@@ -180,8 +177,8 @@ def watched(pack: PackConfig, seen: Seen, packs: Sequence[Frame]) -> Iterator[St
             [volt for row in rows for volt in seen.voltage_v(row)],
             list(map(seen.current_a, rows)),
             frame.fields["temperature_cdegc"] / 100,
-            list(map(seen.pressure_mpa, rows)),
+            frame.fields["pressure_kpa"] / 1000,
             aim_mpa=frame.fields["pressure_command_kpa"] / 1000,
         )
         yield from ((change.time_s, change.cell, change.stage) for change in changes)
-        count = ROWS_PER_STEP
+        count = SLOW_ROWS

@@ -11,12 +11,11 @@ from assb_kernels import TrialColumns
 from assb_hil.chips.contactor import Contactor
 from assb_hil.chips.i2c_chip import NEVER
 from assb_hil.chips.ina228 import CURRENT, INA228, VBUS
-from assb_hil.chips.nau7802 import ADCO
 from assb_hil.dut.idle_world import IdleWorld
 from assb_hil.plant_file import PlantFile
 from assb_hil.wiring import Wiring
 
-ROW_US = 10_000
+ROW_US, SLOW_ROWS = 10_000, 10
 # A row stands behind the sensors so long before a fast tick begins, that it is in the registers (an INA228 of the board
 # publishes every 4.5 ms) when that tick reads them, which takes less than the rest of the row
 AHEAD_US = 5_000
@@ -30,7 +29,8 @@ class Place:
 
 
 class Readings:
-    """The columns of a trial in the place of a Plant; `show` puts one row behind the sensors."""
+    """The columns of a trial in the place of a Plant; `show` puts one row behind the sensors. The pressure changes once in a
+    slow tick, since nobody tells in which fast tick its converter, which keeps a time of its own, was read."""
 
     def __init__(self, columns: TrialColumns, full_scale_mpa: float):
         self._columns = columns
@@ -47,8 +47,9 @@ class Readings:
         self.row = row = min(row, columns.rows - 1)
         self.current_a = columns["current_a"][row]
         self.cells[0].surface_degc = self.ambient_degc = columns["temperature_degc"][row]
-        for at, stack in enumerate(self.stacks):
-            stack.pressure_mpa = columns["pressure_mpa"][row * columns.stacks + at]
+        if row % SLOW_ROWS == 1 or row == 0:
+            for at, stack in enumerate(self.stacks):
+                stack.pressure_mpa = columns["pressure_mpa"][row * columns.stacks + at]
 
     def voltage_v(self, lead: int) -> float:
         return self._columns["voltage_v"][self.row * self._columns.leads + lead]
@@ -78,10 +79,8 @@ class Playback(IdleWorld):
         self._pins: dict[int, int] = {}
         monitor = next(device for device in config.devices if device[0] == "ina228")
         self._amperes = Ratio(SHUNT_LSB_PV[monitor[5][0]], config.parameter("shunt_uohm"), 20)
-        self._load_cell = Ratio(config.parameter("load_cell_kpa_per_count_ppb"), 1_000_000_000, 25)
-        self._zero_counts = config.parameter("load_cell_zero_counts")
         self._turn_us = self._gather_us = NEVER
-        self.voltage_v, self.current_a, self.pressure_mpa = array("d"), array("d"), array("d")
+        self.voltage_v, self.current_a = array("d"), array("d")
 
     def begin(self, tick_us: int) -> None:
         """The fast tick at tick_us, which is yet to come, reads the first row, each later one the next."""
@@ -120,8 +119,6 @@ class Playback(IdleWorld):
         for monitor in monitors:
             self.voltage_v.append(1e-6 * bus_uv(register(monitor, VBUS) >> 4))
         self.current_a.append(1e-6 * self._amperes.apply(signed(register(monitors[0], CURRENT) >> 4, 20)))
-        counts = signed(register(self._wiring.kinds["nau7802"][0], ADCO), 24)
-        self.pressure_mpa.append(1e-3 * self._load_cell.apply(counts - self._zero_counts))
 
     def i2c(self, bus: int, address: int, write: bytes, read_n: int) -> bytes | None:
         place = (bus, address)
