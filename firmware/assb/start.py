@@ -77,7 +77,7 @@ def _native(golden):
         from assb.estimation import kernel
 
         kernel.demand_whole()
-        if golden.right(kernel.Ekf(golden.cell())):
+        if golden.right(kernel.Ekf(golden.cell())) and golden.detects(kernel):
             return kernel, ""
         return None, "wrong golden vector"
     except Exception as error:

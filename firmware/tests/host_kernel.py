@@ -1,11 +1,15 @@
 """The native module's functions over the host's build of the same C file: what the face and the chooser are tested with
 where no MicroPython source tree is at hand."""
 
+import sys
 from array import array
 from types import SimpleNamespace
 
+import assb.detection
+import assb.estimation
 from assb_kernels._kernels import ffi, lib
 
+MODULE, FACE, DETECTORS = "assb.estimation.assb_kernel", "assb.estimation.kernel", "assb.detection.native"
 STATE_FLOATS = ffi.sizeof("assb_est_f32_state") // 4
 LEARNING_AT = ffi.sizeof("assb_est_f32_params")
 POWER_AT = LEARNING_AT + ffi.sizeof("assb_est_f32_learning_params")
@@ -127,3 +131,17 @@ def host_kernel(**changes):
     }
     present = {**functions, **changes}
     return SimpleNamespace(**{name: value for name, value in present.items() if value is not None})
+
+
+def install(module):
+    """Put `module` where the native module would be: what is imported of its faces from now on is over it."""
+    uninstall()
+    sys.modules[MODULE] = assb.estimation.assb_kernel = module
+
+
+def uninstall():
+    """As if there had been none."""
+    for name in (MODULE, FACE, DETECTORS):
+        sys.modules.pop(name, None)
+        package = assb.detection if name == DETECTORS else assb.estimation
+        vars(package).pop(name.rpartition(".")[2], None)
