@@ -16,7 +16,6 @@ from .control.derating import Derating
 from .control.protection import Protection
 from .control.stack_pressure import StackPressure
 from .control.supervisor import Supervisor
-from .detection.detector import Pack
 from .port.clock import ESTIMATE, FAST, GC, SLICE, spent_us
 from .port.heap import collect, free_b
 from .protocol import tables
@@ -102,6 +101,7 @@ class App:
         self.config_status = config_status
         self.settings = settings = Settings(config)
         self.cell_count = settings("cells_in_series") if config else 0
+        pack = kernel[0].Pack(self.cell_count)  # large pieces first
         self.signals = Signals(self.cell_count, now_ms)
         self.capture = Capture(self.signals, settings)
         self.events = Events()
@@ -116,7 +116,6 @@ class App:
         self.alarm = Alarm(settings, now_ms)
         columns = tables.positions(tables.CELL_SIGNALS)
         power = kernel[0].Power(config.estimator) if config else None
-        pack = Pack()
         self.cells = [
             CellWatch(cell, kernel[0], config.estimator, settings, self.signals, self.events, columns, power, pack)
             for cell in range(self.cell_count)
