@@ -275,9 +275,15 @@ EVENT_TEXT = {
     "learned_state_rejected": "The rested voltage is not the stored SOC's: another cell, or lost charge; learned anew",
     "learned_state_unused": "What flash holds of the learned state was not used: another layout, both slots damaged, "
     "or another pack, cell or profile",
-    "storage_failed": "A write to flash failed, with the errno; it is tried again",
+    "storage_failed": "A write to flash failed, with the errno, and of what; it is tried again, but for a freeze frame",
     "stage_carried": "Evidences that the newest stage of a cell rests on",
     "alarm_switched": "The alarm went on (1) or off (0)",
+    "parameters_restored": "Parameters that were set before a power cycle hold again; how many differ from the image",
+    "parameters_unused": "Parameters that were set before were not applied: set for another configuration or firmware, "
+    "or both slots damaged",
+    "log_cut": "The end of a file of the event log is damaged: so many bytes are not believed",
+    "frame_stored": "A freeze frame is on flash; `assb events --frames DIR` fetches it",
+    "crashed": "An exception ended the firmware in that boot; `assb events` shows it",
 }
 
 COMMAND_TEXT = {
@@ -294,6 +300,10 @@ COMMAND_TEXT = {
     "capture": "Send the freeze frame that stands again, or take one from now on and send it",
     "update": "Outputs off, then leave the firmware for the REPL",
     "reset": "Restart the board",
+    "sync": "Write events and parameters as soon as nothing is connected; the reply says what is on flash",
+    "events": "Send the event log from event number `since` on, as LOG frames",
+    "frames": "Send the freeze frame in that place on flash, as FRAME frames; without a place, say how bad each one is",
+    "crash": "Send the last exception that ended the firmware, as a CRASH frame",
 }
 
 STATE_TEXT = {
