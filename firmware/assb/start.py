@@ -62,6 +62,7 @@ def choose_kernel():
             chosen = (twin, _TWIN, _ALL_WRONG)
             print("assb: the estimator is wrong")
         _forget("assb.estimation.kernel")
+        _forget("assb.detection.native")
         _forget("assb.estimation.assb_kernel")
     _forget("assb.estimation.golden")
     return chosen
@@ -79,7 +80,7 @@ def _native(golden):
         from assb.estimation import kernel
 
         kernel.demand_whole()
-        if golden.right(kernel.Ekf(golden.cell())):
+        if golden.right(kernel.Ekf(golden.cell())) and golden.detects(kernel):
             return kernel, ""
         return None, "wrong golden vector"
     except Exception as error:
