@@ -425,7 +425,7 @@ class App:
             self.board.command_kpa(command_kpa)
         signals.put(_PRESSURE_COMMAND_KPA, self.board.applied_kpa(), now_ms)
         if self._regulating and self.board.regulates:
-            signals.put(_PRESSURE_DEVIATION_KPA, abs(self.board.applied_kpa() - pressure_kpa), now_ms)
+            signals.put(_PRESSURE_DEVIATION_KPA, self.pressure.deviation_kpa(pressure_kpa), now_ms)
         self._hold_window(pressure_kpa, measured, now_ms)
 
     def _hold_window(self, pressure_kpa, measured, now_ms):
