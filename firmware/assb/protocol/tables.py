@@ -31,6 +31,7 @@ ACTIONS = "log no_charge no_discharge stop open lockout derate"
 RECOVERIES = "auto manual reset"
 RESET_CAUSES = "unknown power_on hard watchdog deep_sleep soft"
 UNUSED_REASONS = "none absent other_layout damaged other_identity"  # why a record on flash was not used
+STORAGE_PLACES = "learned_state event_log parameters freeze_frame"
 
 # id name code: codes are struct's, little-endian; the blackboard has them in this order
 PACK_SIGNALS = """\
@@ -154,6 +155,9 @@ MESSAGES = """\
 10 SOH cell soh_period_ms soh_capacity_ppm,soh_capacity_sigma_ppm,capacity_pairs,capacity_missing,soh_resistance_ppm,soh_resistance_sigma_ppm,resistance_steps,resistance_missing
 11 SCORES cell evidence_period_ms noise_score_milli,rest_decay_score_milli,cv_tail_score_milli,efficiency_score_milli,resistance_drop_score_milli,stall_score_milli,heat_score_milli,contact_loss_score_milli
 12 CAPTURE fixed - number:H,cell:B,stage:B,rows:H,trigger_row:H,row:H,width:B,values:*i
+13 LOG fixed - number:I,boot:H,values:*i
+14 FRAME fixed - place:B,boot:H,number:H,cell:B,stage:B,rows:H,trigger_row:H,row:H,width:B,values:*i
+15 CRASH fixed - boot:H,text:*s
 20 ROWS pack pack_period_ms warn_bits_2,derate_bits_2,trip_bits_2,current_10s_ua,pressure_rate_kpa_s,pressure_deviation_kpa,pressure_disagreement_kpa,cell_spread_uv,pack_mismatch_uv,forbidden_ua,lease_lapsed
 """
 
@@ -181,9 +185,14 @@ EVENTS = """\
 30 learned_state_restored cell deviation_ppm
 31 learned_state_rejected cell deviation_ppm
 32 learned_state_unused reason -
-33 storage_failed code -
+33 storage_failed code store
 34 stage_carried cell carried_bits
 35 alarm_switched on -
+50 parameters_restored count -
+51 parameters_unused reason -
+52 log_cut file bytes
+53 frame_stored place number
+54 crashed boot_count -
 60 limit_blind row age_ms
 """
 
@@ -247,6 +256,10 @@ PARAMETERS = """\
 82 precharge_timeout_ms 0 0 60000 0
 83 precharge_retries 0 0 5 0
 84 precharge_pause_ms 0 0 60000 1000
+90 pressure_play_kpa 1 0 262000 0
+91 pressure_quantum_kpa 0 0 262000 0
+92 pressure_by_position 0 0 1 0
+93 expansion_nm_per_k 0 -100000 100000 0
 """
 
 # id name scope signal kind least-trip greatest-trip action judged missing longest-debounce-ms derates
@@ -318,6 +331,10 @@ mark 1 number
 capture 0 -
 update 1 -
 reset 1 -
+sync 0 -
+events 0 since
+frames 0 place
+crash 0 -
 """
 
 
