@@ -209,7 +209,7 @@ class App:
         from .storage.learned import Learned
 
         self.learned = Learned(store, self.cells, self.config, self.settings, self.events, now_ms)
-        self.kept.insert(0, self.learned)
+        self.kept.append(self.learned)
 
     def _plan(self, slot_count):
         """Slices of the slow tick, spread over its fast ticks; a slot may hold several when cells are many."""
@@ -465,6 +465,8 @@ class App:
             if part.step(now_ms, bool(connected)):
                 self._paused = not connected
                 return
+        if self.log and not connected:
+            self._paused = self.log.make_room()
 
     def _slice_collect(self, now_ms):
         """Collect garbage at a chosen moment, after the estimators and at the end; note the low water before it."""

@@ -151,13 +151,22 @@ def main():
         _outputs_off(board)
         record.crashed()
         sys.print_exception(error)
+        collect()
         if crash:
-            app = board = None  # their heap, if it was the heap that ended it
-            collect()
             crash.write(record.boot_count, traceback_text(error))
+        if app and app.log:
+            _keep(app.log)
     import machine
 
     machine.reset()
+
+
+def _keep(log):
+    """The last events, unless it was the log that failed."""
+    try:
+        log.keep()
+    except Exception as error:
+        print("assb: the event log was not written:", error)
 
 
 def _outputs_off(board):
