@@ -1,4 +1,4 @@
-"""Estimator and detectors in single precision keep the same bytes on the processors of boards as here, 10 000 steps long.
+"""Estimator and detectors in single precision keep the same bytes on boards' processors as here, 10 000 steps long.
 
 identity/replay.c is compiled without a C library for this machine and, where a cross compiler and qemu-user are
 installed, for the boards' processors. It takes the place of the native module, whose sources it shares.
