@@ -7,7 +7,7 @@ import msgspec
 
 from assb_hil.checks import unit_of
 from assb_hil.faults import FAULTS, Fault
-from assb_hil.scenario import load_scenarios, scenario_names
+from assb_hil.scenario import shipped_documents
 
 PRESSES = {"pneumatic": "a pneumatic bench", "stepper": "a stepper bench"}
 
@@ -54,10 +54,9 @@ def _parameters(cls: type[Fault]) -> list[dict[str, Any]]:
 def _shown_by() -> dict[str, list[str]]:
     """{fault: shipped scenarios that inject it}."""
     shown: dict[str, list[str]] = {}
-    for name in scenario_names():
-        for scenario in load_scenarios(name):
-            for fault in dict.fromkeys(fault.name for fault in scenario.faults):
-                shown.setdefault(fault, []).append(name)
+    for name, document in shipped_documents().items():
+        for fault in dict.fromkeys(row["name"] for row in document.get("fault", [])):
+            shown.setdefault(fault, []).append(name)
     return shown
 
 

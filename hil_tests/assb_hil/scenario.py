@@ -3,7 +3,7 @@
 Reading is strict: an unknown key, a wrong type or a value out of range names the file, the place and what is allowed.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -118,12 +118,13 @@ ROW_TABLES: dict[str, tuple[str, str, dict[str, type]]] = {
 
 def scenario_names() -> list[str]:
     """Names of the scenarios that come with the harness; `file/case` where a file has cases."""
-    return [name for file in shipped_names("assb_hil.scenarios") for name in _names_in(file)]
+    return list(shipped_documents())
 
 
-def _names_in(file: str) -> list[str]:
-    cases = read_toml(named_path("assb_hil.scenarios", file)).get("case", [])
-    return [f"{file}/{case['name']}" for case in cases] or [file]
+def shipped_documents() -> dict[str, dict[str, Any]]:
+    """{name: the file as it is read, with what its case changes} of every shipped scenario; nothing is checked yet."""
+    paths = [named_path("assb_hil.scenarios", file) for file in shipped_names("assb_hil.scenarios")]
+    return {name: document for path in paths for name, document in _documents(path)}
 
 
 def load_scenario(name: str) -> Scenario:
@@ -138,28 +139,36 @@ def load_scenario(name: str) -> Scenario:
 def load_scenarios(name: str) -> list[Scenario]:
     """All cases of the file `name`, one of them for `file/case`, or the one scenario that the file is."""
     path, case = _path_and_case(name)
-    document = read_toml(path)
-    cases = document.pop("case", [])
-    if not cases:
-        return [read_scenario(document, path)]
-    names = [entry.get("name") for entry in cases if isinstance(entry, dict)]
-    if len(names) < len(cases) or None in names or len(set(names)) < len(names):
-        raise ConfigError(path, "case", names, "[[case]] tables, each with a name of its own")
+    documents = dict(_documents(path))
     if case is not None:
-        demand(path, "case", case, names)
-    chosen = [entry for entry in cases if case in (None, entry["name"])]
-    return [read_scenario(merged(document, entry), path, f"{path.stem}/{entry['name']}") for entry in chosen]
+        demand(path, "case", f"{path.stem}/{case}", documents)
+        documents = {f"{path.stem}/{case}": documents[f"{path.stem}/{case}"]}
+    return [read_scenario(document, path, title) for title, document in documents.items()]
 
 
 def _path_and_case(name: str) -> tuple[Path, str | None]:
-    """`file/case` unless there is such a file."""
+    """`file/case`, unless that is the path of a file."""
     file, slash, case = name.rpartition("/")
-    if slash and not Path(name).is_file() and not name.endswith(".toml"):
+    if slash and not name.endswith(".toml"):
         return named_path("assb_hil.scenarios", file), case
     return named_path("assb_hil.scenarios", name), None
 
 
-def merged(document: dict[str, Any], case: dict[str, Any]) -> dict[str, Any]:
+def _documents(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(name, document) of each case of a file, or of the file."""
+    document = read_toml(path)
+    cases = document.pop("case", None)
+    if cases is None:
+        yield path.stem, document
+        return
+    names = [entry.get("name") for entry in cases] if all(isinstance(entry, dict) for entry in cases) else [None]
+    if None in names or len(set(names)) < len(names):
+        raise ConfigError(path, "case", names, "[[case]] tables, each with a name of its own")
+    for entry in cases:
+        yield f"{path.stem}/{entry['name']}", _merged(document, entry)
+
+
+def _merged(document: dict[str, Any], case: dict[str, Any]) -> dict[str, Any]:
     """The file with what a case changes: its rows come after the file's, its other keys take their place."""
     out = dict(document)
     for key, value in case.items():
