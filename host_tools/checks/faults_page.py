@@ -8,10 +8,10 @@ from assb_hil.scenario import load_scenario, scenario_names
 HEAD = """\
 # Faults that can be injected
 
-Made from the code and the shipped scenarios; `assb hil faults` prints the same, `--json` for programs. A key in brackets
-may be left out; `for_s` ends a fault after so long; `place` and `cell` count from 0. A fault that a device under test or
-a bench cannot have is an error before anything runs. Cases run by name: `assb hil run faults_sensor/bus_hang`, or a
-whole file: `assb hil run faults_sensor`. Everything but the firmware is simulated.
+Made from the code and the shipped scenarios; `assb hil faults` prints the same, `--json` for programs. A key in
+brackets may be left out; `for_s` ends a fault after so long; `place` and `cell` count from 0. A fault that a device
+under test or a bench cannot have is an error before anything runs. Cases run by name: `assb hil run
+faults_sensor/bus_hang`, or a whole file: `assb hil run faults_sensor`. Everything but the firmware is simulated.
 """
 TITLES = {
     "sensor": "Sensors and their buses",
