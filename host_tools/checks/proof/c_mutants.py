@@ -10,9 +10,9 @@ assb_on(k) also notes that mutant k was reached, which tells which tests can kil
 import re
 import subprocess
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 
+from mutants import Mutant, Namer
 from pycparser import c_ast, c_generator, c_parser
 
 ARITHMETIC = {"+": "-", "-": "+", "*": "/", "/": "*", "%": "*", "&": "|", "|": "&"}
@@ -27,7 +27,6 @@ COMPARISONS = {
     "!=": ("==",),
 }
 COMPOUND = {"+=": "-=", "-=": "+=", "*=": "/=", "/=": "*="}
-LONGEST = 50  # characters that are told of what stands before a change
 DELETABLE = (c_ast.Assignment, c_ast.FuncCall, c_ast.Break, c_ast.Continue)
 DECIDES = (*COMPARISONS, *LOGICAL)
 # What the preprocessor sees in place of the C library: the kernels use types of these and nothing else
@@ -41,23 +40,6 @@ extern int assb_mutant;
 extern unsigned char assb_reached[];
 #define assb_on(k) (assb_reached[k] = 1, assb_mutant == (k))
 """
-
-
-@dataclass(frozen=True)
-class Mutant:
-    """One change. `place` is its name in lists: it stays the same when lines move."""
-
-    file: str
-    line: int
-    function: str
-    before: str
-    after: str
-    nth: int  # of equal changes in one function
-
-    @property
-    def place(self) -> str:
-        again = f" #{self.nth + 1}" if self.nth else ""
-        return f"{self.file} {self.function}: {self.before} -> {self.after}{again}"
 
 
 class Catalogue:
@@ -81,13 +63,12 @@ class _Instrument(c_generator.CGenerator):
         self._plain = c_generator.CGenerator()
         self._function = ""
         self._constant = 0  # above 0: only constant expressions may stand here
-        self._seen: dict[tuple, int] = {}
+        self._namer = Namer()
 
     def _on(self, node: c_ast.Node, before: str, after: str) -> str:
-        before, after = _difference(_line(before), _line(after))
-        key = (Path(node.coord.file).name, self._function, before, after)
-        nth = self._seen[key] = self._seen.get(key, -1) + 1
-        return f"assb_on({self._catalogue.number(Mutant(key[0], node.coord.line, *key[1:], nth))})"
+        file, line = Path(node.coord.file).name, node.coord.line
+        mutant = self._namer.mutant(file, line, self._function, _line(before), _line(after))
+        return f"assb_on({self._catalogue.number(mutant)})"
 
     def _choose(self, node: c_ast.Node, changed: list[str], text: str) -> str:
         """`text` with every variant of `changed` beside it, where a mutant may stand."""
@@ -102,7 +83,6 @@ class _Instrument(c_generator.CGenerator):
         if Path(n.coord.file).name not in self._files:
             return self._plain.visit(n)
         self._function = re.sub(r"^assb_est_f\d\d_", "", n.decl.name)
-        self._seen.clear()
         head = self._plain.visit(n.decl)
         body = self.visit(n.body)
         self._function = ""
@@ -193,14 +173,8 @@ def _is_constant(n: c_ast.Node) -> bool:
 
 
 def _line(text: str) -> str:
-    return re.sub(r"assb_est_f\d\d_", "", " ".join(text.split())).replace("(double)", "(real)").replace("(float)", "(real)")
-
-
-def _difference(before: str, after: str) -> tuple[str, str]:
-    """Both without most of a long beginning that they share."""
-    same = next((k for k, (a, b) in enumerate(zip(before, after, strict=False)) if a != b), 0)
-    cut = max(0, same - LONGEST)
-    return ("..." + before[cut:], "..." + after[cut:]) if cut else (before, after)
+    """The same in both precisions."""
+    return re.sub(r"\((double|float)\)", "(real)", re.sub(r"assb_est_f\d\d_", "", text))
 
 
 def _other_number(n: c_ast.Constant) -> str:

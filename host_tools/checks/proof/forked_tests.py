@@ -6,7 +6,6 @@ import os
 import resource
 import signal
 import sys
-import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -71,9 +70,9 @@ def cpu_limit_s(usual_s: float) -> float:
     return CPU_LEAST_S + CPU_FACTOR * usual_s
 
 
-def outcomes(tasks: Iterator[tuple[int, Callable[[], int]]], jobs: int) -> Iterator[tuple[int, str, float]]:
-    """(number, "survived" | "failed" | "crashed" | "endless", seconds) of each task, `jobs` at a time, as they end."""
-    running: dict[int, tuple[int, float]] = {}
+def outcomes(tasks: Iterator[tuple[int, Callable[[], int]]], jobs: int) -> Iterator[tuple[int, str, int]]:
+    """(number, "survived" | "failed" | "crashed" | "endless", exit code) of each task, `jobs` at a time, as they end."""
+    running: dict[int, int] = {}
     left = True
     while running or left:
         while left and len(running) < jobs:
@@ -81,11 +80,10 @@ def outcomes(tasks: Iterator[tuple[int, Callable[[], int]]], jobs: int) -> Itera
             if task is None:
                 left = False
                 break
-            running[child(task[1])] = (task[0], time.monotonic())
+            running[child(task[1])] = task[0]
         if running:
             pid, status = os.wait()
-            number, begun_s = running.pop(pid)
-            yield number, _name(status), time.monotonic() - begun_s
+            yield running.pop(pid), _name(status), os.waitstatus_to_exitcode(status)
 
 
 def _name(status: int) -> str:
