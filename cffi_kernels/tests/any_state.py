@@ -11,7 +11,7 @@ from typing import Any
 from assb_kernels._kernels import ffi
 
 GRID = (0.0, 0.0, 0.25, 0.5, 0.5, 1.0, 1.0, 2.0, 3.0, 4.0, -0.25, -0.5, -1.0, -2.0)
-STEPS_S = (0.125, 0.25, 0.5, 0.5, 1.0, 4.0)
+STEPS_S = (0.125, 0.25, 0.5, 0.5, 1.0, 4.0, 0.1, 0.95)
 # Whole numbers in their range: an index or a count beyond it is no state that the kernel can be in
 WHOLE = {
     "ages": (0, 1, 2, 15, 16), "has_before": (0, 1, 2), "bin": (-1, 0, 1, 23, 24, 47), "points": (0, 1, 2, 3),

@@ -87,6 +87,7 @@ class Detectors:
         sample.has_pressure, sample.has_gap = rng.choice((0, 1, 1)), rng.choice((0, 1, 1))
         sample.temperature_degc = rng.choice((25.0, 25.0, 0.0, -10.0, 7.0, 14.0, 21.0, 77.0, 90.0, rng.uniform(0, 60)))
         self._meet()
+        self._let_go_on()
         twin = detector.Detector(self.flat, StateOfC(self.kernel), "d")
         self.put(twin, self.c[0])
         return twin
@@ -112,6 +113,28 @@ class Detectors:
         for owner, name, value in pairs:
             if rng.random() < 0.5:
                 setattr(owner, name, value + rng.choice((0.0, 0.0, 1.0, -1.0)) * rng.choice((0.0, 0.5, 0.3, 0.02, 1.5)))
+
+    def _let_go_on(self) -> None:
+        """Half of the time what hides the rest of an evidence is not there."""
+        rng, c, sample = self.draw.random, self.c[0], self.sample
+        if rng.random() < 0.5:
+            c.since_step_s = c.since_move_s = 1000.0
+            c.dips.learned = rng.choice((5.0, 26.0, 100.0))
+            c.dips.level_known = 1
+            c.dips.level_v, c.dips.drift_v = sample.voltage_v + rng.choice((0.5, -0.5, 1.0, 0.0)), 0.0
+            c.dips.after_s = rng.choice((0.35, 0.45, 0.95)) - rng.choice((0.0, sample.dt_s))
+            c.dips.length_s, c.dips.up_s = rng.choice((0.0, 20.0, 19.5)), rng.choice((0.0, 3.0, 2.5))
+        if rng.random() < 0.5:
+            c.rest.rest_s, c.rest.mark_s = rng.choice((600.0, 1000.0, 599.5)), rng.choice((0.0, 500.0, 999.0))
+            c.swelling.begun, c.swelling.still_s = 1, rng.choice((600.0, 599.5, 1000.0))
+            c.swelling.direction = (sample.current_a > 0) - (sample.current_a < 0)
+            c.swelling.aim_mpa, c.swelling.start_degc = sample.aim_mpa, sample.temperature_degc
+            c.swelling.charge_frac = rng.choice((0.01, -0.01, 0.5, -0.5, 0.0))
+            c.stall.low_a, c.stall.start_degc = sample.current_a, sample.temperature_degc
+            c.stall.span_s, c.stall.charge_frac = rng.choice((1.0, 100.0, 1000.0)), rng.choice((0.25, 0.001, 0.0))
+            c.tail.hold_s, c.tail.mark_s = rng.choice((120.0, 240.0, 119.5)), rng.choice((0.0, 120.0))
+            c.resistance.seen, c.resistance.steady, c.resistance.steps = 2, 1, rng.choice((7, 8, 9))
+            c.resistance.middle_a, c.resistance.before_a = sample.current_a, sample.current_a - rng.choice((0.5, 0.05, 1))
 
     def put(self, twin: detector.Detector, c: Any) -> None:
         twin.cell.q = self.q

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from any_state import Draw, constants, pursue
 from assb.estimation import believed_cell, ekf, flat_layout, learning, parameters, power, pressure_soc
-from assb_kernels import Estimator
+from assb_kernels import Estimator, Learning
 from assb_kernels._kernels import ffi, lib
 
 RELATIVE = 1e-9
@@ -92,6 +92,7 @@ class Cell:
         for name in ("c1", "c2", "c3", "c4", "c5", "c6", "information", "best_information"):
             setattr(learned, name, rng.choice((1.0, 2.0, 0.5, 16.0, rng.uniform(0.1, 100))))
         learned.resistance_scale, learned.capacity_scale = self.state.resistance_scale, self.state.capacity_scale
+        learned.information = rng.choice((0.5, 1.0, 1.5, 100.0))
         for name in ("rest_done", "anchor_known"):
             setattr(learned, name, rng.choice((0, 1)))
         learned.residuals = rng.choice((0, 1, 2, 7, 8))
@@ -168,7 +169,7 @@ def test_the_filter_predicts_and_observes_a_soc_alike_from_any_state(dyadic):
         rng = cell.draw.random
         assert cell.ekf.predict(*cell.row()[1:]) == lib.assb_est_f64_predict(cell.cell, cell.state, cell.sample)
         cell.compare()
-        soc, sigma = rng.choice((0.0, 1.0, 0.5, 1.01, -0.01, math.nan)), rng.choice((0.0, 1.0, 0.25, 1.01, -1.0, math.nan))
+        soc, sigma = rng.choice((0.0, 1.0, 0.5, 1.01, -0.01, math.nan)), rng.choice((0.0, 1.0, 0.25, 1e-9, 1.01, -1.0, math.nan))
         assert cell.ekf.observe_soc(soc, sigma) == lib.assb_est_f64_observe_soc(cell.cell, cell.state, soc, sigma)
         cell.compare()
 
@@ -188,6 +189,33 @@ def draw_learning(cell: Cell) -> None:
         setattr(q, name, value)
         cell.twin._q[at] = value
     cell.twin._step_min_a, cell.twin._rest_a = q.step_min_c * cell.cell.capacity_ah, q.rest_current_c * cell.cell.capacity_ah
+
+
+def test_a_state_without_a_soc_is_refused_and_stays(dyadic):
+    cell = Cell(dyadic, 18).begin()
+    for name, value in (("soc", math.nan), ("soc", 1.01), ("leak_a", math.inf), ("soc_residual", math.nan)):
+        kept = getattr(cell.state, name)
+        setattr(cell.state, name, value)
+        before = bytes(ffi.buffer(cell.state))
+        for act in (lib.assb_est_f64_step, lib.assb_est_f64_predict):
+            cell.sample.voltage_v, cell.sample.temperature_degc, cell.sample.pressure_mpa = 3.5, 25.0, 5.0
+            assert act(cell.cell, cell.state, cell.sample) == lib.ASSB_BAD_SOC
+        assert bytes(ffi.buffer(cell.state)) == before
+        setattr(cell.state, name, kept)
+
+
+@pytest.mark.parametrize("reset", [(-0.01, 0.1), (1.01, 0.1), (0.5, 0.0), (0.5, 1.01), (math.nan, 0.1), (0.5, math.nan)])
+def test_a_reset_refuses_alike_and_changes_nothing(dyadic, reset):
+    cell = Cell(dyadic, 19).begin()
+    assert cell.ekf.reset(*reset) == lib.assb_est_f64_reset(cell.cell, cell.state, *reset) == lib.ASSB_BAD_SOC
+    cell.compare()
+
+
+@pytest.mark.parametrize("reset", [(0.0, 1.0), (1.0, 1e-6), (0.5, 0.1)])
+def test_a_reset_begins_alike(dyadic, reset):
+    cell = Cell(dyadic, 20).begin()
+    assert cell.ekf.reset(*reset) == lib.assb_est_f64_reset(cell.cell, cell.state, *reset) == lib.ASSB_OK
+    cell.compare()
 
 
 def test_learning_takes_a_sample_alike_from_any_state(dyadic):
@@ -286,6 +314,8 @@ def test_power_limits_are_alike_from_any_state_and_for_any_limits(dyadic):
 
     def act(cell: Cell) -> None:
         rng = cell.draw.random
+        # so large that a step of the current is more than the voltage may miss: what ends a search that can't succeed
+        cell.state.resistance_scale = cell.ekf.resistance_scale = rng.choice((1.0, 1.0, 0.5, 1e6, 1e15))
         place = at
         for name, kind in names:
             count = 96 if kind == "array" else 1
@@ -298,3 +328,31 @@ def test_power_limits_are_alike_from_any_state_and_for_any_limits(dyadic):
         asked(cell, powers)
 
     assert pursue(800, cell.begin, act) > 700
+
+
+RESULTS = [name for name, _ in ffi.typeof("assb_est_f64_learning_results").fields]
+
+
+@pytest.mark.parametrize("wanted", [RESULTS, *([name] for name in RESULTS)])
+def test_a_run_learns_what_its_steps_do_and_writes_what_is_asked_for(believed, wanted):
+    flat = flat_layout.pack(believed)
+    run, steps = Learning(Estimator(flat, "f64")), Learning(Estimator(flat, "f64"))
+    samples = [(3.7 + 0.01 * k, 0.3 * (-1) ** (k // 5), 25.0, 5.0, 1.0 if k % 7 else -1.0) for k in range(40)]
+    out = run.run(*(list(column) for column in zip(*samples, strict=True)), results=wanted)
+    assert set(out) == set(wanted)
+    given = steps.estimator
+    for k, sample in enumerate(samples):
+        told = {"status": steps.step(*sample), "soc": given.soc, "soc_var": given.c_state.covariance[0]}
+        for name in ("r0_ohm", "leak_a"):
+            told[name] = getattr(given, name)
+        for name in ("soc_sigma", "resistance_scale", "resistance_sigma", "capacity_scale", "capacity_sigma"):
+            told[name] = getattr(steps, name)
+        assert [out[name][k] for name in wanted] == [told[name] for name in wanted]
+    assert run.state_bytes() == steps.state_bytes()
+
+
+def test_a_run_without_a_status_gives_the_rest(believed):
+    flat = flat_layout.pack(believed)
+    run, steps = Estimator(flat, "f64"), Estimator(flat, "f64")
+    out = run.run([3.7, 3.8], 0.1, 25.0, 5.0, 1.0, results=("soc",))
+    assert list(out["soc"]) == [[steps.step(v, 0.1, 25.0, 5.0, 1.0), steps.soc][1] for v in (3.7, 3.8)]

@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 import pytest
-from assb.estimation import flat_layout
+from assb.estimation import ekf, flat_layout, learning, parameters, power
 from assb_kernels import Estimator
 from assb_kernels._kernels import ffi, lib
 
@@ -24,6 +24,16 @@ CHECKS = {"params": "check", "learning_params": "learning_check", "power_params"
           "detection_params": "detection_check"}  # fmt: skip
 
 
+# Where each begins in the flat layout, and what checks it on a board without the kernel; detection's is checked by none
+TWINS = {
+    "params": (0, ekf.Ekf),
+    "learning_params": (parameters.EKF_SIZE, lambda flat: learning.Learning(flat, ekf.Ekf(SOUND))),
+    "power_params": (parameters.EKF_SIZE + parameters.LEARNING_SIZE, power.Power),
+    "detection_params": (parameters.SIZE - parameters.DETECTION_SIZE, None),
+}
+SOUND: list[float] = []
+
+
 class Group:
     """One group of parameters of one precision, and its check."""
 
@@ -31,6 +41,10 @@ class Group:
         self.prefix = f"assb_est_{precision}_"
         self.real = "float" if precision == "f32" else "double"
         self.struct = Estimator(flat_layout.pack(believed), precision).parameter_group(group)
+        self.flat = flat_layout.pack(believed)
+        SOUND[:] = self.flat
+        self.size = ffi.sizeof(self.struct[0]) // ffi.sizeof(self.real)
+        self.at, self.twin = TWINS[group]
         self._check = getattr(lib, self.prefix + CHECKS[group])
         self.fields = dict(ffi.typeof(self.struct[0]).fields)
 
@@ -54,9 +68,21 @@ class Group:
             else:
                 setattr(self.struct, name, value)
         status = self._check(self.struct)
+        if self.real == "double" and self.twin:
+            assert self._twin_takes() == (status == lib.ASSB_OK)
         ffi.buffer(self.struct)[:] = before
         assert status in (lib.ASSB_OK, lib.ASSB_BAD_PARAMETER)
         return status == lib.ASSB_OK
+
+    def _twin_takes(self) -> bool:
+        flat = self.flat[:]
+        own = list(ffi.cast("double *", self.struct)[0 : self.size])
+        flat[self.at : self.at + self.size] = own
+        try:
+            self.twin(flat)
+        except ValueError:
+            return False
+        return True
 
     def places(self):
         """Every number of the group: (name, what `takes` is given for a value there)."""
