@@ -13,10 +13,10 @@ from .const import const
 from .control import supervisor as sv
 from .control.alarm import Alarm
 from .control.derating import Derating
+from .control.protection import OPEN as ROW_OPEN
 from .control.protection import Protection
 from .control.stack_pressure import StackPressure
 from .control.supervisor import Supervisor
-from .detection.detector import Pack
 from .port.clock import ESTIMATE, FAST, GC, SLICE, spent_us
 from .port.heap import collect, free_b
 from .protocol import tables
@@ -38,12 +38,14 @@ _EV_CONTACTOR_COMMAND = const(13)
 _EV_CONTACTOR = const(14)
 _EV_SELF_TEST = const(17)
 _EV_ALARM = const(35)
+_EV_CRASHED = const(54)
 
 # Of what start.choose_kernel chose: places and faults (a test compares)
 _KIND = const(1)
 _FAULT = const(2)
 _NATIVE_WRONG = const(3)
 _ALL_WRONG = const(4)
+_BOOT_LOOP = const(-3)  # config_status
 
 # Places of the pack signals on the blackboard, in the order of tables.PACK_SIGNALS (a test compares)
 _STATE = const(0)
@@ -87,10 +89,12 @@ class App:
     """One pack. `config` is None when there is no valid image: then it answers in LOCKOUT and drives nothing.
 
     kernel: what start.choose_kernel() chose for the cells; with a wrong one the self-test fails.
-    store: function that gives a records.Record for so many bytes of body; None: nothing is kept.
+    store: the records.Store; None: nothing is kept. crash: the CrashRecord of earlier boots.
     """
 
-    def __init__(self, board, config, config_status, clock, console, watchdog, record, kernel, store=None):
+    log = params = frames = learned = None
+
+    def __init__(self, board, config, config_status, clock, console, watchdog, record, kernel, store=None, crash=None):
         now_ms = clock.now_ms()
         self.board = board
         self.clock = clock
@@ -101,10 +105,12 @@ class App:
         self.config = config
         self.config_status = config_status
         self.settings = settings = Settings(config)
+        self.events = Events(now_ms)
+        self._recall_log(store, crash)
         self.cell_count = settings("cells_in_series") if config else 0
+        pack = kernel[0].Pack(self.cell_count)  # large pieces first
         self.signals = Signals(self.cell_count, now_ms)
         self.capture = Capture(self.signals, settings)
-        self.events = Events()
         self.writer = FrameWriter(tables.schema_id())
         self.telemetry = Telemetry(self.signals, self.events, self.writer, console, now_ms)
         self.protection = Protection(self.signals, config.limits if config else (), self.events)
@@ -116,14 +122,12 @@ class App:
         self.alarm = Alarm(settings, now_ms)
         columns = tables.positions(tables.CELL_SIGNALS)
         power = kernel[0].Power(config.estimator) if config else None
-        pack = Pack()
         self.cells = [
             CellWatch(cell, kernel[0], config.estimator, settings, self.signals, self.events, columns, power, pack)
             for cell in range(self.cell_count)
         ]
         self.commands = ConsoleCommands(self, console, self.writer.crc)
-        self.reset_wanted = False
-        self.ready = False  # every channel gave valid data; part of the self-test
+        self.reset_wanted = self.ready = False  # ready: every channel gave valid data; part of the self-test
         self._rest_ua = 1000 * settings("rest_current_ma")
         self._missed_us = 0  # fast ticks that were skipped altogether since the last one
         self._late_us = 0  # the worst since the watchdog was fed
@@ -144,21 +148,50 @@ class App:
         self._slots = self._plan(slow_ms // self._fast_ms)
         self._slot = 0
         board.attach(self.signals, self.cells, self.events)
-        self.learned = self._recall(store, now_ms)
+        self._recall_learned(store, now_ms)
         self._say_boot()
 
     def _say_boot(self):
         self.events.push(_EV_BOOT, self.record.reset_cause, self.record.boot_count)
+        if self.crash and self.crash.boot == (self.record.boot_count - 1) & 0xFFFF:
+            self.events.push(_EV_CRASHED, self.crash.boot, 0)
         if self.kernel[_FAULT] == _NATIVE_WRONG:
             self.events.push(_EV_SELF_TEST, _NATIVE_WRONG, 0)
         self.send_hello()
 
-    def _recall(self, store, now_ms):
-        if not (store and self.config):
-            return None
+    def _recall_log(self, store, crash):
+        """The event log, from here on, and the parameters, before anything takes one."""
+        self.crash = crash
+        self.dump = (
+            None  # what the host gets from flash: a part in each slice, of the first slices alone while connected
+        )
+        self.kept = []  # what writes to flash, one of them in a slice
+        if not store:
+            return
+        from .storage.event_log import EventLog
+
+        self.log = EventLog(store, self.record.boot_count, self.events)
+        self.events.log_to(self.log)
+        self.kept.append(self.log)
+        if self.config:
+            from .storage.params import Params
+
+            self.params = Params(store, self.settings, self.config.crc, self.events)
+            self.kept.append(self.params)
+
+    def _recall_learned(self, store, now_ms):
+        if not store:
+            return
+        from .storage.frame_store import FrameStore
+
+        self.frames = FrameStore(store, self.capture, self.record.boot_count, self.events)
+        self.kept.append(self.frames)
+        if not self.config:
+            return
         from .storage.learned import Learned
 
-        return Learned(store, self.cells, self.config, self.settings, self.events, now_ms)
+        self.learned = Learned(store, self.cells, self.config, self.settings, self.events, now_ms)
+        self.kept.insert(0, self.learned)
 
     def _plan(self, slot_count):
         """Slices of the slow tick, spread over its fast ticks; a slot may hold several when cells are many."""
@@ -229,7 +262,7 @@ class App:
         signals.put(_LATE_US, late_us, now_ms)
         self._worst(_LATE_WORST_US, late_us, now_ms)
         self.board.sample(now_ms)
-        self.capture.record(now_ms)
+        self.capture.record(now_ms, protection.trip_bits, protection.blocked & ROW_OPEN)
         if supervisor.state > sv.SELFTEST or not self.config:
             protection.evaluate(now_ms, supervisor.main)
         supervisor.step(self._conditions(now_ms), protection.blocked, now_ms)
@@ -270,7 +303,9 @@ class App:
             conditions |= sv.DERATED
         if self.ready:
             conditions |= sv.READY
-        if not self.config:
+        if self.config_status == _BOOT_LOOP:
+            conditions |= sv.UPDATE
+        elif not self.config:
             conditions |= sv.LOCK
         if self._pressed:
             conditions |= sv.PRESSED
@@ -319,6 +354,8 @@ class App:
             job(now_ms)
             self.clock.cost(kind)
         self.telemetry.send_events()
+        if self.dump and not (self._slot and self.supervisor.main) and self.dump.send(self.telemetry, now_ms):
+            self.dump = None
         self._slot = (self._slot + 1) % len(self._slots)
 
     def _slice_slow_sensors(self, now_ms):
@@ -338,7 +375,8 @@ class App:
             if not self._regulating:
                 self.pressure.start(pressure_kpa, applied_kpa)
             current_ma = signals.value[_CURRENT_UA] // 1000
-            command_kpa = self.pressure.regulate(pressure_kpa, current_ma, applied_kpa, dt_ms)
+            cdegc = signals.value[_TEMPERATURE_CDEGC] if signals.valid[_TEMPERATURE_CDEGC] else None
+            command_kpa = self.pressure.regulate(pressure_kpa, current_ma, cdegc, applied_kpa, dt_ms)
         else:
             faulted = self.supervisor.state in (sv.FAULT, sv.LOCKOUT)
             command_kpa = self.pressure.rest(applied_kpa, pressure_kpa if measured else 0, dt_ms, faulted)
@@ -368,7 +406,7 @@ class App:
         self.capture.send(self.telemetry, now_ms)
 
     def _slice_storage(self, now_ms):
-        """Write what was learned, when it is time. With nothing connected and no press moving, a write may take as
+        """Write what is kept, when it is time. With nothing connected and no press moving, a write may take as
         long as flash takes to erase: ticks then begin anew after it, and none of them counts as late.
         """
         supervisor = self.supervisor
@@ -379,8 +417,12 @@ class App:
             or self.signals.value[_CONTACTOR_CLOSED]
             or abs(self.signals.value[_CURRENT_UA]) > self._rest_ua
         )
-        if self.learned and self.learned.step(now_ms, bool(connected)):
-            self._paused = not connected
+        if self.capture.recording and not connected:
+            return  # a pause would tear a hole into the freeze frame
+        for part in self.kept:
+            if part.step(now_ms, bool(connected)):
+                self._paused = not connected
+                return
 
     def _slice_collect(self, now_ms):
         """Collect garbage at a chosen moment, after the estimators and at the end; note the low water before it."""
@@ -402,7 +444,8 @@ class App:
         self._late_us = 0
         if not self._healthy and elapsed_ms(now_ms, self._started_ms) > _HEALTHY_MS:
             self._healthy = True
-            self.record.healthy()
+            if self.config_status != _BOOT_LOOP:
+                self.record.forget_crashes()
 
     # ---- what commands ask for ----
 
@@ -428,6 +471,8 @@ class App:
         """Clear what may be cleared; returns the bits of the rows that stay tripped."""
         left = self.protection.clear()
         self.requests |= sv.CLEARED
+        if self.config_status == _BOOT_LOOP:
+            self.record.forget_crashes()
         self.events.push(_EV_FAULTS_CLEARED, left, 0)
         return left
 
@@ -464,9 +509,9 @@ class App:
             self.telemetry.send(writer.end())
 
     def keep(self):
-        """Before a reset that is meant, outputs off: what was learned since the last write is written."""
-        if self.learned:
-            self.learned.keep()
+        """Before a reset that is meant, outputs off: what has come since the last write is written."""
+        for part in self.kept:
+            part.keep()
 
     def safe(self):
         """Outputs off, whatever the state: for exceptions, updates and the way to the REPL."""

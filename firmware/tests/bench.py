@@ -214,7 +214,7 @@ class BenchRecord:
         self.updates = 0
         self.resets = 0
 
-    def healthy(self):
+    def forget_crashes(self):
         pass
 
     def intend_reset(self):
@@ -226,9 +226,9 @@ class BenchRecord:
 
 class Bench:
     """An App on the bench. `run(ms)` moves time tick by tick; `send(name, key=value)` is a command with its CRC.
-    `estimator`: changes of the plain cell that it believes in."""
+    `estimator`: changes of the plain cell that it believes in. `store`: a records.Store, where things are kept."""
 
-    def __init__(self, cell_count=1, now_ms=0, kernel=None, estimator=None, **parameters):
+    def __init__(self, cell_count=1, now_ms=0, kernel=None, estimator=None, store=None, **parameters):
         from assb.app import App
 
         self.board = BenchBoard(cell_count)
@@ -239,7 +239,7 @@ class Bench:
         self.config.estimator = estimator_floats(**(estimator or {}))
         kernel = kernel or (twin, 0, 0)
         board, record = self.board, BenchRecord()
-        self.app = App(board, self.config, 0, self.clock, self.console, self.watchdog, record, kernel)
+        self.app = App(board, self.config, 0, self.clock, self.console, self.watchdog, record, kernel, store)
 
     def run(self, duration_ms):
         end_ms = self.clock.ms + duration_ms

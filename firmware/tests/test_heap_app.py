@@ -46,7 +46,7 @@ def test_the_fast_tick_and_the_encoder_allocate_nothing(tmp_path):
     path.write_bytes(image_writer.encode(described))
     put_firmware(tmp_path)
     run = subprocess.run(
-        [VM, "-X", "heapsize=384K", str(HERE / "vm" / "heap_app.py"), str(path), str(tmp_path / "learned")],
+        [VM, "-X", "heapsize=384K", str(HERE / "vm" / "heap_app.py"), str(path), str(tmp_path)],
         env={**os.environ, "MICROPYPATH": f"{HERE / 'vm'}:{tmp_path}"},
         capture_output=True,
         text=True,

@@ -20,6 +20,7 @@ UNIT_TRUTH = (
     "true_contact_lost_frac", "true_filament_frac",
 )  # fmt: skip
 EVENT_ROWS = {row[0]: row for row in schema.EVENTS}
+NO_SAMPLES = (schema.HELLO, schema.LOG, schema.FRAME, schema.CRASH)  # they tell of another time
 PARAMETER_NAMES = {row[0]: row[1] for row in schema.PARAMETERS}
 # What the numbers of an event mean: a column named like this is a position in that list of words
 WORD_LISTS = {
@@ -28,6 +29,7 @@ WORD_LISTS = {
     "stage": schema.STAGES,
     "reset_cause": schema.RESET_CAUSES,
     "reason": schema.UNUSED_REASONS,
+    "store": schema.STORAGE_PLACES,
     "row": tuple(row[1] for row in schema.LIMIT_ROWS),
 }
 
@@ -117,7 +119,7 @@ class Recorder:
         elif frame.type == schema.CAPTURE:
             whole = self._captures.take(frame.fields)
             self.captures += [whole] if whole else []
-        elif frame.type != schema.HELLO:
+        elif frame.type not in NO_SAMPLES:
             self._sample(1e-3 * frame.t_ms + self.clock_offset_s, frame)
 
     def _sample(self, t_s: float, frame: Frame) -> None:

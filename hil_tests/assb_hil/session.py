@@ -24,7 +24,7 @@ from assb_host.flash.native_kernel import BOARD_PATH, KernelSource, board_archit
 from assb_host.flash.plan import CONFIG_PATH
 
 from assb_hil.checks import Verdict
-from assb_hil.dut.base import Dut
+from assb_hil.dut.base import Dut, World
 from assb_hil.dut.cost import CostModel
 from assb_hil.health import health_verdicts
 from assb_hil.recorder import Recorder
@@ -227,6 +227,28 @@ def demand_features(scenario: Scenario, dut: Dut) -> None:
 
 
 @contextmanager
+def virtual_board(
+    world: World,
+    pack: PackConfig,
+    image: bytes,
+    seed: int,
+    flash: Path | None = None,
+    kernel: KernelSource | None = None,
+) -> Iterator[Any]:
+    """The pack's board in `world`, off; `flash` and `kernel` as in open_session."""
+    from assb_hil.dut.flash_image import write_image
+    from assb_hil.dut.virtual import VirtualBoard
+
+    with ExitStack() as stack:
+        if flash is None:
+            flash = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="assb-hil-"))) / "flash.bin"
+            write_image(flash, compiled_firmware() | {CONFIG_PATH: image} | native_files(kernel))
+        cost = CostModel.from_table(msgspec.structs.asdict(pack.board.cost))
+        heap_bytes = pack.board.memory.heap_bytes
+        yield stack.enter_context(VirtualBoard(world, flash=flash, cost=cost, seed=seed, heap_bytes=heap_bytes))
+
+
+@contextmanager
 def open_session(
     scenario: Scenario,
     dut: str = "virtual",
@@ -238,9 +260,6 @@ def open_session(
     one, firmware and configuration are put on a new image, and the native estimator that `kernel` has for it."""
     if dut not in DUTS:
         raise UnsupportedError(f"no device under test {dut!r} for scenarios", "", f"there are: {', '.join(DUTS)}")
-    from assb_hil.dut.flash_image import write_image
-    from assb_hil.dut.virtual import VirtualBoard
-
     seed = scenario.seed if seed is None else seed
     pack = scenario.load_pack()
     image = build_image(pack)
@@ -249,13 +268,7 @@ def open_session(
         decode(image), plant_for(pack, scenario.plant, scenario.plant_changes), seed,
         (start.soc_frac, start.temperature_degc, start.pressure_mpa), scenario.loads,
     )  # fmt: skip
-    with ExitStack() as stack:
-        if flash is None:
-            flash = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="assb-hil-"))) / "flash.bin"
-            write_image(flash, compiled_firmware() | {CONFIG_PATH: image} | native_files(kernel))
-        cost = CostModel.from_table(msgspec.structs.asdict(pack.board.cost))
-        heap_bytes = pack.board.memory.heap_bytes
-        board: Any = stack.enter_context(VirtualBoard(rig, flash=flash, cost=cost, seed=seed, heap_bytes=heap_bytes))
+    with virtual_board(rig, pack, image, seed, flash, kernel) as board:
         demand_features(scenario, board)
         yield Session(scenario, seed, pack, rig, board)
 

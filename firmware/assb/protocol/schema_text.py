@@ -142,7 +142,7 @@ PARAMETER_TEXT = {
     "pressure_kp_ppm": "Proportional gain of the pressure regulator",
     "pressure_ki_ppm_s": "Integral gain of the pressure regulator, per second",
     "pressure_feed_forward_ppm": "Share of the expected swelling that feed-forward takes out",
-    "pressure_deadband_kpa": "Changes of command below this are not worth a move",
+    "pressure_deadband_kpa": "Errors of pressure up to this are left alone: a few times the noise of its sensor",
     "pressure_safe_state": "What the press does when the firmware gives up: 0 hold, 1 bleed to the window's lower end",
     "swelling_nm_per_mah": "Growth of the whole stack per charge, from electrode swelling and layer area; < 0 shrinks",
     "stack_stiffness_kpa_per_um": "Stiffness of frame, spring and cell in series",
@@ -179,6 +179,10 @@ PARAMETER_TEXT = {
     "units_per_cell": "Units in series behind one reading of a cell (bipolar): a short is in one of them",
     "pressure_recovery_kpa": "Stack pressure to seek while a cell is suspected of a short; 0: it keeps the target",
     "cold_cdegc": "After a hard short the alarm stands until the stack was colder than this for a minute",
+    "pressure_play_kpa": "Play of the press: a screw's backlash; hysteresis and twice the friction of air; 0: none",
+    "pressure_quantum_kpa": "Smallest step of the press as stack pressure",
+    "pressure_by_position": "What the press holds when it rests: 0 its pressure (air), 1 its position (a screw)",
+    "expansion_nm_per_k": "Growth of the whole stack with temperature; 0: no feed-forward of heat",
 }
 
 # row: (what it watches for, what to do)
@@ -271,9 +275,15 @@ EVENT_TEXT = {
     "learned_state_rejected": "The rested voltage is not the stored SOC's: another cell, or lost charge; learned anew",
     "learned_state_unused": "What flash holds of the learned state was not used: another layout, both slots damaged, "
     "or another pack, cell or profile",
-    "storage_failed": "A write to flash failed, with the errno; it is tried again",
+    "storage_failed": "A write to flash failed, with the errno, and of what; it is tried again, but for a freeze frame",
     "stage_carried": "Evidences that the newest stage of a cell rests on",
     "alarm_switched": "The alarm went on (1) or off (0)",
+    "parameters_restored": "Parameters that were set before a power cycle hold again; how many differ from the image",
+    "parameters_unused": "Parameters that were set before were not applied: set for another configuration or firmware, "
+    "or both slots damaged",
+    "log_cut": "The end of a file of the event log is damaged: so many bytes are not believed",
+    "frame_stored": "A freeze frame is on flash; `assb events --frames DIR` fetches it",
+    "crashed": "An exception ended the firmware in that boot; `assb events` shows it",
 }
 
 COMMAND_TEXT = {
@@ -290,6 +300,10 @@ COMMAND_TEXT = {
     "capture": "Send the freeze frame that stands again, or take one from now on and send it",
     "update": "Outputs off, then leave the firmware for the REPL",
     "reset": "Restart the board",
+    "sync": "Write events and parameters as soon as nothing is connected; the reply says what is on flash",
+    "events": "Send the event log from event number `since` on, as LOG frames",
+    "frames": "Send the freeze frame in that place on flash, as FRAME frames; without a place, say how bad each one is",
+    "crash": "Send the last exception that ended the firmware, as a CRASH frame",
 }
 
 STATE_TEXT = {

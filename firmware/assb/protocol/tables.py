@@ -31,6 +31,7 @@ ACTIONS = "log no_charge no_discharge stop open lockout derate"
 RECOVERIES = "auto manual reset"
 RESET_CAUSES = "unknown power_on hard watchdog deep_sleep soft"
 UNUSED_REASONS = "none absent other_layout damaged other_identity"  # why a record on flash was not used
+STORAGE_PLACES = "learned_state event_log parameters freeze_frame"
 
 # id name code: codes are struct's, little-endian; the blackboard has them in this order
 PACK_SIGNALS = """\
@@ -135,6 +136,9 @@ MESSAGES = """\
 10 SOH cell soh_period_ms soh_capacity_ppm,soh_capacity_sigma_ppm,capacity_pairs,capacity_missing,soh_resistance_ppm,soh_resistance_sigma_ppm,resistance_steps,resistance_missing
 11 SCORES cell evidence_period_ms noise_score_milli,rest_decay_score_milli,cv_tail_score_milli,efficiency_score_milli,resistance_drop_score_milli,stall_score_milli,heat_score_milli,contact_loss_score_milli
 12 CAPTURE fixed - number:H,cell:B,stage:B,rows:H,trigger_row:H,row:H,width:B,values:*i
+13 LOG fixed - number:I,boot:H,values:*i
+14 FRAME fixed - place:B,boot:H,number:H,cell:B,stage:B,rows:H,trigger_row:H,row:H,width:B,values:*i
+15 CRASH fixed - boot:H,text:*s
 """
 
 # id name meaning-of-a meaning-of-b
@@ -161,9 +165,14 @@ EVENTS = """\
 30 learned_state_restored cell deviation_ppm
 31 learned_state_rejected cell deviation_ppm
 32 learned_state_unused reason -
-33 storage_failed code -
+33 storage_failed code store
 34 stage_carried cell carried_bits
 35 alarm_switched on -
+50 parameters_restored count -
+51 parameters_unused reason -
+52 log_cut file bytes
+53 frame_stored place number
+54 crashed boot_count -
 """
 
 # id name settable(1: while running, 0: config image only) lowest highest default
@@ -221,6 +230,10 @@ PARAMETERS = """\
 73 units_per_cell 0 1 16 1
 74 pressure_recovery_kpa 0 0 262000 0
 75 cold_cdegc 0 -4000 12000 4500
+90 pressure_play_kpa 1 0 262000 0
+91 pressure_quantum_kpa 0 0 262000 0
+92 pressure_by_position 0 0 1 0
+93 expansion_nm_per_k 0 -100000 100000 0
 """
 
 # id name scope signal kind least-trip greatest-trip action judged. The two trip levels are the envelope: no config image
@@ -266,6 +279,10 @@ mark 1 number
 capture 0 -
 update 1 -
 reset 1 -
+sync 0 -
+events 0 since
+frames 0 place
+crash 0 -
 """
 
 

@@ -36,6 +36,8 @@ ROWS = (
     ("pressure_ki_ppm_s", "pressure", "integral_gain_per_s", 1_000_000, False),
     ("pressure_feed_forward_ppm", "pressure", "feed_forward_frac", 1_000_000, False),
     ("pressure_deadband_kpa", "pressure", "deadband_mpa", 1000, False),
+    ("pressure_play_kpa", "pressure", "play_mpa", 1000, False),
+    ("expansion_nm_per_k", "pressure", "expansion_um_per_k", 1000, False),
     ("stack_stiffness_kpa_per_um", "pressure", "stiffness_mpa_per_um", 1000, True),
     ("regulator_full_scale_kpa", "pressure", "regulator_full_scale_mpa", 1000, True),
     ("pressure_lead_ms", "pressure", "lead_s", 1000, False),
@@ -66,6 +68,8 @@ ELSEWHERE = {
     "swelling_nm_per_mah": "cell: swelling, geometry",
     "load_cell_kpa_per_count_ppb": "load_cell, cell: geometry, board: nau7802.gain",
     "pressure_safe_state": "pressure.safe_state",
+    "pressure_quantum_kpa": "pressure.regulator_full_scale_mpa, board: mcp4725",
+    "pressure_by_position": "board: mcp4725",
     "lease_lapse_stops": "supervision.lease_lapse",
 }
 WORDS = {"safe_state": ("hold", "bleed"), "lease_lapse": ("continue", "stop")}

@@ -17,6 +17,7 @@ READINGS = {
     "stage": lambda value: word(schema.STAGES, value),
     "reset_cause": lambda value: word(schema.RESET_CAUSES, value),
     "reason": lambda value: word(schema.UNUSED_REASONS, value),
+    "store": lambda value: word(schema.STORAGE_PLACES, value),
     "row": lambda value: word(tuple(row[1] for row in schema.LIMIT_ROWS), value),
     "trip_bits": lambda value: ",".join(rows_of(value)) or "none",
     "carried_bits": lambda value: ",".join(evidences_of(value)) or "none",
