@@ -21,6 +21,7 @@ from .port.clock import ESTIMATE, FAST, GC, SLICE, spent_us
 from .port.heap import collect, free_b
 from .protocol import tables
 from .protocol.frame import FrameWriter
+from .quantities import Quantities
 from .settings import Settings
 from .signals import Events, Signals
 from .telemetry import Telemetry
@@ -80,6 +81,11 @@ _FRAME_DROP_COUNT = const(29)
 _RX_ERROR_COUNT = const(30)
 _COMMAND_COUNT = const(31)
 _ALARM = const(32)
+_WARN_BITS_2 = const(33)
+_DERATE_BITS_2 = const(34)
+_TRIP_BITS_2 = const(35)
+_PRESSURE_DEVIATION_KPA = const(43)
+_LEASE_LAPSED = const(49)
 
 _MISSED_MAX_US = const(100000000)  # keeps lateness within 30 bits
 _HEALTHY_MS = const(30000)  # after this long without a crash, earlier crashes are forgotten
@@ -113,11 +119,22 @@ class App:
         self.capture = Capture(self.signals, settings)
         self.writer = FrameWriter(tables.schema_id())
         self.telemetry = Telemetry(self.signals, self.events, self.writer, console, now_ms)
-        self.protection = Protection(self.signals, config.limits if config else (), self.events)
-        self.supervisor = Supervisor(_timeouts_ms(settings), settings("precharge_ms"), self.events, now_ms)
-        self.derating = Derating(
-            settings("charge_current_max_ma"), settings("discharge_current_max_ma"), settings("derate_ppm")
+        self.protection = Protection(
+            self.signals,
+            config.limits if config else (),
+            self.events,
+            settings("blind_ms"),
+            settings("derate_ppm") // 1000,
         )
+        self.supervisor = Supervisor(
+            _timeouts_ms(settings),
+            settings("precharge_ms"),
+            self.events,
+            now_ms,
+            settings("precharge_retries"),
+            settings("precharge_pause_ms"),
+        )
+        self.derating = Derating(settings("charge_current_max_ma"), settings("discharge_current_max_ma"))
         self.pressure = StackPressure(settings)
         self.alarm = Alarm(settings, now_ms)
         columns = tables.positions(tables.CELL_SIGNALS)
@@ -129,19 +146,20 @@ class App:
         self.commands = ConsoleCommands(self, console, self.writer.crc)
         self.reset_wanted = self.ready = False  # ready: every channel gave valid data; part of the self-test
         self._rest_ua = 1000 * settings("rest_current_ma")
-        self._missed_us = 0  # fast ticks that were skipped altogether since the last one
-        self._late_us = 0  # the worst since the watchdog was fed
+        self._precharge_ua = 1000 * settings("precharge_current_ma")
+        # fast ticks that were skipped altogether since the last one; the worst lateness since the watchdog was fed
+        self._missed_us = self._late_us = 0
         self._deadline_us = self.protection.trip_level("deadline_overrun")
         self._press_hold_ms = settings("press_hold_ms")
         self._lapse_stops = settings("lease_lapse_stops")
         self.requests = 0  # supervisor conditions asked for by commands, taken at the next fast tick
-        self.lease_ms = 0
+        self.lease_ms = self._lapsed = 0
         self._lease_since_ms = self._pressed_since_ms = self._pressure_at_ms = self._started_ms = now_ms
         self._pressed = self._regulating = False
         self._healthy = self._paused = False  # paused: this slice was allowed to take longer
         self.tune()
-        self._fast_ms = settings("fast_period_ms")
-        self._due_ms = now_ms
+        self._fast_ms, self._due_ms = settings("fast_period_ms"), now_ms
+        self.quantities = Quantities(self.signals, board.samples, self._fast_ms)
         self._due_us = clock.now_us()
         slow_ms = settings("slow_period_ms")
         self.limits = CellLimits(self.cells, slow_ms, self.derating)
@@ -262,19 +280,32 @@ class App:
         signals.put(_LATE_US, late_us, now_ms)
         self._worst(_LATE_WORST_US, late_us, now_ms)
         self.board.sample(now_ms)
-        self.capture.record(now_ms, protection.trip_bits, protection.blocked & ROW_OPEN)
+        # what flows through the precharge path is meant to flow
+        self.quantities.update(
+            supervisor.charge or supervisor.precharge, supervisor.discharge or supervisor.precharge, now_ms
+        )
+        self.capture.record(now_ms, protection.trip_bits, protection.trip_bits_2, protection.blocked & ROW_OPEN)
         if supervisor.state > sv.SELFTEST or not self.config:
             protection.evaluate(now_ms, supervisor.main)
         supervisor.step(self._conditions(now_ms), protection.blocked, now_ms)
-        if supervisor.state == sv.LOCKOUT and not self.ready and not signals.value[_SELF_TEST_FAILED]:
-            signals.put(_SELF_TEST_FAILED, 1, now_ms)
-            self.events.push(_EV_SELF_TEST, -self.config_status or self.kernel[_FAULT], 0)
-        self.derating.update(supervisor.charge, supervisor.discharge, protection.derate_bits)
+        self._judge_self_test(now_ms)
+        self.derating.update(
+            protection.charge_permille if supervisor.charge else 0,
+            protection.discharge_permille if supervisor.discharge else 0,
+        )
         if supervisor.main != signals.value[_CONTACTOR_COMMAND]:
             self.events.push(_EV_CONTACTOR_COMMAND, supervisor.main, 0)
         self._respond(now_ms)
         self.board.apply(supervisor.main, supervisor.precharge, supervisor.charge, supervisor.discharge)
         self._publish(now_ms)
+
+    def _judge_self_test(self, now_ms):
+        """A board that locked out before it was ready failed its self-test, once."""
+        failed = self.signals.value[_SELF_TEST_FAILED]
+        if self.supervisor.state == sv.LOCKOUT and not self.ready and not failed:
+            failed = 1
+            self.events.push(_EV_SELF_TEST, -self.config_status or self.kernel[_FAULT], 0)
+        self.signals.put(_SELF_TEST_FAILED, failed, now_ms)
 
     def _respond(self, now_ms):
         """To the worst stage of all cells, beside what limit rows do."""
@@ -299,8 +330,12 @@ class App:
             conditions |= sv.CHARGING
         elif value[_CURRENT_UA] < -rest_ua:
             conditions |= sv.DISCHARGING
-        if self.protection.derate_bits:
+        if self.protection.derate_bits or self.protection.derate_bits_2:
             conditions |= sv.DERATED
+        if not self._precharge_ua or (
+            self.signals.valid[_CURRENT_UA] and -self._precharge_ua <= value[_CURRENT_UA] <= self._precharge_ua
+        ):
+            conditions |= sv.SETTLED
         if self.ready:
             conditions |= sv.READY
         if self.config_status == _BOOT_LOOP:
@@ -322,15 +357,17 @@ class App:
         return closed
 
     def _lease_conditions(self, now_ms):
-        if not self.lease_ms:
-            return 0
-        age_ms = elapsed_ms(now_ms, self._lease_since_ms)
-        self.signals.put(_LEASE_AGE_MS, age_ms, now_ms)
-        if age_ms <= self.lease_ms:
-            return 0
-        self.events.push(_EV_LEASE, self.lease_ms, 0)
-        self.lease_ms = 0
-        return sv.STOP if self._lapse_stops else 0
+        conditions = 0
+        if self.lease_ms:
+            age_ms = elapsed_ms(now_ms, self._lease_since_ms)
+            self.signals.put(_LEASE_AGE_MS, age_ms, now_ms)
+            if age_ms > self.lease_ms:
+                self.events.push(_EV_LEASE, self.lease_ms, 0)
+                self.lease_ms = 0
+                self._lapsed = 1
+                conditions = sv.STOP if self._lapse_stops else 0
+        self.signals.put(_LEASE_LAPSED, self._lapsed, now_ms)
+        return conditions
 
     def _publish(self, now_ms):
         # no `put = signals.put`: a bound method that is kept takes heap
@@ -344,6 +381,9 @@ class App:
         signals.put(_WARN_BITS, protection.warn_bits, now_ms)
         signals.put(_DERATE_BITS, protection.derate_bits, now_ms)
         signals.put(_TRIP_BITS, protection.trip_bits, now_ms)
+        signals.put(_WARN_BITS_2, protection.warn_bits_2, now_ms)
+        signals.put(_DERATE_BITS_2, protection.derate_bits_2, now_ms)
+        signals.put(_TRIP_BITS_2, protection.trip_bits_2, now_ms)
         signals.put(_FAST_TICK_COUNT, (signals.value[_FAST_TICK_COUNT] + 1) & tables.INT30_MAX, now_ms)
 
     # ---- slow tick ----
@@ -384,6 +424,8 @@ class App:
         if command_kpa != applied_kpa:
             self.board.command_kpa(command_kpa)
         signals.put(_PRESSURE_COMMAND_KPA, self.board.applied_kpa(), now_ms)
+        if self._regulating and self.board.regulates:
+            signals.put(_PRESSURE_DEVIATION_KPA, abs(self.board.applied_kpa() - pressure_kpa), now_ms)
         self._hold_window(pressure_kpa, measured, now_ms)
 
     def _hold_window(self, pressure_kpa, measured, now_ms):
@@ -451,6 +493,7 @@ class App:
 
     def arm(self, lease_ms, now_ms):
         self.lease_ms = lease_ms
+        self._lapsed = 0
         self._lease_since_ms = now_ms
         self.requests |= sv.ARM
         self.events.push(_EV_ARMED, lease_ms, 0)
@@ -463,18 +506,17 @@ class App:
         return True
 
     def stop(self):
-        self.lease_ms = 0
+        self.lease_ms = self._lapsed = 0
         self.requests = self.requests & ~sv.ARM | sv.STOP  # an arm that waits for its tick is taken back
         self.events.push(_EV_STOPPED, 0, 0)
 
     def clear(self):
-        """Clear what may be cleared; returns the bits of the rows that stay tripped."""
-        left = self.protection.clear()
+        """Clear what may be cleared; the protection's trip bits say what stays."""
+        self.protection.clear()
         self.requests |= sv.CLEARED
         if self.config_status == _BOOT_LOOP:
             self.record.forget_crashes()
-        self.events.push(_EV_FAULTS_CLEARED, left, 0)
-        return left
+        self.events.push(_EV_FAULTS_CLEARED, self.protection.trip_bits, self.protection.trip_bits_2)
 
     def send_hello(self):
         writer, config = self.writer, self.config
@@ -522,5 +564,6 @@ def _timeouts_ms(settings):
     timeouts = [0] * len(sv.OUTPUTS)
     timeouts[sv.SELFTEST] = settings("self_test_timeout_ms")
     timeouts[sv.ARMED] = settings("press_timeout_ms")
-    timeouts[sv.PRECHARGE] = settings("precharge_ms") + settings("contactor_timeout_ms")
+    precharge_ms = max(settings("precharge_ms"), settings("precharge_timeout_ms"))
+    timeouts[sv.PRECHARGE] = precharge_ms + settings("contactor_timeout_ms")
     return timeouts

@@ -7,6 +7,7 @@ answers.
 import machine
 
 from .const import const
+from .control.plausibility import Plausibility
 from .drivers.contactor import Contactor
 from .drivers.electro_pneumatic import ElectroPneumatic
 from .drivers.enable_lines import EnableLines
@@ -30,6 +31,9 @@ class NoBoard:
     """No valid configuration: nothing is known of the wiring, so nothing is driven and every pin stays an input."""
 
     regulates = measures_pressure = False
+
+    def __init__(self):
+        self.samples = Plausibility(0, 0)
 
     def attach(self, signals, cells, events):
         pass
@@ -86,6 +90,7 @@ class Board:
             self._buses[instance] = machine.I2C(instance, sda=sda, scl=scl, freq=arguments[0])
         self._monitors = [self._make_monitor(device) for device in config.devices_of("ina228")]
         self._thermometers = [self._make_thermometer(device) for device in config.devices_of("tmp117")]
+        self.samples = Plausibility(len(self._monitors), len(self._thermometers))
         self._alerts = bytearray(len(self._monitors))
         self._heard_ms = [-1] * len(self._thermometers)
         self._load_cell = self._regulator = None
@@ -141,7 +146,7 @@ class Board:
     def _set_up(self, number, configure, *arguments):
         try:
             configure(*arguments)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             self._failures.append((number, error))
 
     def attach(self, signals, cells, events):
@@ -161,7 +166,7 @@ class Board:
 
     def sample(self, now_ms):
         """Fast tick: cells, current and stack pressure onto the blackboard. Allocates nothing."""
-        signals = self._signals
+        signals, samples = self._signals, self.samples
         current_ua = 0
         pack_uv = 0
         heard = 0
@@ -175,6 +180,8 @@ class Board:
             if at == 0:
                 current_ua = monitor.current_ua
                 signals.put(self._s_current, current_ua, now_ms)
+                samples.see(samples.current, current_ua, current_ua, now_ms)
+            samples.see(at, monitor.voltage_uv, monitor.voltage_uv, now_ms)
             signals.put(self._s_voltages[at], monitor.voltage_uv, now_ms)
             pack_uv += monitor.voltage_uv
             heard += 1
@@ -188,9 +195,10 @@ class Board:
             self._sample_pressure(now_ms)
 
     def _sample_pressure(self, now_ms):
-        load_cell = self._load_cell
+        load_cell, samples = self._load_cell, self.samples
         if load_cell.update():
             self._signals.put(self._s_pressure, load_cell.pressure_kpa, now_ms)
+            samples.see(samples.pressure, load_cell.pressure_kpa, load_cell.counts, now_ms)
         elif load_cell.status != NOT_READY:
             self._signals.lose(self._s_pressure)
 
@@ -214,6 +222,8 @@ class Board:
         for at, thermometer in enumerate(self._thermometers):
             if thermometer.update():
                 self._heard_ms[at] = now_ms
+                cdegc = thermometer.temperature_cdegc
+                self.samples.see(self.samples.first_thermometer + at, cdegc, cdegc, now_ms)
             elif thermometer.status != NOT_READY:
                 self._heard_ms[at] = -1
                 if thermometer.status == CONFIG_LOST:
@@ -247,10 +257,11 @@ class Board:
             pass  # the driver counted it, and the next slow tick tries again
 
     def ready(self):
-        """Every fitted channel has given valid data."""
+        """Every device took its set-up, the monitors' comparators among it, and every channel has given valid data."""
         valid = self._signals.valid
         return (
-            self._count == len(self._cells)
+            not self._failures
+            and self._count == len(self._cells)
             and all([valid[index] for index in self._s_voltages])
             and valid[self._s_current] == 1
             and valid[self._s_temperature] == 1

@@ -26,6 +26,7 @@ _RANK_OF_ROW = const(3)
 _WORST = const(4)
 _VALUES_PER_FRAME = const(24)  # so that a slice is not much longer for it
 _LEAD = const(3)  # values of a row before the voltages
+_BITS_PER_WORD = const(30)  # rows per word of bits
 
 
 class Capture:
@@ -47,7 +48,7 @@ class Capture:
         self._stage = PACK_COUNT + tables.position(tables.CELL_SIGNALS, "cell_stage")
         self.number = self.cell = self.stage = self.rank = 0
         self._sent_ms = self.trigger_row = 0
-        self._trip_bits = 0
+        self._trip_bits = self._trip_bits_2 = 0
         self._begin()
 
     def _begin(self):
@@ -55,8 +56,8 @@ class Capture:
         self._left = -1  # rows still to record; -1: nothing has triggered
         self._row = 0  # the next to be sent
 
-    def record(self, now_ms, trip_bits=0, opens=0):
-        """One row, and a look at the stages and at the limit rows: `opens` when one of `trip_bits` keeps it open."""
+    def record(self, now_ms, trip_bits=0, trip_bits_2=0, opens=0):
+        """One row, and a look at the stages and at the limit rows: `opens` when one of those tripped keeps it open."""
         if not self._rows:
             return
         for cell in range(len(self._stages)):
@@ -64,10 +65,12 @@ class Capture:
             if stage != self._stages[cell]:
                 self._stages[cell] = stage
                 self._trigger(cell, stage, _RANK_OF_STAGE[stage])
-        fresh = trip_bits & ~self._trip_bits
+        fresh, fresh_2 = trip_bits & ~self._trip_bits, trip_bits_2 & ~self._trip_bits_2
         self._trip_bits = trip_bits
-        if fresh and opens:
-            self._trigger(_BY_ROW, _lowest(fresh), _RANK_OF_ROW)
+        self._trip_bits_2 = trip_bits_2
+        if (fresh or fresh_2) and opens:
+            row = _lowest(fresh) if fresh else _BITS_PER_WORD + _lowest(fresh_2)
+            self._trigger(_BY_ROW, row, _RANK_OF_ROW)
         if self._left == 0:
             return
         self._put_row(now_ms)

@@ -97,7 +97,7 @@ class ConsoleCommands:
         if app.supervisor.state != sv.SAFE:
             raise LineError("not_safe", "state_" + tables.STATES.split()[app.supervisor.state])
         if app.protection.blocked & _BOTH == _BOTH:
-            raise LineError("tripped", "rows_%d" % app.protection.trip_bits)
+            raise LineError("tripped", "rows_%d_%d" % (app.protection.trip_bits, app.protection.trip_bits_2))
         app.arm(lease_ms, now_ms)
         return (("lease_ms", lease_ms),)
 
@@ -111,7 +111,8 @@ class ConsoleCommands:
         return ()
 
     def _clear(self, pairs, now_ms):
-        return (("left", self._app.clear()),)
+        self._app.clear()
+        return (("left", self._app.protection.trip_bits), ("left_2", self._app.protection.trip_bits_2))
 
     def _mark(self, pairs, now_ms):
         number = parse_int(pairs.get("number", "0"))

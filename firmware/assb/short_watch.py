@@ -100,7 +100,9 @@ class ShortWatch:
         put(at, fusion.stage, now_ms)
         put(at + _SHORT_MOHM, self._mohm(fusion.rs_ohm), now_ms)
         put(
-            at + _CONFIDENCE_PPM, _CERTAIN_PPM if fusion.stage == _HARD_SHORT else int(1e6 * fusion.confidence()), now_ms
+            at + _CONFIDENCE_PPM,
+            _CERTAIN_PPM if fusion.stage == _HARD_SHORT else int(1e6 * fusion.confidence()),
+            now_ms,
         )
         put(at + _DIP_COUNT, self.detector.dips.ages, now_ms)
         for place, evidence in ((_DIP_STATE, _DIPS), (_LEAK_STATE, _MISSING_CHARGE)):

@@ -124,9 +124,7 @@ def host_kernel(**changes):
         ),
         "detection_sample": detection_sample,
         "detection_second": detection_second,
-        "detection_collapsed": lambda kept, rs_ohm: bool(
-            lib.assb_est_f32_detection_collapsed(detection(kept), rs_ohm)
-        ),
+        "detection_collapsed": lambda kept, rs_ohm: bool(lib.assb_est_f32_detection_collapsed(detection(kept), rs_ohm)),
         "detection_told": detection_told,
     }
     present = {**functions, **changes}

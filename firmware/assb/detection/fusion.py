@@ -57,7 +57,9 @@ class Fusion:
         self.stage = HARD_SHORT
         self.quiet_s = 0.0
         self.likelihood = CERTAIN
-        self.rs_ohm = self.rs_low_ohm = self.rs_high_ohm = 0.0  # told by what is left of the voltage, in the next second
+        self.rs_ohm = self.rs_low_ohm = self.rs_high_ohm = (
+            0.0  # told by what is left of the voltage, in the next second
+        )
         return before != HARD_SHORT
 
     def shorted(self, rs_ohm):

@@ -91,7 +91,9 @@ def cell():
     at = parameters.SIZE - parameters.DETECTION_SIZE
     for name, _count in parameters.detection_rows():
         start = _DETECTION.find(name + " ")
-        flat[at] = _THRESHOLD if start < 0 else int(_DETECTION[start + len(name) : _DETECTION.find("\n", start)]) / _UNIT
+        flat[at] = (
+            _THRESHOLD if start < 0 else int(_DETECTION[start + len(name) : _DETECTION.find("\n", start)]) / _UNIT
+        )
         at += 1
     return flat
 

@@ -18,7 +18,7 @@ SIGNAL_TEXT = {
     "pressure_kpa": "Stack pressure from the load cell",
     "pressure_target_kpa": "Pressure that the regulator goes for",
     "pressure_command_kpa": "Pressure last commanded to the electro-pneumatic regulator",
-    "warn_bits": "Limit rows at their warn level, bit n = row at position n",
+    "warn_bits": "Limit rows at their warn level, bit n = row at position n, 0 to 29",
     "derate_bits": "Limit rows at their derate level",
     "trip_bits": "Limit rows that are tripped",
     "contactor_mismatch": "Feedback and command of the contactor disagree",
@@ -37,6 +37,23 @@ SIGNAL_TEXT = {
     "rx_error_count": "Lines from the host that were damaged or no commands",
     "command_count": "Commands carried out since boot",
     "alarm": "Alarm output: a cell has a soft or hard short, or had a hard one and is not cold yet",
+    "warn_bits_2": "Limit rows at their warn level, bit n = row at position 30 + n",
+    "derate_bits_2": "Limit rows at their derate level, from position 30 on",
+    "trip_bits_2": "Limit rows that are tripped, from position 30 on",
+    "current_10s_ua": "Pack current, mean over 10 s (first-order low-pass of that time constant)",
+    "current_jump_ua": "How far the median of three samples of the current moved with the newest",
+    "current_still_ms": "How long the converter's code of the current has not changed",
+    "pressure_rate_kpa_s": "How fast the stack pressure changes, either way, over about a second",
+    "pressure_jump_kpa": "How far the median of three samples of the pressure moved with the newest",
+    "pressure_still_ms": "How long the converter's code of the pressure has not changed",
+    "pressure_disagreement_kpa": "Difference between two load cells of the stack, where a second one is fitted",
+    "pressure_deviation_kpa": "Difference between commanded and measured pressure, while the press regulates",
+    "temperature_jump_cdegc": "How far the median of three samples of a thermometer moved; the worst of all",
+    "temperature_still_ms": "How long a thermometer's code has not changed; the longest of all",
+    "cell_spread_uv": "Highest minus lowest cell voltage, from two cells on",
+    "pack_mismatch_uv": "Difference between the sum of the cells and the pack monitor, where one is fitted",
+    "forbidden_ua": "Current that flows in a direction that is not enabled, 0: none",
+    "lease_lapsed": "The host's lease lapsed and nobody has armed or stopped since",
     "voltage_uv": "Cell voltage",
     "soc_ppm": "Estimated state of charge",
     "soc_sigma_ppm": "1-sigma uncertainty of the state of charge",
@@ -84,6 +101,8 @@ SIGNAL_TEXT = {
     "stall_score_milli": "Score of the evidence `stall`",
     "heat_score_milli": "Score of the evidence `heat`",
     "contact_loss_score_milli": "Score of the evidence `contact_loss`",
+    "voltage_jump_uv": "How far the median of three samples of the cell voltage moved with the newest",
+    "voltage_still_ms": "How long the converter's code of the cell voltage has not changed",
 }
 
 EVIDENCE_TEXT = {
@@ -133,7 +152,8 @@ PARAMETER_TEXT = {
     "shunt_uohm": "Resistance of the current shunt",
     "charge_current_max_ma": "Charge current that the cycler may give",
     "discharge_current_max_ma": "Discharge current that the cycler may take",
-    "derate_ppm": "Share of the current limits that is left while a limit row derates",
+    "derate_ppm": "Share of the current limits that is left where a limit row begins to derate; it falls to nothing "
+    "at the row's trip level",
     "pressure_target_kpa": "Stack pressure to regulate to",
     "pressure_min_kpa": "Lower end of the pressure window",
     "pressure_max_kpa": "Upper end of the pressure window",
@@ -183,6 +203,11 @@ PARAMETER_TEXT = {
     "pressure_quantum_kpa": "Smallest step of the press as stack pressure",
     "pressure_by_position": "What the press holds when it rests: 0 its pressure (air), 1 its position (a screw)",
     "expansion_nm_per_k": "Growth of the whole stack with temperature; 0: no feed-forward of heat",
+    "blind_ms": "Limit rows without a row for the age of their quantity trip when it was not there for longer",
+    "precharge_current_ma": "The contactor closes once the precharge current has fallen to this; 0: after the time",
+    "precharge_timeout_ms": "How long precharge may take to get there; below precharge_ms: just that time",
+    "precharge_retries": "How often precharge is tried again when it does not get there; then it is a fault",
+    "precharge_pause_ms": "Time for the precharge resistor to cool before another try",
 }
 
 # row: (what it watches for, what to do)
@@ -246,6 +271,69 @@ LIMIT_TEXT = {
         "One kind of evidence for an internal short: the currents are derated meanwhile",
         "Watch it; where a rig shall go on at full current, switch this row off.",
     ),
+    "pack_overvoltage": ("Pack voltage too high", "Lower the cycler's end voltage; look which cell is ahead."),
+    "pack_undervoltage": ("Pack voltage too low", "Charge gently; look which cell is behind."),
+    "charge_overcurrent_10s": (
+        "Mean charge current over 10 s too high",
+        "The cycler holds more than its limit: check that it follows the one that the board sends.",
+    ),
+    "discharge_overcurrent_10s": (
+        "Mean discharge current over 10 s too high",
+        "The load holds more than its limit: check that it follows the one that the board sends.",
+    ),
+    "charge_overtemperature": ("Too hot to charge", "Let it cool; discharge is still allowed."),
+    "discharge_overtemperature": ("Too hot to discharge", "Let it cool."),
+    "discharge_undertemperature": ("Too cold to discharge", "Warm the rig; charge has a limit of its own."),
+    "cell_spread": (
+        "Cells in series too far apart",
+        "Balance them at rest and full; a cell that falls behind again has a leak.",
+    ),
+    "pack_mismatch": (
+        "The sum of the cells is not the pack voltage",
+        "Check the sense wires of cells and pack: one of them is off or open.",
+    ),
+    "open_wire": (
+        "A cell voltage that no cell has: a sense wire is open",
+        "Check the sense wires and fuses of that cell before anything else.",
+    ),
+    "voltage_jump": (
+        "The cell voltage moved further between two samples than a cell can",
+        "Check plugs and sense wires of that cell; look at the freeze frame for a short.",
+    ),
+    "voltage_stuck": ("The cell voltage does not move at all", "Check the monitor of that cell; reset the board."),
+    "current_jump": (
+        "The current moved further between two samples than the rig can drive",
+        "Check the shunt's sense wires and the monitor.",
+    ),
+    "current_stuck": ("The current does not move at all", "Check the shunt's sense wires and the monitor."),
+    "temperature_jump": ("A temperature moved further than heat can", "Check the thermometer's wiring and contact."),
+    "temperature_stuck": ("A thermometer does not move at all", "Check the thermometer; reset the board."),
+    "pressure_jump": (
+        "The pressure moved further between two samples than the press can",
+        "Check the load cell's cable; look for a broken spring or spacer.",
+    ),
+    "pressure_stuck": ("The pressure does not move at all", "Check the load cell's cable and converter."),
+    "pressure_rate": (
+        "Stack pressure changes too fast",
+        "Look for a leak, a broken spring, or a cell that swells; check the regulator.",
+    ),
+    "pressure_disagreement": (
+        "The two load cells of the stack disagree",
+        "Calibrate both; look for a stack that stands crooked, or a damaged cable.",
+    ),
+    "actuator_stall": (
+        "The pressure does not follow its command",
+        "Check air supply, regulator and friction of the press.",
+    ),
+    "forbidden_current": (
+        "Current flows in a direction that is forbidden, although the cycler was told",
+        "Check the enable lines and that the cycler obeys them.",
+    ),
+    "weld_current": (
+        "Current flows although the contactor is open",
+        "Open the independent cut-off; replace the welded contactor.",
+    ),
+    "lease_lapsed": ("The host fell silent while the pack was armed", "Mend the link or the script, and arm again."),
 }
 
 EVENT_TEXT = {
@@ -284,6 +372,7 @@ EVENT_TEXT = {
     "log_cut": "The end of a file of the event log is damaged: so many bytes are not believed",
     "frame_stored": "A freeze frame is on flash; `assb events --frames DIR` fetches it",
     "crashed": "An exception ended the firmware in that boot; `assb events` shows it",
+    "limit_blind": "A limit row tripped because its quantity was not there for that long",
 }
 
 COMMAND_TEXT = {

@@ -20,6 +20,7 @@ READINGS = {
     "store": lambda value: word(schema.STORAGE_PLACES, value),
     "row": lambda value: word(tuple(row[1] for row in schema.LIMIT_ROWS), value),
     "trip_bits": lambda value: ",".join(rows_of(value)) or "none",
+    "trip_bits_2": lambda value: ",".join(rows_of(0, value)) or "none",
     "carried_bits": lambda value: ",".join(evidences_of(value)) or "none",
     "parameter": lambda value: next((row[1] for row in schema.PARAMETERS if row[0] == value), f"#{value}"),
 }
@@ -48,6 +49,7 @@ class Picture:
         self.frame_count = 0
         self.hello: dict = {}
         self.pack: dict = {}
+        self.judged: dict = {}  # fields of ROWS
         self.cells: dict[int, dict] = {}  # cell → fields of CELL, EVIDENCE, SCORES, POWER and SOH
         self.health: dict = {}
         self.cycler: dict = {}
@@ -62,7 +64,7 @@ class Picture:
             return
         if item.boot != self._boot:
             self._boot = item.boot
-            self.pack, self.cells, self.health, self.cycler = {}, {}, {}, {}
+            self.pack, self.judged, self.cells, self.health, self.cycler = {}, {}, {}, {}, {}
         self.t_s = item.t_ms / 1000
         self.frame_count += 1
         self._sort(item.type, physical(item.fields))
@@ -72,6 +74,8 @@ class Picture:
             self.hello = fields
         elif frame_type == schema.PACK:
             self.pack = fields
+        elif frame_type == schema.ROWS:
+            self.judged = fields
         elif frame_type in (schema.CELL, schema.EVIDENCE, schema.SCORES, schema.POWER, schema.SOH):
             self.cells.setdefault(fields["cell"], {}).update(fields)
         elif frame_type == schema.HEALTH:
@@ -96,13 +100,18 @@ class Picture:
 
     @property
     def tripped(self) -> list[str]:
-        return rows_of(self.pack.get("trip_bits", 0))
+        return self.rows("trip_bits")
+
+    def rows(self, bits: str) -> list[str]:
+        """Limit rows of one of BITS."""
+        return rows_of(self.pack.get(bits, 0), self.judged.get(bits + "_2", 0))
 
     def snapshot(self) -> dict:
         """Everything as plain values, states and limit rows by name: one line of `assb monitor --json`."""
         return {
             "t_s": self.t_s,
-            "pack": spelt(self.pack) | {name: self.measured(name) for name in MEASURED if name in self.pack},
+            "pack": spelt(self.pack | self.judged)
+            | {name: self.measured(name) for name in MEASURED if name in self.pack},
             "cells": [spelt(fields) for _, fields in sorted(self.cells.items())],
             "cycler": self.cycler,
             "health": self.health,
@@ -126,7 +135,7 @@ def spelt(fields: dict[str, Any]) -> dict[str, Any]:
     }
     for name in BITS:
         if name in plain:
-            plain[name.replace("_bits", "_rows")] = rows_of(plain.pop(name))
+            plain[name.replace("_bits", "_rows")] = rows_of(plain.pop(name), plain.pop(name + "_2", 0))
     if "evidence_states" in plain:
         plain["evidence_states"] = evidence_states(plain["evidence_states"])
         plain["carried_by"] = evidences_of(plain.pop("carried_bits"))
