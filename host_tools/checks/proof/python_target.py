@@ -23,10 +23,14 @@ ROOT = Path(__file__).resolve().parents[3]
 FIRMWARE = ROOT / "firmware" / "assb"
 TABLES = FIRMWARE / "protocol" / "tables.py"
 TESTS = [
+    "firmware/tests/test_reviewed_tables.py",
     "firmware/tests/test_protection.py",
     "firmware/tests/test_supervisor.py",
+    "firmware/tests/test_control_edges.py",
     "firmware/tests/test_stack_pressure.py",
+    "firmware/tests/test_low_pass.py",
     "firmware/tests/test_stage_actions.py",
+    "firmware/tests/test_rows_in_app.py",
     "firmware/tests/test_power_limits.py",
     "firmware/tests/test_app.py",
 ]
