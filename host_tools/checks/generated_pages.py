@@ -13,6 +13,7 @@ import cells_page
 import cells_pictures
 import config_page
 import reference_page
+import requirements_page
 import sim_page
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -22,6 +23,7 @@ PAGES = {
     "sim.md": sim_page.page,
     "cells.md": cells_page.page,
     "assumptions.md": assumptions_page.page,
+    "requirements.md": requirements_page.page,
 }
 
 
