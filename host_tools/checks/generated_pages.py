@@ -14,6 +14,7 @@ import cells_pictures
 import config_page
 import faults_page
 import reference_page
+import requirements_page
 import sim_page
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -24,6 +25,7 @@ PAGES = {
     "cells.md": cells_page.page,
     "assumptions.md": assumptions_page.page,
     "faults.md": faults_page.page,
+    "requirements.md": requirements_page.page,
 }
 
 

@@ -143,6 +143,36 @@ def run_one(scenario, dut, seed, kernel, quiet, out):
     return result
 
 
+@hil.command("hammer")
+@click.option("--lines", default=1_000_000, show_default=True, type=click.IntRange(1), help="Lines, and frames.")
+@click.option("--seed", default=1, show_default=True, type=click.IntRange(0))
+def hammer(lines, seed):
+    """Random and damaged lines into the running firmware, damaged frames into the decoder; exit code 0 only if nothing
+    but refusals came of it."""
+    from assb_hil.hammer import Hammer, false_frames
+    from assb_hil.pytest_plugin import bench_scenario
+    from assb_hil.session import open_session
+
+    with open_session(bench_scenario(None)) as session:
+        session.start()
+        raw = bytearray()
+        session.dut.add_tap(lambda _now_us, data: raw.extend(data) if len(raw) < 100_000 else None)
+        struck = Hammer(session, seed)
+        outcome = struck.run(lines)
+        click.echo(
+            f"{outcome.lines} lines in {outcome.sim_time_s:.0f} s of the board's time, {outcome.taken} read by it, "
+            f"{outcome.withheld} withheld as they had a right CRC; {outcome.recoveries} recoveries within one command"
+        )
+        outcome.violations["it can't be armed any more"] += not struck.arms()
+    believed, damaged = false_frames(bytes(raw), lines, seed)
+    click.echo(f"{damaged} damaged frames: {believed} believed, {damaged / 65536:.1f} to be expected of a CRC-16")
+    for text, count in (+outcome.violations).items():
+        click.echo(f"BROKEN  {count} times: {text}")
+    # 5 sigma of a Poisson count above what chance lets through
+    chance = damaged / 65536 + 5 * (damaged / 65536) ** 0.5 + 1
+    return 0 if not +outcome.violations and outcome.taken > 0 and believed <= chance else EXIT_FAILED
+
+
 def live_progress(scenario, quiet):
     """Context that yields a progress callback: a live panel in a terminal, otherwise nothing."""
     from contextlib import nullcontext
