@@ -149,6 +149,8 @@ def main():
         return
     except Exception as error:
         _outputs_off(board)
+        app = board = None  # their heap, if it was the heap that ended it: not even the crash could be counted
+        collect()
         record.crashed()
         sys.print_exception(error)
         collect()

@@ -69,6 +69,7 @@ class Protection:
         self._derate_permille = derate_permille
         self._begun_ms = -1  # of the first evaluation: what came before it is nobody's silence
         self._begins = True
+        self._loud = False  # some row was at a level
         self.count = count = sum([1 for _ in _watched(signals, limits)])
         for name in _INTEGERS.split():
             setattr(self, name, array("i", bytes(4 * count)))
@@ -77,6 +78,7 @@ class Protection:
         for at, (row_at, row, limit, index) in enumerate(_watched(signals, limits)):
             self._fill(at, row_at, row, limit, index)
             self.blind[at] = row[4] != "stale" and (row[9] == "self" or not _enabled(limits, row[9]))
+            self.plain[at] = row[4] != "stale" and not self.blind[at]
         self._bits = array("i", bytes(32))  # two words of each level
         self.warn_bits = self.warn_bits_2 = 0
         self.derate_bits = self.derate_bits_2 = 0
@@ -90,6 +92,7 @@ class Protection:
     sign: array
     stale: array  # 1: compares the signal's age
     blind: array  # 1: trips by itself when its signal is not there
+    plain: array  # 1: neither of both, its value alone counts
     judged: array  # 0: always; 1: while the contactor is commanded closed; 2: open
     word: array  # of its bit
     bit: array
@@ -144,12 +147,28 @@ class Protection:
         if self._begins:
             self._begin(now_ms)
         rests = 2 if connected else 1
+        signals, level, quiet = self._signals, self.level, self.quiet
+        index, sign, plain, judged = self.index, self.sign, self.plain, self.judged
+        loud = False
         for at in range(self.count):
-            if self.judged[at] == rests:
+            place = index[at]
+            # most rows, most of the time: judged here, as a call for each would take as long again
+            if (
+                plain[at]
+                and level[at] == _CLEAR
+                and signals.valid[place]
+                and sign[at] * signals.value[place] < quiet[at]
+            ):
+                self.timing[at] = self.tripping[at] = 0
+                continue
+            if judged[at] == rests:
                 self._suspend(at)
             else:
                 self._step(at, now_ms)
-        self._gather()
+            loud = loud or level[at] != _CLEAR
+        if loud or self._loud:
+            self._gather()
+        self._loud = loud
 
     def _begin(self, now_ms):
         """For the first blind_ms no row is blind yet."""
@@ -217,9 +236,6 @@ class Protection:
             value = self.sign[at] * signals.value[index]
         else:
             return  # the level that stood stays; the row named as missing counts the age
-        if self.level[at] == _CLEAR and value < self.quiet[at]:
-            self.timing[at] = self.tripping[at] = 0
-            return
         level = self._level_of(at, value)
         self.within_reset[at] = level < _TRIPPED
         if self.level[at] == _TRIPPED:
@@ -325,7 +341,7 @@ class Protection:
 _INTEGERS = (
     "index bit quiet warn derate trip hysteresis debounce_ms recovery_ms trips_to_lockout trip_count since_ms beyond_ms"
 )
-_BYTES = "row_at sign stale blind judged word sides recovery mask mildest level timing next_level tripping within_reset"
+_BYTES = "row_at sign stale blind plain judged word sides recovery mask mildest level timing next_level tripping within_reset"
 
 
 def _enabled(limits, name):
