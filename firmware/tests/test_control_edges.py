@@ -180,7 +180,16 @@ def test_the_share_is_exact_from_the_derate_level_to_the_trip_level(name, sides)
     values = limit(name, flags=image.ROW_ENABLED | image.ROW_DERATES, derate=sign * 100, trip=sign * 300, reset=sign * 50,
                    debounce_ms=0, warn=sign * 300)  # fmt: skip
     signals, _, protection, index = one_row(name, values)
-    for value, share in ((99, 1000), (100, 500), (101, 497), (200, 250), (299, 2), (100, 500), (60, 500), (300, 500 * 0)):
+    for value, share in (
+        (99, 1000),
+        (100, 500),
+        (101, 497),
+        (200, 250),
+        (299, 2),
+        (100, 500),
+        (60, 500),
+        (300, 500 * 0),
+    ):
         signals.put(index, sign * value, 10)
         protection.evaluate(10)
         expected = 1000 if protection.level[0] != DERATED else share
@@ -283,7 +292,12 @@ def test_limits_of_current_are_the_least_of_share_and_cells():
     derating.update(1000, 1000)
     assert (derating.charge_ma, derating.discharge_ma) == (0, 0)
     derating.cells_charge_ma, derating.cells_discharge_ma = 1500, 4000
-    for shares, expected in (((1000, 1000), (1500, 3001)), ((500, 1), (999, 3)), ((0, 0), (0, 0)), ((751, 999), (1500, 2997))):
+    for shares, expected in (
+        ((1000, 1000), (1500, 3001)),
+        ((500, 1), (999, 3)),
+        ((0, 0), (0, 0)),
+        ((751, 999), (1500, 2997)),
+    ):
         derating.update(*shares)
         assert (derating.charge_ma, derating.discharge_ma) == expected
 
@@ -371,7 +385,13 @@ def test_an_opening_row_takes_both_paths_at_once_and_each_direction_by_itself():
     supervisor._allow(OPEN, sv.SETTLED, 60)
     assert (supervisor.main, supervisor.precharge) == (0, 0)
     supervisor.state = sv._REST
-    for blocked, outputs in ((0, (1, 0, 1, 1)), (1, (1, 0, 0, 1)), (2, (1, 0, 1, 0)), (3, (1, 0, 0, 0)), (4, (0, 0, 1, 1))):
+    for blocked, outputs in (
+        (0, (1, 0, 1, 1)),
+        (1, (1, 0, 0, 1)),
+        (2, (1, 0, 1, 0)),
+        (3, (1, 0, 0, 0)),
+        (4, (0, 0, 1, 1)),
+    ):
         supervisor._allow(blocked, 0, 0)
         assert (supervisor.main, supervisor.precharge, supervisor.charge, supervisor.discharge) == outputs
 
@@ -412,11 +432,22 @@ def storm(press, seed):
                 loop.start(round(stack_kpa), held_kpa)
             cdegc += rng.randint(-3, 3)
             degc = None if rng.random() < 0.1 else cdegc
-            command = loop.regulate(round(stack_kpa + rng.gauss(0, 3)), current_ma, degc, held_kpa, rng.choice((100, 100, 50)))
+            command = loop.regulate(
+                round(stack_kpa + rng.gauss(0, 3)), current_ma, degc, held_kpa, rng.choice((100, 100, 50))
+            )
         jam -= jam > 0
         held_kpa = held_kpa if jam else command if rng.random() < 0.8 else round(command / 10) * 10
         stack_kpa += 0.2 * (held_kpa - stack_kpa) + current_ma * 0.02
-        told.append((command, loop.aim_kpa, loop.stalled, loop.reversals, round(loop.play_kpa, 6), loop.inside(round(stack_kpa), True)))
+        told.append(
+            (
+                command,
+                loop.aim_kpa,
+                loop.stalled,
+                loop.reversals,
+                round(loop.play_kpa, 6),
+                loop.inside(round(stack_kpa), True),
+            )
+        )
     return told
 
 
