@@ -149,7 +149,8 @@ class Protection:
             self._begin(now_ms)
         rests = 2 if connected else 1
         signals, level, quiet = self._signals, self.level, self.quiet
-        index, sign, plain, judged = self.index, self.sign, self.plain, self.judged
+        index, sign = self.index, self.sign
+        plain, judged = self.plain, self.judged  # four at once would make a tuple
         loud = False
         for at in range(self.count):
             place = index[at]
