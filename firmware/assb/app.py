@@ -84,7 +84,7 @@ _ALARM = const(32)
 _WARN_BITS_2 = const(33)
 _DERATE_BITS_2 = const(34)
 _TRIP_BITS_2 = const(35)
-_PRESSURE_DEVIATION_KPA = const(43)
+_PRESS_STALLED = const(43)
 _LEASE_LAPSED = const(49)
 
 _MISSED_MAX_US = const(100000000)  # keeps lateness within 30 bits
@@ -428,7 +428,7 @@ class App:
             self.board.command_kpa(command_kpa)
         signals.put(_PRESSURE_COMMAND_KPA, self.board.applied_kpa(), now_ms)
         if self._regulating and self.board.regulates:
-            signals.put(_PRESSURE_DEVIATION_KPA, self.pressure.deviation_kpa(pressure_kpa), now_ms)
+            signals.put(_PRESS_STALLED, 1 if self.pressure.stalled else 0, now_ms)
         self._hold_window(pressure_kpa, measured, now_ms)
 
     def _hold_window(self, pressure_kpa, measured, now_ms):
