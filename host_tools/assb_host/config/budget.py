@@ -11,7 +11,7 @@ from assb.protocol import schema
 from assb_host.config.pack import PackConfig
 
 # Slices of a slow tick beside one for each cell: slow sensors, limits of current, collection, pressure, telemetry,
-# storage, housekeeping
+# storage, collection again
 SLICES_BESIDE_CELLS = 7
 # Signals that the slow tick puts on the blackboard; a fast tick may find them one slow period old
 SLOW_SIGNALS = ("cell_stage", "estimator_status", "press_stalled")
