@@ -84,7 +84,7 @@ _ALARM = const(32)
 _WARN_BITS_2 = const(33)
 _DERATE_BITS_2 = const(34)
 _TRIP_BITS_2 = const(35)
-_PRESSURE_DEVIATION_KPA = const(43)
+_PRESS_STALLED = const(43)
 _LEASE_LAPSED = const(49)
 
 _MISSED_MAX_US = const(100000000)  # keeps lateness within 30 bits
@@ -180,9 +180,8 @@ class App:
     def _recall_log(self, store, crash):
         """The event log, from here on, and the parameters, before anything takes one."""
         self.crash = crash
-        self.dump = (
-            None  # what the host gets from flash: a part in each slice, of the first slices alone while connected
-        )
+        # what the host gets from flash, a part in each slice (one a round while connected); the test it asked for
+        self.dump = self.self_test = None
         self.kept = []  # what writes to flash, one of them in a slice
         if not store:
             return
@@ -402,6 +401,10 @@ class App:
         self.telemetry.send_events()
         if self.dump and not (self._slot and self.supervisor.main) and self.dump.send(self.telemetry, now_ms):
             self.dump = None
+        if self.self_test and not self.supervisor.main:
+            self._paused = True  # a part may take longer than a tick
+            if self.self_test.step():
+                self.self_test = None
         self._slot = (self._slot + 1) % len(self._slots)
         if not self._slot:
             self._feed()
@@ -420,7 +423,7 @@ class App:
     def _slice_slow_sensors(self, now_ms):
         self.board.sample_slow(now_ms)
         if not self.ready and self.supervisor.state == sv.SELFTEST:
-            self.ready = self.kernel[_FAULT] != _ALL_WRONG and self.board.ready()
+            self.ready = self.kernel[_FAULT] < _ALL_WRONG and self.board.ready()
 
     def _slice_pressure(self, now_ms):
         dt_ms = elapsed_ms(now_ms, self._pressure_at_ms)
@@ -444,7 +447,7 @@ class App:
             self.board.command_kpa(command_kpa)
         signals.put(_PRESSURE_COMMAND_KPA, self.board.applied_kpa(), now_ms)
         if self._regulating and self.board.regulates:
-            signals.put(_PRESSURE_DEVIATION_KPA, self.pressure.deviation_kpa(pressure_kpa), now_ms)
+            signals.put(_PRESS_STALLED, 1 if self.pressure.stalled else 0, now_ms)
         self._hold_window(pressure_kpa, measured, now_ms)
 
     def _hold_window(self, pressure_kpa, measured, now_ms):
