@@ -84,7 +84,7 @@ _ALARM = const(32)
 _WARN_BITS_2 = const(33)
 _DERATE_BITS_2 = const(34)
 _TRIP_BITS_2 = const(35)
-_PRESS_STALLED = const(43)
+_PRESSURE_DEVIATION_KPA = const(43)
 _LEASE_LAPSED = const(49)
 
 _MISSED_MAX_US = const(100000000)  # keeps lateness within 30 bits
@@ -209,7 +209,7 @@ class App:
         from .storage.learned import Learned
 
         self.learned = Learned(store, self.cells, self.config, self.settings, self.events, now_ms)
-        self.kept.insert(0, self.learned)
+        self.kept.append(self.learned)
 
     def _plan(self, slot_count):
         """Slices of the slow tick, spread over its fast ticks; a slot may hold several when cells are many."""
@@ -235,9 +235,12 @@ class App:
 
     def step(self, now_ms):
         """Do what is due at `now_ms`; returns when to come again (ms ticks)."""
-        if until_ms(self._due_ms, now_ms) > 0:
-            return self._due_ms
         clock = self.clock
+        ahead_ms = until_ms(self._due_ms, now_ms)
+        if ahead_ms > self._fast_ms:  # the clock went back: waiting for it would leave the pack alone for so long
+            self._due_ms, self._due_us = now_ms, clock.now_us()
+        elif ahead_ms > 0:
+            return self._due_ms
         start_us = clock.now_us()
         late_us = spent_us(start_us, self._due_us)
         if late_us >= 1 << 29:
@@ -425,7 +428,7 @@ class App:
             self.board.command_kpa(command_kpa)
         signals.put(_PRESSURE_COMMAND_KPA, self.board.applied_kpa(), now_ms)
         if self._regulating and self.board.regulates:
-            signals.put(_PRESS_STALLED, 1 if self.pressure.stalled else 0, now_ms)
+            signals.put(_PRESSURE_DEVIATION_KPA, self.pressure.deviation_kpa(pressure_kpa), now_ms)
         self._hold_window(pressure_kpa, measured, now_ms)
 
     def _hold_window(self, pressure_kpa, measured, now_ms):
@@ -448,8 +451,8 @@ class App:
         self.capture.send(self.telemetry, now_ms)
 
     def _slice_storage(self, now_ms):
-        """Write what is kept, when it is time. With nothing connected and no press moving, a write may take as
-        long as flash takes to erase: ticks then begin anew after it, and none of them counts as late.
+        """Write what is kept, and that this boot is healthy, when it is time. With nothing connected and no press
+        moving, a write may take as long as flash takes to erase: ticks then begin anew after it, none counts as late.
         """
         supervisor = self.supervisor
         connected = (
@@ -465,6 +468,13 @@ class App:
             if part.step(now_ms, bool(connected)):
                 self._paused = not connected
                 return
+        if not (connected or self._healthy) and elapsed_ms(now_ms, self._started_ms) > _HEALTHY_MS:
+            self._healthy = True
+            if self.config_status != _BOOT_LOOP:
+                self._paused = self.record.forget_crashes()
+                return
+        if self.log and not connected:
+            self._paused = self.log.make_room()
 
     def _slice_collect(self, now_ms):
         """Collect garbage at a chosen moment, after the estimators and at the end; note the low water before it."""
@@ -484,10 +494,6 @@ class App:
         if self._late_us < self._deadline_us:
             self.watchdog.feed()
         self._late_us = 0
-        if not self._healthy and elapsed_ms(now_ms, self._started_ms) > _HEALTHY_MS:
-            self._healthy = True
-            if self.config_status != _BOOT_LOOP:
-                self.record.forget_crashes()
 
     # ---- what commands ask for ----
 

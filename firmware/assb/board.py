@@ -25,6 +25,9 @@ _EV_BUS = const(18)
 _EV_ALERT = const(19)
 
 _TRIP = 6  # column of a limit row
+# The longest transfer takes 160 us at 400 kHz and no chip here stretches the clock. Ports wait 50 ms by default: with a
+# bus that is held low, a tick would take ten times its period, and the watchdog would starve.
+_BUS_TIMEOUT_US = const(2000)
 
 
 class NoBoard:
@@ -87,7 +90,7 @@ class Board:
             self._alarm = _output(device[4][0])
         for _, instance, _, _, pins, arguments in config.devices_of("i2c_bus"):
             sda, scl = machine.Pin(pins[0]), machine.Pin(pins[1])
-            self._buses[instance] = machine.I2C(instance, sda=sda, scl=scl, freq=arguments[0])
+            self._buses[instance] = machine.I2C(instance, sda=sda, scl=scl, freq=arguments[0], timeout=_BUS_TIMEOUT_US)
         self._monitors = [self._make_monitor(device) for device in config.devices_of("ina228")]
         self._thermometers = [self._make_thermometer(device) for device in config.devices_of("tmp117")]
         self.samples = Plausibility(len(self._monitors), len(self._thermometers))

@@ -74,7 +74,7 @@ LEVELS = {  # warn, derate, trip, reset, debounce_ms; None: the level is not use
     "pressure_stuck": (None, None, 3600000, 1000, 0),
     "pressure_rate": (None, None, 10000, 5000, 100),
     "pressure_disagreement": (None, None, 500, 250, 100),
-    "actuator_stall": (None, None, 1, 0, 100),
+    "actuator_stall": (None, None, 9000, 5000, 100),
     "forbidden_current": (None, None, 50000, 20000, 200),
     "weld_current": (None, None, 50000, 20000, 200),
     "lease_lapsed": (None, None, 1, 0, 0),

@@ -280,6 +280,7 @@ def test_a_plant_needs_a_marked_source_for_every_number(tmp_path):
 
 
 def test_the_page_on_scenarios_names_every_load_fault_and_check():
-    page = (Path(__file__).parents[2] / "docs" / "scenarios.md").read_text(encoding="utf-8")
+    docs = Path(__file__).parents[2] / "docs"
+    page = "".join((docs / name).read_text(encoding="utf-8") for name in ("scenarios.md", "faults.md"))
     missing = [name for name in (*LOADS, *FAULTS, *CHECKS) if f"`{name}`" not in page]
     assert not missing

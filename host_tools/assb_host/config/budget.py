@@ -14,7 +14,7 @@ from assb_host.config.pack import PackConfig
 # storage, housekeeping
 SLICES_BESIDE_CELLS = 7
 # Signals that the slow tick puts on the blackboard; a fast tick may find them one slow period old
-SLOW_SIGNALS = ("cell_stage", "estimator_status", "press_stalled")
+SLOW_SIGNALS = ("cell_stage", "estimator_status", "pressure_deviation_kpa")
 # Time constant of the low-pass whose lead is the rate of pressure: firmware/assb/quantities.py
 FILTER_MS = {"pressure_rate_kpa_s": 1000.0}
 
