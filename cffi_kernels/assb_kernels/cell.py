@@ -276,7 +276,6 @@ class CellView:
         self._params.capacity_ah *= left
         self._state.capacity_ah *= left
         self._state.cache.soc_per_as /= left
-        self._state.cache.swelling_um *= left
 
     @property
     def resistance_growth_frac(self) -> float:

@@ -262,7 +262,7 @@ def test_a_channel_whose_code_never_changes_opens_and_one_count_now_and_then_is_
 
 
 def test_a_press_that_does_not_follow_its_command_stops_both_currents():
-    bench = with_level("actuator_stall", trip=200, reset=100).to_rest()
+    bench = Bench().to_rest()
     bench.board.pressure_kpa = 4400  # the regulator asks for more and more
     until_tripped(bench, "actuator_stall", 60000)
     assert bench.board.outputs == (1, 0, 0, 0)

@@ -13,8 +13,8 @@ from assb_hil.faults.mechanics import FeedbackStuck, RegulatorStalled
 from assb_hil.faults.sensors import Device, Quantity, SensorLost, SensorOffset
 from assb_hil.loads import ConstantCurrent, Load
 
-CHARGE = (ConstantCurrent(at_s=4.5, current_a=0.1),)
-DISCHARGE = (ConstantCurrent(at_s=4.5, current_a=-0.1),)
+CHARGE = (ConstantCurrent(at_s=8.5, current_a=0.1),)
+DISCHARGE = (ConstantCurrent(at_s=8.5, current_a=-0.1),)
 # The detector of collapses looks at the same voltage and current, and would be as fast
 NO_COLLAPSE = {"detection.hard_short_drop_v": 5.0}
 LATER = {"trip_ms": 2000, "reset_ms": 1000, "allowed_ms": 2500}
@@ -27,7 +27,7 @@ class Stimulus:
 
     words: str
     faults: Callable[[float], tuple[Fault, ...]]
-    at_s: float = 5.5
+    at_s: float = 9.5
     lasts_s: float = 1.0
     loads: tuple[Load, ...] = CHARGE
     soc_frac: float = 0.5
@@ -55,7 +55,7 @@ def _filament(at_s: float) -> tuple[Fault, ...]:
 
 FILAMENT = Stimulus(
     "a filament grows; from the call of the stage", _filament, at_s=45.0, lasts_s=110.0,
-    loads=(ConstantCurrent(at_s=5.0, current_a=0.2),), soc_frac=0.45, pack_changes=KNOWN_FOR_DAYS,
+    loads=(ConstantCurrent(at_s=8.0, current_a=0.2),), soc_frac=0.45, pack_changes=KNOWN_FOR_DAYS,
 )  # fmt: skip
 # Rows on what a detector calls: when it does is the detectors' affair, the clock starts with the stage
 CALLED = {"short_suspected": "suspect", "suspect_derates": "suspect", "soft_short": "soft_short"}

@@ -22,10 +22,14 @@ from assb_hil.scenario import Scenario, Start
 from assb_hil.session import Session, open_session
 
 FILLED_FRAC = 0.9
-FILLED_AT_S = 4.0
+FILLED_AT_S = 8.5
 NO_CURRENT_A = 0.001
 WATCH_US = 500  # how finely the rig watches the current
-QUICK = {"pressure.rate_max_mpa_s": 4.0, "pressure.hold_s": 0.2}  # pressed and connected after 3.5 s
+# Pressed and connected after 7 s
+QUICK = {
+    "pressure.rate_max_mpa_s": 4.0, "pressure.hold_s": 0.2,
+    "limits.pressure_rate.warn_mpa_s": 10.0, "limits.pressure_rate.trip_mpa_s": 20.0,
+}  # fmt: skip
 ROWS = {row[1]: row for row in schema.LIMIT_ROWS}
 
 

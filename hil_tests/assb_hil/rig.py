@@ -146,6 +146,10 @@ class Rig:
 
         self.schedule(now_us + period_us, again)
 
+    def follow_clock(self, jump_s: float) -> None:
+        """The board's clock has jumped; the recorder goes on in scenario time."""
+        self.recorder.clock_offset_s = (self.recorder.clock_offset_s or 0.0) - jump_s
+
     def fault_random(self, name: str) -> random.Random:
         """The chance of a fault, drawn from the seed."""
         return random.Random(f"{self.seed} fault {name}")

@@ -14,7 +14,13 @@ from assb_host.config import build_image, load_pack
 from assb_host.link.decoder import Decoder, Frame, Line
 
 # It comes from the foot of its ramp to REST within 16 s of `arm`; the shipped one takes 26
-QUICK = build_image(load_pack("li_lpscl_nca", changes={"pressure.rate_max_mpa_s": 5.0}))
+QUICKLY = {
+    "pressure.rate_max_mpa_s": 5.0,
+    "limits.pressure_rate.warn_mpa_s": 7.0,
+    "limits.pressure_rate.trip_mpa_s": 8.0,
+    "limits.pressure_rate.reset_mpa_s": 6.0,
+}
+QUICK = build_image(load_pack("li_lpscl_nca", changes=QUICKLY))
 ARM_TO_REST_S = 16.0
 
 Act = Callable[[Session], object]

@@ -87,6 +87,7 @@ class Protection:
         self.derate_bits = self.derate_bits_2 = 0
         self.trip_bits = self.trip_bits_2 = 0
         self.blocked = 0  # union of the tripped rows' masks
+        self.evaluations = 0  # for the watchdog, which counts them
         self.charge_permille = self.discharge_permille = _WHOLE  # what derating rows leave of the limits of current
 
     # columns, one entry per watch
@@ -173,6 +174,7 @@ class Protection:
         if loud or self._loud:
             self._gather()
         self._loud = loud
+        self.evaluations += 1
 
     def _begin(self, now_ms):
         """For the first blind_ms no row is blind yet."""

@@ -258,10 +258,6 @@ class StackPressure:
             self.command_kpa = int(_towards(applied_kpa, self.min_kpa, step_kpa))
         return self.command_kpa
 
-    def deviation_kpa(self, pressure_kpa):
-        """How far from its aim a press stands that does not answer; 0 while it answers."""
-        return abs(self.aim_kpa - pressure_kpa) if self.stalled else 0
-
     def inside(self, pressure_kpa, ramped):
         """Is the pressure inside its window and, where `ramped`, the ramp at its end?"""
         return self.min_kpa <= pressure_kpa <= self.max_kpa and (not ramped or self._setpoint_kpa == self.aim_kpa)

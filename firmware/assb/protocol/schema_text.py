@@ -47,7 +47,7 @@ SIGNAL_TEXT = {
     "pressure_jump_kpa": "How far the median of three samples of the pressure moved with the newest",
     "pressure_still_ms": "How long the converter's code of the pressure has not changed",
     "pressure_disagreement_kpa": "Difference between two load cells of the stack, where a second one is fitted",
-    "pressure_deviation_kpa": "Difference between wanted and measured pressure while the press does not answer",
+    "press_stalled": "The press was pushed further and further and the pressure does not answer",
     "temperature_jump_cdegc": "How far the median of three samples of a thermometer moved; the worst of all",
     "temperature_still_ms": "How long a thermometer's code has not changed; the longest of all",
     "cell_spread_uv": "Highest minus lowest cell voltage, from two cells on",

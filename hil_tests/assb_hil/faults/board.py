@@ -118,3 +118,4 @@ class ClockJumps(ProcessorFault, frozen=True, kw_only=True):
 
     def apply(self, rig: FaultRig, now_us: int) -> None:
         rig.board.jump_clock(round(self.jump_s * 1e6))
+        rig.follow_clock(self.jump_s)
