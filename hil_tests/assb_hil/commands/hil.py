@@ -180,7 +180,7 @@ def shown(value):
 @click.option("--json", "as_json", is_flag=True, help="One JSON list.")
 def reactions(pack, rows, repeats, worst, as_json):
     """How fast each limit row acts, beside its fault-time budget and what the pack allows; exit code 0 if all hold."""
-    from assb_hil.reactions import as_dict, measure, measurable
+    from assb_hil.reactions import as_dict, measurable, measure
 
     found = []
     for reaction in measure(measurable(pack, rows), pack, range(1, repeats + 1), worst):
