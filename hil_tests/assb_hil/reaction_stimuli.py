@@ -152,7 +152,7 @@ STIMULI: dict[str, Stimulus] = {
         "current_a", 3.0, "+3 A at the shunt, with the level at 1.4 A in place of 2.7 A",
         pack_changes=NO_COLLAPSE | {
             "limits.current_jump.trip_a": 1.4, "limits.current_jump.reset_a": 0.7,
-            "limits.discharge_overcurrent.trip_a": -1.35,  # a jump must be further than from one limit to the other
+            "current.discharge_max_a": 0.6,  # a jump must be further than from one limit to the other
         },
     ),
     "temperature_jump": offset("temperature_degc", 8.0, "+8 K at the thermometer"),
