@@ -1,6 +1,7 @@
 """A board's chips over recorded readings: each fast tick of the firmware finds the next row in the registers."""
 
 from array import array
+from collections.abc import Callable
 from typing import Any
 
 from assb.drivers.fixed_point import Ratio, signed
@@ -61,8 +62,8 @@ class Readings:
 class ExactWiring(Wiring):
     """The readings have their sensors' errors already."""
 
-    def _channel(self, quantity: str, place: int) -> Any:
-        return lambda value: value
+    def _channel(self, quantity: str, place: int, truth: Callable[[], float]) -> Callable[[], float]:
+        return truth
 
 
 class Playback(IdleWorld):
