@@ -43,13 +43,13 @@ class KernelTarget:
         kernel_build.package(folder, sources, ["-O1"], "extern " + names.format("").replace("; u", "; extern u"), names.format(" = -1"))
         sys.path.insert(0, str(folder))
 
-    def watch(self) -> None:
+    def watch(self, name: str) -> None:
         from assb_kernels._kernels import ffi, lib
 
         self._reached = ffi.buffer(lib.assb_reached)  # pyright: ignore[reportAttributeAccessIssue]
         self._reached[:] = bytes(len(self._reached))
 
-    def reached(self) -> set[int]:
+    def reached(self, name: str) -> set[int]:
         return {number for number, seen in enumerate(bytes(self._reached)) if seen}
 
     def killer(self, number: int, names: list[str], passes: Callable[[str], bool]) -> int:
