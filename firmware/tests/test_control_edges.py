@@ -384,7 +384,7 @@ def test_an_opening_row_takes_both_paths_at_once_and_each_direction_by_itself():
     supervisor.step(sv.PRESSED | sv.SETTLED, 0, 60)
     supervisor._allow(OPEN, sv.SETTLED, 60)
     assert (supervisor.main, supervisor.precharge) == (0, 0)
-    supervisor.state = sv._REST
+    supervisor.state = sv.REST
     for blocked, outputs in (
         (0, (1, 0, 1, 1)),
         (1, (1, 0, 0, 1)),

@@ -85,6 +85,7 @@ PACK_SIGNALS = """\
 54 pack_mismatch_uv i
 55 forbidden_ua i
 56 lease_lapsed B
+57 bleed_bits H
 """
 
 CELL_SIGNALS = """\
@@ -158,7 +159,7 @@ MESSAGES = """\
 13 LOG fixed - number:I,boot:H,values:*i
 14 FRAME fixed - place:B,boot:H,number:H,cell:B,stage:B,rows:H,trigger_row:H,row:H,width:B,values:*i
 15 CRASH fixed - boot:H,text:*s
-20 ROWS pack pack_period_ms warn_bits_2,derate_bits_2,trip_bits_2,current_10s_ua,pressure_rate_kpa_s,press_stalled,pressure_disagreement_kpa,cell_spread_uv,pack_mismatch_uv,forbidden_ua,lease_lapsed
+20 ROWS pack pack_period_ms warn_bits_2,derate_bits_2,trip_bits_2,current_10s_ua,pressure_rate_kpa_s,press_stalled,pressure_disagreement_kpa,cell_spread_uv,pack_mismatch_uv,forbidden_ua,lease_lapsed,bleed_bits
 """
 
 # id name meaning-of-a meaning-of-b
@@ -260,6 +261,13 @@ PARAMETERS = """\
 91 pressure_quantum_kpa 0 0 262000 0
 92 pressure_by_position 0 0 1 0
 93 expansion_nm_per_k 0 -100000 100000 0
+100 balance_start_uv 0 0 1000000 0
+101 balance_stop_uv 0 0 1000000 0
+102 balance_least_uv 0 0 10000000 0
+103 balance_rest_ms 0 1000 36000000 600000
+104 balance_longest_ms 0 1000 36000000 3600000
+105 balance_hot_cdegc 0 -4000 8000 4500
+106 bleed_ohm 0 1 100000 100
 """
 
 # id name scope signal kind least-trip greatest-trip action judged missing longest-debounce-ms derates
