@@ -240,6 +240,17 @@ def test_a_blind_row_trips_one_tick_after_its_time_and_not_before_the_first_time
     assert protection.level[0] == TRIPPED
 
 
+@pytest.mark.parametrize("count", [0, 1, 5, len(schema.LIMIT_ROWS)])
+def test_an_image_with_fewer_rows_than_the_table_watches_those(count):
+    limits = [limit(row[1]) for row in schema.LIMIT_ROWS]
+    protection = Protection(Signals(1), [*limits[:count], *(limit(row[1], flags=0) for row in schema.LIMIT_ROWS[count:])], Events())
+    assert protection.count == count
+    rows = [row[1] for row in schema.LIMIT_ROWS if row[9] == "self"]
+    shorter = [values for values, row in zip(limits, schema.LIMIT_ROWS, strict=True)][:count]
+    if count > max(AT[name] for name in rows):
+        assert Protection(Signals(1), shorter, Events()).count == count
+
+
 def test_every_action_blocks_what_its_name_says():
     expected = {"log": 0, "no_charge": 1, "no_discharge": 2, "stop": 3, "open": 7, "lockout": 15, "derate": 16}
     for row in schema.LIMIT_ROWS:
@@ -289,6 +300,7 @@ def test_a_new_alarm_counts_its_cold_minute_from_its_start():
 
 def test_limits_of_current_are_the_least_of_share_and_cells():
     derating = Derating(1999, 3001)
+    assert (derating.charge_ma, derating.discharge_ma) == (0, 0)
     derating.update(1000, 1000)
     assert (derating.charge_ma, derating.discharge_ma) == (0, 0)
     derating.cells_charge_ma, derating.cells_discharge_ma = 1500, 4000
@@ -304,6 +316,7 @@ def test_limits_of_current_are_the_least_of_share_and_cells():
 
 def test_a_low_pass_is_exact_to_the_last_unit():
     mean = LowPass(4)
+    assert mean.value == 0
     assert [mean.update(value) for value in (0, 10, 10, 10, 10, -7, -7, 3)] == [0, 2, 4, 6, 7, 3, 1, 1]
 
 
@@ -311,6 +324,8 @@ def test_a_jump_is_that_of_the_median_and_stillness_that_of_the_code():
     seen = Plausibility(2, 3)
     assert (seen.current, seen.pressure, seen.first_thermometer, seen.count) == (2, 3, 4, 7)
     assert seen.still_ms(1, 500) == 0
+    seen.see(5, 2500, 7, 100)
+    assert seen.still_ms(5, 105) == 5
     steps = (  # value, code, now, jump, still 5 ms later
         (100, 1, 0, 0, 5), (900, 2, 10, 0, 5), (900, 2, 20, 800, 15), (100, 3, 30, 0, 5), (100, 3, 40, 800, 15),
         (50, 3, 50, 0, 25), (60, 4, 60, 40, 5), (1 << 30, 4, 70, 0, 15), (1 << 30, 5, 80, (1 << 29) - 1 - 60, 5),

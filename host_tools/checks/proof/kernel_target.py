@@ -45,13 +45,13 @@ class KernelTarget:
         )
         sys.path.insert(0, str(folder))
 
-    def watch(self) -> None:
+    def watch(self, name: str) -> None:
         from assb_kernels._kernels import ffi, lib
 
         self._reached = ffi.buffer(lib.assb_reached)  # pyright: ignore[reportAttributeAccessIssue]
         self._reached[:] = bytes(len(self._reached))
 
-    def reached(self) -> set[int]:
+    def reached(self, name: str) -> set[int]:
         return {number for number, seen in enumerate(bytes(self._reached)) if seen}
 
     def killer(self, number: int, names: list[str], passes: Callable[[str], bool]) -> int:

@@ -27,7 +27,6 @@ from mutants import Mutant
 HERE = Path(__file__).parent
 OUT = HERE.parents[2] / "out" / "mutation"
 LEAST_KILLED = 0.95
-# Survivors of these are errors whatever their reason: changed levels, delays, hysteresis and comparisons of the rows
 KINDS = ("rules", "kernel")
 
 
@@ -44,15 +43,32 @@ def run(kind: str, options: argparse.Namespace, tell) -> dict[Mutant, str]:
     else:
         target, without, first, then = python_target.PythonTarget(), "", python_target.TESTS, []
     chosen = mutation_run.choose(target.mutants, options.only, options.sample, options.seed)
-    tell(f"{kind}: {len(chosen)} of {len(target.mutants)} mutants")
-    fate = mutation_run.run(target, chosen, first, without, options.jobs, options.budget, tell)
+    known = killed_before(kind) if options.resume else {}
+    fate = {target.mutants[number]: known[target.mutants[number].place] for number in chosen
+            if target.mutants[number].place in known}  # fmt: skip
+    chosen = [number for number in chosen if target.mutants[number] not in fate]
+    tell(f"{kind}: {len(chosen)} of {len(target.mutants)} mutants, {len(fate)} known from before")
+
+    def keep(more: dict[Mutant, str]) -> None:
+        rows = [{"place": one.place, "line": one.line, "fate": told} for one, told in (fate | more).items()]
+        (OUT / f"{kind}.json").write_text(json.dumps(rows, indent=1), encoding="utf-8")
+
+    fate |= mutation_run.run(target, chosen, first, without, options.jobs, options.budget, tell, keep)
     left = [number for number in chosen if fate[target.mutants[number]] in mutation_run.ALIVE]
     accepted = reasons(kind)
     left = [number for number in left if target.mutants[number].place not in accepted]
     if left and then and not options.short:
         tell(f"{len(left)} left, against the other tests")
-        fate |= mutation_run.run(target, left, then, without, options.jobs, options.budget, tell)
+        fate |= mutation_run.run(target, left, then, without, options.jobs, options.budget, tell, keep)
+    keep({})
     return fate
+
+
+def killed_before(kind: str) -> dict[str, str]:
+    """{place: fate} of those that an earlier run has killed."""
+    path = OUT / f"{kind}.json"
+    rows = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+    return {row["place"]: row["fate"] for row in rows if row["fate"] not in mutation_run.ALIVE}
 
 
 def report(kind: str, fate: dict[Mutant, str], whole: bool) -> int:
@@ -81,6 +97,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--budget", type=float, default=6.0, help="seconds of tests per mutant")
     parser.add_argument("--short", action="store_true", help="the kernels' short tests only")
+    parser.add_argument("--resume", action="store_true", help="leave out what the last run has killed")
     options = parser.parse_args(arguments)
     begun_s = time.monotonic()
 
@@ -91,8 +108,6 @@ def main(arguments: list[str]) -> int:
     OUT.mkdir(parents=True, exist_ok=True)
     for kind in [options.kind] if options.kind else KINDS:
         fate = run(kind, options, tell)
-        rows = [{"place": mutant.place, "line": mutant.line, "fate": one} for mutant, one in fate.items()]
-        (OUT / f"{kind}.json").write_text(json.dumps(rows, indent=1), encoding="utf-8")
         result |= report(kind, fate, not (options.only or options.sample))
     return result
 

@@ -24,12 +24,12 @@ class Target(Protocol):
 
     mutants: list[Mutant]
 
-    def watch(self) -> None:
-        """In a copy: from now on note what is reached."""
+    def watch(self, name: str) -> None:
+        """In a copy: from now on note what this test reaches."""
         ...
 
-    def reached(self) -> set[int]:
-        """Numbers of the mutants that were reached since."""
+    def reached(self, name: str) -> set[int]:
+        """Numbers of the mutants that it reached."""
         ...
 
     def killer(self, number: int, names: list[str], passes: Callable[[str], bool]) -> int:
@@ -40,8 +40,11 @@ class Target(Protocol):
 class Run:
     """What each test reaches and how long it takes, then each mutant's fate."""
 
-    def __init__(self, target: Target, chosen: list[int], jobs: int, budget_s: float, tell: Callable) -> None:
-        self._target, self._chosen, self._jobs, self._budget_s, self._tell = target, chosen, jobs, budget_s, tell
+    def __init__(
+        self, target: Target, chosen: list[int], jobs: int, budget_s: float, tell: Callable, keep: Callable
+    ) -> None:
+        self._target, self._chosen, self._jobs, self._budget_s = target, chosen, jobs, budget_s
+        self._tell, self._keep = tell, keep
         self._reached: dict[str, set[int]] = {}
         self._usual_s: dict[str, float] = {}
         self._tried: dict[int, list[str]] = {}
@@ -50,8 +53,7 @@ class Run:
 
     def __call__(self, session: forked_tests.Session) -> None:
         self._session = session
-        for name in session.items:
-            self._measure(name)
+        self._measure()
         self._tell(f"{len(self._usual_s)} tests, {sum(self._usual_s.values()):.0f} s of processor time")
         self.fate = {number: "not reached" for number in self._chosen if not self._tests_of(number)}
         for number, fate, code in forked_tests.outcomes(self._tasks(), self._jobs):
@@ -61,22 +63,32 @@ class Run:
             if len(self.fate) % PROGRESS == 0:
                 alive = sum(fate in ALIVE for fate in self.fate.values())
                 self._tell(f"{len(self.fate)} of {len(self._chosen)} mutants, {alive} alive")
+                self._keep(self.told())
 
-    def _measure(self, name: str) -> None:
-        """One test, unchanged, in a copy that leaves behind what it reached and the time it took."""
+    def told(self) -> dict[Mutant, str]:
+        return {self._target.mutants[number]: fate for number, fate in self.fate.items()}
+
+    def _measure(self) -> None:
+        """Every test, unchanged, in one copy that leaves behind what each reached and the time that it took."""
         with tempfile.NamedTemporaryFile() as note:
 
             def measured() -> int:
-                self._target.watch()
-                begun_s = time.process_time()
-                passed = self._session.passes(name)
-                Path(note.name).write_bytes(pickle.dumps((self._target.reached(), time.process_time() - begun_s)))
-                return forked_tests.PASSED if passed else forked_tests.FAILED
+                for name in self._session.items:
+                    self._target.watch(name)
+                    begun_s = time.process_time()
+                    if not self._session.passes(name):
+                        Path(note.name).write_bytes(pickle.dumps(name))
+                        return forked_tests.FAILED
+                    self._usual_s[name] = time.process_time() - begun_s
+                    self._reached[name] = self._target.reached(name)
+                Path(note.name).write_bytes(pickle.dumps((self._reached, self._usual_s)))
+                return forked_tests.PASSED
 
             [(_, fate, _)] = forked_tests.outcomes(iter([(0, measured)]), 1)
+            told = pickle.loads(Path(note.name).read_bytes())
             if fate != "survived":
-                raise SystemExit(f"{name} {fate} on unchanged code: mend that first")
-            self._reached[name], self._usual_s[name] = pickle.loads(Path(note.name).read_bytes())
+                raise SystemExit(f"{told} {fate} on unchanged code: mend that first")
+            self._reached, self._usual_s = told
 
     def _tests_of(self, number: int) -> list[str]:
         """Tests that reach the mutant: the one that killed its neighbour, then fast ones, until the budget is spent."""
@@ -113,15 +125,25 @@ def choose(mutants: list[Mutant], only: str, sample: int, seed: int) -> list[int
 
 
 def run(
-    target: Target, chosen: list[int], tests: list[str], without: str, jobs: int, budget_s: float, tell: Callable
+    target: Target,
+    chosen: list[int],
+    tests: list[str],
+    without: str,
+    jobs: int,
+    budget_s: float,
+    tell: Callable[[str], None],
+    keep: Callable[[dict[Mutant, str]], None],
 ) -> dict[Mutant, str]:
-    """Fate of each mutant: failed, crashed, endless (all of them killed), survived or not reached."""
+    """Fate of each mutant: failed, crashed, endless (all of them killed), survived or not reached; `keep` gets what is
+    known of them every now and then."""
+    if not chosen:
+        return {}
     phases = (hypothesis.Phase.explicit, hypothesis.Phase.generate)  # the first failure will do
     hypothesis.settings.register_profile("mutation", database=None, deadline=None, phases=phases)
-    work = Run(target, chosen, jobs, budget_s, tell)
+    work = Run(target, chosen, jobs, budget_s, tell, keep)
     quiet = ["-s", "-p", "no:cacheprovider", "-p", "no:faulthandler", "-W", "ignore", f"--rootdir={ROOT}"]
     options = [*quiet, "--hypothesis-profile=mutation", *(["-k", without] if without else [])]
     code = pytest.main([*options, *(str(ROOT / name) for name in tests)], plugins=[forked_tests.Session(work)])
     if len(work.fate) < len(chosen):
         raise SystemExit(f"the mutation run broke off (pytest ended with {code})")
-    return {target.mutants[number]: fate for number, fate in work.fate.items()}
+    return work.told()

@@ -41,6 +41,8 @@ class Module:
         self._namer = Namer()
         self._lines = self.source.splitlines(keepends=True)
         tree = ast.parse(self.source)
+        self.builders = {call.func.id for node in tree.body if isinstance(node, ast.Assign) for call in ast.walk(node)
+                         if isinstance(call, ast.Call) and isinstance(call.func, ast.Name)}  # fmt: skip
         for node in tree.body:
             if isinstance(node, ast.FunctionDef | ast.ClassDef):
                 self._walk(node, node.name)

@@ -30,11 +30,7 @@ TESTS = [
     "firmware/tests/test_stack_pressure.py",
     "firmware/tests/test_low_pass.py",
     "firmware/tests/test_stage_actions.py",
-    "firmware/tests/test_rows_in_app.py",
-    "firmware/tests/test_power_limits.py",
-    "firmware/tests/test_app.py",
 ]
-FORGOTTEN = ("assb", "bench", "test_", "host_kernel")  # modules that a changed table may have been copied into
 
 
 class Changed(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
@@ -68,28 +64,33 @@ class PythonTarget:
                 if module.path != TABLES or mutant.function == "LIMIT_ROWS":
                     self.mutants.append(mutant)
                     self._made.append((module, text))
+        self._counter: coverage.Coverage | None = None
         self._functions = {module.path: list(functions(ast.parse(module.source))) for module in modules}
 
-    def watch(self) -> None:
-        self._counter = coverage.Coverage(data_file=None, include=[str(FIRMWARE / "*")], config_file=False)
-        self._counter.start()
+        spans = [self._span(number) for number in range(len(self.mutants))]
+        self._places = [(module.path, *(span[1:] if span else (1, 1 << 30)))
+                        for (module, _), span in zip(self._made, spans, strict=True)]  # fmt: skip
 
-    def reached(self) -> set[int]:
-        """A function's mutants where their line ran; a table's where any line of its module did."""
-        self._counter.stop()
+    def watch(self, name: str) -> None:
+        if self._counter is None:
+            self._counter = coverage.Coverage(data_file=None, include=[str(FIRMWARE / "*")], config_file=False)
+            self._counter.start()
+        self._counter.switch_context(name)
+
+    def reached(self, name: str) -> set[int]:
+        """A function's mutants where one of its lines ran; a table's where any line of its module did."""
+        assert self._counter
         data = self._counter.get_data()
-        lines = {Path(name): set(data.lines(name) or ()) for name in data.measured_files()}
-        found = set()
-        for number, (module, _) in enumerate(self._made):
-            ran = lines.get(module.path, set())
-            span = self._span(number)
-            if (span and ran & set(range(span[1], span[2] + 1))) or (not span and ran):
-                found.add(number)
-        return found
+        data.set_query_context(name)
+        lines = {Path(file): set(data.lines(file) or ()) for file in data.measured_files()}
+        return {number for number, (path, first, last) in enumerate(self._places)
+                if any(first <= line <= last for line in lines.get(path, ()))}  # fmt: skip
 
     def _span(self, number: int) -> tuple[str, int, int] | None:
-        """The innermost function around a mutant."""
+        """The innermost function around a mutant, unless the tables of its module are made by it."""
         line = self.mutants[number].line
+        if self.mutants[number].function in self._made[number][0].builders:
+            return None
         around = [one for one in self._functions[self._made[number][0].path] if one[1] <= line <= one[2]]
         return min(around, key=lambda one: one[2] - one[1], default=None)
 
@@ -100,8 +101,7 @@ class PythonTarget:
         if span:
             put_code(sys.modules[dotted], span[0], text, module.path)
             return next((at for at, name in enumerate(names) if not passes(name)), -1)
-        for name in [name for name in sys.modules if name.startswith(FORGOTTEN)]:
-            del sys.modules[name]
+        forget()
         sys.meta_path.insert(0, Changed(dotted, module.path, text))
         failures = Failures()
         pytest.main([*QUIET, *(str(ROOT / name) for name in names)], plugins=[failures])
@@ -112,6 +112,13 @@ class PythonTarget:
 
 QUIET = ["-x", "-s", "-p", "no:cacheprovider", "-p", "no:faulthandler", "-W", "ignore", "--hypothesis-profile=mutation",
          f"--rootdir={ROOT}"]  # fmt: skip
+
+
+def forget() -> None:
+    """Modules that a changed table may have been copied into: the firmware's and its tests'."""
+    for name, module in list(sys.modules.items()):
+        if str(getattr(module, "__file__", None) or "").startswith(str(ROOT / "firmware")):
+            del sys.modules[name]
 
 
 class Failures:
