@@ -97,7 +97,7 @@ def test_a_damaged_command_is_refused_as_damaged(link):
     assert link.request("get", name="soh_period_ms")["value"] not in ("4321", "4322")
 
 
-@pytest.mark.bench(events=("lease_lapsed",))
+@pytest.mark.bench(events=("lease_lapsed",), trips=("lease_lapsed",))
 def test_a_lease_that_is_kept_keeps_the_board_armed_and_lapses_without(link):
     link.wait_for(state_is("SAFE"), 10.0, "SAFE")
     link.request("arm", lease_ms=int(1000 * LEASE_S))

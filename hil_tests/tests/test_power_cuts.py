@@ -58,6 +58,8 @@ def walk(tmp_path: Path, writer: Writer, everywhere: bool) -> list[Life]:
     kept = image.read_bytes()
     whole = live(image, writer.scenario, acts=writer.acts, cuts_from_s=writer.cuts_from_s)
     told = next_life(image, writer)
+    check_log(told, whole, told)
+    writer.check(told, whole, told)
     points = range(1, whole.operations + 1)
     if not everywhere:
         points = sorted(random.Random(writer.name).sample(points, min(SAMPLE, len(points))))
