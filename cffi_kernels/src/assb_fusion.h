@@ -99,7 +99,8 @@ static int fuse(const detection_params_t *q, detection_t *d, const state_t *stat
     real electric = electrical(d), charge = of_charge(d), mechanic = mechanical(d, charge);
     real two = most(least(electric, charge), most(least(electric, mechanic), least(charge, mechanic)));
     d->suspicion = most(electric, most(charge, mechanic));
-    d->softness = most(two, charge / q->charge_alone);
+    real missing = d->state[ASSB_MISSING_CHARGE] >= ASSB_NORMAL ? d->score[ASSB_MISSING_CHARGE] : 0;
+    d->softness = most(two, missing / q->charge_alone);
     d->likelihood = odds(d);
     real stage = d->softness >= 1 ? ASSB_SOFT_SHORT : d->suspicion >= 1 ? ASSB_SUSPECT : ASSB_NO_SHORT;
     int changed = move_stage(q, d, stage, in->dt_s);
