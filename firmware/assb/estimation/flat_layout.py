@@ -112,7 +112,7 @@ DEFAULTS = {
     "charge_drift_v": 0.00025,  # random walk of the voltage sensor, per root of an hour ...
     "pack_drift_v": 0.0002,  # ... and of two of them
     "charge_noise_v": 0.0001,  # white noise of the middle one of five seconds
-    "charge_nats": 14.0,  # logarithm of the likelihood ratio that makes a suspect
+    "charge_nats": 17.0,  # logarithm of the likelihood ratio that makes a suspect
     "charge_settle_s": 900.0,  # after the start, before missing charge is believed
     "charge_slope_least_v": 0.1,  # dOCV/dSOC below which the voltage does not tell charge
     "charge_slope_most_v": 3.0,  # and above which its table is a knee and not to be trusted
@@ -120,7 +120,7 @@ DEFAULTS = {
     "rest_ratio": 3.0,  # the slope over what relaxation explains
     "rest_leak_c": 0.003,  # the least leak that a rest's slope is judged by
     "cv_tail_c": 0.05,  # what a held voltage's current ends in, above its usual
-    "efficiency_drop_frac": 0.01,  # of the coulombic efficiency, below the median of ten cycles
+    "efficiency_drop_frac": 0.015, # of the coulombic efficiency, below the median of ten cycles
     "resistance_drop_frac": 0.1,  # of R0 over its tables, at steady temperature and pressure
     "resistance_rise_frac": 0.2,  # a contact is lost
     "stall_ratio": 0.3,  # dV/dQ on charge over the OCV's
@@ -132,7 +132,7 @@ DEFAULTS = {
     "plating_watch": 0.0,  # 1: on anodes that plate by mistake (graphite, silicon)
     "heat_j_per_k": 0.0,  # heat capacity of the cell; 0: heat is not watched
     "heat_w": 0.3,
-    "charge_alone": 1.5,  # missing charge that many times its bound is a soft short by itself
+    "charge_alone": 1.25,  # missing charge that many times its bound is a soft short by itself
     "stage_fall_s": 60.0,  # a stage falls when all evidence was silent for so long
 }
 # (name, count, default)
