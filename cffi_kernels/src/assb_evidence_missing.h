@@ -56,6 +56,7 @@ enum { CHARGE_V, TABLE_V, FAST, MIDDLE, SLOW, PER_SOC };
 #define OHM_LEAST ((real)-0.5) /* errors beyond these are none: the filter begins anew */
 #define OHM_MOST ((real)6)
 #define CAPACITY_MOST ((real)0.06)
+#define DOUBT ((real)0.5)
 #define RELEARN_S ((real)300)
 #define LEAK_ERROR ((real)0.25) /* of a leak's rate, as the resistances are that it shows across */
 #define VARIANCE_LEAST ((real)1e-14)
@@ -276,14 +277,15 @@ static void anchor(const params_t *cell, ASSB_EST(charge_evidence) *c, const rea
     c->lost = 0;
 }
 
-/* A step that stays, beyond all doubt: a contact was lost or came back; at rest, something that gave way. */
+/* A step that stays, beyond all doubt: a contact was lost, or came back if it had been; at rest, something gave way. */
 static void see_jump(ASSB_EST(charge_evidence) *c, const move_t *m, real sigmas, real innovation_v, real current_a)
 {
     c->jumps = sigmas > JUMP || sigmas < -JUMP ? c->jumps + 1 : 0;
     if (m->steep || c->jumps < 2)
         return;
     c->jumps = 0;
-    if (m->size_c > JUMP_C) {
+    int leaks = m->charges && innovation_v > 0 && !m->pair && c->highest <= NEVER_LOST;
+    if (m->size_c > JUMP_C && !leaks) {
         real higher = clamp(innovation_v / (c->ohm * current_a), -JUMP_MOST, JUMP_MOST);
         c->covariance[UP(FAST, FAST)] = c->covariance[UP(FAST, FAST)] + higher * higher;
     } else if (innovation_v < 0 && m->size_c <= WORKS_C) {
@@ -403,8 +405,9 @@ static void close_seconds(const detection_params_t *q, const params_t *cell, det
     c->open2_then_v = c->open2_v;
     c->open3_then_v = c->open3_v;
     real ohm_least = m.pair ? -OHM_MOST : OHM_LEAST;
-    if (c->error[FAST] < ohm_least || c->error[FAST] > OHM_MOST || magnitude(c->error[PER_SOC]) > CAPACITY_MOST) {
-        begin_errors(q, c, row->excess_v, alone); /* the model does not fit */
+    int fits = c->error[FAST] >= ohm_least && c->error[FAST] <= OHM_MOST && magnitude(c->error[PER_SOC]) <= CAPACITY_MOST;
+    if (!fits && c->test[most_likely(c)].nats < DOUBT * q->charge_nats) {
+        begin_errors(q, c, row->excess_v, alone); /* these are no cell's */
         c->seen_s = least(c->seen_s, q->charge_settle_s - RELEARN_S);
     }
     const ASSB_EST(leak_test) *t = c->test + most_likely(c);

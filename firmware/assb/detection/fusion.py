@@ -1,8 +1,7 @@
 """Stages of an internal short from its evidences: none, suspect, soft short, hard short.
 
     suspect     an evidence of some kind is at its threshold
-    soft short  two kinds of {electrical, charge, mechanical} are, or charge alone by `charge_alone` times, well beyond
-                what the sensors' errors can explain
+    soft short  two kinds of {electrical, charge, mechanical} are, or missing charge alone by `charge_alone` times
     hard short  the voltage has collapsed (collapse.py, from the fast tick); nothing confirms it
 
 A kind is as strong as its strongest evidence. Heat and a lost contact make no stage, and a pressure that falls counts
@@ -37,8 +36,8 @@ CERTAIN = WEIGHT * BOUND  # ln odds of a collapse
 _RS_MOST_OHM = const(1000000)  # is no short
 
 # Places in the group `detection` of the parameters (a test compares)
-_CHARGE_ALONE = const(51)
-_STAGE_FALL_S = const(52)
+_CHARGE_ALONE = const(44)
+_STAGE_FALL_S = const(45)
 
 
 class Fusion:
@@ -72,7 +71,8 @@ class Fusion:
             mechanical = max(mechanical, cell.score[_PRESSURE_FALL])
         two = max(min(electrical, charge), min(electrical, mechanical), min(charge, mechanical))
         self.suspicion = max(electrical, charge, mechanical)
-        self.softness = max(two, charge / cell.q[_CHARGE_ALONE])
+        lone = cell.score[_MISSING_CHARGE] if cell.state[_MISSING_CHARGE] >= NORMAL else 0.0
+        self.softness = max(two, lone / cell.q[_CHARGE_ALONE])
         self.likelihood = _odds(cell)
         stage = _SOFT_SHORT if self.softness >= 1 else _SUSPECT if self.suspicion >= 1 else _NONE
         changed = self._move(cell, stage)

@@ -120,7 +120,7 @@ DEFAULTS = {
     "rest_ratio": 3.0,  # the slope over what relaxation explains
     "rest_leak_c": 0.003,  # the least leak that a rest's slope is judged by
     "cv_tail_c": 0.05,  # what a held voltage's current ends in, above its usual
-    "efficiency_drop_frac": 0.015, # of the coulombic efficiency, below the median of ten cycles
+    "efficiency_drop_frac": 0.015,  # of the coulombic efficiency, below the median of ten cycles
     "resistance_drop_frac": 0.1,  # of R0 over its tables, at steady temperature and pressure
     "resistance_rise_frac": 0.2,  # a contact is lost
     "stall_ratio": 0.3,  # dV/dQ on charge over the OCV's
