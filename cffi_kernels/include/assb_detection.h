@@ -92,14 +92,15 @@ typedef struct {
 typedef struct {
     ASSB_REAL seen_s, known;                              /* known: whether it may be compared */
     ASSB_REAL open1_v, open2_v, open3_v, open_hysteresis; /* what the model has for a cell without a leak */
-    ASSB_REAL driven;                     /* 0 .. 1: how far the hysteresis has forgotten where it began */
-    ASSB_REAL shown_v;                    /* charge that the current brought and the voltage does not show, as voltage */
-    ASSB_REAL ohm, fast_ohm, slow_ohm;    /* believed: R0, with R1, and R2 */
-    ASSB_REAL deficit_v, offset_v, cells; /* voltage below that of a cell without a leak; its usual excess; cells compared */
+    ASSB_REAL driven;                  /* 0 .. 1: how far the hysteresis has forgotten where it began */
+    ASSB_REAL shown_v;                 /* charge that the current brought and the voltage does not show, as voltage */
+    ASSB_REAL ohm, fast_ohm, slow_ohm; /* believed: R0, with R1, and R2 */
+    ASSB_REAL deficit_v, offset_v,
+        cells; /* voltage below that of a cell without a leak; its usual excess; cells compared */
     ASSB_EST(charge_row) row[ASSB_LATEST]; /* seconds of the window under way */
     ASSB_REAL rows, span_s, moved_as, swing_a, current_a, ends;
     ASSB_REAL degc, usual_ohm, loop_then, open2_then_v, open3_then_v; /* smoothed, and of the window before */
-    ASSB_REAL begun, alone, lost; /* lost: the offset is to be found anew */
+    ASSB_REAL begun, alone, lost;                                     /* lost: the offset is to be found anew */
     ASSB_REAL lean, jumps, highest; /* of the innovations, in sigmas; highest error of R0 of late */
     ASSB_REAL error[ASSB_CHARGE_ERRORS], covariance[ASSB_CHARGE_PAIRS]; /* upper triangle, row by row */
     ASSB_EST(leak_test) test[ASSB_LEAKS];

@@ -107,12 +107,11 @@ int ASSB_EST(detection_check)(const detection_params_t *q)
         if (!(number[k] >= -(real)1e6 && number[k] <= (real)1e6))
             return ASSB_BAD_PARAMETER;
     int sound = q->dip_sigmas > 0 && q->dip_window_s > 0 && q->dip_count >= 1 && q->dip_count <= ASSB_DIPS &&
-                q->noise_ratio > 1 && q->charge_ocv_v > 0 && q->pack_ocv_v > 0 && q->charge_noise_v > 0 && q->charge_nats > 0 &&
-                q->charge_slope_least_v > 0 &&
-                q->rest_window_s > 0 && q->rest_ratio > 0 && q->rest_leak_c > 0 && q->cv_tail_c > 0 &&
-                q->efficiency_drop_frac > 0 && q->resistance_drop_frac > 0 && q->resistance_rise_frac > 0 &&
-                q->stall_ratio < 1 && q->stall_s > 0 && q->heat_w > 0 && q->charge_alone >= 1 && q->swelling_low < 1 &&
-                q->swelling_high > 1 && q->rest_c > 0 && q->step_c > 0;
+                q->noise_ratio > 1 && q->charge_ocv_v > 0 && q->pack_ocv_v > 0 && q->charge_noise_v > 0 &&
+                q->charge_nats > 0 && q->charge_slope_least_v > 0 && q->rest_window_s > 0 && q->rest_ratio > 0 &&
+                q->rest_leak_c > 0 && q->cv_tail_c > 0 && q->efficiency_drop_frac > 0 && q->resistance_drop_frac > 0 &&
+                q->resistance_rise_frac > 0 && q->stall_ratio < 1 && q->stall_s > 0 && q->heat_w > 0 &&
+                q->charge_alone >= 1 && q->swelling_low < 1 && q->swelling_high > 1 && q->rest_c > 0 && q->step_c > 0;
     return sound ? ASSB_OK : ASSB_BAD_PARAMETER;
 }
 
@@ -163,7 +162,8 @@ static void see_changes(const detection_params_t *q, const params_t *cell, detec
 }
 
 /* What the current brought in this sample and the voltage does not show. */
-static void count_missing(const detection_params_t *q, const params_t *cell, detection_t *d, const state_t *state, const sample_t *in)
+static void count_missing(const detection_params_t *q, const params_t *cell, detection_t *d, const state_t *state,
+                          const sample_t *in)
 {
     real soc = state->soc + state->soc_residual, current_a = flowing_a(q, cell, in->current_a);
     real counted = in->dt_s / ((real)3600 * capacity_ah(cell, state)) * current_a;

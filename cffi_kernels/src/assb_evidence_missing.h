@@ -7,11 +7,11 @@
 enum { CHARGE_V, TABLE_V, FAST, MIDDLE, SLOW, PER_SOC };
 #define UP(i, j) ((i) * (2 * ASSB_CHARGE_ERRORS - 1 - (i)) / 2 + (j)) /* i <= j */
 
-#define SLOWER ((real)8)         /* a third pair, of diffusion, over the second one's time (assumption) */
-#define SLOW_PART ((real)0.45)   /* of the second pair's resistance that is rather the third's (assumption) */
-#define SOONER ((real)0.6)       /* of tau2: the middle one, once the slow one is taken off */
-#define KNOWN_PACK ((real)0.1)   /* variance of what cells of a pack share */
-#define TABLE_SOC ((real)0.08)   /* width of the features of an OCV curve (assumption) */
+#define SLOWER ((real)8)       /* a third pair, of diffusion, over the second one's time (assumption) */
+#define SLOW_PART ((real)0.45) /* of the second pair's resistance that is rather the third's (assumption) */
+#define SOONER ((real)0.6)     /* of tau2: the middle one, once the slow one is taken off */
+#define KNOWN_PACK ((real)0.1) /* variance of what cells of a pack share */
+#define TABLE_SOC ((real)0.08) /* width of the features of an OCV curve (assumption) */
 #define BEND_SOC ((real)0.03)
 #define BEND_ERROR ((real)1.5)
 #define SOC_ERROR_LEAST ((real)0.005)
@@ -19,7 +19,7 @@ enum { CHARGE_V, TABLE_V, FAST, MIDDLE, SLOW, PER_SOC };
 #define SOC_ERROR_PACK ((real)0.012) /* between cells in series */
 #define LOOP_ERROR ((real)0.15)      /* of half the hysteresis loop, wherever it is travelled (assumption) */
 #define LOOP_UNKNOWN ((real)0.5)     /* where in its loop a new cell is nobody knows until it was driven to one side */
-#define RELAX_ERROR ((real)0.25)     /* of a relaxation */
+#define RELAX_ERROR ((real)0.35)     /* of a relaxation */
 #define ENTROPY_ERROR_V_PER_K ((real)0.0002)
 #define ENTROPY_K ((real)5)
 #define TABLE_ERROR ((real)0.35) /* of a change of R0 with temperature and pressure */
@@ -30,9 +30,9 @@ enum { CHARGE_V, TABLE_V, FAST, MIDDLE, SLOW, PER_SOC };
 #define PAIR_DRIFT ((real)0.05)
 #define PAIR_SOC ((real)0.05) /* variance of the pairs' error per SOC that is travelled */
 #define CAPACITY_DRIFT ((real)0.0005)
-#define NEVER_LOST ((real)0.15) /* higher resistances than this are a contact that is lost ... */
-#define LOST_LEAST ((real)-0.1) /* ... until they are lower than this ... */
-#define LOST_TAU_S ((real)14400) /* ... and for so long may it come back */
+#define NEVER_LOST ((real)0.15)   /* higher resistances than this are a contact that is lost ... */
+#define LOST_LEAST ((real) - 0.1) /* ... until they are lower than this ... */
+#define LOST_TAU_S ((real)14400)  /* ... and for so long may it come back */
 #define WORKS_C ((real)0.005)
 #define JUMP_C ((real)0.02)
 #define LEAN_TAU_S ((real)60)
@@ -53,7 +53,7 @@ enum { CHARGE_V, TABLE_V, FAST, MIDDLE, SLOW, PER_SOC };
 #define REST_MOST ((real)5) /* nats of one window */
 #define WORK_MOST ((real)3)
 #define SOC_AT_END ((real)1e-4)
-#define OHM_LEAST ((real)-0.5) /* errors beyond these are none: the filter begins anew */
+#define OHM_LEAST ((real) - 0.5) /* errors beyond these are none: the filter begins anew */
 #define OHM_MOST ((real)6)
 #define CAPACITY_MOST ((real)0.06)
 #define DOUBT ((real)0.5)
@@ -350,8 +350,9 @@ static void weigh(const detection_params_t *q, const params_t *cell, ASSB_EST(ch
             p[UP(i, i)] = VARIANCE_LEAST;
     }
     c->highest = c->highest - share(c->span_s, LOST_TAU_S) * c->highest;
-    if (x[FAST] > c->highest)
-        c->highest = x[FAST];
+    real surely = x[FAST] - ASSB_EST(square_root)(p[UP(FAST, FAST)]);
+    if (surely > c->highest)
+        c->highest = surely;
     see_jump(c, m, sigmas, innovation_v, row->current_a);
 }
 
@@ -369,7 +370,7 @@ static int middle_row(const ASSB_EST(charge_evidence) *c)
 }
 
 static void close_seconds(const detection_params_t *q, const params_t *cell, detection_t *d, const state_t *state,
-                         const sample_t *in, int cells)
+                          const sample_t *in, int cells)
 {
     ASSB_EST(charge_evidence) *c = &d->charge;
     const ASSB_EST(charge_row) *row = c->row + middle_row(c);
@@ -405,7 +406,8 @@ static void close_seconds(const detection_params_t *q, const params_t *cell, det
     c->open2_then_v = c->open2_v;
     c->open3_then_v = c->open3_v;
     real ohm_least = m.pair ? -OHM_MOST : OHM_LEAST;
-    int fits = c->error[FAST] >= ohm_least && c->error[FAST] <= OHM_MOST && magnitude(c->error[PER_SOC]) <= CAPACITY_MOST;
+    int fits =
+        c->error[FAST] >= ohm_least && c->error[FAST] <= OHM_MOST && magnitude(c->error[PER_SOC]) <= CAPACITY_MOST;
     if (!fits && c->test[most_likely(c)].nats < DOUBT * q->charge_nats) {
         begin_errors(q, c, row->excess_v, alone); /* these are no cell's */
         c->seen_s = least(c->seen_s, q->charge_settle_s - RELEARN_S);

@@ -272,7 +272,7 @@ def mutated(old: str, new: str, folder: Path, monkeypatch) -> type:
         ("p[i] = -along", "p[i] = along"),
         ("self.var * abs(self.sigmas) / _CLIP", "self.var"),
         ("p[_ROW[i] + j] -= gain * along[j]", "p[_ROW[i] + j] -= gain * along[i]"),
-        ("self.highest = max(self.highest, x[_FAST])", "self.highest = x[_FAST]"),
+        ("self.highest = max(self.highest, x[_FAST] - ", "self.highest = max(self.highest, x[_FAST] + "),
         ("elif self.innovation_v < 0 and", "elif"),
         ("nats = leak_v * (innovation_v - 0.5 * leak_v) / var", "nats = leak_v * innovation_v / var"),
         ("ohm -= h[k] * self.follows[k]", "pass"),

@@ -44,7 +44,7 @@ SOC_ERROR_MOST = 0.2
 SOC_ERROR_PACK = 0.012  # between cells in series
 LOOP_ERROR = 0.15  # of half the hysteresis loop, wherever it is travelled (assumption)
 LOOP_UNKNOWN = 0.5  # where in its loop a new cell is nobody knows until it was driven to one side
-RELAX_ERROR = 0.25  # of a relaxation
+RELAX_ERROR = 0.35  # of a relaxation
 ENTROPY_ERROR_V_PER_K = 0.0002
 _ENTROPY_K = const(5)
 TABLE_ERROR = 0.35  # of a change of R0 with temperature and pressure
@@ -266,7 +266,7 @@ class ChargeErrors:
             if p[_ROW[i] + i] < VARIANCE_LEAST:
                 p[_ROW[i] + i] = VARIANCE_LEAST
         self.highest -= share(move.dt_s, _LOST_TAU_S) * self.highest
-        self.highest = max(self.highest, x[_FAST])
+        self.highest = max(self.highest, x[_FAST] - sqrt(p[_ROW[_FAST] + _FAST]))
         self._see_jump(move)
 
     def _see_jump(self, move):

@@ -19,7 +19,6 @@ from .observed import EVIDENCES, later
 _ELECTRICAL = (0, 1, 6, 7)  # dips, noise, resistance drop, stall
 _CHARGE = (2, 3, 4, 5)  # missing charge, rest decay, end of a held voltage, efficiency
 _MECHANICAL = (8, 10)  # swelling, plating
-_DIPPING = const(0)
 _MISSING_CHARGE = const(2)
 _PRESSURE_FALL = const(9)
 _HEAT = const(11)
@@ -91,16 +90,16 @@ class Fusion:
         return self.stage != before
 
     def _estimate(self, cell, missing, dips):
-        """Of the charge that the short takes, else of the dips that it makes."""
+        """Of the dips that the short makes, else of the charge that it takes, which is a mean over their pauses."""
         self.rs_ohm = self.rs_low_ohm = self.rs_high_ohm = 0.0
         voltage_v = cell.voltage_v
-        if cell.score[_MISSING_CHARGE] >= SUPPORT and missing.leak_a > 0:
+        if dips.ages and dips.depth_v > 0:
+            self.shorted(max(cell.ekf.r0_ohm * (voltage_v / dips.depth_v - 1), 0.0))
+        elif cell.score[_MISSING_CHARGE] >= SUPPORT and missing.leak_a > 0:
             least_a = max(missing.leak_a - missing.leak_sigma_a, voltage_v / _RS_MOST_OHM)
             self.rs_ohm = min(voltage_v / missing.leak_a, _RS_MOST_OHM)
             self.rs_low_ohm = voltage_v / (missing.leak_a + missing.leak_sigma_a)
             self.rs_high_ohm = min(voltage_v / least_a, _RS_MOST_OHM)
-        elif cell.state[_DIPPING] == ACTIVE and dips.depth_v > 0:
-            self.shorted(max(cell.ekf.r0_ohm * (voltage_v / dips.depth_v - 1), 0.0))
 
     def confidence(self):
         """Of the stage, 0..1."""

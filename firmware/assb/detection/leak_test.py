@@ -40,7 +40,9 @@ class LeakTest:
         self.begin()
 
     def begin(self):
-        self.middle = self.slow = self.taken_v = self.turned = 0.0  # of an ampere: shares of the pairs, charge, hysteresis
+        self.middle = self.slow = self.taken_v = self.turned = (
+            0.0  # of an ampere: shares of the pairs, charge, hysteresis
+        )
         self.nats = 0.0
         self.known = self.shown = 0.0  # information on its rate, and that times the rate
         for k in range(_ERRORS):
