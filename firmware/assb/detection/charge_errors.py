@@ -263,14 +263,13 @@ class ChargeErrors:
             x[i] += gain * self.innovation_v
             for j in range(i, _ERRORS):
                 p[_ROW[i] + j] -= gain * along[j]
-            if p[_ROW[i] + i] < VARIANCE_LEAST:
-                p[_ROW[i] + i] = VARIANCE_LEAST
+            p[_ROW[i] + i] = max(p[_ROW[i] + i], VARIANCE_LEAST)
         self.highest -= share(move.dt_s, _LOST_TAU_S) * self.highest
         self.highest = max(self.highest, x[_FAST] - sqrt(p[_ROW[_FAST] + _FAST]))
         self._see_jump(move)
 
     def _see_jump(self, move):
-        """A step that stays, beyond all doubt: a contact was lost, or came back if it had been; at rest, something gave way."""
+        """A step that stays: a contact was lost, or came back if it had been; at rest, something gave way."""
         self.jumps = self.jumps + 1 if abs(self.sigmas) > _JUMP else 0
         if move.steep or self.jumps < 2:
             return

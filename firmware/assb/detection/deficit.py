@@ -2,7 +2,7 @@
 
 The filter's SOC follows the voltage and its overvoltages follow its leak, so both hide what a short takes. Here the
 current alone drives a second model, with the resistances as the tables have them, and what the filter took back of the
-counted charge is added up as voltage. Two RC pairs stand for all diffusion; a third, slower one is kept beside them, for
+counted charge is added up as voltage. Two RC pairs stand for all diffusion; a third, slower one is kept beside them:
 what it is of the second is found by charge_errors.py.
 """
 

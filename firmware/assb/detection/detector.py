@@ -3,11 +3,11 @@
 from assb.const import const
 
 from .cv_tail import CvTail
+from .deficit import flowing_a
 from .dips import Dips
 from .efficiency import Efficiency
 from .fusion import Fusion
 from .heat import Heat
-from .deficit import flowing_a
 from .missing_charge import MissingCharge
 from .noise import Noise
 from .observed import Observed, later, lower_median, median

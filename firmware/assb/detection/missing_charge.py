@@ -1,7 +1,7 @@
 """Evidence 3, charge: the voltage falls behind that of a cell that lost no charge, by more than errors explain.
 
-The deficit (deficit.py), in a pack less the middle of all cells', is taken every few seconds: the middle one of them, so
-that a loose wire's jumps are gone. What explains it without a leak is followed by a filter (charge_errors.py), and
+The deficit (deficit.py), in a pack less the middle of all cells', is taken every few seconds: the middle one of them,
+so that a loose wire's jumps are gone. What explains it without a leak is followed by a filter (charge_errors.py), and
 beside it leaks of three sizes are tested for (leak_test.py). The score is the likeliest one's logarithm of the
 likelihood ratio over `charge_nats`.
 
