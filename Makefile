@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
 KERNELS := $(wildcard cffi_kernels/include/*.h cffi_kernels/src/*.h cffi_kernels/src/*.c cffi_kernels/assb_kernels/build_kernels.py)
 C_FILES := $(wildcard cffi_kernels/include/*.h cffi_kernels/src/*.h cffi_kernels/src/*.c cffi_kernels/natmod/*.c)
 
-.PHONY: demo test sanitise natmod check format clean
+.PHONY: demo test sanitise cover mutate fuzz hammer natmod check format clean
 
 demo: $(VENV)/.installed
 	$(BIN)/assb demo $(ARGS)
@@ -23,6 +23,18 @@ test: $(VENV)/.test-tools
 
 sanitise: $(VENV)/.test-tools
 	$(BIN)/python -m pytest cffi_kernels/tests/test_sanitised.py $(ARGS)
+
+cover: $(VENV)/.test-tools
+	$(BIN)/python host_tools/checks/proof/cover.py $(ARGS)
+
+mutate: $(VENV)/.test-tools
+	$(BIN)/python host_tools/checks/proof/mutate.py $(ARGS)
+
+fuzz: $(VENV)/.test-tools
+	$(BIN)/python host_tools/checks/proof/fuzz.py $(ARGS)
+
+hammer: $(VENV)/.installed
+	$(BIN)/assb hil hammer $(ARGS)
 
 natmod: $(VENV)/.natmod-tools
 	@$(MAKE) --no-print-directory -C cffi_kernels/natmod PYTHON=$(abspath $(BIN)/python)
@@ -35,6 +47,7 @@ check: $(VENV)/.check-tools
 	$(BIN)/basedpyright
 	$(BIN)/python host_tools/checks/import_arrows.py
 	$(BIN)/python host_tools/checks/generated_pages.py
+	$(BIN)/python host_tools/checks/requirements_page.py
 	@echo "make check: all held"
 
 format: $(VENV)/.check-tools

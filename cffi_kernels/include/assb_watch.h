@@ -25,8 +25,9 @@ typedef struct {
 /* Of one cell, between slow ticks. */
 typedef struct {
     double sum_v, sum_a; /* of the readings of this slow tick */
-    double slow_a;       /* current of the last one ... */
-    double expected_v;   /* ... and the voltage that the model has for it */
+    double slow_a;       /* current of the last one that the estimator took, ... */
+    double expected_v;   /* ... the voltage that the model has for it ... */
+    double expected_s;   /* ... and its time */
     double loop_ohm;
     double low_s;   /* since the first reading that had collapsed */
     double refused; /* readings that the estimator did not take */

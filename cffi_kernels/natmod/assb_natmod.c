@@ -19,8 +19,11 @@
 #include "assb_estimator.h"
 #include "assb_learning.h"
 #include "assb_power.h"
+#include "assb_detection.h"
 
 #include "py/dynruntime.h"
+
+#define DETECTION_TOLD (2 * ASSB_EVIDENCES + 9)
 
 /* The float buffer behind an object, with at least `bytes` in it. */
 static void *floats(mp_obj_t object, size_t bytes, mp_uint_t access)
@@ -181,6 +184,108 @@ static mp_obj_t power_limits(size_t count, const mp_obj_t *args)
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(power_limits_obj, 4, 4, power_limits);
 
+static const assb_est_f32_detection_params *detection_params_of(mp_obj_t object)
+{
+    size_t before =
+        sizeof(assb_est_f32_params) + sizeof(assb_est_f32_learning_params) + sizeof(assb_est_f32_power_params);
+    const char *flat = floats(object, before + sizeof(assb_est_f32_detection_params), MP_BUFFER_READ);
+    return (const void *)(flat + before);
+}
+
+static assb_est_f32_detection *detection_of(mp_obj_t object)
+{
+    return floats(object, sizeof(assb_est_f32_detection), MP_BUFFER_RW);
+}
+
+static const assb_est_f32_detection_sample *detection_sample_of(mp_obj_t object)
+{
+    return floats(object, sizeof(assb_est_f32_detection_sample), MP_BUFFER_READ);
+}
+
+static mp_obj_t detection_check(mp_obj_t params)
+{
+    return mp_obj_new_int(assb_est_f32_detection_check(detection_params_of(params)));
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(detection_check_obj, detection_check);
+
+static mp_obj_t detection_reset(mp_obj_t detection)
+{
+    assb_est_f32_detection_reset(detection_of(detection));
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(detection_reset_obj, detection_reset);
+
+static mp_obj_t detection_blind(mp_obj_t detection)
+{
+    assb_est_f32_detection_blind(detection_of(detection));
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(detection_blind_obj, detection_blind);
+
+static mp_obj_t detection_loop_ohm(mp_obj_t params, mp_obj_t state, mp_obj_t temperature_degc)
+{
+    float degc = mp_obj_get_float_to_f(temperature_degc);
+    return mp_obj_new_float_from_f(assb_est_f32_loop_ohm(params_of(params), state_of(state), degc));
+}
+static MP_DEFINE_CONST_FUN_OBJ_3(detection_loop_ohm_obj, detection_loop_ohm);
+
+static mp_obj_t detection_sample(size_t count, const mp_obj_t *args)
+{
+    (void)count;
+    int whole =
+        assb_est_f32_detection_sample_taken(detection_params_of(args[0]), params_of(args[0]), detection_of(args[1]),
+                                            state_of(args[2]), detection_sample_of(args[3]));
+    return mp_obj_new_bool(whole);
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(detection_sample_obj, 4, 4, detection_sample);
+
+/* all: what the cells of the pack keep, one after the other; at: which of them it is about. */
+static mp_obj_t detection_second(size_t count, const mp_obj_t *args)
+{
+    (void)count;
+    mp_buffer_info_t buffer;
+    assb_est_f32_detection *all = detection_of(args[1]);
+    mp_get_buffer_raise(args[1], &buffer, MP_BUFFER_RW);
+    long cells = (long)(buffer.len / sizeof *all), at = mp_obj_get_int(args[2]);
+    if (at < 0 || at >= cells)
+        mp_raise_ValueError("no such cell");
+    assb_est_f32_reference reference;
+    assb_est_f32_detection_reference(all, cells, at, &reference);
+    int changed = assb_est_f32_detection_second(detection_params_of(args[0]), params_of(args[0]), all + at,
+                                                state_of(args[3]), detection_sample_of(args[4]), &reference);
+    return mp_obj_new_bool(changed);
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(detection_second_obj, 5, 5, detection_second);
+
+static mp_obj_t detection_collapsed(mp_obj_t detection, mp_obj_t rs_ohm)
+{
+    return mp_obj_new_bool(assb_est_f32_detection_collapsed(detection_of(detection), mp_obj_get_float_to_f(rs_ohm)));
+}
+static MP_DEFINE_CONST_FUN_OBJ_2(detection_collapsed_obj, detection_collapsed);
+
+/* told: states and scores of the evidences, then the outcome, as firmware/assb/detection/native.py has it. */
+static mp_obj_t detection_told(mp_obj_t detection, mp_obj_t told)
+{
+    const assb_est_f32_detection *d = detection_of(detection);
+    float *out = floats(told, sizeof(float) * DETECTION_TOLD, MP_BUFFER_RW);
+    for (int k = 0; k < ASSB_EVIDENCES; k++) {
+        *out++ = d->state[k];
+        out[ASSB_EVIDENCES - 1] = d->score[k];
+    }
+    out += ASSB_EVIDENCES;
+    *out++ = d->stage;
+    *out++ = d->carried;
+    *out++ = d->likelihood;
+    *out++ = d->rs_ohm;
+    *out++ = d->rs_low_ohm;
+    *out++ = d->rs_high_ohm;
+    *out++ = d->dips.total;
+    *out++ = d->dips.depth_v;
+    *out++ = d->dips.ages;
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_2(detection_told_obj, detection_told);
+
 mp_obj_t mpy_init(mp_obj_fun_bc_t *self, size_t n_args, size_t n_kw, mp_obj_t *args)
 {
     MP_DYNRUNTIME_INIT_ENTRY
@@ -199,5 +304,15 @@ mp_obj_t mpy_init(mp_obj_fun_bc_t *self, size_t n_args, size_t n_kw, mp_obj_t *a
     mp_store_global(MP_QSTR_learning_told, MP_OBJ_FROM_PTR(&learning_told_obj));
     mp_store_global(MP_QSTR_power_check, MP_OBJ_FROM_PTR(&power_check_obj));
     mp_store_global(MP_QSTR_power_limits, MP_OBJ_FROM_PTR(&power_limits_obj));
+    mp_store_global(MP_QSTR_DETECTION_FLOATS, MP_OBJ_NEW_SMALL_INT(sizeof(assb_est_f32_detection) / sizeof(float)));
+    mp_store_global(MP_QSTR_DETECTION_TOLD_FLOATS, MP_OBJ_NEW_SMALL_INT(DETECTION_TOLD));
+    mp_store_global(MP_QSTR_detection_check, MP_OBJ_FROM_PTR(&detection_check_obj));
+    mp_store_global(MP_QSTR_detection_reset, MP_OBJ_FROM_PTR(&detection_reset_obj));
+    mp_store_global(MP_QSTR_detection_blind, MP_OBJ_FROM_PTR(&detection_blind_obj));
+    mp_store_global(MP_QSTR_detection_loop_ohm, MP_OBJ_FROM_PTR(&detection_loop_ohm_obj));
+    mp_store_global(MP_QSTR_detection_sample, MP_OBJ_FROM_PTR(&detection_sample_obj));
+    mp_store_global(MP_QSTR_detection_second, MP_OBJ_FROM_PTR(&detection_second_obj));
+    mp_store_global(MP_QSTR_detection_collapsed, MP_OBJ_FROM_PTR(&detection_collapsed_obj));
+    mp_store_global(MP_QSTR_detection_told, MP_OBJ_FROM_PTR(&detection_told_obj));
     MP_DYNRUNTIME_INIT_EXIT
 }

@@ -85,7 +85,7 @@ static int move_stage(const detection_params_t *q, detection_t *d, real stage, r
 {
     real before = d->stage;
     d->quiet_s = stage >= before ? 0 : later(d->quiet_s, dt_s);
-    if (stage > before || d->quiet_s >= q->stage_fall_s) {
+    if (stage > before || d->quiet_s + dt_s / 2 >= q->stage_fall_s) { /* to half a step: rounding does not decide */
         d->stage = stage;
         d->quiet_s = 0;
     }

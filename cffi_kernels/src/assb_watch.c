@@ -9,6 +9,7 @@
 #define LOWEST_THRESHOLD 0.2 /* of the crossings, and their ratio: 0.2 .. 14 */
 #define GRID_RATIO 1.115
 #define ROUNDING_S 1e-6    /* of sums of times */
+#define FRESH_S 1.0        /* an older expectation is none, unless slow ticks are that far apart */
 #define CONTACT_MARGIN 2.0 /* a contact that is lost on discharge is none either */
 #define LOAD_MARGIN 1.5    /* of the loop resistance: a load step is no collapse */
 
@@ -78,7 +79,8 @@ static void see_collapse(assb_watch *w, int k, double voltage_v, double current_
     double drawn_v = LOAD_MARGIN * c->loop_ohm * (current_a - c->slow_a);
     double contact_v = current_a < 0 ? CONTACT_MARGIN * c->loop_ohm * current_a : 0;
     double floor_v = c->expected_v + (drawn_v < 0 ? drawn_v : 0) + contact_v - w->collapse_v;
-    if (!c->has_expected || !(voltage_v < floor_v)) {
+    int is_stale = time_s - c->expected_s > FRESH_S + ROUNDING_S && c->expected_s < w->step_s;
+    if (!c->has_expected || is_stale || !(voltage_v < floor_v)) {
         c->is_low = 0;
         return;
     }
@@ -102,6 +104,7 @@ static void expect(assb_watch *w, int k, const sample_t *in)
     c->slow_a = in->current_a;
     c->loop_ohm = assb_est_f64_loop_ohm(p, s, in->temperature_degc);
     c->expected_v = in->voltage_v - s->innovation_v;
+    c->expected_s = w->step_s;
     c->has_expected = 1;
 }
 

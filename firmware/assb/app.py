@@ -13,14 +13,15 @@ from .const import const
 from .control import supervisor as sv
 from .control.alarm import Alarm
 from .control.derating import Derating
+from .control.protection import OPEN as ROW_OPEN
 from .control.protection import Protection
 from .control.stack_pressure import StackPressure
 from .control.supervisor import Supervisor
-from .detection.detector import Pack
 from .port.clock import ESTIMATE, FAST, GC, SLICE, spent_us
 from .port.heap import collect, free_b
 from .protocol import tables
 from .protocol.frame import FrameWriter
+from .quantities import Quantities
 from .settings import Settings
 from .signals import Events, Signals
 from .telemetry import Telemetry
@@ -38,12 +39,14 @@ _EV_CONTACTOR_COMMAND = const(13)
 _EV_CONTACTOR = const(14)
 _EV_SELF_TEST = const(17)
 _EV_ALARM = const(35)
+_EV_CRASHED = const(54)
 
 # Of what start.choose_kernel chose: places and faults (a test compares)
 _KIND = const(1)
 _FAULT = const(2)
 _NATIVE_WRONG = const(3)
 _ALL_WRONG = const(4)
+_BOOT_LOOP = const(-3)  # config_status
 
 # Places of the pack signals on the blackboard, in the order of tables.PACK_SIGNALS (a test compares)
 _STATE = const(0)
@@ -78,6 +81,11 @@ _FRAME_DROP_COUNT = const(29)
 _RX_ERROR_COUNT = const(30)
 _COMMAND_COUNT = const(31)
 _ALARM = const(32)
+_WARN_BITS_2 = const(33)
+_DERATE_BITS_2 = const(34)
+_TRIP_BITS_2 = const(35)
+_PRESS_STALLED = const(43)
+_LEASE_LAPSED = const(49)
 
 _MISSED_MAX_US = const(100000000)  # keeps lateness within 30 bits
 _HEALTHY_MS = const(30000)  # after this long without a crash, earlier crashes are forgotten
@@ -87,10 +95,12 @@ class App:
     """One pack. `config` is None when there is no valid image: then it answers in LOCKOUT and drives nothing.
 
     kernel: what start.choose_kernel() chose for the cells; with a wrong one the self-test fails.
-    store: function that gives a records.Record for so many bytes of body; None: nothing is kept.
+    store: the records.Store; None: nothing is kept. crash: the CrashRecord of earlier boots.
     """
 
-    def __init__(self, board, config, config_status, clock, console, watchdog, record, kernel, store=None):
+    log = params = frames = learned = None
+
+    def __init__(self, board, config, config_status, clock, console, watchdog, record, kernel, store=None, crash=None):
         now_ms = clock.now_ms()
         self.board = board
         self.clock = clock
@@ -101,64 +111,104 @@ class App:
         self.config = config
         self.config_status = config_status
         self.settings = settings = Settings(config)
+        self.events = Events(now_ms)
+        self._recall_log(store, crash)
         self.cell_count = settings("cells_in_series") if config else 0
+        pack = kernel[0].Pack(self.cell_count)  # large pieces first
         self.signals = Signals(self.cell_count, now_ms)
         self.capture = Capture(self.signals, settings)
-        self.events = Events()
         self.writer = FrameWriter(tables.schema_id())
         self.telemetry = Telemetry(self.signals, self.events, self.writer, console, now_ms)
-        self.protection = Protection(self.signals, config.limits if config else (), self.events)
-        self.supervisor = Supervisor(_timeouts_ms(settings), settings("precharge_ms"), self.events, now_ms)
-        self.derating = Derating(
-            settings("charge_current_max_ma"), settings("discharge_current_max_ma"), settings("derate_ppm")
+        self.protection = Protection(
+            self.signals,
+            config.limits if config else (),
+            self.events,
+            settings("blind_ms"),
+            settings("derate_ppm") // 1000,
         )
+        self.supervisor = Supervisor(
+            _timeouts_ms(settings),
+            settings("precharge_ms"),
+            self.events,
+            now_ms,
+            settings("precharge_retries"),
+            settings("precharge_pause_ms"),
+        )
+        self.derating = Derating(settings("charge_current_max_ma"), settings("discharge_current_max_ma"))
         self.pressure = StackPressure(settings)
         self.alarm = Alarm(settings, now_ms)
         columns = tables.positions(tables.CELL_SIGNALS)
         power = kernel[0].Power(config.estimator) if config else None
-        pack = Pack()
         self.cells = [
             CellWatch(cell, kernel[0], config.estimator, settings, self.signals, self.events, columns, power, pack)
             for cell in range(self.cell_count)
         ]
         self.commands = ConsoleCommands(self, console, self.writer.crc)
-        self.reset_wanted = False
-        self.ready = False  # every channel gave valid data; part of the self-test
+        self.reset_wanted = self.ready = False  # ready: every channel gave valid data; part of the self-test
         self._rest_ua = 1000 * settings("rest_current_ma")
-        self._missed_us = 0  # fast ticks that were skipped altogether since the last one
-        self._late_us = 0  # the worst since the watchdog was fed
+        self._precharge_ua = 1000 * settings("precharge_current_ma")
+        # fast ticks that were skipped altogether since the last one; in this round: worst lateness, fast ticks, slices
+        self._missed_us = self._late_us = self._ticks = self._done = 0
         self._deadline_us = self.protection.trip_level("deadline_overrun")
         self._press_hold_ms = settings("press_hold_ms")
         self._lapse_stops = settings("lease_lapse_stops")
         self.requests = 0  # supervisor conditions asked for by commands, taken at the next fast tick
-        self.lease_ms = 0
+        self.lease_ms = self._lapsed = 0
         self._lease_since_ms = self._pressed_since_ms = self._pressure_at_ms = self._started_ms = now_ms
         self._pressed = self._regulating = False
         self._healthy = self._paused = False  # paused: this slice was allowed to take longer
         self.tune()
-        self._fast_ms = settings("fast_period_ms")
-        self._due_ms = now_ms
+        self._fast_ms, self._due_ms = settings("fast_period_ms"), now_ms
+        self.quantities = Quantities(self.signals, board.samples, self._fast_ms)
         self._due_us = clock.now_us()
         slow_ms = settings("slow_period_ms")
         self.limits = CellLimits(self.cells, slow_ms, self.derating)
         self._slots = self._plan(slow_ms // self._fast_ms)
         self._slot = 0
         board.attach(self.signals, self.cells, self.events)
-        self.learned = self._recall(store, now_ms)
+        self._recall_learned(store, now_ms)
         self._say_boot()
 
     def _say_boot(self):
         self.events.push(_EV_BOOT, self.record.reset_cause, self.record.boot_count)
+        if self.crash and self.crash.boot == (self.record.boot_count - 1) & 0xFFFF:
+            self.events.push(_EV_CRASHED, self.crash.boot, 0)
         if self.kernel[_FAULT] == _NATIVE_WRONG:
             self.events.push(_EV_SELF_TEST, _NATIVE_WRONG, 0)
         self.send_hello()
 
-    def _recall(self, store, now_ms):
-        if not (store and self.config):
-            return None
+    def _recall_log(self, store, crash):
+        """The event log, from here on, and the parameters, before anything takes one."""
+        self.crash = crash
+        # what the host gets from flash, a part in each slice (one a round while connected); the test it asked for
+        self.dump = self.self_test = None
+        self.kept = []  # what writes to flash, one of them in a slice
+        if not store:
+            return
+        from .storage.event_log import EventLog
+
+        self.log = EventLog(store, self.record.boot_count, self.events)
+        self.events.log_to(self.log)
+        self.kept.append(self.log)
+        if self.config:
+            from .storage.params import Params
+
+            self.params = Params(store, self.settings, self.config.crc, self.events)
+            self.kept.append(self.params)
+
+    def _recall_learned(self, store, now_ms):
+        if not store:
+            return
+        from .storage.frame_store import FrameStore
+
+        self.frames = FrameStore(store, self.capture, self.record.boot_count, self.events)
+        self.kept.append(self.frames)
+        if not self.config:
+            return
         from .storage.learned import Learned
 
-        return Learned(store, self.cells, self.config, self.settings, self.events, now_ms)
+        self.learned = Learned(store, self.cells, self.config, self.settings, self.events, now_ms)
+        self.kept.append(self.learned)
 
     def _plan(self, slot_count):
         """Slices of the slow tick, spread over its fast ticks; a slot may hold several when cells are many."""
@@ -170,8 +220,9 @@ class App:
             (self._slice_pressure, SLICE),
             (self._slice_telemetry, SLICE),
             (self._slice_storage, SLICE),
-            (self._slice_housekeeping, SLICE),
+            (self._slice_collect, SLICE),
         ]
+        self._jobs = len(plan)
         slots = [[] for _ in range(slot_count)]
         for at, job in enumerate(plan):
             slots[at * slot_count // len(plan)].append(job)
@@ -184,9 +235,12 @@ class App:
 
     def step(self, now_ms):
         """Do what is due at `now_ms`; returns when to come again (ms ticks)."""
-        if until_ms(self._due_ms, now_ms) > 0:
-            return self._due_ms
         clock = self.clock
+        ahead_ms = until_ms(self._due_ms, now_ms)
+        if ahead_ms > self._fast_ms:  # the clock went back: waiting for it would leave the pack alone for so long
+            self._due_ms, self._due_us = now_ms, clock.now_us()
+        elif ahead_ms > 0:
+            return self._due_ms
         start_us = clock.now_us()
         late_us = spent_us(start_us, self._due_us)
         if late_us >= 1 << 29:
@@ -226,22 +280,36 @@ class App:
     def fast(self, now_ms, late_us):
         signals, supervisor, protection = self.signals, self.supervisor, self.protection
         self.events.now_ms = now_ms
+        self._ticks += 1
         signals.put(_LATE_US, late_us, now_ms)
         self._worst(_LATE_WORST_US, late_us, now_ms)
         self.board.sample(now_ms)
-        self.capture.record(now_ms)
+        # what flows through the precharge path is meant to flow
+        self.quantities.update(
+            supervisor.charge or supervisor.precharge, supervisor.discharge or supervisor.precharge, now_ms
+        )
+        self.capture.record(now_ms, protection.trip_bits, protection.trip_bits_2, protection.blocked & ROW_OPEN)
         if supervisor.state > sv.SELFTEST or not self.config:
             protection.evaluate(now_ms, supervisor.main)
         supervisor.step(self._conditions(now_ms), protection.blocked, now_ms)
-        if supervisor.state == sv.LOCKOUT and not self.ready and not signals.value[_SELF_TEST_FAILED]:
-            signals.put(_SELF_TEST_FAILED, 1, now_ms)
-            self.events.push(_EV_SELF_TEST, -self.config_status or self.kernel[_FAULT], 0)
-        self.derating.update(supervisor.charge, supervisor.discharge, protection.derate_bits)
+        self._judge_self_test(now_ms)
+        self.derating.update(
+            protection.charge_permille if supervisor.charge else 0,
+            protection.discharge_permille if supervisor.discharge else 0,
+        )
         if supervisor.main != signals.value[_CONTACTOR_COMMAND]:
             self.events.push(_EV_CONTACTOR_COMMAND, supervisor.main, 0)
         self._respond(now_ms)
         self.board.apply(supervisor.main, supervisor.precharge, supervisor.charge, supervisor.discharge)
         self._publish(now_ms)
+
+    def _judge_self_test(self, now_ms):
+        """A board that locked out before it was ready failed its self-test, once."""
+        failed = self.signals.value[_SELF_TEST_FAILED]
+        if self.supervisor.state == sv.LOCKOUT and not self.ready and not failed:
+            failed = 1
+            self.events.push(_EV_SELF_TEST, -self.config_status or self.kernel[_FAULT], 0)
+        self.signals.put(_SELF_TEST_FAILED, failed, now_ms)
 
     def _respond(self, now_ms):
         """To the worst stage of all cells, beside what limit rows do."""
@@ -266,11 +334,17 @@ class App:
             conditions |= sv.CHARGING
         elif value[_CURRENT_UA] < -rest_ua:
             conditions |= sv.DISCHARGING
-        if self.protection.derate_bits:
+        if self.protection.derate_bits or self.protection.derate_bits_2:
             conditions |= sv.DERATED
+        if not self._precharge_ua or (
+            self.signals.valid[_CURRENT_UA] and -self._precharge_ua <= value[_CURRENT_UA] <= self._precharge_ua
+        ):
+            conditions |= sv.SETTLED
         if self.ready:
             conditions |= sv.READY
-        if not self.config:
+        if self.config_status == _BOOT_LOOP:
+            conditions |= sv.UPDATE
+        elif not self.config:
             conditions |= sv.LOCK
         if self._pressed:
             conditions |= sv.PRESSED
@@ -287,15 +361,17 @@ class App:
         return closed
 
     def _lease_conditions(self, now_ms):
-        if not self.lease_ms:
-            return 0
-        age_ms = elapsed_ms(now_ms, self._lease_since_ms)
-        self.signals.put(_LEASE_AGE_MS, age_ms, now_ms)
-        if age_ms <= self.lease_ms:
-            return 0
-        self.events.push(_EV_LEASE, self.lease_ms, 0)
-        self.lease_ms = 0
-        return sv.STOP if self._lapse_stops else 0
+        conditions = 0
+        if self.lease_ms:
+            age_ms = elapsed_ms(now_ms, self._lease_since_ms)
+            self.signals.put(_LEASE_AGE_MS, age_ms, now_ms)
+            if age_ms > self.lease_ms:
+                self.events.push(_EV_LEASE, self.lease_ms, 0)
+                self.lease_ms = 0
+                self._lapsed = 1
+                conditions = sv.STOP if self._lapse_stops else 0
+        self.signals.put(_LEASE_LAPSED, self._lapsed, now_ms)
+        return conditions
 
     def _publish(self, now_ms):
         # no `put = signals.put`: a bound method that is kept takes heap
@@ -309,6 +385,9 @@ class App:
         signals.put(_WARN_BITS, protection.warn_bits, now_ms)
         signals.put(_DERATE_BITS, protection.derate_bits, now_ms)
         signals.put(_TRIP_BITS, protection.trip_bits, now_ms)
+        signals.put(_WARN_BITS_2, protection.warn_bits_2, now_ms)
+        signals.put(_DERATE_BITS_2, protection.derate_bits_2, now_ms)
+        signals.put(_TRIP_BITS_2, protection.trip_bits_2, now_ms)
         signals.put(_FAST_TICK_COUNT, (signals.value[_FAST_TICK_COUNT] + 1) & tables.INT30_MAX, now_ms)
 
     # ---- slow tick ----
@@ -318,13 +397,33 @@ class App:
         for job, kind in self._slots[self._slot]:
             job(now_ms)
             self.clock.cost(kind)
+            self._done += 1
         self.telemetry.send_events()
+        if self.dump and not (self._slot and self.supervisor.main) and self.dump.send(self.telemetry, now_ms):
+            self.dump = None
+        if self.self_test and not self.supervisor.main:
+            self._paused = True  # a part may take longer than a tick
+            if self.self_test.step():
+                self.self_test = None
         self._slot = (self._slot + 1) % len(self._slots)
+        if not self._slot:
+            self._feed()
+
+    def _feed(self):
+        """The loop has gone round. The watchdog is fed on evidence alone: every slice ran, and every fast tick of the
+        round met its deadline, polled the sensors and evaluated the rows (which wait for the self-test).
+        """
+        board, protection = self.board, self.protection
+        evaluated = protection.evaluations if self.supervisor.state > sv.SELFTEST else self._ticks
+        late = self._late_us >= self._deadline_us
+        if not late and self._done == self._jobs and board.polls == evaluated == self._ticks:
+            self.watchdog.feed()
+        self._late_us = self._done = self._ticks = board.polls = protection.evaluations = 0
 
     def _slice_slow_sensors(self, now_ms):
         self.board.sample_slow(now_ms)
         if not self.ready and self.supervisor.state == sv.SELFTEST:
-            self.ready = self.kernel[_FAULT] != _ALL_WRONG and self.board.ready()
+            self.ready = self.kernel[_FAULT] < _ALL_WRONG and self.board.ready()
 
     def _slice_pressure(self, now_ms):
         dt_ms = elapsed_ms(now_ms, self._pressure_at_ms)
@@ -338,7 +437,8 @@ class App:
             if not self._regulating:
                 self.pressure.start(pressure_kpa, applied_kpa)
             current_ma = signals.value[_CURRENT_UA] // 1000
-            command_kpa = self.pressure.regulate(pressure_kpa, current_ma, applied_kpa, dt_ms)
+            cdegc = signals.value[_TEMPERATURE_CDEGC] if signals.valid[_TEMPERATURE_CDEGC] else None
+            command_kpa = self.pressure.regulate(pressure_kpa, current_ma, cdegc, applied_kpa, dt_ms)
         else:
             faulted = self.supervisor.state in (sv.FAULT, sv.LOCKOUT)
             command_kpa = self.pressure.rest(applied_kpa, pressure_kpa if measured else 0, dt_ms, faulted)
@@ -346,6 +446,8 @@ class App:
         if command_kpa != applied_kpa:
             self.board.command_kpa(command_kpa)
         signals.put(_PRESSURE_COMMAND_KPA, self.board.applied_kpa(), now_ms)
+        if self._regulating and self.board.regulates:
+            signals.put(_PRESS_STALLED, 1 if self.pressure.stalled else 0, now_ms)
         self._hold_window(pressure_kpa, measured, now_ms)
 
     def _hold_window(self, pressure_kpa, measured, now_ms):
@@ -368,8 +470,8 @@ class App:
         self.capture.send(self.telemetry, now_ms)
 
     def _slice_storage(self, now_ms):
-        """Write what was learned, when it is time. With nothing connected and no press moving, a write may take as
-        long as flash takes to erase: ticks then begin anew after it, and none of them counts as late.
+        """Write what is kept, and that this boot is healthy, when it is time. With nothing connected and no press
+        moving, a write may take as long as flash takes to erase: ticks then begin anew after it, none counts as late.
         """
         supervisor = self.supervisor
         connected = (
@@ -379,8 +481,19 @@ class App:
             or self.signals.value[_CONTACTOR_CLOSED]
             or abs(self.signals.value[_CURRENT_UA]) > self._rest_ua
         )
-        if self.learned and self.learned.step(now_ms, bool(connected)):
-            self._paused = not connected
+        if self.capture.recording and not connected:
+            return  # a pause would tear a hole into the freeze frame
+        for part in self.kept:
+            if part.step(now_ms, bool(connected)):
+                self._paused = not connected
+                return
+        if not (connected or self._healthy) and elapsed_ms(now_ms, self._started_ms) > _HEALTHY_MS:
+            self._healthy = True
+            if self.config_status != _BOOT_LOOP:
+                self._paused = self.record.forget_crashes()
+                return
+        if self.log and not connected:
+            self._paused = self.log.make_room()
 
     def _slice_collect(self, now_ms):
         """Collect garbage at a chosen moment, after the estimators and at the end; note the low water before it."""
@@ -394,20 +507,11 @@ class App:
         self._worst(_GC_WORST_US, spent_us(clock.now_us(), start_us), now_ms)
         signals.put(_HEAP_FREE_B, free_b(), now_ms)
 
-    def _slice_housekeeping(self, now_ms):
-        """The loop has gone round: feed the watchdog, if every fast tick of the round met its deadline."""
-        self._slice_collect(now_ms)
-        if self._late_us < self._deadline_us:
-            self.watchdog.feed()
-        self._late_us = 0
-        if not self._healthy and elapsed_ms(now_ms, self._started_ms) > _HEALTHY_MS:
-            self._healthy = True
-            self.record.healthy()
-
     # ---- what commands ask for ----
 
     def arm(self, lease_ms, now_ms):
         self.lease_ms = lease_ms
+        self._lapsed = 0
         self._lease_since_ms = now_ms
         self.requests |= sv.ARM
         self.events.push(_EV_ARMED, lease_ms, 0)
@@ -420,16 +524,17 @@ class App:
         return True
 
     def stop(self):
-        self.lease_ms = 0
+        self.lease_ms = self._lapsed = 0
         self.requests = self.requests & ~sv.ARM | sv.STOP  # an arm that waits for its tick is taken back
         self.events.push(_EV_STOPPED, 0, 0)
 
     def clear(self):
-        """Clear what may be cleared; returns the bits of the rows that stay tripped."""
-        left = self.protection.clear()
+        """Clear what may be cleared; the protection's trip bits say what stays."""
+        self.protection.clear()
         self.requests |= sv.CLEARED
-        self.events.push(_EV_FAULTS_CLEARED, left, 0)
-        return left
+        if self.config_status == _BOOT_LOOP:
+            self.record.forget_crashes()
+        self.events.push(_EV_FAULTS_CLEARED, self.protection.trip_bits, self.protection.trip_bits_2)
 
     def send_hello(self):
         writer, config = self.writer, self.config
@@ -464,9 +569,9 @@ class App:
             self.telemetry.send(writer.end())
 
     def keep(self):
-        """Before a reset that is meant, outputs off: what was learned since the last write is written."""
-        if self.learned:
-            self.learned.keep()
+        """Before a reset that is meant, outputs off: what has come since the last write is written."""
+        for part in self.kept:
+            part.keep()
 
     def safe(self):
         """Outputs off, whatever the state: for exceptions, updates and the way to the REPL."""
@@ -477,5 +582,6 @@ def _timeouts_ms(settings):
     timeouts = [0] * len(sv.OUTPUTS)
     timeouts[sv.SELFTEST] = settings("self_test_timeout_ms")
     timeouts[sv.ARMED] = settings("press_timeout_ms")
-    timeouts[sv.PRECHARGE] = settings("precharge_ms") + settings("contactor_timeout_ms")
+    precharge_ms = max(settings("precharge_ms"), settings("precharge_timeout_ms"))
+    timeouts[sv.PRECHARGE] = precharge_ms + settings("contactor_timeout_ms")
     return timeouts

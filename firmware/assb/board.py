@@ -7,6 +7,7 @@ answers.
 import machine
 
 from .const import const
+from .control.plausibility import Plausibility
 from .drivers.contactor import Contactor
 from .drivers.electro_pneumatic import ElectroPneumatic
 from .drivers.enable_lines import EnableLines
@@ -24,6 +25,9 @@ _EV_BUS = const(18)
 _EV_ALERT = const(19)
 
 _TRIP = 6  # column of a limit row
+# The longest transfer takes 160 us at 400 kHz and no chip here stretches the clock. Ports wait 50 ms by default: with a
+# bus that is held low, a tick would take ten times its period, and the watchdog would starve.
+_BUS_TIMEOUT_US = const(2000)
 
 
 class NoBoard:
@@ -31,17 +35,24 @@ class NoBoard:
 
     regulates = measures_pressure = False
 
+    def __init__(self):
+        self.samples = Plausibility(0, 0)
+        self.polls = 0
+
     def attach(self, signals, cells, events):
         pass
 
     def sample(self, now_ms):
-        pass
+        self.polls += 1  # there are none
 
     def sample_slow(self, now_ms):
         pass
 
     def ready(self):
         return False
+
+    def absent(self):
+        return ()
 
     def contactor_closed(self):
         return 0
@@ -74,6 +85,7 @@ class Board:
         self._failures = []  # (device number, text) of set-up
         self._contactor = self._enable_lines = self._alarm = None
         self._alarm_on = 0
+        self.polls = 0  # of the sensors, for the watchdog, which counts them
         # outputs first: whatever fails later, they are defined and off
         for device in config.devices_of("contactor"):
             self._contactor = self._make_contactor(device[4], device[5])
@@ -83,9 +95,10 @@ class Board:
             self._alarm = _output(device[4][0])
         for _, instance, _, _, pins, arguments in config.devices_of("i2c_bus"):
             sda, scl = machine.Pin(pins[0]), machine.Pin(pins[1])
-            self._buses[instance] = machine.I2C(instance, sda=sda, scl=scl, freq=arguments[0])
+            self._buses[instance] = machine.I2C(instance, sda=sda, scl=scl, freq=arguments[0], timeout=_BUS_TIMEOUT_US)
         self._monitors = [self._make_monitor(device) for device in config.devices_of("ina228")]
         self._thermometers = [self._make_thermometer(device) for device in config.devices_of("tmp117")]
+        self.samples = Plausibility(len(self._monitors), len(self._thermometers))
         self._alerts = bytearray(len(self._monitors))
         self._heard_ms = [-1] * len(self._thermometers)
         self._load_cell = self._regulator = None
@@ -141,7 +154,7 @@ class Board:
     def _set_up(self, number, configure, *arguments):
         try:
             configure(*arguments)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             self._failures.append((number, error))
 
     def attach(self, signals, cells, events):
@@ -161,7 +174,7 @@ class Board:
 
     def sample(self, now_ms):
         """Fast tick: cells, current and stack pressure onto the blackboard. Allocates nothing."""
-        signals = self._signals
+        signals, samples = self._signals, self.samples
         current_ua = 0
         pack_uv = 0
         heard = 0
@@ -175,6 +188,8 @@ class Board:
             if at == 0:
                 current_ua = monitor.current_ua
                 signals.put(self._s_current, current_ua, now_ms)
+                samples.see(samples.current, current_ua, current_ua, now_ms)
+            samples.see(at, monitor.voltage_uv, monitor.voltage_uv, now_ms)
             signals.put(self._s_voltages[at], monitor.voltage_uv, now_ms)
             pack_uv += monitor.voltage_uv
             heard += 1
@@ -186,11 +201,13 @@ class Board:
             signals.lose(self._s_pack)
         if self.measures_pressure:
             self._sample_pressure(now_ms)
+        self.polls += 1
 
     def _sample_pressure(self, now_ms):
-        load_cell = self._load_cell
+        load_cell, samples = self._load_cell, self.samples
         if load_cell.update():
             self._signals.put(self._s_pressure, load_cell.pressure_kpa, now_ms)
+            samples.see(samples.pressure, load_cell.pressure_kpa, load_cell.counts, now_ms)
         elif load_cell.status != NOT_READY:
             self._signals.lose(self._s_pressure)
 
@@ -214,6 +231,8 @@ class Board:
         for at, thermometer in enumerate(self._thermometers):
             if thermometer.update():
                 self._heard_ms[at] = now_ms
+                cdegc = thermometer.temperature_cdegc
+                self.samples.see(self.samples.first_thermometer + at, cdegc, cdegc, now_ms)
             elif thermometer.status != NOT_READY:
                 self._heard_ms[at] = -1
                 if thermometer.status == CONFIG_LOST:
@@ -246,11 +265,25 @@ class Board:
         except OSError:
             pass  # the driver counted it, and the next slow tick tries again
 
+    def absent(self):
+        """Numbers of the devices that do not say who they are, as in the event bus_error. Takes some bus transfers."""
+        found = []
+        for first, devices in ((0, self._monitors), (32, self._thermometers)):
+            for at, device in enumerate(devices):
+                try:
+                    device.check_id()
+                except OSError:
+                    found.append(first + at)
+        if self._load_cell and not self._signals.valid[self._s_pressure]:
+            found.append(48)  # its converter has no identity: it has to convert
+        return found
+
     def ready(self):
-        """Every fitted channel has given valid data."""
+        """Every device took its set-up, the monitors' comparators among it, and every channel has given valid data."""
         valid = self._signals.valid
         return (
-            self._count == len(self._cells)
+            not self._failures
+            and self._count == len(self._cells)
             and all([valid[index] for index in self._s_voltages])
             and valid[self._s_current] == 1
             and valid[self._s_temperature] == 1

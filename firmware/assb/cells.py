@@ -8,6 +8,7 @@ from .signals import CELL_COUNT, PACK_COUNT
 from .ticks import elapsed_ms
 
 _NOT_STARTED = const(-100)  # estimator_status until the first valid sample
+_NONE_YET = const(-1)  # before the first step, which only sets the clock: nobody knows what its samples span
 # Places after charge_2s_ma, in the order of tables.CELL_SIGNALS (a test compares)
 _TEN_S = const(1)
 _TEN_S_MW = const(3)
@@ -25,7 +26,7 @@ class CellWatch:
 
     def __init__(self, cell, kernel, flat, settings, signals, events, columns, power, pack):
         """`kernel`: module with the estimators, twin or native; `flat`: their parameters. `columns`: {name: position}
-        of the cell signals; `power`: a Power; `pack`: a detector.Pack. All cells share these."""
+        of the cell signals; `power`: a Power; `pack`: a Pack of its. All cells share these."""
         self.cell = cell
         self.flat = flat
         self.ekf = kernel.Ekf(flat)
@@ -37,7 +38,7 @@ class CellWatch:
         self.estimates = False  # whether the last sample was taken
         self.kept = None  # what a record says of this cell, until its first sample
         self._power = power
-        self._step_ms = 0
+        self._step_ms = _NONE_YET
         self._rest_ua = 1000 * settings("rest_current_ma")
         self._columns = columns
         self._base = PACK_COUNT + cell * CELL_COUNT
@@ -58,10 +59,13 @@ class CellWatch:
     def step(self, now_ms):
         signals = self._signals
         value = signals.value
-        dt_ms = elapsed_ms(now_ms, self._step_ms)
+        dt_ms = 0 if self._step_ms == _NONE_YET else elapsed_ms(now_ms, self._step_ms)
         self._step_ms = now_ms
         if not (
-            signals.valid[self._s_voltage] and signals.valid[self._s_current] and signals.valid[self._s_temperature]
+            dt_ms
+            and signals.valid[self._s_voltage]
+            and signals.valid[self._s_current]
+            and signals.valid[self._s_temperature]
         ):
             self._blind(dt_ms)
             return  # the estimator's age grows, its last status stands; stale rows act on the sensors themselves

@@ -72,7 +72,7 @@ class ConsoleCommands:
     def _get(self, pairs, now_ms):
         name = _needed(pairs, "name")
         try:
-            return (("name", name), ("value", self._app.settings(name)))
+            return (("name", name), ("value", self._app.settings(name)), ("image", self._app.settings.image(name)))
         except KeyError:
             raise LineError("unknown_parameter", name) from None
 
@@ -84,6 +84,8 @@ class ConsoleCommands:
             raise LineError(refusal, name)
         parameter = app.settings.set(name, value)
         app.tune()
+        if app.params:
+            app.params.changed()
         app.events.push(_EV_PARAMETER, parameter, value)
         return (("name", name), ("value", app.settings(name)))
 
@@ -95,7 +97,7 @@ class ConsoleCommands:
         if app.supervisor.state != sv.SAFE:
             raise LineError("not_safe", "state_" + tables.STATES.split()[app.supervisor.state])
         if app.protection.blocked & _BOTH == _BOTH:
-            raise LineError("tripped", "rows_%d" % app.protection.trip_bits)
+            raise LineError("tripped", "rows_%d_%d" % (app.protection.trip_bits, app.protection.trip_bits_2))
         app.arm(lease_ms, now_ms)
         return (("lease_ms", lease_ms),)
 
@@ -109,7 +111,8 @@ class ConsoleCommands:
         return ()
 
     def _clear(self, pairs, now_ms):
-        return (("left", self._app.clear()),)
+        self._app.clear()
+        return (("left", self._app.protection.trip_bits), ("left_2", self._app.protection.trip_bits_2))
 
     def _mark(self, pairs, now_ms):
         number = parse_int(pairs.get("number", "0"))
@@ -121,6 +124,59 @@ class ConsoleCommands:
         if not number:
             raise LineError("no_capture", "capture_before_ms_and_capture_after_ms_are_0")
         return (("number", number),)
+
+    def _sync(self, pairs, now_ms):
+        app, log = self._app, self._kept(self._app.log)
+        log.want()
+        parameters = 1 if app.params and app.params.pending else 0
+        frames = 1 if app.frames.pending else 0
+        return (("stored", log.stored), ("next", log.next), ("parameters", parameters), ("frames", frames))
+
+    def _events(self, pairs, now_ms):
+        log = self._kept(self._app.log)
+        since = parse_int(pairs.get("since", "0"), "since")
+        if since < 0:
+            raise LineError("bad_number", "since_%d" % since)
+        from .storage.event_dump import EventDump
+
+        self._app.dump = EventDump(log, since)
+        return (("since", since), ("stored", log.stored), ("next", log.next))
+
+    def _frames(self, pairs, now_ms):
+        frames = self._kept(self._app.frames)
+        if "place" not in pairs:
+            return (("ranks", ",".join([str(rank) for rank in frames.ranks])),)
+        place = parse_int(pairs["place"], "place")
+        if not (0 <= place < len(frames.ranks) and frames.ranks[place]):
+            raise LineError("no_frame", "place_%d" % place)
+        from .storage.frame_dump import FrameDump
+
+        self._app.dump = FrameDump(frames.path(place), place)
+        return (("place", place),)
+
+    def _crash(self, pairs, now_ms):
+        app = self._app
+        if self._kept(app.crash).boot < 0:
+            raise LineError("no_crash", "nothing_was_kept")
+        app.telemetry.send_part(app.crash, 0, now_ms)
+        return (("boot", app.crash.boot),)
+
+    def _selftest(self, pairs, now_ms):
+        app = self._app
+        state = tables.STATES.split()[app.supervisor.state]
+        if state not in ("SAFE", "FAULT", "LOCKOUT", "MAINTENANCE"):
+            raise LineError("not_safe", "state_" + state)
+        if app.self_test:
+            raise LineError("busy", "it_runs")
+        from .self_test import SelfTest
+
+        app.self_test = SelfTest(app)
+        return ()
+
+    def _kept(self, part):
+        if part is None:
+            raise LineError("nothing_kept", "no_storage")
+        return part
 
     def _update(self, pairs, now_ms):
         self._app.safe()

@@ -13,10 +13,15 @@ class Settings:
         self._value = array("i", bytes(4 * tables.count(tables.PARAMETERS)))
         for at, row in enumerate(tables.rows(tables.PARAMETERS)):
             self._value[at] = config.parameter(row[1]) if config else row[5]
+        self._image = array("i", self._value)
 
     def __call__(self, name):
         """Searches the table: modules look a parameter up once and keep it. Raises KeyError."""
         return self._value[tables.position(tables.PARAMETERS, name)]
+
+    def image(self, name):
+        """The config image's value. Raises KeyError."""
+        return self._image[tables.position(tables.PARAMETERS, name)]
 
     def refusal(self, name, value):
         """Why this value may not be set now, as one word for the reply; empty when it may."""

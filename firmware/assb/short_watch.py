@@ -3,8 +3,6 @@
 from .const import const
 from .detection import ACTIVE
 from .detection.collapse import Collapse
-from .detection.detector import Detector
-from .detection.fusion import HARD_SHORT
 
 # Ids of the wire, as in schema.py (a test compares)
 _EV_STAGE = const(7)
@@ -27,18 +25,18 @@ SCORES = (1, 3, 4, 5, 6, 7, 11, 12)  # evidences whose scores stand from _SCORES
 _SCORE_MOST_MILLI = const(32767)
 _MOST_MOHM = const(1000000000)
 _CERTAIN_PPM = const(1000000)
+_HARD_SHORT = const(3)
 
 
 class ShortWatch:
     """`add_sample` in the fast tick; `step` after each step that the estimator took, else `blind`."""
 
     def __init__(self, cell, flat, ekf, settings, signals, events, at, pack):
-        """`at(name)`: place of a signal of cell number `cell` on the blackboard; `pack`: a Pack, of all cells."""
+        """`at(name)`: place of a signal of cell number `cell` on the blackboard; `pack`: the kernel's, of all cells."""
         self.cell = cell
-        self.detector = Detector(flat, ekf)
+        self.detector = pack.add(flat, ekf)
         self.fusion = self.detector.fusion
         self.collapse = Collapse(settings)
-        pack.detectors.append(self.detector)
         self._pack = pack
         self._ekf = ekf
         self._signals = signals
@@ -61,9 +59,9 @@ class ShortWatch:
         cell = detector.cell
         # what the filter predicted before it saw the voltage; afterwards it may already follow a short
         expected_uv = voltage_uv - int(self._ekf.innovation_v * 1e6)
-        self.collapse.expect(expected_uv, current_ua, cell.loop_ohm(), now_ms)
         cell.voltage_v, cell.current_a = voltage_uv / 1e6, current_ua / 1e6
         cell.temperature_degc, cell.dt_s = temperature_degc, dt_s
+        self.collapse.expect(expected_uv, current_ua, cell.loop_ohm(), now_ms)
         cell.has_pressure = self._signals.valid[self._s_pressure] == 1
         if cell.has_pressure:
             cell.pressure_mpa = self._signals.value[self._s_pressure] / 1000
@@ -86,7 +84,7 @@ class ShortWatch:
             self._events.push(_EV_CARRIED, self.cell, self.fusion.carried)
         if self.collapse.state == ACTIVE:
             self.fusion.collapse()
-        if self.fusion.stage == HARD_SHORT and not self.fusion.rs_ohm and self.collapse.lost_uv > 0:
+        if self.fusion.stage == _HARD_SHORT and not self.fusion.rs_ohm and self.collapse.lost_uv > 0:
             left = self.collapse.voltage_uv / self.collapse.lost_uv
             self.fusion.shorted(self.detector.cell.loop_ohm() * max(left, 0.0))
         self._publish(now_ms)
@@ -102,16 +100,18 @@ class ShortWatch:
         put(at, fusion.stage, now_ms)
         put(at + _SHORT_MOHM, self._mohm(fusion.rs_ohm), now_ms)
         put(
-            at + _CONFIDENCE_PPM, _CERTAIN_PPM if fusion.stage == HARD_SHORT else int(1e6 * fusion.confidence()), now_ms
+            at + _CONFIDENCE_PPM,
+            _CERTAIN_PPM if fusion.stage == _HARD_SHORT else int(1e6 * fusion.confidence()),
+            now_ms,
         )
         put(at + _DIP_COUNT, self.detector.dips.ages, now_ms)
         for place, evidence in ((_DIP_STATE, _DIPS), (_LEAK_STATE, _MISSING_CHARGE)):
-            put(at + place, cell.state[evidence], now_ms)
+            put(at + place, int(cell.state[evidence]), now_ms)
             put(at + place + 1, int(1000 * cell.score[evidence]), now_ms)
         at = self._s_evidence
         states = 0
         for evidence in range(len(cell.state)):
-            states |= cell.state[evidence] << 2 * evidence
+            states |= int(cell.state[evidence]) << 2 * evidence
         put(at, states, now_ms)
         put(at + _CARRIED_BITS, fusion.carried, now_ms)
         put(at + _SHORT_LOW_MOHM, self._mohm(fusion.rs_low_ohm), now_ms)

@@ -50,15 +50,22 @@ class Events:
 
     CAPACITY = 64
 
-    def __init__(self):
+    def __init__(self, now_ms=0):
         self._ring = array("i", bytes(4 * 5 * self.CAPACITY))
         self._first = 0
         self._waiting = 0
         self.number = 0
         self.drop_count = 0
-        self.now_ms = 0  # set once per tick by the app
+        self.now_ms = now_ms  # set once per tick by the app
+        self._log = None
+
+    def log_to(self, log):
+        """An EventLog gets every event from here on, also those that the wire misses."""
+        self._log = log
 
     def push(self, event, a, b):
+        if self._log:
+            self._log.put(event, a, b, self.now_ms)
         if self._waiting == self.CAPACITY:
             self.drop_count += 1
             return

@@ -2,6 +2,7 @@
 go, before the application is loaded.
 """
 
+import io
 import sys
 
 from .const import const
@@ -13,6 +14,9 @@ _NATIVE = const(1)
 # Their faults, and codes of the event self_test_failed; 1 and 2 are the configuration's
 _NATIVE_WRONG = const(3)  # a native module is there, but does not load or fails its golden vector: the twin runs
 _ALL_WRONG = const(4)  # the twin fails its golden vector as well: the self-test fails
+_FILES_WRONG = const(5)  # a file of the firmware is not what was flashed: the self-test fails
+
+BOOT_LOOP = -3  # config_status after crashes in a row: the configuration was not even read, the state is MAINTENANCE
 
 
 def read_config(path="/config.bin"):
@@ -59,6 +63,7 @@ def choose_kernel():
             chosen = (twin, _TWIN, _ALL_WRONG)
             print("assb: the estimator is wrong")
         _forget("assb.estimation.kernel")
+        _forget("assb.detection.native")
         _forget("assb.estimation.assb_kernel")
     _forget("assb.estimation.golden")
     return chosen
@@ -76,19 +81,40 @@ def _native(golden):
         from assb.estimation import kernel
 
         kernel.demand_whole()
-        if golden.right(kernel.Ekf(golden.cell())):
+        if golden.right(kernel.Ekf(golden.cell())) and golden.detects(kernel):
             return kernel, ""
         return None, "wrong golden vector"
     except Exception as error:
         return None, error
 
 
-def store(clock):
-    """What gives the app its record of the learned state, on littlefs."""
-    from .storage.learned import LAYOUT
-    from .storage.records import Record
+def tested_kernel():
+    """What choose_kernel gives, with another fault when a file of the firmware is not what was flashed."""
+    kernel = choose_kernel()
+    return (kernel[0], kernel[1], _FILES_WRONG) if files_differ() else kernel
 
-    return lambda body_bytes: Record("/learned", LAYOUT, body_bytes, clock.now_us)
+
+def files_differ():
+    """Whether a file of the firmware is not what was flashed. Without a list of them nobody knows: no."""
+    from .storage.manifest import FileCheck
+
+    check = FileCheck()
+    while not check.step():
+        pass
+    _forget("assb.storage.manifest")
+    if check.line:
+        print("assb: line %d of the manifest: the file is not what was flashed" % check.line)
+    return check.line != 0
+
+
+def traceback_text(error):
+    """The traceback as text, or the kind of exception when there is no heap for more."""
+    try:
+        text = io.StringIO()
+        sys.print_exception(error, text)  # pyright: ignore
+        return text.getvalue()  # pyright: ignore
+    except MemoryError:
+        return type(error).__name__
 
 
 def run(app):
@@ -103,25 +129,30 @@ def main():
     from .port.boot_record import BootRecord
 
     record = BootRecord()  # before anything that can fail, so that a crash is counted
-    board = watchdog = app = None
+    board = watchdog = app = crash = None
     try:
-        config, status = read_config()
-        kernel = choose_kernel()
+        from .port.clock import Clock
+        from .storage.crash import CrashRecord
+        from .storage.records import Store
+
+        clock = Clock()
+        store = Store(clock.now_us)
+        crash = CrashRecord(store)
+        config, status = (None, BOOT_LOOP) if record.loops else read_config()
+        kernel = tested_kernel()
         from .board import Board, NoBoard
 
         collect()  # between the large imports: growing tables of names need room in one piece
         from .app import App
 
         collect()
-        from .port.clock import Clock
         from .port.console import Console
         from .port.watchdog import Watchdog
 
         watchdog = Watchdog(config.parameter("watchdog_ms") if config else 0)
         board = Board(config) if config else NoBoard()
         watchdog.feed()
-        clock = Clock()
-        app = App(board, config, status, clock, Console(), watchdog, record, kernel, store(clock))
+        app = App(board, config, status, clock, Console(), watchdog, record, kernel, store, crash)
         if config:
             config.release()
         collect()
@@ -138,11 +169,26 @@ def main():
         return
     except Exception as error:
         _outputs_off(board)
+        app = board = None  # their heap, if it was the heap that ended it: not even the crash could be counted
+        collect()
         record.crashed()
         sys.print_exception(error)
+        collect()
+        if crash:
+            crash.write(record.boot_count, traceback_text(error))
+        if app and app.log:
+            _keep(app.log)
     import machine
 
     machine.reset()
+
+
+def _keep(log):
+    """The last events, unless it was the log that failed."""
+    try:
+        log.keep()
+    except Exception as error:
+        print("assb: the event log was not written:", error)
 
 
 def _outputs_off(board):

@@ -84,9 +84,9 @@ class Telemetry:
         self.drop_count += 1
         return False
 
-    def send_capture(self, capture, rows, now_ms):
-        """A part of a freeze frame; False when it must be sent again. It waits for a link that is full."""
-        return self._console.writable() and self.send(capture.encode(self._writer, self.flags, rows, now_ms))
+    def send_part(self, source, amount, now_ms):
+        """A frame of something long, of so many rows or entries; False: a link that is full took nothing."""
+        return self._console.writable() and self.send(source.encode(self._writer, self.flags, amount, now_ms))
 
     def send_events(self):
         event = self._event

@@ -2,6 +2,7 @@
 
 from array import array
 
+from assb.control.plausibility import Plausibility
 from assb.estimation import flat_layout, twin
 from assb.estimation import parameters as layout
 from assb.protocol import image, schema
@@ -53,10 +54,36 @@ LEVELS = {  # warn, derate, trip, reset, debounce_ms; None: the level is not use
     "deadline_overrun": (None, None, 50000, 20000, 0),
     "self_test_failed": (None, None, 1, 0, 0),
     "suspect_derates": (None, None, 1, 0, 0),
+    "pack_overvoltage": (None, None, 69000000, 68000000, 20),  # sixteen cells' worth
+    "pack_undervoltage": (None, None, 2400000, 2700000, 20),
+    "charge_overcurrent_10s": (None, None, 800000, 600000, 50),
+    "discharge_overcurrent_10s": (None, None, -800000, -600000, 50),
+    "charge_overtemperature": (None, None, 6200, 5700, 100),
+    "discharge_overtemperature": (None, None, 6500, 6000, 100),
+    "discharge_undertemperature": (None, None, -2000, -1500, 100),
+    "cell_spread": (150000, None, 300000, 200000, 100),
+    "pack_mismatch": (None, None, 100000, 50000, 100),
+    "open_wire": (None, None, 300000, 1000000, 20),
+    "voltage_jump": (None, None, 10000000, 1000000, 0),
+    "voltage_stuck": (None, None, 3600000, 1000, 0),  # a bench's values stand still by nature
+    "current_jump": (None, None, 5000000, 2000000, 0),
+    "current_stuck": (None, None, 3600000, 1000, 0),
+    "temperature_jump": (None, None, 12000, 2000, 0),
+    "temperature_stuck": (None, None, 36000000, 1000, 0),
+    "pressure_jump": (None, None, 10000, 5000, 0),
+    "pressure_stuck": (None, None, 3600000, 1000, 0),
+    "pressure_rate": (None, None, 10000, 5000, 100),
+    "pressure_disagreement": (None, None, 500, 250, 100),
+    "actuator_stall": (None, None, 1, 0, 100),
+    "forbidden_current": (None, None, 50000, 20000, 200),
+    "weld_current": (None, None, 50000, 20000, 200),
+    "lease_lapsed": (None, None, 1, 0, 0),
 }
+UNAVAILABLE = ("pack_mismatch", "pressure_disagreement")  # on the bench's board
 RECOVERY = {
     "suspect_derates": (0, 1000),
     "charge_undertemperature": (0, 1000),
+    "lease_lapsed": (0, 1000),
     "hard_short": (2, 0),
     "self_test_failed": (2, 0),
 }
@@ -91,7 +118,8 @@ def config(cell_count=1, **parameters):
     values = {row[1]: row[5] for row in schema.PARAMETERS}
     values["cells_in_series"] = cell_count
     values.update(parameters)
-    limits = [limit(row[1]) for row in schema.LIMIT_ROWS]
+    off = UNAVAILABLE if cell_count > 1 else (*UNAVAILABLE, "cell_spread")
+    limits = [limit(row[1], **({"flags": 0} if row[1] in off else {})) for row in schema.LIMIT_ROWS]
     return image.Config(("bench", "bench", "bench"), values, limits, [], estimator_floats())
 
 
@@ -111,27 +139,34 @@ class BenchBoard:
         self.alarm = 0
         self.held_kpa = 5000
         self.history = []
+        self.samples = Plausibility(cell_count, 1)
+        self.polls = 0
 
     def attach(self, signals, cells, events):
         self.signals, self.cells = signals, cells
 
     def sample(self, now_ms):
-        signals = self.signals
+        signals, samples = self.signals, self.samples
+        self._put(signals.pack("pack_voltage_uv"), "voltage", sum(self.voltages_uv), now_ms)
         for cell, voltage_uv in enumerate(self.voltages_uv):
-            self._put(signals.cell(cell, "voltage_uv"), "voltage", voltage_uv, now_ms)
+            self._put(signals.cell(cell, "voltage_uv"), "voltage", voltage_uv, now_ms, cell)
             if "voltage" not in self.dead:
                 self.cells[cell].add_sample(voltage_uv, self.current_ua, now_ms)
-        self._put(signals.pack("current_ua"), "current", self.current_ua, now_ms)
-        self._put(signals.pack("pressure_kpa"), "pressure", self.pressure_kpa, now_ms)
+        self._put(signals.pack("current_ua"), "current", self.current_ua, now_ms, samples.current)
+        self._put(signals.pack("pressure_kpa"), "pressure", self.pressure_kpa, now_ms, samples.pressure)
+        self.polls += 1
 
     def sample_slow(self, now_ms):
-        self._put(self.signals.pack("temperature_cdegc"), "temperature", self.temperature_cdegc, now_ms)
+        index, channel = self.signals.pack("temperature_cdegc"), self.samples.first_thermometer
+        self._put(index, "temperature", self.temperature_cdegc, now_ms, channel)
 
-    def _put(self, index, name, value, now_ms):
+    def _put(self, index, name, value, now_ms, channel=None):
         if name in self.dead:
             self.signals.lose(index)
-        else:
-            self.signals.put(index, value, now_ms)
+            return
+        self.signals.put(index, value, now_ms)
+        if channel is not None:
+            self.samples.see(channel, value, value, now_ms)
 
     def ready(self):
         return not self.dead
@@ -214,7 +249,7 @@ class BenchRecord:
         self.updates = 0
         self.resets = 0
 
-    def healthy(self):
+    def forget_crashes(self):
         pass
 
     def intend_reset(self):
@@ -224,11 +259,18 @@ class BenchRecord:
         self.updates += 1
 
 
+def names_of(protection):
+    """Rows that are tripped."""
+    bits = protection.trip_bits | protection.trip_bits_2 << schema.BITS_PER_WORD
+    return {row[1] for at, row in enumerate(schema.LIMIT_ROWS) if bits >> at & 1}
+
+
 class Bench:
     """An App on the bench. `run(ms)` moves time tick by tick; `send(name, key=value)` is a command with its CRC.
-    `estimator`: changes of the plain cell that it believes in."""
+    `estimator`: changes of the plain cell that it believes in; `limits`: rows in place of the bench's, by name;
+    `store`: a records.Store, where things are kept."""
 
-    def __init__(self, cell_count=1, now_ms=0, kernel=None, estimator=None, **parameters):
+    def __init__(self, cell_count=1, now_ms=0, kernel=None, estimator=None, limits=None, store=None, **parameters):
         from assb.app import App
 
         self.board = BenchBoard(cell_count)
@@ -237,9 +279,11 @@ class Bench:
         self.watchdog = BenchWatchdog()
         self.config = config(cell_count, **parameters)
         self.config.estimator = estimator_floats(**(estimator or {}))
+        for at, row in enumerate(schema.LIMIT_ROWS):
+            self.config.limits[at] = (limits or {}).get(row[1], self.config.limits[at])
         kernel = kernel or (twin, 0, 0)
         board, record = self.board, BenchRecord()
-        self.app = App(board, self.config, 0, self.clock, self.console, self.watchdog, record, kernel)
+        self.app = App(board, self.config, 0, self.clock, self.console, self.watchdog, record, kernel, store)
 
     def run(self, duration_ms):
         end_ms = self.clock.ms + duration_ms
@@ -264,7 +308,7 @@ class Bench:
         return schema.STATES[self.app.supervisor.state]
 
     def tripped(self):
-        return {row[1] for at, row in enumerate(schema.LIMIT_ROWS) if self.app.protection.trip_bits >> at & 1}
+        return names_of(self.app.protection)
 
     def to_rest(self):
         self.run(500)

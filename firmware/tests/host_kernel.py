@@ -1,14 +1,22 @@
 """The native module's functions over the host's build of the same C file: what the face and the chooser are tested with
 where no MicroPython source tree is at hand."""
 
+import sys
 from array import array
 from types import SimpleNamespace
 
+import assb.detection
+import assb.estimation
 from assb_kernels._kernels import ffi, lib
 
+MODULE, FACE, DETECTORS = "assb.estimation.assb_kernel", "assb.estimation.kernel", "assb.detection.native"
 STATE_FLOATS = ffi.sizeof("assb_est_f32_state") // 4
 LEARNING_AT = ffi.sizeof("assb_est_f32_params")
 POWER_AT = LEARNING_AT + ffi.sizeof("assb_est_f32_learning_params")
+DETECTION_AT = POWER_AT + ffi.sizeof("assb_est_f32_power_params")
+DETECTION_BYTES = ffi.sizeof("assb_est_f32_detection")
+TOLD = ("stage", "carried", "likelihood", "rs_ohm", "rs_low_ohm", "rs_high_ohm")
+TOLD_OF_DIPS = ("total", "depth_v", "ages")
 
 
 def pointer(kind, buffer, at=0):
@@ -47,6 +55,35 @@ def power_limits(flat, state, asked, out):
     return status
 
 
+def detection_params(flat):
+    return pointer("detection_params", flat, DETECTION_AT)
+
+
+def detection(kept):
+    return pointer("detection", kept)
+
+
+def detection_sample(flat, kept, state, sample):
+    where = (detection_params(flat), pointer("params", flat), detection(kept), pointer("state", state))
+    return bool(lib.assb_est_f32_detection_sample_taken(*where, pointer("detection_sample", sample)))
+
+
+def detection_second(flat, kept, at, state, sample):
+    count = len(memoryview(kept).cast("B")) // DETECTION_BYTES
+    if not 0 <= at < count:
+        raise ValueError("no such cell")
+    reference = ffi.new("assb_est_f32_reference *")
+    lib.assb_est_f32_detection_reference(detection(kept), count, at, reference)
+    where = (detection_params(flat), pointer("params", flat), detection(kept) + at, pointer("state", state))
+    return bool(lib.assb_est_f32_detection_second(*where, pointer("detection_sample", sample), reference))
+
+
+def detection_told(kept, out):
+    d = detection(kept)
+    told = [*d.state, *d.score, *(getattr(d, name) for name in TOLD)]
+    out[:] = array("f", told + [getattr(d.dips, name) for name in TOLD_OF_DIPS])
+
+
 def host_kernel(**changes):
     """A stand-in for `assb_kernel`; `changes` replace functions or figures of it."""
     functions = {
@@ -77,6 +114,32 @@ def host_kernel(**changes):
         "learning_told": told,
         "power_check": lambda flat: lib.assb_est_f32_power_check(pointer("power_params", flat, POWER_AT)),
         "power_limits": power_limits,
+        "DETECTION_FLOATS": DETECTION_BYTES // 4,
+        "DETECTION_TOLD_FLOATS": 2 * lib.ASSB_EVIDENCES + len(TOLD + TOLD_OF_DIPS),
+        "detection_check": lambda flat: lib.assb_est_f32_detection_check(detection_params(flat)),
+        "detection_reset": lambda kept: lib.assb_est_f32_detection_reset(detection(kept)),
+        "detection_blind": lambda kept: lib.assb_est_f32_detection_blind(detection(kept)),
+        "detection_loop_ohm": lambda flat, state, degc: lib.assb_est_f32_loop_ohm(
+            pointer("params", flat), pointer("state", state), degc
+        ),
+        "detection_sample": detection_sample,
+        "detection_second": detection_second,
+        "detection_collapsed": lambda kept, rs_ohm: bool(lib.assb_est_f32_detection_collapsed(detection(kept), rs_ohm)),
+        "detection_told": detection_told,
     }
     present = {**functions, **changes}
     return SimpleNamespace(**{name: value for name, value in present.items() if value is not None})
+
+
+def install(module):
+    """Put `module` where the native module would be: what is imported of its faces from now on is over it."""
+    uninstall()
+    sys.modules[MODULE] = assb.estimation.assb_kernel = module
+
+
+def uninstall():
+    """As if there had been none."""
+    for name in (MODULE, FACE, DETECTORS):
+        sys.modules.pop(name, None)
+        package = assb.detection if name == DETECTORS else assb.estimation
+        vars(package).pop(name.rpartition(".")[2], None)

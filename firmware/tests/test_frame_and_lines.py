@@ -70,7 +70,7 @@ def test_ids_are_unique_and_defaults_lie_in_range():
         assert len({row[0] for row in table}) == len({row[1] for row in table}) == len(table)
     for _, name, _, lowest, highest, default in schema.PARAMETERS:
         assert schema.INT30_MIN <= lowest <= default <= highest <= schema.INT30_MAX, name
-    assert len(schema.LIMIT_ROWS) <= 30
+    assert len(schema.LIMIT_ROWS) <= 2 * schema.BITS_PER_WORD
 
 
 @given(st.dictionaries(WORD, WORD, max_size=4))

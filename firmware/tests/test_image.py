@@ -27,7 +27,7 @@ def limit_values(row, **changes):
         "recovery": 1,
         "trips": 0,
         **levels,
-        "debounce_ms": 30,
+        "debounce_ms": min(30, row[10]),
         "recovery_ms": 0,
     } | changes
     return tuple(values.values())
@@ -64,7 +64,7 @@ def configs(draw):
     parameters["slow_period_ms"] = parameters["fast_period_ms"] * 10
     parameters["watchdog_ms"] = draw(st.sampled_from([0, 2000, 8388]))
     limits = [
-        limit_values(row, trips=draw(st.integers(0, 255)), debounce_ms=draw(st.integers(0, schema.INT30_MAX)))
+        limit_values(row, trips=draw(st.integers(0, 255)), debounce_ms=draw(st.integers(0, row[10])))
         for row in schema.LIMIT_ROWS
     ]
     return small_config(names=names, parameters=parameters, limits=limits)

@@ -22,27 +22,18 @@ from assb_kernels._kernels import ffi
 from assb_kernels.estimator import STATES
 from assb_kernels.power import BOUNDS
 from bench import Bench
-from host_kernel import host_kernel
+from host_kernel import FACE, MODULE, host_kernel, install, uninstall
 
-MODULE, FACE = "assb.estimation.assb_kernel", "assb.estimation.kernel"
 SAMPLE = (3.7, 0.5, 25.0, 5.0, 0.1)
 # What the twin of learning asks of its filter; the native one finds it in C
 FOR_THE_TWIN = ("hysteresis_var", "leak_var", "model_v", "observe_soc", "slope_v", "soc_leak_cov", "soc_var")
 
 
 @pytest.fixture
-def native(monkeypatch):
+def native():
     """Puts a stand-in where the native module would be: native(**changes)."""
-
-    def install(module):
-        monkeypatch.delitem(sys.modules, FACE, raising=False)
-        monkeypatch.setitem(sys.modules, MODULE, module)
-        assb.estimation.assb_kernel = module
-
     yield lambda **changes: install(host_kernel(**changes))
-    sys.modules.pop(FACE, None)
-    for name in ("assb_kernel", "kernel"):
-        vars(assb.estimation).pop(name, None)
+    uninstall()
 
 
 def face(native, **changes):
@@ -118,7 +109,7 @@ def believed():
 def test_learning_and_limits_have_the_twins_names_and_give_the_hosts_numbers(native):
     native()
     module, flat = importlib.import_module(FACE), believed()
-    for name in ("Learning", "Power"):
+    for name in ("Learning", "Pack", "Power"):
         public = [method for method in dir(getattr(twin, name)) if not method.startswith("_")]
         assert set(public) <= set(dir(getattr(module, name)))
     fast, host = module.Ekf(flat), Estimator(flat, "f32")
@@ -242,6 +233,24 @@ def test_the_golden_vector_reaches_gate_refusals_and_lost_voltages():
     assert {entry[2] for entry in seen if entry[0] == "step" and entry[1] == 0} == {True, False}
 
 
+def test_what_the_detectors_are_chosen_by_is_seen_by_most_evidences(native):
+    native()
+    module, available = importlib.import_module(FACE), set()
+
+    class Detector(module.Detector):
+        def see_second(self, pack):
+            changed = super().see_second(pack)
+            available.update(name for name, state in zip(schema.EVIDENCES, self.state, strict=True) if state > 0)
+            return changed
+
+    flat = golden.cell()
+    estimator, pack = module.Ekf(flat), module.Pack(1)
+    golden.watch_cell(estimator, pack, Detector(flat, estimator, pack))
+    expected = {"dips", "noise", "missing_charge", "rest_decay", "resistance_drop", "heat", "contact_loss"}
+    assert expected <= available
+    assert golden.detects(module)
+
+
 @pytest.fixture
 def choice(native):
     """start.choose_kernel, which takes modules out of sys.modules: they come back at the end."""
@@ -277,6 +286,10 @@ def fails(*_arguments):
         ({"EST_STATE_FLOATS": 7}, "a state of 7 floats"),
         ({"LEARNING_FLOATS": 44}, "learns in 44 floats"),
         ({"power_limits": None}, "power_limits"),
+        ({"DETECTION_TOLD_FLOATS": 34}, "tells 34 floats"),
+        ({"detection_told": None}, "detection_told"),
+        ({"detection_check": lambda _: -6}, "a detection parameter"),
+        ({"detection_second": lambda *_: False}, "wrong golden vector"),
         ({"est_reset": fails}, "no room"),
     ],
 )
@@ -300,7 +313,7 @@ def test_a_native_module_that_does_not_load_is_told_and_the_twin_runs(choice, mo
 def test_what_only_the_choice_needed_is_let_go(choice, native):
     native(est_predict=lambda *_: 0)
     choice()
-    assert not {"assb.estimation.golden", MODULE, FACE} & set(sys.modules)
+    assert not {"assb.estimation.golden", "assb.detection.native", MODULE, FACE} & set(sys.modules)
 
 
 @pytest.mark.parametrize("name", ["_STATE_CRC30", "_SOC", "_COVARIANCE_TRACE", "_INNOVATION_SIGMA_V"])

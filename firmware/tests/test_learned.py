@@ -10,7 +10,7 @@ from assb.estimation import twin
 from assb.protocol import schema
 from assb.storage import learned
 from assb.storage.learned import Learned
-from assb.storage.records import HEADER_BYTES, OK, Record
+from assb.storage.records import HEADER_BYTES, OK, Record, Store
 from bench import CELL_EMPTY_V, CELL_FULL_V, Bench, BenchRecord, BenchWatchdog, config, estimator_floats
 
 ERASE_US, PAGE_US = 45000, 400  # W25Q16JV, typical
@@ -22,8 +22,8 @@ DAY_MS = 86_400_000
 class TimedRecord(Record):
     """A record whose writes take a clock's time as on littlefs: every sixteenth has an erase in it."""
 
-    def __init__(self, folder, body_bytes, clock):
-        super().__init__(str(folder / "learned"), learned.LAYOUT, body_bytes, lambda: self.us)
+    def __init__(self, folder, layout, body_bytes, clock):
+        super().__init__(folder, layout, body_bytes, lambda: self.us)
         self.us = 0
         self.clock = clock
         self.writes = self.erases = 0
@@ -38,6 +38,19 @@ class TimedRecord(Record):
             self.clock.ms += (ERASE_US * erased + PAGE_US) // 1000
 
 
+class TimedStore(Store):
+    """The learned state's record takes a clock's time; what else is kept does not."""
+
+    def __init__(self, folder, clock):
+        super().__init__(lambda: 0, str(folder))
+        self.clock = clock
+
+    def record(self, folder, layout, body_bytes):
+        if folder != learned.FOLDER:
+            return super().record(folder, layout, body_bytes)
+        return TimedRecord(self.root + folder, layout, body_bytes, self.clock)
+
+
 class KeepingBench(Bench):
     """A bench whose app keeps its learned state in a folder; a second one on the same folder is the next boot."""
 
@@ -50,7 +63,7 @@ class KeepingBench(Bench):
         self.board.current_ua = current_ua
         self.app = App(
             self.board, self.config, 0, self.clock, self.console, BenchWatchdog(), BenchRecord(), (twin, 0, 0),
-            lambda body_bytes: TimedRecord(folder, body_bytes, self.clock),
+            TimedStore(folder, self.clock),
         )  # fmt: skip
 
     @property
@@ -294,18 +307,13 @@ class Cell:
 
 
 def keeper(folder):
-    made = []
-
-    def store(body_bytes):
-        made.append(TimedRecord(folder, body_bytes, None))
-        return made[0]
-
     cell = Cell()
     settings = {row[1]: row[5] for row in schema.PARAMETERS}.__getitem__
     from assb.signals import Events
 
     events = Events()
-    return Learned(store, [cell], config(), settings, events, 0), cell, made[0], events
+    kept = Learned(TimedStore(folder, None), [cell], config(), settings, events, 0)
+    return kept, cell, kept._record, events
 
 
 def pass_time(kept, cell, duration_ms, connected, now_ms=0, step_ms=1000):

@@ -38,27 +38,27 @@ def test_the_places_in_cells_are_those_of_the_table():
 
 
 @pytest.mark.parametrize(
-    ("charge_ma", "discharge_ma", "derated", "expected"),
+    ("cells_ma", "left_permille", "expected"),
     [
-        (1000, 1000, False, (600, 600)),
-        (1000, 1000, True, (300, 300)),
-        (100, 400, False, (100, 400)),
-        (100, 400, True, (100, 300)),
-        (0, 0, False, (0, 0)),
+        ((1000, 1000), (1000, 1000), (600, 600)),
+        ((1000, 1000), (500, 1000), (300, 600)),
+        ((1000, 1000), (1000, 1), (600, 0)),
+        ((100, 400), (1000, 1000), (100, 400)),
+        ((100, 400), (500, 500), (100, 300)),
+        ((1000, 1000), (0, 0), (0, 0)),
+        ((0, 0), (1000, 1000), (0, 0)),
     ],
 )
-def test_the_least_of_configuration_rows_and_cells_counts(charge_ma, discharge_ma, derated, expected):
-    derating = Derating(CHARGE_MAX_MA, DISCHARGE_MAX_MA, 500000)
-    derating.cells_charge_ma, derating.cells_discharge_ma = charge_ma, discharge_ma
-    derating.update(1, 1, derated)
+def test_the_least_of_configuration_rows_and_cells_counts(cells_ma, left_permille, expected):
+    derating = Derating(CHARGE_MAX_MA, DISCHARGE_MAX_MA)
+    derating.cells_charge_ma, derating.cells_discharge_ma = cells_ma
+    derating.update(*left_permille)
     assert (derating.charge_ma, derating.discharge_ma) == expected
-    derating.update(0, 0, derated)
-    assert (derating.charge_ma, derating.discharge_ma) == (0, 0)
 
 
 def test_cells_that_are_not_known_yet_allow_nothing():
-    derating = Derating(CHARGE_MAX_MA, DISCHARGE_MAX_MA, 500000)
-    derating.update(1, 1, False)
+    derating = Derating(CHARGE_MAX_MA, DISCHARGE_MAX_MA)
+    derating.update(1000, 1000)
     assert (derating.charge_ma, derating.discharge_ma) == (0, 0)
     bench = Bench()
     bench.board.dead.add("voltage")
@@ -102,7 +102,7 @@ def test_every_direction_of_every_cell_is_worked_out_once_a_second(cell_count):
 
 def test_the_weakest_cell_bounds_the_pack():
     bench = bench_of(2, window_max_v=3.65, voltage_margin_sigmas=0.0)
-    bench.board.voltages_uv = [3300000, 3640000]
+    bench.board.voltages_uv = [3400000, 3640000]
     bench.to_rest()
     weakest_ma = of_cell(bench, "charge_10s_ma", cell=1)
     assert 0 < weakest_ma < 600 < of_cell(bench, "charge_10s_ma", cell=0)

@@ -29,6 +29,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--dut", default="virtual", help="device under test for the fixtures dut and rig (default: virtual)"
     )
+    group.addoption(
+        "--all-cuts",
+        action="store_true",
+        help="cut the power at every flash operation of every writer, not at a sample",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -20,6 +20,7 @@ UNIT_TRUTH = (
     "true_contact_lost_frac", "true_filament_frac",
 )  # fmt: skip
 EVENT_ROWS = {row[0]: row for row in schema.EVENTS}
+NO_SAMPLES = (schema.HELLO, schema.LOG, schema.FRAME, schema.CRASH)  # they tell of another time
 PARAMETER_NAMES = {row[0]: row[1] for row in schema.PARAMETERS}
 # What the numbers of an event mean: a column named like this is a position in that list of words
 WORD_LISTS = {
@@ -28,6 +29,7 @@ WORD_LISTS = {
     "stage": schema.STAGES,
     "reset_cause": schema.RESET_CAUSES,
     "reason": schema.UNUSED_REASONS,
+    "store": schema.STORAGE_PLACES,
     "row": tuple(row[1] for row in schema.LIMIT_ROWS),
 }
 
@@ -78,24 +80,24 @@ class Recorder:
 
     def truth(self, t_s: float, values: tuple[float, ...]) -> None:
         """One row of what is really so."""
+        self._hash.update(self._truth_struct.pack(t_s, *values))
         if not self.keeps:
             return
-        self._hash.update(self._truth_struct.pack(t_s, *values))
         for name, value in zip(self.truth_names, values, strict=True):
             self._add(name, t_s, value)
 
     def rig_event(self, t_s: float, name: str, source: str, fields: dict[str, Any]) -> None:
         """Something that the rig did or saw; `source` is "rig", "host" or "plant"."""
+        self._hash.update(f"{t_s:.6f} {source} {name} {sorted(fields.items())}".encode())
         if not self.keeps:
             return
-        self._hash.update(f"{t_s:.6f} {source} {name} {sorted(fields.items())}".encode())
         self.events.append({**fields, "t_s": t_s, "source": source, "name": name})
 
     def console(self, t_s: float, data: bytes) -> list[Frame]:
         """Bytes that the board sent; returns the frames that are complete with them."""
+        self._hash.update(struct.pack("<dI", t_s, len(data)) + data)
         if not self.keeps:
             return [item for item in self.decoder.feed(data) if isinstance(item, Frame)]
-        self._hash.update(struct.pack("<dI", t_s, len(data)) + data)
         self.frame_bytes += data
         frames = []
         for item in self.decoder.feed(data):
@@ -117,7 +119,7 @@ class Recorder:
         elif frame.type == schema.CAPTURE:
             whole = self._captures.take(frame.fields)
             self.captures += [whole] if whole else []
-        elif frame.type != schema.HELLO:
+        elif frame.type not in NO_SAMPLES:
             self._sample(1e-3 * frame.t_ms + self.clock_offset_s, frame)
 
     def _sample(self, t_s: float, frame: Frame) -> None:

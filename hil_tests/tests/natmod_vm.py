@@ -29,6 +29,21 @@ def golden_vector():
     print(golden.right(estimator), binascii.hexlify(bytes(estimator.state)).decode())
 
 
+def detect(flat_path, rows_path, cells):
+    """Stages that changed, and all that the detectors keep."""
+    import detect_rows
+    from assb.estimation import kernel
+
+    changes, pack = detect_rows.stages(kernel, floats(flat_path), floats(rows_path), cells)
+    print(changes)
+    print(binascii.hexlify(bytes(pack.kept)).decode())
+
+
+def floats(path):
+    with open(path, "rb") as file:
+        return array("f", file.read())
+
+
 def refusals():
     """What each wrong buffer raises."""
     cell, sample = golden.cell(), array("f", bytes(20))
@@ -54,6 +69,23 @@ def locked():
     statuses = step(cell, state, sample) + predict(cell, state, sample)
     micropython.heap_unlock()
     print(statuses)
+
+
+def locked_collapse():
+    """What the fast tick asks of the detectors allocates nothing."""
+    flat = golden.cell()
+    detector = kernel_pack().add(flat, Ekf(flat))
+    detector.collapse()
+    micropython.heap_lock()
+    news = detector.collapse()
+    micropython.heap_unlock()
+    print(news, detector.stage)
+
+
+def kernel_pack():
+    from assb.estimation import kernel
+
+    return kernel.Pack(1)
 
 
 def cost(steps):

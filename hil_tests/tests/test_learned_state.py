@@ -1,9 +1,10 @@
 """The learned state on a virtual board: real firmware on a real VM, littlefs on a simulated flash, power that fails."""
 
 import struct
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
+import powered_lives
 import pytest
 from assb.protocol.image import decode
 from assb.storage import learned
@@ -12,10 +13,10 @@ from assb_hil.dut.flash_image import read_image, write_image
 from assb_hil.dut.idle_world import IdleWorld
 from assb_hil.dut.virtual import VirtualBoard
 from assb_hil.loads import ConstantCurrent
-from assb_hil.recorder import Recorder
-from assb_hil.scenario import Host, Start, load_scenario
+from assb_hil.scenario import Host
 from assb_hil.session import compiled_firmware, host_acts, open_session
 from assb_host.config import build_image, load_pack
+from powered_lives import idle
 
 SAVES_SOON = load_pack("li_lpscl_nca", changes={"learned.save_s": 10.0})
 CONFIG = build_image(load_pack("li_lpscl_nca"))
@@ -30,30 +31,9 @@ UP_S = 2.5  # boot, self-test, first samples, and room in the record's log
 SETTLED_S = 14.0  # by then the record says that the contactor is open
 
 
-@dataclass
-class Life:
-    """One time that the board had power."""
-
-    recorder: Recorder
-    powered: bool  # still, at its end
-    operations: int  # of the flash
-
-    @property
-    def names(self):
-        return [event["name"] for event in self.recorder.events if event["source"] == "board"]
-
-    def event(self, name):
-        return next(event for event in self.recorder.events if event["name"] == name)
-
-    def last(self, signal):
-        return self.recorder.window(signal, 0, 1e9)[1][-1]
-
-
 def made_image(path, **slots):
     """A flash with firmware, and slots `a` and `b` where given."""
-    files = {f"/learned/{name}": data for name, data in slots.items()}
-    write_image(path, compiled_firmware() | {"/config.bin": CONFIG} | files)
-    return path
+    return powered_lives.made_image(path, CONFIG, {f"/learned/{name}": data for name, data in slots.items()})
 
 
 def slot_bytes(folder, soc=SOC, values=TAUGHT, opened=1, sequence=1):
@@ -73,24 +53,9 @@ def image(tmp_path):
     return made_image(tmp_path / "flash.bin", a=slot_bytes(tmp_path / "made"))
 
 
-def idle(soc, duration_s):
-    """A cell at rest on a board that nobody arms."""
-    start = Start(soc_frac=soc, temperature_degc=25.0, pressure_mpa=5.0)
-    return replace(
-        load_scenario("cccv_charge"), host=Host(arm_at_s=None), start=start, loads=(), checks=(), duration_s=duration_s
-    )
-
-
 def live(image, soc=SOC, duration_s=UP_S, cut=None, act=None):
     """Power on, time, power off. `cut`: the flash operation at which power fails; `act(session)`: half-way."""
-    with open_session(idle(soc, duration_s), flash=image) as session:
-        session.dut.power_cut_at(cut)
-        session.start()
-        if act:
-            session.run_to(duration_s / 2)
-            act(session)
-        session.run_to(duration_s)
-        return Life(session.recorder, session.dut.powered, session.dut.counters()["flash_operations"])
+    return powered_lives.live(image, idle(soc, duration_s), cut, [(duration_s / 2, act)] if act else [])
 
 
 def stored(image):

@@ -38,4 +38,4 @@ def test_a_short_register_crossing_is_followed_by_an_open_contact_within_the_bud
     )
     reaction = [check for check in result.checks if check.name.startswith("cell_undervoltage")]
     assert [check.passed for check in reaction] == [True, True]
-    assert 0.02 < opened - crossed < reaction[1].limit / 1000
+    assert 0.005 < opened - crossed < reaction[1].limit / 1000

@@ -17,9 +17,12 @@ COMMANDS = {
     "cell": ("assb_host.commands.cell:cell", "Fit the profile of a cell to its logs."),
     "config": ("assb_host.commands.config:config", "Check, build and show configurations."),
     "estimate": ("assb_host.commands.estimate:estimate", "Run the estimator over a recording."),
+    "events": ("assb_host.commands.events:events", "Print a board's event log, and fetch its freeze frames."),
     "flash": ("assb_host.commands.flash:flash", "Put firmware and configuration on a board and verify them."),
     "monitor": ("assb_host.commands.monitor:monitor", "Watch a running board."),
+    "params": ("assb_host.commands.params:params", "Read, set, compare and export a board's parameters."),
     "replay": ("assb_host.commands.replay:replay", "Watch a recording: which cell is shorted, since when, how sure."),
+    "selftest": ("assb_host.commands.selftest:selftest", "Have a board test itself, with its outputs off."),
     "send": ("assb_host.commands.send:send", "Send one command line and print the reply."),
     "stop": ("assb_host.commands.stop:stop", "Open the contactor, now."),
 }

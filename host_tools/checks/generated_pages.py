@@ -12,7 +12,9 @@ import assumptions_page
 import cells_page
 import cells_pictures
 import config_page
+import faults_page
 import reference_page
+import requirements_page
 import sim_page
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -22,6 +24,8 @@ PAGES = {
     "sim.md": sim_page.page,
     "cells.md": cells_page.page,
     "assumptions.md": assumptions_page.page,
+    "faults.md": faults_page.page,
+    "requirements.md": requirements_page.page,
 }
 
 

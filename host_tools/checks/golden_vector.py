@@ -12,6 +12,7 @@ from pathlib import Path
 
 from assb.estimation import golden
 from assb_kernels import Estimator
+from assb_kernels._kernels import ffi, lib
 
 FILE = Path(golden.__file__)
 
@@ -22,10 +23,44 @@ def figures() -> dict[str, str]:
     golden.run(estimator)
     return {
         "_STATE_CRC30": f"0x{binascii.crc32(estimator.state_bytes()) & 0x3FFFFFFF:08X}",
+        "_DETECTION_CRC30": f"0x{binascii.crc32(detection_bytes()) & 0x3FFFFFFF:08X}",
         "_SOC": f"{estimator.soc:.8g}",
         "_COVARIANCE_TRACE": f"{sum(row[k] for k, row in enumerate(estimator.covariance())):.8g}",
         "_INNOVATION_SIGMA_V": f"{estimator.innovation_sigma_v:.8g}",
     }
+
+
+class Detector:
+    """The single-precision detectors of one cell, as golden.watch_cell feeds them."""
+
+    def __init__(self, estimator: Estimator) -> None:
+        self.kept = ffi.new("assb_est_f32_detection *")
+        self.cell = self._sample = ffi.new("assb_est_f32_detection_sample *")
+        self._reference = ffi.new("assb_est_f32_reference *")
+        lib.assb_est_f32_detection_reset(self.kept)
+        params = estimator.parameter_group("detection_params")
+        self._where = (params, estimator.c_params, self.kept, estimator.c_state, self._sample)
+
+    def blind(self) -> None:
+        lib.assb_est_f32_detection_blind(self.kept)
+
+    def see_sample(self) -> bool:
+        return lib.assb_est_f32_detection_sample_taken(*self._where)
+
+    def see_second(self, _pack: object) -> None:
+        lib.assb_est_f32_detection_second(*self._where, self._reference)
+
+    def compare(self, _own: object) -> None:
+        """In the place of a pack, of this cell alone."""
+        lib.assb_est_f32_detection_reference(self.kept, 1, 0, self._reference)
+
+
+def detection_bytes() -> bytes:
+    """What they keep in the end."""
+    estimator = Estimator(golden.cell(), "f32")
+    detector = Detector(estimator)
+    golden.watch_cell(estimator, detector, detector)
+    return bytes(ffi.buffer(detector.kept))
 
 
 def written(text: str, values: dict[str, str]) -> str:

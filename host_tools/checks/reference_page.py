@@ -12,10 +12,13 @@ hundredths of a degree Celsius, `_ppm` parts per million, `_milli` thousandths, 
 frames and lines are built is in SPEC.md.
 """
 LIMITS_HEAD = """\
-Every row is judged on every fast tick. No config image may set a trip level outside its envelope, and no message may
-change one. `bit` is the row's bit in `warn_bits`, `derate_bits` and `trip_bits`.
+Every row is judged on every fast tick. No config image may set a trip level outside its envelope or a longer
+debounce, and no message may change one. `bit` is the row's bit in `warn_bits`, `derate_bits` and `trip_bits`; from 30
+on, bit minus 30 in `warn_bits_2` and so on. A row acts on what it forbids whichever way the current flows just then:
+what flows all the same is `forbidden_current`.
 
 """
+JUDGED = {"always": "", "connected": " while connected", "open": " while open"}
 SCOPES = {schema.SCOPE_PACK: "pack", schema.SCOPE_CELL: "each cell", schema.SCOPE_FIXED: "–"}
 KINDS = {schema.KIND_HIGH: "at or above", schema.KIND_LOW: "at or below", schema.KIND_STALE: "older than"}
 
@@ -92,11 +95,11 @@ def parameters() -> str:
 
 def limit_rows() -> str:
     rows = []
-    for position, (number, name, scope, signal, kind, least, greatest, action) in enumerate(schema.LIMIT_ROWS):
+    for position, row in enumerate(schema.LIMIT_ROWS):
+        number, name, scope, signal, kind, least, greatest, action, judged, missing, longest_ms, derates = row
         what, remedy = schema_text.LIMIT_TEXT[name]
         always = "" if name in image.ALWAYS_ENABLED else " May be switched off."
-        connected = " while connected" if name in schema.ROWS_WHILE_CONNECTED else ""
-        watches = f"`{signal}` {KINDS[kind]}{connected}"
+        watches = f"`{signal}` {KINDS[kind]}{JUDGED[judged]}"
         rows.append(
             (
                 position,
@@ -105,12 +108,30 @@ def limit_rows() -> str:
                 SCOPES[scope],
                 watches,
                 f"{least} .. {greatest}",
+                longest_ms,
                 action,
+                derates,
+                "itself" if missing == "self" else f"`{missing}`",
                 f"{what}. {remedy}{always}",
             )
         )
     text = "## Limit rows\n\n" + LIMITS_HEAD
-    return text + table(("bit", "id", "name", "of", "trips", "envelope", "action", "meaning and remedy"), rows)
+    return text + table(
+        (
+            "bit",
+            "id",
+            "name",
+            "of",
+            "trips",
+            "envelope",
+            "longest debounce, ms",
+            "action",
+            "derates",
+            "trips without data",
+            "meaning and remedy",
+        ),
+        rows,
+    )
 
 
 def page() -> str:

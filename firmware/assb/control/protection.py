@@ -1,12 +1,15 @@
 """Limit rows and their one interpreter. Every row is evaluated on every fast tick; nothing here allocates.
 
 A row watches one signal (per cell where its scope says so) and has three graded levels. Missing or invalid data never
-clears a row: the level that stood stays, and the stale row of that channel trips by age.
+clears a row: the level that stood stays, and the row that is named as `missing` trips; where that is the row itself, or
+one that is switched off, this row trips once its signal is older than blind_ms.
 
 Each level is entered after the row's debounce above it, and left below it by the row's hysteresis (trip - reset):
   warn, derate  leave by themselves, after the same debounce
   trip          latches; leaves by its recovery: auto (within the reset level for recovery_ms), manual (`clear` within
                 the reset level) or reset (not before a restart). After `trips_to_lockout` trips it never leaves.
+
+A row acts on what it forbids whatever the current does just then: one that forbids charge leaves discharge alone.
 """
 
 from array import array
@@ -20,6 +23,7 @@ _EV_WARN = const(3)
 _EV_DERATE = const(4)
 _EV_TRIP = const(5)
 _EV_CLEAR = const(6)
+_EV_BLIND = const(60)
 
 NO_CHARGE, NO_DISCHARGE, OPEN, LOCKOUT, DERATE = 1, 2, 4, 8, 16
 ACTION_MASKS = {
@@ -42,35 +46,61 @@ _AUTO = const(0)
 _MANUAL = const(1)
 _UNTIL_RESET = const(2)
 _ENTERED = (_EV_CLEAR, _EV_WARN, _EV_DERATE, _EV_TRIP)
+_WORD = const(30)  # rows per word of bits: no board makes a long integer of one
+_WHOLE = const(1000)  # permille
+_CHARGE = const(1)
+_DISCHARGE = const(2)
+_SIDES = {"charge": _CHARGE, "discharge": _DISCHARGE, "both": _CHARGE | _DISCHARGE}
+_JUDGED = {"always": 0, "connected": 1, "open": 2}
 
 
 class Protection:
     """All limit rows of one configuration. `limits` are the config image's rows, in the order of tables.LIMIT_ROWS.
 
     A watch is one row on one signal; its columns are arrays, which on a board weigh a fifth of one object per watch.
+    What runs once per watch keeps its frame (locals and stack) within 11 words: MicroPython takes larger ones from the
+    heap, at three times the cost of the call.
     Levels are kept with the sign turned for rows that trip low, so that higher is always worse.
     """
 
-    def __init__(self, signals, limits, events):
+    def __init__(self, signals, limits, events, blind_ms=2000, derate_permille=500):
+        """`derate_permille`: share of the limits of current that is left where a row begins to derate."""
         self._signals = signals
         self._events = events
-        watched = list(_watched(signals, limits))
-        self.count = count = len(watched)
-        for name in _COLUMNS:
+        self._blind_ms = blind_ms
+        self._derate_permille = derate_permille
+        self._begun_ms = -1  # of the first evaluation: what came before it is nobody's silence
+        self._begins = True
+        self._loud = False  # some row was at a level
+        self._value = 0
+        self.count = count = sum([1 for _ in _watched(signals, limits)])
+        for name in _INTEGERS.split():
             setattr(self, name, array("i", bytes(4 * count)))
-        for at, (row_at, row, limit, index) in enumerate(watched):
+        for name in _BYTES.split():
+            setattr(self, name, array("b", bytes(count)))
+        for at, (row_at, row, limit, index) in enumerate(_watched(signals, limits)):
             self._fill(at, row_at, row, limit, index)
-        self.warn_bits = 0
-        self.derate_bits = 0
-        self.trip_bits = 0
+            self.blind[at] = row[4] != "stale" and (row[9] == "self" or not _enabled(limits, row[9]))
+            self.plain[at] = row[4] != "stale" and not self.blind[at]
+        self._bits = array("i", bytes(32))  # two words of each level
+        self.warn_bits = self.warn_bits_2 = 0
+        self.derate_bits = self.derate_bits_2 = 0
+        self.trip_bits = self.trip_bits_2 = 0
         self.blocked = 0  # union of the tripped rows' masks
+        self.evaluations = 0  # for the watchdog, which counts them
+        self.charge_permille = self.discharge_permille = _WHOLE  # what derating rows leave of the limits of current
 
     # columns, one entry per watch
     row_at: array  # position of its row
     index: array  # place of its signal on the blackboard
     sign: array
     stale: array  # 1: compares the signal's age
-    connected_only: array  # 1: rests while the contactor is commanded open
+    blind: array  # 1: trips by itself when its signal is not there
+    plain: array  # 1: neither of both, its value alone counts
+    judged: array  # 0: always; 1: while the contactor is commanded closed; 2: open
+    word: array  # of its bit
+    bit: array
+    sides: array  # which limits of current its derate level takes from
     warn: array
     derate: array
     trip: array
@@ -81,6 +111,7 @@ class Protection:
     trips_to_lockout: array
     mask: array
     mildest: array  # the highest level below a trip that this row uses
+    quiet: array  # below this none of its levels is near
     level: array  # state from here on
     trip_count: array
     timing: array  # 1 while since_ms counts towards next_level
@@ -97,12 +128,16 @@ class Protection:
         self.index[at] = index
         self.sign[at] = sign
         self.stale[at] = row[4] == "stale"
-        self.connected_only[at] = row[8] == "connected"
+        self.judged[at] = _JUDGED[row[8]]
+        self.word[at] = row_at // _WORD
+        self.bit[at] = 1 << row_at % _WORD
+        self.sides[at] = _SIDES[row[11]]
         self.trip[at] = sign * trip
         # a level that is not used stands at the trip level, where it is never reached first
         self.warn[at] = sign * (warn if flags & _WARNS else trip)
         self.derate[at] = sign * (derate if flags & _DERATES else trip)
         self.mildest[at] = DERATED if flags & _DERATES else _WARNED if flags & _WARNS else _CLEAR
+        self.quiet[at] = min(self.warn[at], self.derate[at])
         self.hysteresis[at] = sign * (trip - reset)
         self.debounce_ms[at] = debounce_ms
         self.recovery[at] = recovery
@@ -112,27 +147,80 @@ class Protection:
         self.within_reset[at] = 1
 
     def evaluate(self, now_ms, connected=1):
-        """Every row once, into warn_bits, derate_bits, trip_bits and blocked. `connected`: contactor told to close."""
-        warn = derate = trip = blocked = 0
+        """Every row once, into the bits, `blocked` and the shares. `connected`: contactor told to close."""
+        if self._begins:
+            self._begin(now_ms)
+        rests = 2 if connected else 1
+        signals, level, quiet = self._signals, self.level, self.quiet
+        index, sign = self.index, self.sign  # four at once would make a tuple
+        plain, judged = self.plain, self.judged
+        loud = False
         for at in range(self.count):
-            if connected or not self.connected_only[at]:
-                self._step(at, now_ms)
-            else:
+            place = index[at]
+            # most rows, most of the time: judged here, as a call for each would take as long again
+            if (
+                plain[at]
+                and level[at] == _CLEAR
+                and signals.valid[place]
+                and sign[at] * signals.value[place] < quiet[at]
+            ):
+                self.timing[at] = self.tripping[at] = 0
+                continue
+            if judged[at] == rests:
                 self._suspend(at)
+            else:
+                self._step(at, now_ms)
+            loud = loud or level[at] != _CLEAR
+        if loud or self._loud:
+            self._gather()
+        self._loud = loud
+        self.evaluations += 1
+
+    def _begin(self, now_ms):
+        """For the first blind_ms no row is blind yet."""
+        if self._begun_ms < 0:
+            self._begun_ms = now_ms
+        self._begins = elapsed_ms(now_ms, self._begun_ms) <= self._blind_ms
+
+    def _gather(self):
+        """What the levels of all rows come to."""
+        bits = self._bits
+        for at in range(8):
+            bits[at] = 0
+        self.blocked = 0
+        self.charge_permille = self.discharge_permille = _WHOLE
+        for at in range(self.count):
             level = self.level[at]
-            if level == _TRIPPED:
-                trip |= 1 << self.row_at[at]
-                blocked |= self.mask[at]
-                if self.mask[at] == DERATE:
-                    derate |= 1 << self.row_at[at]
-            elif level == DERATED:
-                derate |= 1 << self.row_at[at]
-            elif level == _WARNED:
-                warn |= 1 << self.row_at[at]
-        self.warn_bits = warn
-        self.derate_bits = derate
-        self.trip_bits = trip
-        self.blocked = blocked
+            if level:
+                bits[2 * level + self.word[at]] |= self.bit[at]
+                if level == _TRIPPED:
+                    self.blocked |= self.mask[at]
+                if level == DERATED or (level == _TRIPPED and self.mask[at] == DERATE):
+                    bits[2 * DERATED + self.word[at]] |= self.bit[at]
+                    self._derate(at, level)
+        self.warn_bits, self.warn_bits_2 = bits[2], bits[3]
+        self.derate_bits, self.derate_bits_2 = bits[4], bits[5]
+        self.trip_bits, self.trip_bits_2 = bits[6], bits[7]
+
+    def _derate(self, at, level):
+        """From derate_permille at the derate level to nothing at the trip level, in proportion to the margin left."""
+        share = self._derate_permille
+        if level == DERATED:
+            share = share * self._margin_permille(at) // _WHOLE
+        if self.sides[at] & _CHARGE and share < self.charge_permille:
+            self.charge_permille = share
+        if self.sides[at] & _DISCHARGE and share < self.discharge_permille:
+            self.discharge_permille = share
+
+    def _margin_permille(self, at):
+        span = self.trip[at] - self.derate[at]
+        left = self.trip[at] - self.sign[at] * self._signals.value[self.index[at]]
+        if left >= span:
+            return _WHOLE
+        if left <= 0:
+            return 0
+        # the product of what is below a million with 1000 fits 30 bits
+        return left * _WHOLE // span if span < 1000000 else left // (span // _WHOLE)
 
     def _suspend(self, at):
         """Not judged now: a trip stays for its recovery, milder levels end."""
@@ -143,33 +231,43 @@ class Protection:
             self.level[at] = _CLEAR
 
     def _step(self, at, now_ms):
-        signals = self._signals
-        index = self.index[at]
-        if self.stale[at]:
-            value = elapsed_ms(now_ms, signals.stamp_ms[index])
-        elif signals.valid[index]:
-            value = self.sign[at] * signals.value[index]
-        else:
-            return  # the level that stood stays; the channel's stale row counts its age
-        level = self._level_of(at, value)
+        if not self._sees(at, now_ms):
+            return  # the level that stood stays; the row named as missing counts the age
+        level = self._level_of(at, self._value)
         self.within_reset[at] = level < _TRIPPED
         if self.level[at] == _TRIPPED:
             self._recover(at, level, now_ms)
         elif not self._trips(at, level, now_ms):
             self._move(at, min(level, self.mildest[at]), now_ms)
 
+    def _sees(self, at, now_ms):
+        """What it judges goes into _value; False when it is not there."""
+        place = self.index[at]
+        if self.stale[at]:
+            self._value = elapsed_ms(now_ms, self._signals.stamp_ms[place])
+            return True
+        if self.blind[at] and not self._begins and elapsed_ms(now_ms, self._signals.stamp_ms[place]) > self._blind_ms:
+            self._lose_sight(at, now_ms)
+            return False
+        self._value = self.sign[at] * self._signals.value[place]
+        return self._signals.valid[place] == 1
+
+    def _lose_sight(self, at, now_ms):
+        self.within_reset[at] = self.timing[at] = self.tripping[at] = 0
+        if self.level[at] != _TRIPPED:
+            self.level[at] = _TRIPPED
+            self.trip_count[at] += 1
+            self._events.push(_EV_BLIND, self.row_at[at], elapsed_ms(now_ms, self._signals.stamp_ms[self.index[at]]))
+
     def _level_of(self, at, value):
         """The level that the value asks for, with each level's hysteresis once it is entered."""
         held = self.level[at]
-        trip = self.trip[at]
         back = self.hysteresis[at]
-        if value >= trip or (held == _TRIPPED and value > trip - back):
+        if value >= self.trip[at] or (held == _TRIPPED and value > self.trip[at] - back):
             return _TRIPPED
-        derate = self.derate[at]
-        if derate < trip and value >= derate - (back if held >= DERATED else 0):
+        if self.derate[at] < self.trip[at] and value >= self.derate[at] - (back if held >= DERATED else 0):
             return DERATED
-        warn = self.warn[at]
-        if warn < trip and value >= warn - (back if held >= _WARNED else 0):
+        if self.warn[at] < self.trip[at] and value >= self.warn[at] - (back if held >= _WARNED else 0):
             return _WARNED
         return _CLEAR
 
@@ -234,24 +332,26 @@ class Protection:
         return self.trips_to_lockout[at] != 0 and self.trip_count[at] >= self.trips_to_lockout[at]
 
     def clear(self):
-        """The user's deliberate clear: manual rows that are back within their reset level. Returns the bits left."""
-        left = 0
+        """The user's deliberate clear: manual rows that are back within their reset level. The bits say what stays."""
         for at in range(self.count):
-            if self.level[at] != _TRIPPED:
-                continue
-            if self.recovery[at] == _MANUAL and self.within_reset[at] and not self.locked(at):
+            if (
+                self.level[at] == _TRIPPED
+                and self.recovery[at] == _MANUAL
+                and self.within_reset[at]
+                and not self.locked(at)
+            ):
                 self._enter(at, _CLEAR)
-            else:
-                left |= 1 << self.row_at[at]
-        return left
+        self._gather()
 
 
-_COLUMNS = (
-    "row_at", "index", "sign", "stale", "connected_only", "warn", "derate", "trip", "hysteresis", "debounce_ms",
-    "recovery", "recovery_ms", "trips_to_lockout", "mask", "level", "trip_count", "timing", "next_level", "since_ms",
-    "tripping", "beyond_ms", "mildest",
-    "within_reset",
-)  # fmt: skip
+_INTEGERS = (
+    "index bit quiet warn derate trip hysteresis debounce_ms recovery_ms trips_to_lockout trip_count since_ms beyond_ms"
+)
+_BYTES = "row_at sign stale blind plain judged word sides recovery mask mildest level timing next_level tripping within_reset"
+
+
+def _enabled(limits, name):
+    return limits[tables.position(tables.LIMIT_ROWS, name)][1] & _ENABLED
 
 
 def _watched(signals, limits):

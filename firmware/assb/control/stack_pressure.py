@@ -1,12 +1,27 @@
-"""Stack-pressure regulation: PI on the measured pressure, feed-forward of swelling, rate limit, anti-windup. Pure.
+"""Stack-pressure regulation: an integral law through the inverse of the actuator's play, with feed-forward. Pure.
 
     setpoint   ramps to the target no faster than the rate limit
-    command    = setpoint + kp*e + integral - lead * dP/dt(swelling)      e = setpoint - pressure
-    integral   grows with ki*e inside the command's range; what the actuator could not follow is taken back
-               (back-calculation, Astrom and Hagglund, Advanced PID Control, 2006, section 3.5)
+    output     the pressure that an actuator without play would be asked for: follows the setpoint, grows with ki*e, and
+               gives way to swelling and heat where the actuator holds a position
+    command    = output + kp*e + what was crossed of the play - lead * dP/dt(swelling)
 
-The feed-forward is the pressure that the stack would gain while the regulator lags: stiffness times swelling rate times
-that lag. Inside the deadband the command rests, so that the valve does not chatter.
+Play (backlash of a screw; hysteresis and seal friction of a regulator with its cylinder) is crossed at once when the
+output turns, so that a reversal costs little error: the inverse of the play operator (Tao and Kokotovic, IEEE Trans.
+Automat. Contr. 38, 1993, doi:10.1109/9.250511). It stops short of the whole play, as what is too far could only be
+taken back by crossing it again, which would never end; the error then leads it through the rest, and how far that was
+is learned for the next turn.
+
+e is the setpoint, as late as the pressure is, less the pressure; inside the deadband it is none, so that noise moves
+nothing. Of a screw the part of a step that its rounding leaves is known, and taken off. What the actuator could not
+follow is taken back from the output (back-calculation, Astrom and Hagglund, Advanced PID Control, 2006, section 3.5).
+
+Moves wear a press, and a law with play in its loop may hunt: turns that follow each other soon widen the deadband,
+which narrows again within an hour.
+
+A press that does not answer is pushed only so far: `stalled` tells it, and the setpoint waits.
+
+A command is a pressure also for a screw: what would stand had the stack not grown since the start, so it may be below
+zero. The screw closes no further once the pressure that is measured reaches the largest one ever commanded.
 """
 
 from assb.const import const
@@ -15,6 +30,21 @@ _HOLD = const(0)
 _BLEED = const(1)
 _NONE = const(0)  # stages of a short
 _SUSPECT = const(1)
+FILTER_S = 0.4  # time constant of the pressure's noise filter (assumption: below any lag of a press)
+_TURN_S = 20.0  # after a turn the error tells of the play for so long (assumption: a few lags and its crossing)
+_SETTLED_S = 2.0  # ... or until it was inside the deadband for so long
+_CROSS_PER_S = 2.0  # of the error, into the crossing
+_PLAY_MOST = 1.5  # of the configured play: how far it may be learned away from it, and the inverse below
+_SHORT_SHARE = 0.05  # of the play is left when it is crossed, at least two steps (assumption: how well it is known)
+_LEARNED = 0.5  # of what a turn shows of it
+_SOON_S = 120.0  # a load does not turn that soon again, a law that hunts does (assumption)
+_REACH_FRAC = 0.05  # of the setpoint, by which regulator and load cell may disagree (assumption)
+_REACH_PLAYS = 1.2
+_PUSH_S = 60.0  # what was pushed longer ago does not count: a drift is followed for hours (assumption)
+_ANSWER = 0.3  # of what was pushed, seen in the pressure
+_HUNTS = 5  # turns that come too soon, one after the other
+_WIDEST = 1.5  # steps of the actuator that a deadband may be wider (assumption)
+_NARROW_S = 1200.0  # time constant of what a deadband was widened by (assumption)
 
 
 class StackPressure:
@@ -30,21 +60,31 @@ class StackPressure:
         self._safe_state = parameter("pressure_safe_state")
         self._recovery_kpa = parameter("pressure_recovery_kpa")
         self._lead_s = parameter("pressure_lead_ms") / 1000
+        self._by_position = parameter("pressure_by_position")
+        self._lag_s = FILTER_S if self._by_position else FILTER_S + self._lead_s
+        self._quantum_kpa = parameter("pressure_quantum_kpa")
+        stiffness_kpa_per_um = parameter("stack_stiffness_kpa_per_um")
         # nm/mAh * mA / 3600 s/h = nm/s; kPa/um is 1e-3 kPa/nm
-        self._swelling_kpa_s_per_ma = parameter("swelling_nm_per_mah") * parameter("stack_stiffness_kpa_per_um") / 3.6e6
+        self._swelling_kpa_s_per_ma = parameter("swelling_nm_per_mah") * stiffness_kpa_per_um / 3.6e6
+        self._expansion_kpa_per_cdegc = parameter("expansion_nm_per_k") * stiffness_kpa_per_um / 1e5
+        self._usual_play_kpa = -1
         self.tune(parameter)
-        self._regulates = False
-        self._setpoint_kpa = 0.0
-        self._integral_kpa = 0.0
+        self.reversals = 0
         self.command_kpa = 0
+        self.start(0, 0)
+        self._regulates = False
 
     def tune(self, parameter):
-        """Take the gains and the target again: they may be set while running."""
+        """Take the gains, the play and the target again: they may be set while running."""
         self.target_kpa = parameter("pressure_target_kpa")
         self._kp = parameter("pressure_kp_ppm") / 1e6
         self._ki_per_s = parameter("pressure_ki_ppm_s") / 1e6
         self._feed_forward = parameter("pressure_feed_forward_ppm") / 1e6
         self._deadband_kpa = parameter("pressure_deadband_kpa")
+        play_kpa = parameter("pressure_play_kpa")
+        if play_kpa != self._usual_play_kpa:  # what was learned stays while it is not set anew
+            self._usual_play_kpa = play_kpa
+            self.play_kpa = float(play_kpa)
 
     def respond(self, stage):
         """To the worst stage of a short: a suspect is given the pressure at which cells recover, where there is one;
@@ -58,40 +98,163 @@ class StackPressure:
         return self.aim_kpa
 
     def start(self, pressure_kpa, command_kpa):
-        """Bumpless start: from the pressure that stands and the command that the actuator holds."""
+        """Bumpless start: from the pressure that stands and the command that the actuator holds. A press is closed from
+        above its stack, so its play is taken up on that side."""
         self._regulates = True
-        self._setpoint_kpa = float(pressure_kpa)
-        self._integral_kpa = float(command_kpa - pressure_kpa)
+        self._setpoint_kpa = self._expected_kpa = self._seen_kpa = float(pressure_kpa)
+        self._direction = 1
+        self._output_kpa = self._furthest_kpa = float(command_kpa)
+        self._offset_kpa = self._crossed_kpa = 0.0
+        self._left_kpa = 0.0
+        self._turning_s = self._settled_s = self._wide_kpa = self._pushed_kpa = self._stalled_kpa = self._stalled_s = (
+            0.0
+        )
+        self._least_kpa = self._seen_kpa
+        self.stalled = False
+        self._straight_s = _SOON_S
+        self._soon_turns = 0
+        self._cdegc = None
         self.command_kpa = command_kpa
 
-    def regulate(self, pressure_kpa, current_ma, applied_kpa, dt_ms):
-        """One step; returns the new command. `applied_kpa` is what the actuator really holds of the last one."""
+    def regulate(self, pressure_kpa, current_ma, cdegc, applied_kpa, dt_ms):
+        """One step; returns the new command. `cdegc`: the stack's temperature, None while it is not known;
+        `applied_kpa`: what the actuator really holds of the last command."""
         dt_s = dt_ms / 1000
-        self._integral_kpa += applied_kpa - self.command_kpa
-        self._setpoint_kpa = _towards(self._setpoint_kpa, self.aim_kpa, self._rate_kpa_s * dt_s)
-        error_kpa = self._setpoint_kpa - pressure_kpa
-        swelling_kpa_s = self._swelling_kpa_s_per_ma * current_ma
-        ahead_kpa = self._feed_forward * self._lead_s * swelling_kpa_s
-        if abs(error_kpa) <= self._deadband_kpa:
-            error_kpa = 0.0
-        elif self._setpoint_kpa == self.aim_kpa:  # on the ramp the error is the regulator's lag, nothing to learn from
-            self._integral_kpa += self._ki_per_s * error_kpa * dt_s
-        wanted = self._setpoint_kpa + self._kp * error_kpa + self._integral_kpa - ahead_kpa
-        limited = min(max(wanted, 0.0), float(self._command_max_kpa))
-        self._integral_kpa += limited - wanted
-        self.command_kpa = int(limited + 0.5)
+        self._take_back(applied_kpa, dt_s)
+        self._ramp(self._rate_kpa_s * dt_s)
+        self._seen_kpa += (pressure_kpa - self._seen_kpa) * min(1.0, dt_s / FILTER_S)
+        self._straight_s = min(self._straight_s + dt_s, _SOON_S)
+        self._wide_kpa -= self._wide_kpa * min(1.0, dt_s / _NARROW_S)
+        band_kpa = self._deadband_kpa + self._wide_kpa
+        self._expected_kpa += (self._setpoint_kpa - self._expected_kpa) * min(1.0, dt_s / self._lag_s)
+        error_kpa = _beyond(self._expected_kpa - self._seen_kpa - self._left_kpa, band_kpa)
+        self._learn(error_kpa, dt_s)
+        ahead_kpa = self._give_way(current_ma, cdegc, dt_s)
+        self._turn()
+        wanted = self._output_kpa + self._kp * error_kpa + self._offset_kpa - ahead_kpa
+        limited = self._within(wanted, pressure_kpa)
+        self._output_kpa += limited - wanted
+        self.command_kpa = round(limited)
         return self.command_kpa
+
+    def _within(self, wanted, pressure_kpa):
+        if self._by_position:
+            return min(wanted, self.command_kpa) if pressure_kpa >= self._command_max_kpa else wanted
+        return min(max(wanted, 0.0), float(self._command_max_kpa))
+
+    def _ramp(self, most_kpa):
+        before_kpa = self._setpoint_kpa
+        after_kpa = _towards(before_kpa, self.aim_kpa, most_kpa)
+        if self.stalled and (after_kpa - before_kpa) * (before_kpa - self._seen_kpa) > 0:
+            return  # further away from where it stands
+        self._setpoint_kpa = after_kpa
+        self._output_kpa += after_kpa - before_kpa
+
+    def _take_back(self, applied_kpa, dt_s):
+        """What the actuator does not hold of the last command: less than its step is rounding, which a screw shows in
+        the pressure and a regulator hides in its play; more is a limit, a slew or a jam."""
+        left_kpa = self.command_kpa - applied_kpa
+        if abs(left_kpa) > self._quantum_kpa:
+            self._output_kpa -= left_kpa
+            self._furthest_kpa -= left_kpa
+            self._pushed_kpa -= left_kpa
+            left_kpa = 0
+        if self._by_position:
+            self._left_kpa += (left_kpa - self._left_kpa) * min(1.0, dt_s / FILTER_S)
+
+    def _learn(self, error_kpa, dt_s):
+        if self._turning_s <= 0:
+            self._push(self._ki_per_s * error_kpa * dt_s, error_kpa, dt_s)
+            return
+        self._turning_s -= dt_s
+        onward_kpa = self._direction * error_kpa
+        if onward_kpa > 0 and self._crossed_kpa < _PLAY_MOST * self._usual_play_kpa:
+            self._cross(_CROSS_PER_S * onward_kpa * dt_s)
+            self._settled_s = 0.0
+            return
+        self._settled_s += dt_s
+        if self._settled_s >= _SETTLED_S or self._turning_s <= 0:
+            self._turning_s = 0.0
+            seen_kpa = max(self._crossed_kpa + onward_kpa, self._usual_play_kpa / _PLAY_MOST)  # less what was too far
+            self.play_kpa += _LEARNED * (seen_kpa - self.play_kpa)
+
+    def _push(self, kpa, error_kpa, dt_s):
+        """The integral. What the pressure does not answer to is pushed no further."""
+        step_kpa = 2.0 * self._quantum_kpa + self._deadband_kpa
+        answer_kpa = abs(self._seen_kpa - self._least_kpa)
+        if self.stalled:
+            self._wait(abs(error_kpa), answer_kpa > step_kpa, dt_s)
+        if kpa * self._pushed_kpa <= 0:
+            self._pushed_kpa, self._least_kpa, self.stalled = 0.0, self._seen_kpa, False
+        self._least_kpa = (min if kpa > 0 else max)(self._least_kpa, self._seen_kpa)
+        if self.stalled:
+            return
+        self._pushed_kpa += kpa - self._pushed_kpa * min(1.0, dt_s / _PUSH_S)
+        self._output_kpa += kpa
+        pushed_kpa = abs(self._pushed_kpa)
+        if pushed_kpa > step_kpa and answer_kpa > _ANSWER * pushed_kpa:
+            self._pushed_kpa, self._least_kpa = 0.0, self._seen_kpa
+        elif pushed_kpa > step_kpa + _REACH_PLAYS * self._usual_play_kpa + _REACH_FRAC * self._setpoint_kpa:
+            self.stalled, self._stalled_kpa, self._stalled_s = True, abs(error_kpa), 0.0
+
+    def _wait(self, error_kpa, moved, dt_s):
+        """Until the press moves or the error halves. A screw tries again after a while, as its steps were lost."""
+        self._stalled_s += dt_s
+        tries_again = self._by_position and self._stalled_s >= _PUSH_S
+        if tries_again or moved or 2 * error_kpa < self._stalled_kpa:
+            self._pushed_kpa, self.stalled = 0.0, False
+
+    def _cross(self, kpa):
+        self._crossed_kpa += kpa
+        self._offset_kpa += self._direction * kpa
+
+    def _give_way(self, current_ma, cdegc, dt_s):
+        """Feed-forward. An actuator that holds a position has to move by what the stack grows; one that holds a
+        pressure only lags behind: returns by how much its command has to be ahead."""
+        swelling_kpa_s = self._feed_forward * self._swelling_kpa_s_per_ma * current_ma
+        if not self._by_position:
+            return self._lead_s * swelling_kpa_s
+        self._output_kpa -= swelling_kpa_s * dt_s
+        if cdegc is not None:
+            if self._cdegc is not None:
+                self._output_kpa -= self._feed_forward * self._expansion_kpa_per_cdegc * (cdegc - self._cdegc)
+            self._cdegc = cdegc
+        return 0.0
+
+    def _turn(self):
+        """The output came back from its furthest by more than the actuator's step: it crosses the play."""
+        ahead_kpa = self._direction * (self._output_kpa - self._furthest_kpa)
+        if ahead_kpa >= 0:
+            self._furthest_kpa = self._output_kpa
+        elif -ahead_kpa > max(self._quantum_kpa, self._deadband_kpa):
+            self._direction = -self._direction
+            self._furthest_kpa = self._output_kpa
+            self.reversals += 1
+            self._soon_turns = self._soon_turns + 1 if self._straight_s < _SOON_S else 0
+            self._straight_s = 0.0
+            if self._soon_turns >= _HUNTS:
+                self._wide_kpa = min(self._wide_kpa + 0.5 * self._quantum_kpa, _WIDEST * self._quantum_kpa)
+            if self.play_kpa:
+                self._crossed_kpa = self._settled_s = 0.0
+                self._turning_s = _TURN_S
+                short_kpa = max(_SHORT_SHARE * self.play_kpa, 2.0 * self._quantum_kpa)
+                self._cross(max(self.play_kpa - short_kpa, 0.0))
 
     def rest(self, applied_kpa, pressure_kpa, dt_ms, faulted):
         """Not regulating: hold the actuator, but come down while the pressure is above its window; after a fault bleed
-        to the window's lower edge if the rig says so, measured or not. `pressure_kpa`: 0 when not measured.
+        to the window's lower edge if the rig says so: a regulator measured or not, a screw while the pressure is known,
+        which alone tells it how far. `pressure_kpa`: 0 when not measured.
         """
         step_kpa = self._rate_kpa_s * dt_ms / 1000
         self._regulates = False
         self.command_kpa = applied_kpa
-        if pressure_kpa > self.max_kpa:
+        bleeds = faulted and self._safe_state == _BLEED
+        if self._by_position:
+            if pressure_kpa > (self.min_kpa if bleeds else self.max_kpa):
+                self.command_kpa = int(applied_kpa - step_kpa)
+        elif pressure_kpa > self.max_kpa:
             self.command_kpa = int(_towards(applied_kpa, 0, step_kpa))
-        elif faulted and self._safe_state == _BLEED and applied_kpa > self.min_kpa:
+        elif bleeds and applied_kpa > self.min_kpa:
             self.command_kpa = int(_towards(applied_kpa, self.min_kpa, step_kpa))
         return self.command_kpa
 
@@ -104,3 +267,9 @@ def _towards(value, target, step):
     if value < target:
         return min(value + step, float(target))
     return max(value - step, float(target))
+
+
+def _beyond(value, band):
+    if value > band:
+        return value - band
+    return value + band if value < -band else 0.0

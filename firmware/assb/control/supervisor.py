@@ -41,6 +41,9 @@ UPDATE = 1024
 CLEARED = 2048  # the host cleared, and no row is left tripped that opens or locks
 _TIMEOUT = const(4096)  # the state's own time is over
 _BLOCKED = const(8192)  # a tripped row forbids charge and discharge
+SETTLED = 16384  # the precharge current has fallen, or nobody asks whether
+_RETRY = const(32768)  # precharge did not settle, and may be tried again
+_PAUSE = const(65536)  # the precharge resistor cools down
 
 
 def _states(*states):
@@ -65,10 +68,11 @@ ROWS = (
     (_states(SELFTEST), READY, 0, SAFE),
     (_states(SELFTEST), _TIMEOUT, READY, LOCKOUT),
     (_states(SAFE), ARM, STOP | OPEN | LOCK | _BLOCKED, ARMED),
-    (_states(ARMED), PRESSED, 0, PRECHARGE),
+    (_states(ARMED), PRESSED, _PAUSE, PRECHARGE),
     (_states(ARMED), _TIMEOUT, PRESSED, SAFE),
     (_states(PRECHARGE), 0, PRESSED, SAFE),
     (_states(PRECHARGE), CLOSED, 0, _REST),
+    (_states(PRECHARGE), _TIMEOUT | _RETRY, CLOSED, ARMED),
     (_states(PRECHARGE), _TIMEOUT, CLOSED, FAULT),
     (_states(_REST, _CHARGE, _DISCHARGE), DERATED, 0, _DERATE),
     (_states(_DERATE), 0, DERATED, _REST),
@@ -84,7 +88,7 @@ OUTPUTS = (
     (0, 0, 0, 0, 0),  # SELFTEST
     (0, 0, 0, 0, 0),  # SAFE: the press holds
     (0, 0, 0, 0, 1),  # ARMED: pressed before it is connected
-    (0, 1, 0, 0, 1),  # PRECHARGE: main follows when the precharge time is over
+    (0, 1, 0, 0, 1),  # PRECHARGE: main follows when the precharge time is over and its current has fallen
     (1, 0, 1, 1, 1),  # REST
     (1, 0, 1, 1, 1),  # CHARGE
     (1, 0, 1, 1, 1),  # DISCHARGE
@@ -96,20 +100,35 @@ OUTPUTS = (
 
 
 class Supervisor:
-    """Holds the state; `step` applies the first matching row. `timeouts_ms[state]` is 0 where a state has none."""
+    """Holds the state; `step` applies the first matching row. `timeouts_ms[state]` is 0 where a state has none.
 
-    def __init__(self, timeouts_ms, precharge_ms, events, now_ms=0):
+    `retries`: how often precharge is tried again when its current does not fall, `pause_ms` after each.
+    """
+
+    def __init__(self, timeouts_ms, precharge_ms, events, now_ms=0, retries=0, pause_ms=0):
         self._timeouts_ms = timeouts_ms
         self._precharge_ms = precharge_ms
+        self._retries = retries
+        self._pause_ms = pause_ms
+        self._tries = 0  # that have failed
+        self._closing = False  # precharge is over: main closes
         self._events = events
         self.state = _BOOT
         self.since_ms = now_ms
         self.main = self.precharge = self.charge = self.discharge = self.regulate = 0
 
     def step(self, conditions, blocked, now_ms):
-        """One tick: `conditions` are the bits above without TIMEOUT, `blocked` the mask of the tripped limit rows."""
+        """One tick: `conditions` are the public bits above, `blocked` the mask of the tripped limit rows."""
+        conditions |= self._own_conditions(blocked, elapsed_ms(now_ms, self.since_ms))
+        to = self.next_state(self.state, conditions)
+        if to != self.state:
+            self._enter(to, now_ms)
+        self._allow(blocked, conditions & SETTLED, elapsed_ms(now_ms, self.since_ms))
+
+    def _own_conditions(self, blocked, age_ms):
+        conditions = 0
         timeout = self._timeouts_ms[self.state]
-        if timeout and elapsed_ms(now_ms, self.since_ms) >= timeout:
+        if timeout and age_ms >= timeout:
             conditions |= _TIMEOUT
         if blocked & ROW_OPEN:
             conditions |= OPEN
@@ -117,12 +136,19 @@ class Supervisor:
             conditions |= LOCK
         if blocked & NO_CHARGE and blocked & NO_DISCHARGE:
             conditions |= _BLOCKED
-        to = self.next_state(self.state, conditions)
-        if to != self.state:
-            self._events.push(_EV_STATE, self.state, to)
-            self.state = to
-            self.since_ms = now_ms
-        self._allow(blocked, now_ms)
+        if not self._closing and self._tries < self._retries:
+            conditions |= _RETRY
+        if self._tries and age_ms < self._pause_ms:
+            conditions |= _PAUSE
+        return conditions
+
+    def _enter(self, to, now_ms):
+        if to == ARMED:
+            self._tries = self._tries + 1 if self.state == PRECHARGE else 0
+        self._closing = False
+        self._events.push(_EV_STATE, self.state, to)
+        self.state = to
+        self.since_ms = now_ms
 
     def next_state(self, state, conditions):
         """The state that the first matching row names, or `state` itself."""
@@ -133,10 +159,11 @@ class Supervisor:
                 return row[3]
         return state
 
-    def _allow(self, blocked, now_ms):
+    def _allow(self, blocked, settled, age_ms):
         row = OUTPUTS[self.state]
-        closing = self.state == PRECHARGE and elapsed_ms(now_ms, self.since_ms) >= self._precharge_ms
-        self.main = 1 if (row[0] or closing) and not blocked & ROW_OPEN else 0
+        if self.state == PRECHARGE and settled and age_ms >= self._precharge_ms:
+            self._closing = True  # what the contactor does to the current is no reason to let go again
+        self.main = 1 if (row[0] or self._closing) and not blocked & ROW_OPEN else 0
         self.precharge = 1 if row[1] and not blocked & ROW_OPEN else 0
         self.charge = 1 if row[2] and not blocked & NO_CHARGE else 0
         self.discharge = 1 if row[3] and not blocked & NO_DISCHARGE else 0

@@ -121,11 +121,17 @@ class Detector:
 class Pack:
     """What the cells of a pack show together."""
 
-    def __init__(self):
+    def __init__(self, cells=0):
+        """`cells`: how many there will be, which only the native kernel has to know."""
         self.detectors = []
         self.cells = 1  # that can be compared
         self.deficit_v = self.slope_v_per_s = 0.0
         self.noise_ratio = 1.0
+
+    def add(self, flat, ekf):
+        """The next cell's detector."""
+        self.detectors.append(Detector(flat, ekf))
+        return self.detectors[-1]
 
     def compare(self, own):
         """For one of its detectors. A cell that is suspected is nothing to compare with."""

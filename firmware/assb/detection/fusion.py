@@ -55,6 +55,9 @@ class Fusion:
         self.stage = HARD_SHORT
         self.quiet_s = 0.0
         self.likelihood = CERTAIN
+        self.rs_ohm = self.rs_low_ohm = self.rs_high_ohm = (
+            0.0  # told by what is left of the voltage, in the next second
+        )
         return before != HARD_SHORT
 
     def shorted(self, rs_ohm):
@@ -82,7 +85,8 @@ class Fusion:
     def _move(self, cell, stage):
         before = self.stage
         self.quiet_s = 0.0 if stage >= before else later(self.quiet_s, cell.dt_s)
-        if stage > before or self.quiet_s >= cell.q[_STAGE_FALL_S]:
+        # to half a step, so that rounding does not decide
+        if stage > before or self.quiet_s + cell.dt_s / 2 >= cell.q[_STAGE_FALL_S]:
             self.stage = stage
             self.quiet_s = 0.0
         if self.stage > before or (self.stage > _NONE and stage >= self.stage):

@@ -21,6 +21,10 @@ class LoadCell:
         return self._adc.status
 
     @property
+    def counts(self) -> int:
+        return self._adc.counts
+
+    @property
     def error_count(self) -> int:
         return self._adc.error_count
 

@@ -4,7 +4,9 @@ The single-precision kernel gives the same bytes wherever it runs, so its state 
 in the floats of its interpreter, single on most boards and double on a PC, so a few of its figures must be near.
 Cell and samples come from whole numbers alone, divided by a power of two: no interpreter rounds them.
 
-`python host_tools/checks/golden_vector.py --write` sets the four figures again after the algorithm has changed.
+The detectors have a sequence of their own, and of them the kernel's bytes alone are compared.
+
+`python host_tools/checks/golden_vector.py --write` sets the figures again after the algorithm has changed.
 """
 
 import binascii
@@ -14,8 +16,10 @@ from assb.const import const
 from assb.estimation import parameters
 
 _STEPS = const(64)
+_SECONDS = const(240)
 # What the single-precision kernel of the host has after them
 _STATE_CRC30 = const(0x161E893E)  # the lower 30 bits of the CRC-32 of the state, little-endian
+_DETECTION_CRC30 = const(0x05D985D2)  # and of what its detectors keep
 _SOC = const(0.51456124)
 _COVARIANCE_TRACE = const(0.28448248)
 _INNOVATION_SIGMA_V = const(0.0050479997)
@@ -61,10 +65,21 @@ pressure_max_mpa 26214400 0 0
 dt_max_s 3932160 0 0
 rc_factor 65536 300 -2
 """)
+_THRESHOLD = const(0.03125)  # of the detectors, but for these: so low that each of them has something to tell
+_DETECTION = const("""\
+rest_c 131072
+step_c 1048576
+dip_count 262144
+charge_slope_most_v 262144
+charge_soc_sigma_max 65536
+noise_ratio 131072
+charge_alone 131072
+swelling_high 131072
+""")
 
 
 def cell():
-    """Parameters in the flat layout; rows that the filter does not read are 0."""
+    """Parameters in the flat layout; rows that neither the filter nor the detectors read are 0."""
     flat = array("f", bytes(4 * parameters.SIZE))
     at = 0
     for name, count in parameters.ekf_rows():
@@ -73,6 +88,13 @@ def cell():
         for k in range(count):
             flat[at + k] = (first + step * k + bend * k * k) / _UNIT
         at += count
+    at = parameters.SIZE - parameters.DETECTION_SIZE
+    for name, _count in parameters.detection_rows():
+        start = _DETECTION.find(name + " ")
+        flat[at] = (
+            _THRESHOLD if start < 0 else int(_DETECTION[start + len(name) : _DETECTION.find("\n", start)]) / _UNIT
+        )
+        at += 1
     return flat
 
 
@@ -114,3 +136,37 @@ def right(estimator):
         and abs(trace - _COVARIANCE_TRACE) < _RELATIVE_TOLERANCE * _COVARIANCE_TRACE
         and abs(estimator.innovation_sigma_v - _INNOVATION_SIGMA_V) < _RELATIVE_TOLERANCE * _INNOVATION_SIGMA_V
     )
+
+
+def detects(kernel):
+    """Whether the native detectors of this face make what they must of rests, charges and discharges, at the rate of
+    samples, then of seconds, on a cell that dips and begins to leak.
+    """
+    flat = cell()
+    estimator, pack = kernel.Ekf(flat), kernel.Pack(1)
+    watch_cell(estimator, pack, pack.add(flat, estimator))
+    return binascii.crc32(pack.kept) & 0x3FFFFFFF == _DETECTION_CRC30
+
+
+def watch_cell(estimator, pack, detector):
+    """Feed both."""
+    watched = detector.cell
+    watched.has_pressure = True
+    watched.temperature_degc, watched.aim_mpa = 25.0, 4.0
+    estimator.reset(0.5, 0.015625)
+    x, level = 1, 246000
+    for k in range(2 * _SECONDS):
+        x = (75 * x + 74) % 65537
+        slow = k >= _SECONDS
+        way = (0, 1, 0, -1)[k // (_SECONDS // 4) % 4]
+        level += 9 * way - k % 2 if slow else way
+        watched.dt_s = 1.0 if slow else 0.125
+        dip = 2000 if k % 24 == 20 else 100 if k % 24 > 20 else 0
+        watched.current_a = way / 4
+        watched.voltage_v = (level + 3000 * way + x % 64 - dip) / _UNIT
+        watched.pressure_mpa = 4.0 - k / 2048
+        if estimator.step(watched.voltage_v, watched.current_a, 25.0, watched.pressure_mpa, watched.dt_s) != 0:
+            detector.blind()
+        elif detector.see_sample():
+            pack.compare(detector)
+            detector.see_second(pack)

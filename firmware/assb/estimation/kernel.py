@@ -1,4 +1,5 @@
 """The C kernel with the names of twin.py, over the native module; see ekf.py, learning.py and power.py for the models.
+The detectors' part is ../detection/native.py.
 
 Importing it raises ImportError where there is no native module. A step allocates nothing but the floats passed in.
 """
@@ -6,6 +7,8 @@ Importing it raises ImportError where there is no native module. A step allocate
 from array import array
 
 from assb.const import const
+from assb.detection import native
+from assb.detection.native import Detector, Pack  # noqa: F401
 from assb.estimation import assb_kernel  # pyright: ignore[reportAttributeAccessIssue] (no Python: natmod makes it)
 
 # Places in the state, in floats: the members of the C struct (a test compares)
@@ -39,13 +42,14 @@ _LEARNING_FLOATS = const(45)
 
 
 def demand_whole():
-    """Raises ValueError or AttributeError for a module of another layout, or one without learning or limits."""
+    """Raises ValueError or AttributeError for a module of another layout, or one that lacks a part."""
     if assb_kernel.LEARNING_FLOATS != _LEARNING_FLOATS:
         raise ValueError("the native module learns in %d floats" % assb_kernel.LEARNING_FLOATS)
     for name in ("check", "reset", "restore", "lose", "update", "told"):
         getattr(assb_kernel, "learning_" + name)
     for name in ("check", "limits"):
         getattr(assb_kernel, "power_" + name)
+    native.demand_whole()
 
 
 class Ekf:

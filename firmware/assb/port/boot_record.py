@@ -12,10 +12,15 @@ from ..const import const
 BOOTS, CRASHES, UPDATE, INTENDED = "/boots", "/crashes", "/update", "/intended"
 _HARD = const(2)  # in schema.RESET_CAUSES
 _WATCHDOG = const(3)
+_LOOP = const(
+    3
+)  # crashes or watchdog resets in a row, with which the app stays in MAINTENANCE; main.py has the next level
 
 
 class BootRecord:
-    """Counts this boot when it is made. `boot_count`, `reset_cause` (index into schema.RESET_CAUSES)."""
+    """Counts this boot when it is made. `boot_count`, `reset_cause` (index into schema.RESET_CAUSES), `loops`: the app
+    has crashed over and over.
+    """
 
     def __init__(self):
         self.boot_count = (_read_count(BOOTS) + 1) & 0xFFFF
@@ -25,15 +30,18 @@ class BootRecord:
         if self.reset_cause == _WATCHDOG and intended:
             self.reset_cause = _HARD  # an RP2040 resets itself through its watchdog
         elif self.reset_cause == _WATCHDOG:
-            self.crashed()  # a loop of watchdog resets ends at the REPL too
+            self.crashed()  # a loop of watchdog resets ends in MAINTENANCE too
+        self.loops = _read_count(CRASHES) >= _LOOP
 
     def crashed(self):
         _write_count(CRASHES, _read_count(CRASHES) + 1)
 
-    def healthy(self):
-        """The app ran long enough: forget earlier crashes (one write, and only when there is something to forget)."""
-        if _read_count(CRASHES):
-            _write_count(CRASHES, 0)
+    def forget_crashes(self):
+        """The app ran long enough, or the user says so. True when there were any, which takes a write."""
+        if not _read_count(CRASHES):
+            return False
+        _write_count(CRASHES, 0)
+        return True
 
     def intend_reset(self):
         """The reset that follows is meant."""

@@ -35,6 +35,16 @@ NAME_MAX_BYTES = 15
 LIMIT_FORMAT = "<BBBBiiiiII"
 LIMIT_BYTES = 28
 ROW_ENABLED, ROW_WARNS, ROW_DERATES = 1, 2, 4
+AUTO = 0  # of tables.RECOVERIES
+_TRIP = 6  # column of a limit row's values
+# Rows between whose trip levels there must be room to live
+WINDOWS = (
+    ("cell_undervoltage", "cell_overvoltage"),
+    ("pack_undervoltage", "pack_overvoltage"),
+    ("pressure_low", "pressure_high"),
+    ("charge_undertemperature", "charge_overtemperature"),
+    ("discharge_undertemperature", "discharge_overtemperature"),
+)
 # Rows that no configuration may switch off: without one of them a cell can be damaged unseen.
 ALWAYS_ENABLED = (
     "cell_overvoltage",
@@ -47,7 +57,13 @@ ALWAYS_ENABLED = (
     "temperature_stale",
     "hard_short",
     "contactor_mismatch",
+    "deadline_overrun",
     "self_test_failed",
+    "charge_overcurrent_10s",
+    "discharge_overcurrent_10s",
+    "open_wire",
+    "forbidden_current",
+    "weld_current",
 )
 
 # Less bites while the board still boots or collects garbage: it would reset for ever
@@ -215,6 +231,7 @@ def check(config):
         raise ImageError("%d rows, the schema has %d" % (len(config.limits), tables.count(tables.LIMIT_ROWS)), "limits")
     for row, values in zip(tables.rows(tables.LIMIT_ROWS), config.limits):
         check_limit(row, values)
+    _check_windows(config.limits)
     _check_devices(config.devices)
     _check_estimator(config.estimator)
 
@@ -254,7 +271,7 @@ def watchdog_least_ms(slow_period_ms):
 def check_limit(row, values):
     """Raise ImageError unless `values` (a row of Config.limits) may stand for `row` of tables.LIMIT_ROWS."""
     where = "limits." + row[1]
-    identity, flags, recovery, _trips, warn, derate, trip, reset, debounce_ms, recovery_ms = values
+    identity, flags, recovery, _, _, _, trip, _, debounce_ms, recovery_ms = values
     if identity != row[0]:
         raise ImageError("id %d, the schema has %d here" % (identity, row[0]), where)
     if flags > ROW_ENABLED | ROW_WARNS | ROW_DERATES:
@@ -265,18 +282,38 @@ def check_limit(row, values):
         raise ImageError("recovery %d is unknown" % recovery, where)
     if not row[5] <= trip <= row[6]:
         raise ImageError("trip %d is not %d..%d" % (trip, row[5], row[6]), where)
-    if not (0 <= debounce_ms <= tables.INT30_MAX and 0 <= recovery_ms <= tables.INT30_MAX):
-        raise ImageError("debounce or recovery is beyond 30 bits", where)
+    if not 0 <= debounce_ms <= row[10]:
+        raise ImageError("debounce of %d ms is not 0..%d" % (debounce_ms, row[10]), where)
+    if not 0 <= recovery_ms <= tables.INT30_MAX:
+        raise ImageError("recovery_ms is beyond 30 bits", where)
+    if row[7] == "lockout" and recovery == AUTO:
+        raise ImageError("a row that locks out can't recover by itself", where)
+    _check_levels(-1 if row[4] == "low" else 1, values, where)
+
+
+def _check_levels(sign, values, where):
+    _, flags, _, _, warn, derate, trip, reset, _, _ = values
     for level in (warn, derate, reset):
         if not tables.INT30_MIN <= level <= tables.INT30_MAX:
             raise ImageError("level %d is beyond 30 bits" % level, where)
-    sign = -1 if row[4] == "low" else 1
     if sign * (trip - reset) <= 0:
         raise ImageError("reset %d must lie on the safe side of trip %d" % (reset, trip), where)
     levels = [level for level, flag in ((warn, ROW_WARNS), (derate, ROW_DERATES)) if flags & flag] + [trip]
     for milder, harder in zip(levels, levels[1:]):
         if sign * (harder - milder) < 0:
             raise ImageError("%d must not come after %d: warn, derate, trip" % (milder, harder), where)
+
+
+def _check_windows(limits):
+    for low, high in WINDOWS:
+        floor, ceiling = (
+            limits[tables.position(tables.LIMIT_ROWS, low)],
+            limits[tables.position(tables.LIMIT_ROWS, high)],
+        )
+        if floor[1] & ceiling[1] & ROW_ENABLED and floor[_TRIP] >= ceiling[_TRIP]:
+            raise ImageError(
+                "trip %d is not below that of %s, %d" % (floor[_TRIP], high, ceiling[_TRIP]), "limits." + low
+            )
 
 
 def _check_devices(devices):

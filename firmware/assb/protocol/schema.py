@@ -12,12 +12,15 @@ FLAG_INJECTED = 1  # sensor values came over the link, not from drivers
 # Ids of messages and events by name. Firmware modules write `_EV_TRIP = const(5)` for the few that they use, which
 # keeps the names off the board; a test holds them equal to these.
 HELLO, SCHEMA, PACK, CELL, EVIDENCE, HEALTH, CYCLER, EVENT, POWER, SOH = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
-SCORES, CAPTURE = 11, 12
+SCORES, CAPTURE, LOG, FRAME, CRASH, ROWS = 11, 12, 13, 14, 15, 20
 (
     EV_BOOT, EV_STATE, EV_WARN, EV_DERATE, EV_TRIP, EV_CLEAR, EV_STAGE, EV_DIP, EV_ARMED, EV_LEASE, EV_STOPPED,
     EV_FAULTS_CLEARED, EV_CONTACTOR_COMMAND, EV_CONTACTOR, EV_PARAMETER, EV_MARK, EV_SELF_TEST, EV_BUS, EV_ALERT,
 ) = range(1, 20)  # fmt: skip
 EV_LEARNED_RESTORED, EV_LEARNED_REJECTED, EV_LEARNED_UNUSED, EV_STORAGE_FAILED, EV_CARRIED, EV_ALARM = range(30, 36)
+EV_PARAMETERS_RESTORED, EV_PARAMETERS_UNUSED, EV_LOG_CUT, EV_FRAME_STORED, EV_CRASHED = range(50, 55)
+EV_CHECK_FAILED, EV_SELF_TESTED = 55, 56
+EV_BLIND = 60
 
 
 def _blank(word):
@@ -40,6 +43,8 @@ ACTIONS = tuple(tables.ACTIONS.split())
 RECOVERIES = tuple(tables.RECOVERIES.split())
 RESET_CAUSES = tuple(tables.RESET_CAUSES.split())
 UNUSED_REASONS = tuple(tables.UNUSED_REASONS.split())
+CHECKS = tuple(tables.CHECKS.split())
+STORAGE_PLACES = tuple(tables.STORAGE_PLACES.split())
 
 # (id, name, wire code)
 PACK_SIGNALS = tuple(tuple(row) for row in tables.rows(tables.PACK_SIGNALS))
@@ -53,9 +58,10 @@ MESSAGES = tuple(
 EVENTS = tuple((number, name, _blank(a), _blank(b)) for number, name, a, b in tables.rows(tables.EVENTS))
 # (id, name, settable while running, lowest, highest, default)
 PARAMETERS = tuple(tuple(row) for row in tables.rows(tables.PARAMETERS))
-# (id, name, scope, signal, kind, least trip level, greatest trip level, action)
-LIMIT_ROWS = tuple(tuple(row[:8]) for row in tables.rows(tables.LIMIT_ROWS))
-ROWS_WHILE_CONNECTED = tuple(row[1] for row in tables.rows(tables.LIMIT_ROWS) if row[8] == "connected")
+# (id, name, scope, signal, kind, least trip level, greatest trip level, action, when it is judged, row that trips when
+# the quantity is missing or `self`, longest debounce in ms, what its derate level takes from)
+LIMIT_ROWS = tuple(tuple(row) for row in tables.rows(tables.LIMIT_ROWS))
+BITS_PER_WORD = 30
 # (name, 1 = the line must carry its CRC, keys it takes)
 COMMANDS = tuple(
     (name, crc, tuple(_blank(keys).split(",")) if _blank(keys) else ())

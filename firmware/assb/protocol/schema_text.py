@@ -18,7 +18,7 @@ SIGNAL_TEXT = {
     "pressure_kpa": "Stack pressure from the load cell",
     "pressure_target_kpa": "Pressure that the regulator goes for",
     "pressure_command_kpa": "Pressure last commanded to the electro-pneumatic regulator",
-    "warn_bits": "Limit rows at their warn level, bit n = row at position n",
+    "warn_bits": "Limit rows at their warn level, bit n = row at position n, 0 to 29",
     "derate_bits": "Limit rows at their derate level",
     "trip_bits": "Limit rows that are tripped",
     "contactor_mismatch": "Feedback and command of the contactor disagree",
@@ -37,6 +37,23 @@ SIGNAL_TEXT = {
     "rx_error_count": "Lines from the host that were damaged or no commands",
     "command_count": "Commands carried out since boot",
     "alarm": "Alarm output: a cell has a soft or hard short, or had a hard one and is not cold yet",
+    "warn_bits_2": "Limit rows at their warn level, bit n = row at position 30 + n",
+    "derate_bits_2": "Limit rows at their derate level, from position 30 on",
+    "trip_bits_2": "Limit rows that are tripped, from position 30 on",
+    "current_10s_ua": "Pack current, mean over 10 s (first-order low-pass of that time constant)",
+    "current_jump_ua": "How far the median of three samples of the current moved with the newest",
+    "current_still_ms": "How long the converter's code of the current has not changed",
+    "pressure_rate_kpa_s": "How fast the stack pressure changes, either way, over about a second",
+    "pressure_jump_kpa": "How far the median of three samples of the pressure moved with the newest",
+    "pressure_still_ms": "How long the converter's code of the pressure has not changed",
+    "pressure_disagreement_kpa": "Difference between two load cells of the stack, where a second one is fitted",
+    "press_stalled": "The press was pushed further and further and the pressure does not answer",
+    "temperature_jump_cdegc": "How far the median of three samples of a thermometer moved; the worst of all",
+    "temperature_still_ms": "How long a thermometer's code has not changed; the longest of all",
+    "cell_spread_uv": "Highest minus lowest cell voltage, from two cells on",
+    "pack_mismatch_uv": "Difference between the sum of the cells and the pack monitor, where one is fitted",
+    "forbidden_ua": "Current that flows in a direction that is not enabled, 0: none",
+    "lease_lapsed": "The host's lease lapsed and nobody has armed or stopped since",
     "voltage_uv": "Cell voltage",
     "soc_ppm": "Estimated state of charge",
     "soc_sigma_ppm": "1-sigma uncertainty of the state of charge",
@@ -84,6 +101,8 @@ SIGNAL_TEXT = {
     "stall_score_milli": "Score of the evidence `stall`",
     "heat_score_milli": "Score of the evidence `heat`",
     "contact_loss_score_milli": "Score of the evidence `contact_loss`",
+    "voltage_jump_uv": "How far the median of three samples of the cell voltage moved with the newest",
+    "voltage_still_ms": "How long the converter's code of the cell voltage has not changed",
 }
 
 EVIDENCE_TEXT = {
@@ -133,7 +152,8 @@ PARAMETER_TEXT = {
     "shunt_uohm": "Resistance of the current shunt",
     "charge_current_max_ma": "Charge current that the cycler may give",
     "discharge_current_max_ma": "Discharge current that the cycler may take",
-    "derate_ppm": "Share of the current limits that is left while a limit row derates",
+    "derate_ppm": "Share of the current limits that is left where a limit row begins to derate; it falls to nothing "
+    "at the row's trip level",
     "pressure_target_kpa": "Stack pressure to regulate to",
     "pressure_min_kpa": "Lower end of the pressure window",
     "pressure_max_kpa": "Upper end of the pressure window",
@@ -142,7 +162,7 @@ PARAMETER_TEXT = {
     "pressure_kp_ppm": "Proportional gain of the pressure regulator",
     "pressure_ki_ppm_s": "Integral gain of the pressure regulator, per second",
     "pressure_feed_forward_ppm": "Share of the expected swelling that feed-forward takes out",
-    "pressure_deadband_kpa": "Changes of command below this are not worth a move",
+    "pressure_deadband_kpa": "Errors of pressure up to this are left alone: a few times the noise of its sensor",
     "pressure_safe_state": "What the press does when the firmware gives up: 0 hold, 1 bleed to the window's lower end",
     "swelling_nm_per_mah": "Growth of the whole stack per charge, from electrode swelling and layer area; < 0 shrinks",
     "stack_stiffness_kpa_per_um": "Stiffness of frame, spring and cell in series",
@@ -179,6 +199,15 @@ PARAMETER_TEXT = {
     "units_per_cell": "Units in series behind one reading of a cell (bipolar): a short is in one of them",
     "pressure_recovery_kpa": "Stack pressure to seek while a cell is suspected of a short; 0: it keeps the target",
     "cold_cdegc": "After a hard short the alarm stands until the stack was colder than this for a minute",
+    "blind_ms": "Limit rows without a row for the age of their quantity trip when it was not there for longer",
+    "precharge_current_ma": "The contactor closes once the precharge current has fallen to this; 0: after the time",
+    "precharge_timeout_ms": "How long precharge may take to get there; below precharge_ms: just that time",
+    "precharge_retries": "How often precharge is tried again when it does not get there; then it is a fault",
+    "precharge_pause_ms": "Time for the precharge resistor to cool before another try",
+    "pressure_play_kpa": "Play of the press: a screw's backlash; hysteresis and twice the friction of air; 0: none",
+    "pressure_quantum_kpa": "Smallest step of the press as stack pressure",
+    "pressure_by_position": "What the press holds when it rests: 0 its pressure (air), 1 its position (a screw)",
+    "expansion_nm_per_k": "Growth of the whole stack with temperature; 0: no feed-forward of heat",
 }
 
 # row: (what it watches for, what to do)
@@ -242,6 +271,69 @@ LIMIT_TEXT = {
         "One kind of evidence for an internal short: the currents are derated meanwhile",
         "Watch it; where a rig shall go on at full current, switch this row off.",
     ),
+    "pack_overvoltage": ("Pack voltage too high", "Lower the cycler's end voltage; look which cell is ahead."),
+    "pack_undervoltage": ("Pack voltage too low", "Charge gently; look which cell is behind."),
+    "charge_overcurrent_10s": (
+        "Mean charge current over 10 s too high",
+        "The cycler holds more than its limit: check that it follows the one that the board sends.",
+    ),
+    "discharge_overcurrent_10s": (
+        "Mean discharge current over 10 s too high",
+        "The load holds more than its limit: check that it follows the one that the board sends.",
+    ),
+    "charge_overtemperature": ("Too hot to charge", "Let it cool; discharge is still allowed."),
+    "discharge_overtemperature": ("Too hot to discharge", "Let it cool."),
+    "discharge_undertemperature": ("Too cold to discharge", "Warm the rig; charge has a limit of its own."),
+    "cell_spread": (
+        "Cells in series too far apart",
+        "Balance them at rest and full; a cell that falls behind again has a leak.",
+    ),
+    "pack_mismatch": (
+        "The sum of the cells is not the pack voltage",
+        "Check the sense wires of cells and pack: one of them is off or open.",
+    ),
+    "open_wire": (
+        "A cell voltage that no cell has: a sense wire is open",
+        "Check the sense wires and fuses of that cell before anything else.",
+    ),
+    "voltage_jump": (
+        "The cell voltage moved further between two samples than a cell can",
+        "Check plugs and sense wires of that cell; look at the freeze frame for a short.",
+    ),
+    "voltage_stuck": ("The cell voltage does not move at all", "Check the monitor of that cell; reset the board."),
+    "current_jump": (
+        "The current moved further between two samples than the rig can drive",
+        "Check the shunt's sense wires and the monitor.",
+    ),
+    "current_stuck": ("The current does not move at all", "Check the shunt's sense wires and the monitor."),
+    "temperature_jump": ("A temperature moved further than heat can", "Check the thermometer's wiring and contact."),
+    "temperature_stuck": ("A thermometer does not move at all", "Check the thermometer; reset the board."),
+    "pressure_jump": (
+        "The pressure moved further between two samples than the press can",
+        "Check the load cell's cable; look for a broken spring or spacer.",
+    ),
+    "pressure_stuck": ("The pressure does not move at all", "Check the load cell's cable and converter."),
+    "pressure_rate": (
+        "Stack pressure changes too fast",
+        "Look for a leak, a broken spring, or a cell that swells; check the regulator.",
+    ),
+    "pressure_disagreement": (
+        "The two load cells of the stack disagree",
+        "Calibrate both; look for a stack that stands crooked, or a damaged cable.",
+    ),
+    "actuator_stall": (
+        "The pressure does not follow its command",
+        "Check air supply, regulator and friction of the press.",
+    ),
+    "forbidden_current": (
+        "Current flows in a direction that is forbidden, although the cycler was told",
+        "Check the enable lines and that the cycler obeys them.",
+    ),
+    "weld_current": (
+        "Current flows although the contactor is open",
+        "Open the independent cut-off; replace the welded contactor.",
+    ),
+    "lease_lapsed": ("The host fell silent while the pack was armed", "Mend the link or the script, and arm again."),
 }
 
 EVENT_TEXT = {
@@ -263,7 +355,7 @@ EVENT_TEXT = {
     "marked": "The host set a mark in the record",
     "self_test_failed": (
         "The self-test at boot failed: 0 a sensor, 1 no configuration, 2 a configuration that this firmware can't use, "
-        "3 the native estimator (its twin runs instead), 4 every estimator"
+        "3 the native estimator (its twin runs instead), 4 every estimator, 5 a firmware file is not what was flashed"
     ),
     "bus_error": "A device did not answer",
     "alert_tripped": "A monitor's hardware comparator tripped",
@@ -271,9 +363,18 @@ EVENT_TEXT = {
     "learned_state_rejected": "The rested voltage is not the stored SOC's: another cell, or lost charge; learned anew",
     "learned_state_unused": "What flash holds of the learned state was not used: another layout, both slots damaged, "
     "or another pack, cell or profile",
-    "storage_failed": "A write to flash failed, with the errno; it is tried again",
+    "storage_failed": "A write to flash failed, with the errno, and of what; it is tried again, but for a freeze frame",
     "stage_carried": "Evidences that the newest stage of a cell rests on",
     "alarm_switched": "The alarm went on (1) or off (0)",
+    "parameters_restored": "Parameters that were set before a power cycle hold again; how many differ from the image",
+    "parameters_unused": "Parameters that were set before were not applied: set for another configuration or firmware, "
+    "or both slots damaged",
+    "log_cut": "The end of a file of the event log is damaged: so many bytes are not believed",
+    "frame_stored": "A freeze frame is on flash; `assb events --frames DIR` fetches it",
+    "crashed": "An exception ended the firmware in that boot; `assb events` shows it",
+    "check_failed": "A check of the self-test failed; `assb selftest` says what its code means",
+    "self_tested": "The self-test that the host asked for is over; bit n: check n failed",
+    "limit_blind": "A limit row tripped because its quantity was not there for that long",
 }
 
 COMMAND_TEXT = {
@@ -290,6 +391,11 @@ COMMAND_TEXT = {
     "capture": "Send the freeze frame that stands again, or take one from now on and send it",
     "update": "Outputs off, then leave the firmware for the REPL",
     "reset": "Restart the board",
+    "sync": "Write events and parameters as soon as nothing is connected; the reply says what is on flash",
+    "events": "Send the event log from event number `since` on, as LOG frames",
+    "frames": "Send the freeze frame in that place on flash, as FRAME frames; without a place, say how bad each one is",
+    "crash": "Send the last exception that ended the firmware, as a CRASH frame",
+    "selftest": "Test files, configuration, estimator and sensors, with the outputs off; events say what failed",
 }
 
 STATE_TEXT = {
@@ -305,4 +411,29 @@ STATE_TEXT = {
     "FAULT": "A limit row opened the contactor",
     "LOCKOUT": "A row that only a reset ends",
     "MAINTENANCE": "Outputs off for update or calibration",
+}
+
+# Check of the self-test → what failed, by code (0: any other), and what to do
+CHECK_TEXT = {
+    "files": (
+        "a file of the firmware is not what was flashed; the code is its line in /a/manifest, 0: there is no such list",
+        "Flash the board again.",
+    ),
+    "configuration": (
+        "the config image on flash: 1 it is not there, 2 it is damaged, or not the one that the board runs with",
+        "Flash the board again with its pack.",
+    ),
+    "golden_vector": (
+        "the estimator does not make of the golden vector what it must",
+        "Flash the board again; if it stays so, the board is broken.",
+    ),
+    "sensors": (
+        "a device does not say who it is; the code is its number, as in bus_error",
+        "Check wiring and supply of that device.",
+    ),
+    "plausibility": (
+        "with the contactor open: current, temperature or a cell's voltage is not there or can't be so; the code is "
+        "the place of the signal",
+        "Compare the sensor with a meter; look for a weld, a lead that is off, or a wrong shunt.",
+    ),
 }

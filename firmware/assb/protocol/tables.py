@@ -31,6 +31,8 @@ ACTIONS = "log no_charge no_discharge stop open lockout derate"
 RECOVERIES = "auto manual reset"
 RESET_CAUSES = "unknown power_on hard watchdog deep_sleep soft"
 UNUSED_REASONS = "none absent other_layout damaged other_identity"  # why a record on flash was not used
+CHECKS = "files configuration golden_vector sensors plausibility"  # of the self-test that the host asks for
+STORAGE_PLACES = "learned_state event_log parameters freeze_frame"
 
 # id name code: codes are struct's, little-endian; the blackboard has them in this order
 PACK_SIGNALS = """\
@@ -67,6 +69,23 @@ PACK_SIGNALS = """\
 31 rx_error_count I
 32 command_count I
 33 alarm B
+40 warn_bits_2 I
+41 derate_bits_2 I
+42 trip_bits_2 I
+43 current_10s_ua i
+44 current_jump_ua i
+45 current_still_ms I
+46 pressure_rate_kpa_s i
+47 pressure_jump_kpa i
+48 pressure_still_ms I
+49 pressure_disagreement_kpa i
+50 press_stalled B
+51 temperature_jump_cdegc i
+52 temperature_still_ms I
+53 cell_spread_uv i
+54 pack_mismatch_uv i
+55 forbidden_ua i
+56 lease_lapsed B
 """
 
 CELL_SIGNALS = """\
@@ -117,6 +136,8 @@ CELL_SIGNALS = """\
 149 stall_score_milli h
 150 heat_score_milli h
 151 contact_loss_score_milli h
+160 voltage_jump_uv i
+161 voltage_still_ms I
 """
 
 # id name scope period-parameter fields. The fields of a pack or cell message are signals; a cell message starts with the
@@ -135,6 +156,10 @@ MESSAGES = """\
 10 SOH cell soh_period_ms soh_capacity_ppm,soh_capacity_sigma_ppm,capacity_pairs,capacity_missing,soh_resistance_ppm,soh_resistance_sigma_ppm,resistance_steps,resistance_missing
 11 SCORES cell evidence_period_ms noise_score_milli,rest_decay_score_milli,cv_tail_score_milli,efficiency_score_milli,resistance_drop_score_milli,stall_score_milli,heat_score_milli,contact_loss_score_milli
 12 CAPTURE fixed - number:H,cell:B,stage:B,rows:H,trigger_row:H,row:H,width:B,values:*i
+13 LOG fixed - number:I,boot:H,values:*i
+14 FRAME fixed - place:B,boot:H,number:H,cell:B,stage:B,rows:H,trigger_row:H,row:H,width:B,values:*i
+15 CRASH fixed - boot:H,text:*s
+20 ROWS pack pack_period_ms warn_bits_2,derate_bits_2,trip_bits_2,current_10s_ua,pressure_rate_kpa_s,press_stalled,pressure_disagreement_kpa,cell_spread_uv,pack_mismatch_uv,forbidden_ua,lease_lapsed
 """
 
 # id name meaning-of-a meaning-of-b
@@ -150,7 +175,7 @@ EVENTS = """\
 9 armed lease_ms -
 10 lease_lapsed lease_ms -
 11 stopped - -
-12 faults_cleared trip_bits -
+12 faults_cleared trip_bits trip_bits_2
 13 contactor_commanded closed -
 14 contactor_moved closed -
 15 parameter_set parameter value
@@ -161,9 +186,17 @@ EVENTS = """\
 30 learned_state_restored cell deviation_ppm
 31 learned_state_rejected cell deviation_ppm
 32 learned_state_unused reason -
-33 storage_failed code -
+33 storage_failed code store
 34 stage_carried cell carried_bits
 35 alarm_switched on -
+50 parameters_restored count -
+51 parameters_unused reason -
+52 log_cut file bytes
+53 frame_stored place number
+54 crashed boot_count -
+55 check_failed check code
+56 self_tested failed_checks -
+60 limit_blind row age_ms
 """
 
 # id name settable(1: while running, 0: config image only) lowest highest default
@@ -221,33 +254,68 @@ PARAMETERS = """\
 73 units_per_cell 0 1 16 1
 74 pressure_recovery_kpa 0 0 262000 0
 75 cold_cdegc 0 -4000 12000 4500
+80 blind_ms 0 1500 10000 2000
+81 precharge_current_ma 0 0 100000 0
+82 precharge_timeout_ms 0 0 60000 0
+83 precharge_retries 0 0 5 0
+84 precharge_pause_ms 0 0 60000 1000
+90 pressure_play_kpa 1 0 262000 0
+91 pressure_quantum_kpa 0 0 262000 0
+92 pressure_by_position 0 0 1 0
+93 expansion_nm_per_k 0 -100000 100000 0
 """
 
-# id name scope signal kind least-trip greatest-trip action judged. The two trip levels are the envelope: no config image
-# may set a trip level outside it. Bit n of the *_bits signals is the row at position n. Levels, debounce and recovery come
-# from the config image. Kind stale compares the signal's age in ms. A row that is judged `connected` rests while the
-# contactor is commanded open: a stack that is not pressed yet has no pressure.
+# id name scope signal kind least-trip greatest-trip action judged missing longest-debounce-ms derates
+# Trip levels and debounce are the envelope: no config image may pass it. Row n has bit n of the *_bits signals, from 30 on
+# bit n - 30 of the *_bits_2. Levels, debounce and recovery come from the config image. Kind stale compares the signal's age
+# in ms. Judged: a row rests while the contactor is commanded open (`connected`: a stack that is not pressed yet has no
+# pressure) or closed (`open`). Missing: the row that trips when this one's quantity is not there; `self` (or a row that
+# is switched off): this row does, after blind_ms. Derates: which limit of current its derate level takes from.
 LIMIT_ROWS = """\
-1 cell_overvoltage cell voltage_uv high 1000000 10000000 open always
-2 cell_undervoltage cell voltage_uv low 500000 9000000 open always
-3 charge_overcurrent pack current_ua high 1000 1073741823 open always
-4 discharge_overcurrent pack current_ua low -1073741824 -1000 open always
-5 overtemperature pack temperature_cdegc high 0 12000 open always
-6 charge_undertemperature pack temperature_cdegc low -4000 8000 no_charge always
-7 pressure_high pack pressure_kpa high 10 400000 open always
-8 pressure_low pack pressure_kpa low 0 400000 stop connected
-9 voltage_stale cell voltage_uv stale 20 2000 open always
-10 current_stale pack current_ua stale 20 2000 open always
-11 pressure_stale pack pressure_kpa stale 20 5000 open always
-12 temperature_stale pack temperature_cdegc stale 100 10000 open always
-13 short_suspected cell cell_stage high 1 3 log always
-14 soft_short cell cell_stage high 2 2 no_charge always
-15 hard_short cell cell_stage high 3 3 lockout always
-16 contactor_mismatch pack contactor_mismatch high 1 1 lockout always
-17 estimator_invalid cell estimator_status low -127 -1 no_charge always
-18 deadline_overrun pack late_us high 1000 10000000 open always
-19 self_test_failed pack self_test_failed high 1 1 lockout always
-20 suspect_derates cell cell_stage high 1 1 derate always
+1 cell_overvoltage cell voltage_uv high 1000000 10000000 open always voltage_stale 1000 charge
+2 cell_undervoltage cell voltage_uv low 500000 9000000 open always voltage_stale 1000 discharge
+3 charge_overcurrent pack current_ua high 1000 1073741823 open always current_stale 1000 charge
+4 discharge_overcurrent pack current_ua low -1073741824 -1000 open always current_stale 1000 discharge
+5 overtemperature pack temperature_cdegc high 0 12000 open always temperature_stale 10000 both
+6 charge_undertemperature pack temperature_cdegc low -4000 8000 no_charge always temperature_stale 60000 charge
+7 pressure_high pack pressure_kpa high 10 400000 open always pressure_stale 10000 both
+8 pressure_low pack pressure_kpa low 0 400000 stop connected pressure_stale 60000 both
+9 voltage_stale cell voltage_uv stale 20 2000 open always self 1000 both
+10 current_stale pack current_ua stale 20 2000 open always self 1000 both
+11 pressure_stale pack pressure_kpa stale 20 5000 open always self 1000 both
+12 temperature_stale pack temperature_cdegc stale 100 10000 open always self 1000 both
+13 short_suspected cell cell_stage high 1 3 log always estimator_invalid 60000 both
+14 soft_short cell cell_stage high 2 2 no_charge always estimator_invalid 10000 both
+15 hard_short cell cell_stage high 3 3 lockout always estimator_invalid 1000 both
+16 contactor_mismatch pack contactor_mismatch high 1 1 lockout always self 5000 both
+17 estimator_invalid cell estimator_status low -127 -1 no_charge always self 10000 both
+18 deadline_overrun pack late_us high 1000 10000000 open always self 1000 both
+19 self_test_failed pack self_test_failed high 1 1 lockout always self 1000 both
+20 suspect_derates cell cell_stage high 1 1 derate always estimator_invalid 60000 both
+21 pack_overvoltage pack pack_voltage_uv high 1000000 160000000 open always voltage_stale 1000 charge
+22 pack_undervoltage pack pack_voltage_uv low 500000 144000000 open always voltage_stale 1000 discharge
+23 charge_overcurrent_10s pack current_10s_ua high 1000 1073741823 open always current_stale 10000 charge
+24 discharge_overcurrent_10s pack current_10s_ua low -1073741824 -1000 open always current_stale 10000 discharge
+25 charge_overtemperature pack temperature_cdegc high 0 12000 no_charge always temperature_stale 60000 charge
+26 discharge_overtemperature pack temperature_cdegc high 0 12000 no_discharge always temperature_stale 60000 discharge
+27 discharge_undertemperature pack temperature_cdegc low -4000 8000 no_discharge always temperature_stale 60000 discharge
+28 cell_spread pack cell_spread_uv high 1000 5000000 no_charge always voltage_stale 60000 charge
+29 pack_mismatch pack pack_mismatch_uv high 1000 10000000 open always self 10000 both
+30 open_wire cell voltage_uv low 1000 2000000 open always voltage_stale 1000 both
+31 voltage_jump cell voltage_jump_uv high 10000 10000000 open always voltage_stale 0 both
+32 voltage_stuck cell voltage_still_ms high 100 3600000 open always voltage_stale 0 both
+33 current_jump pack current_jump_ua high 1000 1073741823 open always current_stale 0 both
+34 current_stuck pack current_still_ms high 100 3600000 open always current_stale 0 both
+35 temperature_jump pack temperature_jump_cdegc high 10 12000 open always temperature_stale 0 both
+36 temperature_stuck pack temperature_still_ms high 1000 36000000 open always temperature_stale 0 both
+37 pressure_jump pack pressure_jump_kpa high 10 400000 open always pressure_stale 0 both
+38 pressure_stuck pack pressure_still_ms high 100 3600000 open always pressure_stale 0 both
+39 pressure_rate pack pressure_rate_kpa_s high 1 262000 stop always pressure_stale 10000 both
+40 pressure_disagreement pack pressure_disagreement_kpa high 10 400000 open always self 10000 both
+41 actuator_stall pack press_stalled high 1 1 stop connected pressure_stale 60000 both
+42 forbidden_current pack forbidden_ua high 1000 1073741823 open connected current_stale 10000 both
+43 weld_current pack forbidden_ua high 1000 1073741823 lockout open current_stale 10000 both
+44 lease_lapsed pack lease_lapsed high 1 1 log always self 1000 both
 """
 KINDS = "high low stale"
 
@@ -266,6 +334,11 @@ mark 1 number
 capture 0 -
 update 1 -
 reset 1 -
+sync 0 -
+events 0 since
+frames 0 place
+crash 0 -
+selftest 1 -
 """
 
 

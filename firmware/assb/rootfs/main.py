@@ -17,7 +17,7 @@ def _reason_to_stay():
     try:
         with open("/crashes") as file:
             count = int(file.read())
-        if count >= 3:
+        if count >= 6:  # from 3 on the firmware itself stays in MAINTENANCE; it has crashed there as well
             return "MAINTENANCE: crashed %d times in a row; flash again, or remove /crashes and reset" % count
     except (OSError, ValueError):
         pass

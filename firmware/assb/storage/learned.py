@@ -32,6 +32,7 @@ _EV_LEARNED_REJECTED = const(31)
 _EV_LEARNED_UNUSED = const(32)
 _EV_STORAGE_FAILED = const(33)
 
+FOLDER = "/learned"
 LAYOUT = 1  # of the record's body
 HEAD = "<IBBBB"
 HEAD_BYTES = const(8)
@@ -99,12 +100,12 @@ class Learned:
     """Reads the record when it is made and hands each cell its part; `step` decides when to write."""
 
     def __init__(self, store, cells, config, settings, events, now_ms):
-        """`store(body_bytes)` gives the records.Record; `cells`: CellWatch each."""
+        """`store` is a records.Store; `cells`: CellWatch each."""
         self._cells = cells
         self._events = events
         self._identity = identity(config)
         self._value_count = len(cells[0].learning.export())
-        self._record = record = store(body_bytes(len(cells), self._value_count))
+        self._record = record = store.record(FOLDER, LAYOUT, body_bytes(len(cells), self._value_count))
         self._floats = array("f", bytes(len(record.body) - HEAD_BYTES))
         self._written = array("f", self._floats)
         self._opened = False  # what the believed record says

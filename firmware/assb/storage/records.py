@@ -39,6 +39,17 @@ _NO_MEMORY = const(12)  # ENOMEM
 _IO_ERROR = const(5)  # EIO
 
 
+class Store:
+    """Where records and files lie: on the board's file system, or below `root` for tests."""
+
+    def __init__(self, now_us, root=""):
+        self._now_us = now_us
+        self.root = root
+
+    def record(self, folder, layout, body_bytes):
+        return Record(self.root + folder, layout, body_bytes, self._now_us)
+
+
 class Record:
     """`body` is what was read, or is to be written: `body_bytes` long. `sequence` is the believed slot's."""
 
@@ -70,6 +81,11 @@ class Record:
         self.sequence = self._look(newer)  # the buffer holds the slot that was looked at last
         self._target = 1 - newer
         return OK if self.sequence >= 0 else DAMAGED
+
+    def adopt(self, older):
+        """Follow a Record of an older layout in the same folder: the next write spares the slot that it believes."""
+        self.sequence = older.sequence
+        self._target = older._target
 
     def write(self):
         """Put `body` into the older slot: OK, or the negative errno. Never raises for the file system's sake."""

@@ -41,7 +41,7 @@ class Console:
 class Record:
     boot_count = reset_cause = 1
 
-    def healthy(self):
+    def forget_crashes(self):
         pass
 
 
@@ -83,11 +83,11 @@ board = Board(config)
 clock = Clock()
 app = App(
     board, config, status, clock, Console(), Watchdog(), Record(), kernel,
-    lambda body_bytes: records.Record(sys.argv[2], 1, body_bytes, clock.now_us),
+    records.Store(clock.now_us, sys.argv[2]),
 )  # fmt: skip
 config.release()
 now_ms = 1000
-for _ in range(100):
+for _ in range(300):
     app.step(app._due_ms)
 gc.collect()
 print("free", gc.mem_free())

@@ -1,6 +1,7 @@
 """A trial set up from its spec: the pack on its bench, its load and changes, and the readings that come of it."""
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 from assb_kernels import FilamentParams, Pack, SensorParams, Trial, TrialColumns, TrialSensors
@@ -25,11 +26,12 @@ HALF_SOC = 0.005  # of the span over which the OCV's slope is taken
 
 
 class TrialBench:
-    """What a TrialSpec says, ready to run. `trial.pack` is the truth; natural filaments are off."""
+    """What a TrialSpec says, ready to run. `trial.pack` is the truth; natural filaments are off. `shorted_of`: makes
+    the short of a scene, if it has one."""
 
-    def __init__(self, spec: TrialSpec) -> None:
+    def __init__(self, spec: TrialSpec, shorted_of: Callable[[Scene], Shorted | None] = shorted) -> None:
         self.scene = scene = Scene(spec)
-        self.shorted: Shorted | None = shorted(scene)
+        self.shorted = shorted_of(scene)
         play = play_of(scene)
         self.pack = pack_of(scene, play.soc)
         changes = confounding(scene) + (self.shorted.changes if self.shorted else [])

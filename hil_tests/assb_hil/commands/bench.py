@@ -85,6 +85,32 @@ def bench_plant(name, as_json, out):
         print_speed(as_json)
 
 
+@bench.command("pressure")
+@click.option("--profile", "profiles", multiple=True, metavar="NAME", help="Only these; may be given again.")
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
+@click.option("--cycles", type=click.IntRange(1, 100), default=1, show_default=True, help="Cycles that are judged.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder for the plot and the JSON.")
+def bench_pressure(profiles, seed, cycles, as_json, out):
+    """How well the regulator holds each profile on three simulated presses, beside a stack left alone."""
+    from assb_hil.out_folder import make_folder, writing
+    from assb_hil.press_bench import PROFILES, lines, plot, press_table
+
+    unknown = [name for name in profiles if name not in PROFILES]
+    if unknown:
+        raise click.UsageError(f"--profile {unknown[0]}: one of {', '.join(PROFILES)}")
+    if out:
+        make_folder(out)
+    with progress_bar("pressure") as progress:
+        table = press_table(profiles or PROFILES, seed, cycles, progress=progress)
+    figures = {key: value for key, value in table.items() if key != "traces"}
+    if out:
+        with writing(out):
+            (out / "pressure.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+            plot(table, out / "pressure.png")
+    click.echo(json.dumps(figures) if as_json else "\n".join(lines(table)))
+
+
 def print_speed(as_json):
     from assb_hil.plant_bench import measure_plant
 

@@ -130,7 +130,7 @@ def limit_facts(pack: PackConfig, row) -> dict[str, object]:
     }
 
 
-UNIT_WORDS = {"_v": "V", "_a": "A", "_degc": "degC", "_mpa": "MPa", "_ms": "ms", "": ""}
+UNIT_WORDS = {"_v": "V", "_a": "A", "_degc": "degC", "_mpa": "MPa", "_mpa_s": "MPa/s", "_s": "s", "_ms": "ms", "": ""}
 
 
 def show_tables(pack: PackConfig, limits: list[dict[str, object]]) -> None:
@@ -150,7 +150,24 @@ def show_tables(pack: PackConfig, limits: list[dict[str, object]]) -> None:
         budget = f"{facts['budget_ms']:.0f} of {facts['allowed_ms']} ms"
         table.add_row(row[1], *cells, UNIT_WORDS[suffix], str(action), budget)
     console.print(table)
+    console.print(budgets_table(limits))
     parameters = Table("parameter", "value", title="Parameters, in wire units")
     for name, value in pack.parameters.items():
         parameters.add_row(name, str(value))
     console.print(parameters)
+
+
+def budgets_table(limits: list[dict[str, object]]):
+    """What each enabled row's budget is made of."""
+    from rich.table import Table
+
+    enabled = [facts for facts in limits if facts["enabled"]]
+    terms = list(enabled[0]["budget_terms_ms"])  # pyright: ignore[reportArgumentType, reportCallIssue]
+    heads = [name.removesuffix("_ms").replace("_", " ") for name in terms]
+    table = Table("limit row", *heads, "budget", "allowed", title="Fault-time budgets, in ms")
+    table.columns[0].no_wrap = True
+    for facts in enabled:
+        parts = facts["budget_terms_ms"]
+        values = [f"{parts[name]:.1f}" for name in terms]  # pyright: ignore[reportIndexIssue]
+        table.add_row(str(facts["row"]), *values, f"{facts['budget_ms']:.1f}", str(facts["allowed_ms"]))
+    return table

@@ -8,7 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from assb_host.commands.monitor import number
-from assb_host.link.units import evidences_of, rows_of, word
+from assb_host.link.picture import BITS
+from assb_host.link.units import evidences_of, word
 
 STATE_STYLES = {"FAULT": "bold white on red", "LOCKOUT": "bold white on red", "DERATE": "black on yellow",
                 "SAFE": "green", "REST": "green", "CHARGE": "bold cyan", "DISCHARGE": "bold magenta"}  # fmt: skip
@@ -40,9 +41,7 @@ def page(watched, width: int = WIDE_FROM) -> Group:
         *([cell_table(picture, wide)] if picture.cells else []),
         *([power_table(picture, wide)] if any("charge_bound" in cell for cell in picture.cells.values()) else []),
     ]
-    parts += (
-        [limits_table(picture)] if any(picture.pack[bits] for bits in ("warn_bits", "derate_bits", "trip_bits")) else []
-    )
+    parts += [limits_table(picture)] if any(picture.rows(bits) for bits in BITS) else []
     parts += [events_table(picture)] if picture.events else []
     return Group(*parts, footer(picture, watched))
 
@@ -186,7 +185,7 @@ def limits_table(picture) -> Table:
         ("derate_bits", "derates", "yellow"),
         ("warn_bits", "warns", ""),
     ):
-        for row in rows_of(picture.pack[bits]):
+        for row in picture.rows(bits):
             if row not in shown:
                 shown.add(row)
                 table.add_row(row, Text(level, style), *LIMIT_TEXT.get(row, ("", "")))

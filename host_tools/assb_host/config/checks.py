@@ -6,6 +6,15 @@ from assb_host.config.budget import fault_time_budget_ms
 from assb_host.config.errors import ConfigError
 from assb_host.config.limit_keys import LEVELS, unit_of
 from assb_host.config.pack import PackConfig
+from assb_host.config.row_checks import (
+    check_escalation,
+    check_pack_voltage,
+    check_plausibility,
+    check_staleness,
+    fail,
+    level_key,
+    row_of,
+)
 
 # A monitor near the end of its range can't tell a trip level from saturation
 SENSOR_HEADROOM_FRAC = 0.95
@@ -20,33 +29,16 @@ ORDER = {
 def check_pack(pack: PackConfig) -> None:
     check_parameters(pack)
     check_pressure(pack)
-    check_currents(pack)
     check_channels(pack)
     for row in schema.LIMIT_ROWS:
         check_limit(pack, row)
     check_against_cell(pack)
+    check_currents(pack)
     check_staleness(pack)
-
-
-def level_key(row, level: str = "trip") -> str:
-    unit = unit_of(row)
-    return f"limits.{row[1]}" + (f".{level}{unit[0]}" if unit else "")
-
-
-def row_of(name: str):
-    return next(row for row in schema.LIMIT_ROWS if row[1] == name)
-
-
-def written(pack: PackConfig, key: str):
-    """The value at a dotted key of the pack file, in the file's own unit."""
-    value = pack.file
-    for step in key.split("."):
-        value = getattr(value, step)
-    return value
-
-
-def fail(pack: PackConfig, key: str, allowed: str, remedy: str = "") -> ConfigError:
-    return ConfigError(pack.path, key, written(pack, key), allowed, remedy)
+    check_pack_voltage(pack)
+    check_plausibility(pack)
+    check_escalation(pack)
+    check_precharge(pack)
 
 
 def check_parameters(pack: PackConfig) -> None:
@@ -113,6 +105,8 @@ def check_currents(pack: PackConfig) -> None:
     for row_name, maximum in (
         ("charge_overcurrent", "charge_current_max_ma"),
         ("discharge_overcurrent", "discharge_current_max_ma"),
+        ("charge_overcurrent_10s", "charge_current_max_ma"),
+        ("discharge_overcurrent_10s", "discharge_current_max_ma"),
     ):
         trip_a = abs(pack.limits[row_name].trip) / 1e6
         key = f"limits.{row_name}.trip_a"
@@ -129,13 +123,26 @@ def check_channels(pack: PackConfig) -> None:
     if cells != wanted:
         remedy = f"board {pack.board.name} measures cells {cells}"
         raise fail(pack, "cells_in_series", f"{len(cells)}, one monitor for each cell", remedy)
-    pressure_rows = [name for name in ("pressure_high", "pressure_low", "pressure_stale") if pack.limits[name].enabled]
-    if pressure_rows and not pack.board.nau7802:
-        remedy = f"board {pack.board.name} has no nau7802 to measure pressure"
-        raise ConfigError(pack.path, f"limits.{pressure_rows[0]}.enabled", True, "false on this board", remedy)
+    for signals, fitted, missing in quantities_of(pack):
+        for row in schema.LIMIT_ROWS:
+            if row[3] in signals and pack.limits[row[1]].enabled and not fitted:
+                raise ConfigError(pack.path, f"limits.{row[1]}.enabled", True, "false on this board", missing)
     mismatch_ms = pack.limits["contactor_mismatch"].debounce_ms
     if mismatch_ms < pack.contactor_open_ms:
         raise fail(pack, "limits.contactor_mismatch.debounce_ms", "at least contactor.open_ms")
+
+
+def quantities_of(pack: PackConfig):
+    """(signals, whether they can be measured, what is missing for them)."""
+    board = pack.board
+    pressure = [row[3] for row in schema.LIMIT_ROWS if row[3].startswith("pressure_")]
+    return (
+        (pressure, board.nau7802, f"board {board.name} has no nau7802 to measure pressure"),
+        (["press_stalled"], board.mcp4725, f"board {board.name} has no mcp4725 to command pressure with"),
+        (["pressure_disagreement_kpa"], len(board.nau7802) > 1, f"board {board.name} has no second nau7802"),
+        (["cell_spread_uv"], pack.file.cells_in_series > 1, "one cell has nothing to be apart from"),
+        (["pack_mismatch_uv"], False, f"board {board.name} has no monitor of the whole pack"),
+    )
 
 
 def levels(pack: PackConfig, row) -> dict[str, float]:
@@ -196,19 +203,14 @@ def check_against_cell(pack: PackConfig) -> None:
         )
 
 
-def check_staleness(pack: PackConfig) -> None:
-    """A channel is stale after two of its own periods, not before: an honest late sample is no fault."""
-    board, fast_ms, slow_ms = pack.board, pack.parameters["fast_period_ms"], pack.parameters["slow_period_ms"]
-    monitor_ms = max(monitor.cycle_us for monitor in board.ina228) / 1000
-    thermometer_ms = max(sensor.cycle_ms for sensor in board.tmp117)
-    periods_ms = {
-        "voltage_stale": max(fast_ms, monitor_ms),
-        "current_stale": max(fast_ms, monitor_ms),
-        "temperature_stale": max(slow_ms, thermometer_ms),
-    }
-    if board.nau7802:
-        periods_ms["pressure_stale"] = max(fast_ms, 1000 / min(converter.rate_hz for converter in board.nau7802))
-    for name, period_ms in periods_ms.items():
-        if pack.limits[name].enabled and pack.limits[name].trip < 2 * period_ms:
-            key = f"limits.{name}.trip_ms"
-            raise fail(pack, key, f"at least {2 * period_ms:g}, two periods of the channel")
+def check_precharge(pack: PackConfig) -> None:
+    p = pack.parameters
+    if p["precharge_ms"] and pack.board.contactor.precharge_pin is None:
+        remedy = f"board {pack.board.name} names no contactor.precharge_pin"
+        raise fail(pack, "supervision.precharge_ms", "0 on a board without a precharge path", remedy)
+    if p["precharge_current_ma"] and not p["precharge_ms"]:
+        raise fail(pack, "supervision.precharge_current_a", "0 without supervision.precharge_ms")
+    if p["precharge_retries"] and p["precharge_timeout_ms"] <= p["precharge_ms"]:
+        raise fail(
+            pack, "supervision.precharge_timeout_ms", "more than supervision.precharge_ms, with precharge_retries"
+        )

@@ -17,6 +17,8 @@ UNITS = {
     "_ua": ("_a", 1_000_000),
     "_cdegc": ("_degc", 100),
     "_kpa": ("_mpa", 1000),
+    "_kpa_s": ("_mpa_s", 1000),
+    "_ms": ("_s", 1000),
     "_us": ("_ms", 1000),
 }
 LEVELS = ("warn", "derate", "trip", "reset")
@@ -81,13 +83,14 @@ def level_fields(row):
 def limit_struct(row):
     """Struct of one `[limits.<row>]` table."""
     milliseconds = Annotated[int, Meta(ge=0, le=schema.INT30_MAX)]
+    debounce = Annotated[int, Meta(ge=0, le=row[10], description="How long the level must be passed")]
     fields: list[Any] = list(level_fields(row))
     if row[1] not in image.ALWAYS_ENABLED:
         fields.append(
             ("enabled", Annotated[bool, Meta(description="false: this rig does without; say why in source")], True)
         )
     fields += [
-        ("debounce_ms", Annotated[milliseconds, Meta(description="How long the level must be passed")]),
+        ("debounce_ms", debounce),
         ("recovery", Literal[schema.RECOVERIES]),
         ("recovery_ms", Annotated[milliseconds, Meta(description="auto: how long within reset before it clears")], 0),
         ("trips_to_lockout", Annotated[int, Meta(ge=0, le=255, description="0: never")], 0),

@@ -1,5 +1,6 @@
 """A pack file, with the board and the cell it names: read, checked against each other, in wire units."""
 
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ from assb_host.config.toml_reader import convert, read_toml
 # NAU7802: full scale is half the reference over the gain (datasheet 1.7, 7.1), and the bridge is fed by the reference
 NAU7802_FULL_SCALE_FRAC = 0.5
 NAU7802_FULL_CODE = 1 << 23
+MCP4725_FULL_CODE = 4095
 
 # Fewer than the wire can carry (schema.CELLS_MAX)
 CELLS_IN_SERIES_MAX = 2
@@ -167,6 +169,8 @@ def wire_parameters(file, board: Board, cell: Cell) -> dict[str, int]:
         "units_per_cell": cell.geometry.units_in_series,
         "swelling_nm_per_mah": file.cells_in_series * swelling_nm_per_mah(cell),  # one on the other in one press
         "load_cell_kpa_per_count_ppb": load_cell_ppb(file.load_cell, board, cell),
+        "pressure_quantum_kpa": quantum_kpa(file, board),
+        "pressure_by_position": 0,
         "pressure_safe_state": WORDS["safe_state"].index(file.pressure.safe_state),
         "lease_lapse_stops": WORDS["lease_lapse"].index(file.supervision.lease_lapse),
     }
@@ -176,6 +180,13 @@ def wire_parameters(file, board: Board, cell: Cell) -> dict[str, int]:
 def swelling_nm_per_mah(cell: Cell) -> int:
     """Growth of one cell per mAh: layers share the charge and add up, so only their area counts."""
     return round(cell.swelling.um_per_mah_cm2 * 1000 / cell.geometry.layer_area_cm2)
+
+
+def quantum_kpa(file, board: Board) -> int:
+    """Stack pressure of the press's smallest step, rounded up; 0 for a rig that only monitors."""
+    if not board.mcp4725:
+        return 0
+    return math.ceil(file.pressure.regulator_full_scale_mpa * 1000 / MCP4725_FULL_CODE)
 
 
 def load_cell_ppb(load_cell, board: Board, cell: Cell) -> int:

@@ -1,4 +1,4 @@
-"""Freeze frames of a board, put together from their CAPTURE frames: the fast samples around a change of stage."""
+"""Freeze frames of a board, put together from their CAPTURE or FRAME frames: the fast samples around what happened."""
 
 from dataclasses import dataclass
 from math import isnan
@@ -6,7 +6,10 @@ from typing import Any
 
 from assb.protocol import schema
 
+from assb_host.link.units import word
+
 BY_HOST = 255  # in place of a cell: the host asked for it
+BY_ROW = 254  # a limit row opened the contactor: the stage is its position
 UNKNOWN = schema.INT30_MIN  # in place of a value: the sensor gave none
 LEAD = 3  # values of a row before the voltages: t_ms, current_ua, pressure_kpa
 HEAD = ("time_s", "current_a", "pressure_mpa")
@@ -15,18 +18,20 @@ HEAD = ("time_s", "current_a", "pressure_mpa")
 @dataclass(frozen=True)
 class Capture:
     """One frame that is whole. `rows`: (time_s, current_a, pressure_mpa, voltage_v of each cell), NaN where a sensor
-    gave nothing; time 0 is the tick that saw the change of stage, `trigger_ms` on the board's clock (modulo 2^30)."""
+    gave nothing; time 0 is the tick that saw it, `trigger_ms` on the board's clock (modulo 2^30)."""
 
     number: int
-    cell: int | None  # None: the host asked for it
-    stage: str
+    cell: int | None  # None: the host asked for it, or a limit row opened
+    stage: str  # or the limit row
     trigger_ms: int
     rows: tuple[tuple[float, ...], ...]
 
     @property
     def name(self) -> str:
-        """For a file: `1_cell0_soft_short`."""
-        return f"{self.number}_asked" if self.cell is None else f"{self.number}_cell{self.cell}_{self.stage}"
+        """For a file: `1_cell0_soft_short`, `2_trip_overtemperature`, `3_asked`."""
+        if self.cell is None:
+            return f"{self.number}_trip_{self.stage}" if self.stage != "none" else f"{self.number}_asked"
+        return f"{self.number}_cell{self.cell}_{self.stage}"
 
     def csv(self) -> str:
         """A table with a line of names and units; a cell left empty is a value that is not known."""
@@ -37,7 +42,7 @@ class Capture:
 
 
 class Captures:
-    """Feed it the fields of every CAPTURE frame; `take` gives a Capture when one is whole.
+    """Feed it the fields of every CAPTURE, or FRAME, frame; `take` gives a Capture when one is whole.
 
     A board sends a frame in order; what was lost on the way comes when the host asks again (`capture`).
     """
@@ -63,11 +68,13 @@ class Captures:
         """The tick that triggered is the first after what came before, or the last where nothing came after it."""
         count = fields["rows"]
         trigger_ms = self._parts[min(fields["trigger_row"], count - 1)][0]
-        cell, stages = fields["cell"], schema.STAGES
+        cell, words = fields["cell"], schema.STAGES
+        if cell == BY_ROW:
+            words = tuple(row[1] for row in schema.LIMIT_ROWS)
         return Capture(
             number=fields["number"],
-            cell=None if cell == BY_HOST else cell,
-            stage=stages[fields["stage"]] if fields["stage"] < len(stages) else f"#{fields['stage']}",
+            cell=None if cell in (BY_HOST, BY_ROW) else cell,
+            stage=word(words, fields["stage"]),
             trigger_ms=trigger_ms,
             rows=tuple(physical_row(self._parts[row], trigger_ms) for row in range(count)),
         )

@@ -17,8 +17,12 @@ READINGS = {
     "stage": lambda value: word(schema.STAGES, value),
     "reset_cause": lambda value: word(schema.RESET_CAUSES, value),
     "reason": lambda value: word(schema.UNUSED_REASONS, value),
+    "store": lambda value: word(schema.STORAGE_PLACES, value),
+    "check": lambda value: word(schema.CHECKS, value),
+    "failed_checks": lambda value: ",".join(name for at, name in enumerate(schema.CHECKS) if value >> at & 1) or "none",
     "row": lambda value: word(tuple(row[1] for row in schema.LIMIT_ROWS), value),
     "trip_bits": lambda value: ",".join(rows_of(value)) or "none",
+    "trip_bits_2": lambda value: ",".join(rows_of(0, value)) or "none",
     "carried_bits": lambda value: ",".join(evidences_of(value)) or "none",
     "parameter": lambda value: next((row[1] for row in schema.PARAMETERS if row[0] == value), f"#{value}"),
 }
@@ -27,6 +31,7 @@ WORDS = {"state": schema.STATES, "stage": schema.STAGES, "cell_stage": schema.ST
          "dip_state": schema.EVIDENCE_STATES, "leak_state": schema.EVIDENCE_STATES,
          "charge_bound": schema.BOUNDS, "discharge_bound": schema.BOUNDS,
          "capacity_missing": schema.LEARNING_GAPS, "resistance_missing": schema.LEARNING_GAPS}  # fmt: skip
+BOOT_LOOP = -3  # config_status of a board that stays in MAINTENANCE
 CONFIG_FAULTS = {-1: "missing", -2: "refused"}  # config_status of HELLO; 0 is a valid image
 MEASURED = (
     "pack_voltage_v",
@@ -47,6 +52,7 @@ class Picture:
         self.frame_count = 0
         self.hello: dict = {}
         self.pack: dict = {}
+        self.judged: dict = {}  # fields of ROWS
         self.cells: dict[int, dict] = {}  # cell → fields of CELL, EVIDENCE, SCORES, POWER and SOH
         self.health: dict = {}
         self.cycler: dict = {}
@@ -61,7 +67,7 @@ class Picture:
             return
         if item.boot != self._boot:
             self._boot = item.boot
-            self.pack, self.cells, self.health, self.cycler = {}, {}, {}, {}
+            self.pack, self.judged, self.cells, self.health, self.cycler = {}, {}, {}, {}, {}
         self.t_s = item.t_ms / 1000
         self.frame_count += 1
         self._sort(item.type, physical(item.fields))
@@ -71,6 +77,8 @@ class Picture:
             self.hello = fields
         elif frame_type == schema.PACK:
             self.pack = fields
+        elif frame_type == schema.ROWS:
+            self.judged = fields
         elif frame_type in (schema.CELL, schema.EVIDENCE, schema.SCORES, schema.POWER, schema.SOH):
             self.cells.setdefault(fields["cell"], {}).update(fields)
         elif frame_type == schema.HEALTH:
@@ -95,13 +103,18 @@ class Picture:
 
     @property
     def tripped(self) -> list[str]:
-        return rows_of(self.pack.get("trip_bits", 0))
+        return self.rows("trip_bits")
+
+    def rows(self, bits: str) -> list[str]:
+        """Limit rows of one of BITS."""
+        return rows_of(self.pack.get(bits, 0), self.judged.get(bits + "_2", 0))
 
     def snapshot(self) -> dict:
         """Everything as plain values, states and limit rows by name: one line of `assb monitor --json`."""
         return {
             "t_s": self.t_s,
-            "pack": spelt(self.pack) | {name: self.measured(name) for name in MEASURED if name in self.pack},
+            "pack": spelt(self.pack | self.judged)
+            | {name: self.measured(name) for name in MEASURED if name in self.pack},
             "cells": [spelt(fields) for _, fields in sorted(self.cells.items())],
             "cycler": self.cycler,
             "health": self.health,
@@ -114,6 +127,8 @@ def config_hint(hello: dict) -> str:
     status = hello.get("config_status", 0)
     if status == 0:
         return ""
+    if status == BOOT_LOOP:
+        return "crashed over and over, outputs off: `assb events` says why; flash again, or `assb send clear` and reset"
     fault = CONFIG_FAULTS.get(status, f"status {status}")
     return f"no valid configuration ({fault}); flash one with `assb flash --pack NAME`"
 
@@ -125,7 +140,7 @@ def spelt(fields: dict[str, Any]) -> dict[str, Any]:
     }
     for name in BITS:
         if name in plain:
-            plain[name.replace("_bits", "_rows")] = rows_of(plain.pop(name))
+            plain[name.replace("_bits", "_rows")] = rows_of(plain.pop(name), plain.pop(name + "_2", 0))
     if "evidence_states" in plain:
         plain["evidence_states"] = evidence_states(plain["evidence_states"])
         plain["carried_by"] = evidences_of(plain.pop("carried_bits"))

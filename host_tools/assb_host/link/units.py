@@ -43,9 +43,10 @@ def word(words: tuple, position: int) -> str:
     return words[position] if 0 <= position < len(words) else f"#{position}"
 
 
-def rows_of(bits: int) -> list[str]:
-    """Names of the limit rows whose bit is set."""
-    return [row[1] for position, row in enumerate(schema.LIMIT_ROWS) if bits >> position & 1]
+def rows_of(bits: int, bits_2: int = 0) -> list[str]:
+    """Names of the limit rows whose bit is set in the two words of a `*_bits` signal."""
+    both = bits | bits_2 << schema.BITS_PER_WORD
+    return [row[1] for position, row in enumerate(schema.LIMIT_ROWS) if both >> position & 1]
 
 
 def evidences_of(bits: int) -> list[str]:

@@ -1,0 +1,98 @@
+"""Random and damaged lines into the running firmware; by hand a million of them: `assb hil hammer`."""
+
+from pathlib import Path
+
+import assb
+import pytest
+from assb.protocol import frame as wire
+from assb.protocol.commands import format_line
+from assb.protocol.frame import Crc16
+from assb_hil import session as sessions
+from assb_hil.hammer import FORBIDDEN, Deck, Hammer, false_frames
+from assb_hil.pytest_plugin import bench_scenario
+from assb_host.flash.firmware_files import compiled
+from assb_host.link.decoder import Decoder
+from cobs import cobs
+
+LINES = 20_000
+
+
+@pytest.fixture
+def struck():
+    """A hammer over a board that has just been switched on."""
+    with sessions.open_session(bench_scenario(None)) as session:
+        session.start()
+        yield Hammer(session, seed=1)
+
+
+def test_no_damaged_line_changes_anything_and_the_link_recovers_within_one_command(struck):
+    raw = bytearray()
+    struck.session.dut.add_tap(lambda _now_us, data: raw.extend(data) if len(raw) < 50_000 else None)
+    outcome = struck.run(LINES)
+    assert not outcome.violations
+    assert outcome.taken > LINES
+    assert outcome.recoveries == -(-LINES // 256)
+    assert struck.arms()
+    believed, damaged = false_frames(bytes(raw), LINES, seed=1)
+    assert damaged > 0.9 * LINES
+    assert believed <= 3  # 0.3 to be expected of a CRC-16
+
+
+def obeying(broken: str, mended: str, folder: Path) -> dict[str, bytes]:
+    """The firmware with one line of its command handler changed."""
+    source = Path(assb.__file__).parent / "console_commands.py"
+    text = source.read_text(encoding="utf-8")
+    assert broken in text
+    changed = folder / "console_commands.py"
+    changed.write_text(text.replace(broken, mended), encoding="utf-8")
+    return {"/a/assb/console_commands.mpy": compiled(changed, "assb/console_commands.py", folder)}
+
+
+@pytest.mark.parametrize(
+    ("broken", "mended"),
+    [
+        pytest.param("if needs_crc and not checked:", "if False:", id="obeys lines without a checksum"),
+        pytest.param("except LineError as error:", "except ZeroDivisionError as error:", id="falls over an error"),
+    ],
+)
+def test_a_firmware_that_is_broken_is_found_out(tmp_path, monkeypatch, broken, mended):
+    files = sessions.compiled_firmware() | obeying(broken, mended, tmp_path)
+    monkeypatch.setattr(sessions, "compiled_firmware", lambda: files)
+    with sessions.open_session(bench_scenario(None)) as session:
+        session.start()
+        hammer = Hammer(session, seed=1)
+        try:
+            outcome = hammer.run(1000)
+        except Exception as error:  # no answer any more, or a refusal that is none
+            assert type(error).__module__.startswith("assb_host")
+        else:
+            assert outcome.violations
+
+
+def test_a_decoder_without_a_checksum_would_be_found_to_believe_damaged_frames(struck, monkeypatch):
+    raw = bytearray()
+    struck.session.dut.add_tap(lambda _now_us, data: raw.extend(data))
+    struck.link.wait_for(struck._is_safe, 20.0)
+    frames = bytes(raw)
+    assert false_frames(frames, 300, seed=1)[0] == 0
+
+    def believing(self, segment):
+        try:
+            raw = cobs.decode(segment)
+        except cobs.DecodeError:
+            return None
+        whole = wire.HEADER_BYTES + wire.CRC_BYTES <= len(raw) <= wire.FRAME_MAX
+        return self._accept(raw[: -wire.CRC_BYTES]) if whole else None
+
+    monkeypatch.setattr(Decoder, "_frame", believing)
+    assert false_frames(frames, 300, seed=1)[0] > 0
+
+
+def test_no_line_of_the_deck_has_a_right_checksum_and_the_deck_is_that_of_its_seed():
+    deck, again = Deck(5), Deck(5)
+    lines = [deck.line() for _ in range(3000)]
+    assert lines == [again.line() for _ in range(3000)]
+    assert not any(set(line) & set(FORBIDDEN) for line in lines)
+    assert not any(deck._is_signed(part) for line in lines for part in line.splitlines())
+    assert deck.withheld > 0
+    assert deck._is_signed(format_line(Crc16(), "arm", [("lease_ms", 5000)]).encode())
