@@ -29,7 +29,7 @@ ASIDE = {
 }  # fmt: skip
 # The detector of collapses looks at the same voltage and current, and would be as fast
 NO_COLLAPSE = {"detection.hard_short_drop_v": 5.0}
-KNOWN_FOR_DAYS = {"detection.charge_settle_s": 20.0, "detection.charge_new": 0.0}
+KNOWN_FOR_DAYS = {"detection.charge_settle_s": 20.0}
 MEAN_S = 10.0  # time constant of current_10s_ua
 
 Event = tuple[str, dict[str, Any]]

@@ -181,7 +181,7 @@ static void fuzz_detection(fuzz_input *in, const groups_t *g, ASSB_EST(state) *s
         else if (act < 8 || ASSB_EST(step)(&g->cell, s, &taken) != ASSB_OK)
             ASSB_EST(detection_blind)(one);
         else if (ASSB_EST(detection_sample_taken)(&g->detection, &g->cell, one, s, &seen)) {
-            ASSB_EST(detection_reference)(d, CELLS, &reference);
+            ASSB_EST(detection_reference)(d, CELLS, one - d, &reference);
             ASSB_EST(detection_second)(&g->detection, &g->cell, one, s, &seen, &reference);
         }
         claim(one->stage >= ASSB_NO_SHORT && one->stage <= ASSB_SHORTED, "a stage is one of four");
