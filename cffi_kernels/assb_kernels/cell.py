@@ -211,6 +211,12 @@ class CellView:
         """Share of contact lost to voids."""
         return self._state.theta
 
+    @theta.setter
+    def theta(self, value: float) -> None:
+        if not 0.0 <= value < 1.0:
+            raise ValueError(f"theta is {value}, needs 0 <= theta < 1")
+        self._state.theta = value
+
     @property
     def filament_length(self) -> float:
         """1: through the separator."""
@@ -261,6 +267,15 @@ class CellView:
     @property
     def capacity_loss_frac(self) -> float:
         return self._state.ageing.capacity_loss_frac
+
+    def lose_capacity(self, lost_frac: float) -> None:
+        """That share is gone at once, at the same SOC; ageing goes on from what is left."""
+        if not 0.0 <= lost_frac < 1.0:
+            raise ValueError(f"lost_frac is {lost_frac}, needs 0 <= lost_frac < 1")
+        left = 1.0 - lost_frac
+        self._params.capacity_ah *= left
+        self._state.capacity_ah *= left
+        self._state.cache.soc_per_as /= left
 
     @property
     def resistance_growth_frac(self) -> float:

@@ -84,9 +84,12 @@ class Pack:
         self._input = ffi.new("assb_pack_input *")
         pack = self.memory.pack
         self.stacks = tuple(
-            StackView(self.memory, pack.stack[k], pack.actuator[k], pack.actuator_input[k], pack.actuator_params[k])
+            StackView(
+                self.memory, pack.stack_params[k], pack.stack[k], pack.actuator[k], pack.actuator_input[k],
+                pack.actuator_params[k],
+            )
             for k in range(pack.stacks)
-        )
+        )  # fmt: skip
         self.cells = tuple(
             CellView(self.memory, pack.cell_params + k, pack.cell[k], pack.stack[at])
             for k, at in enumerate(self.stack_of)

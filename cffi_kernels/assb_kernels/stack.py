@@ -76,10 +76,13 @@ def actuator_values(params: ActuatorParams) -> dict[str, Any]:
 
 
 class StackView:
-    """One stack of a pack, as it stands now. `frozen` and `supply_mpa` may be set: faults."""
+    """One stack of a pack, as it stands now. What may be set are faults."""
 
-    def __init__(self, owner: Any, state: Any, actuator: Any, actuator_input: Any, params: Any) -> None:
+    def __init__(
+        self, owner: Any, stack_params: Any, state: Any, actuator: Any, actuator_input: Any, params: Any
+    ) -> None:
         self._owner = owner  # keeps the memory
+        self._stack_params = stack_params
         self._state = state
         self._actuator = actuator
         self._input = actuator_input
@@ -96,7 +99,23 @@ class StackView:
 
     @property
     def creep_um(self) -> float:
+        """Height that has flown away for good."""
         return self._state.creep_um
+
+    @creep_um.setter
+    def creep_um(self, value: float) -> None:
+        self._state.creep_um = value
+
+    @property
+    def stiffness_mpa_per_um(self) -> float:
+        """Of frame, spring and contents in series."""
+        return self._stack_params.stiffness_mpa_per_um
+
+    @stiffness_mpa_per_um.setter
+    def stiffness_mpa_per_um(self, value: float) -> None:
+        if not 1e-6 <= value < 1e6:
+            raise ValueError(f"stiffness_mpa_per_um is {value}, needs 1e-6 to 1e6")
+        self._stack_params.stiffness_mpa_per_um = value
 
     @property
     def viscous_mpa(self) -> tuple[float, ...]:
@@ -105,6 +124,15 @@ class StackView:
     @property
     def gap_um(self) -> float:
         return self._actuator.gap_um
+
+    @gap_um.setter
+    def gap_um(self, value: float) -> None:
+        self._actuator.gap_um = value
+
+    def stop_at_gap(self, closed_end: bool) -> None:
+        """A limit switch of the screw that trips here and now: no step goes further that way."""
+        name = "gap_min_um" if closed_end else "gap_max_um"
+        setattr(self._params, name, self._actuator.gap_um - self._actuator.home_um)
 
     @property
     def drive_mpa(self) -> float:

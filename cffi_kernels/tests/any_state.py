@@ -23,7 +23,21 @@ WHOLE = {
     "steady": (0, 1), "has_soc": (0, 1), "held": (0, 1),
 }  # fmt: skip
 # Below zero no time, variance or sum of squares is
-NEVER_NEGATIVE = ("_s", "_v2", "var", "learned", "_sigma", "travelled", "active", "most_v", "usual_v", "usual", "ratio", "score", "sure")
+NEVER_NEGATIVE = (
+    "_s",
+    "_v2",
+    "var",
+    "learned",
+    "_sigma",
+    "travelled",
+    "active",
+    "most_v",
+    "usual_v",
+    "usual",
+    "ratio",
+    "score",
+    "sure",
+)
 
 
 def constants(modules: Iterable[ModuleType]) -> list[float]:

@@ -1,4 +1,4 @@
-"""The single-precision state is the same bytes on the processors of boards as on this one, 10 000 steps long.
+"""Estimator and detectors in single precision keep the same bytes on boards' processors as here, 10 000 steps long.
 
 identity/replay.c is compiled without a C library for this machine and, where a cross compiler and qemu-user are
 installed, for the boards' processors. It takes the place of the native module, whose sources it shares.
@@ -16,9 +16,16 @@ from pathlib import Path
 import pytest
 from assb.estimation import golden, parameters
 from assb_kernels import Estimator
+from assb_kernels._kernels import ffi, lib
 
 KERNELS = Path(__file__).resolve().parent.parent
-SOURCES = [KERNELS / path for path in ("natmod/assb_memory.c", "src/assb_estimator_f32.c", "tests/identity/replay.c")]
+SOURCES = [
+    KERNELS / path
+    for path in (
+        "natmod/assb_memory.c", "src/assb_estimator_f32.c", "src/assb_learning_f32.c", "src/assb_detection_f32.c",
+        "tests/identity/replay.c",
+    )
+]  # fmt: skip
 FLAGS = [
     "-std=c99", "-ffp-contract=off", "-ffreestanding", "-nostdlib", "-static", "-fno-stack-protector",
     "-Wall", "-Wextra", f"-I{KERNELS / 'include'}", f"-I{KERNELS / 'src'}",
@@ -60,9 +67,36 @@ def expected():
     rows = samples()
     estimator = Estimator(golden.cell(), "f32")
     estimator.reset(*array("f", START))
-    status = bytes(estimator.step(*rows[5 * k : 5 * k + 5]) & 0xFF for k in range(STEPS))
-    given = golden.cell()[: parameters.EKF_SIZE].tobytes() + array("f", START).tobytes() + rows.tobytes()
-    return given, status + estimator.state_bytes()
+    detectors, status = Detectors(estimator), bytearray()
+    for k in range(STEPS):
+        sample = rows[5 * k : 5 * k + 5]
+        status.append(estimator.step(*sample) & 0xFF)
+        detectors.see(status[-1] == 0, *sample)
+    flat = golden.cell()
+    thresholds = flat[parameters.SIZE - parameters.DETECTION_SIZE :]
+    given = flat[: parameters.EKF_SIZE].tobytes() + thresholds.tobytes() + array("f", START).tobytes() + rows.tobytes()
+    return given, bytes(status) + estimator.state_bytes() + bytes(ffi.buffer(detectors.kept))
+
+
+class Detectors:
+    """Those of one cell, which aims at the pressure that it has."""
+
+    def __init__(self, estimator):
+        self.kept = ffi.new("assb_est_f32_detection *")
+        self._sample = ffi.new("assb_est_f32_detection_sample *")
+        self._reference = ffi.new("assb_est_f32_reference *")
+        thresholds = estimator.parameter_group("detection_params")
+        self._where = (thresholds, estimator.c_params, self.kept, estimator.c_state, self._sample)
+        lib.assb_est_f32_detection_reset(self.kept)
+
+    def see(self, taken, voltage_v, current_a, degc, mpa, dt_s):
+        if not taken:
+            lib.assb_est_f32_detection_blind(self.kept)
+            return
+        self._sample[0] = (voltage_v, current_a, degc, mpa, 0.0, mpa, dt_s, 1.0, 0.0)
+        if lib.assb_est_f32_detection_sample_taken(*self._where):
+            lib.assb_est_f32_detection_reference(self.kept, 1, self._reference)
+            lib.assb_est_f32_detection_second(*self._where, self._reference)
 
 
 def replayed(folder, compiler, flags, emulator=None):
@@ -89,4 +123,4 @@ def test_the_processors_of_boards_give_the_same_bytes(tmp_path, name):
 def test_the_replayed_samples_reach_every_status_and_both_sides_of_the_gate():
     given, output = expected()
     assert set(output[:STEPS]) == {0, 0xFF}
-    assert len(given) == 4 * (parameters.EKF_SIZE + len(START) + 5 * STEPS)
+    assert len(given) == 4 * (parameters.EKF_SIZE + parameters.DETECTION_SIZE + len(START) + 5 * STEPS)

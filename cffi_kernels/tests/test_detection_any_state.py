@@ -39,7 +39,9 @@ DETECTION = constants((
 def take_over(twin: Any, struct: Any) -> None:
     """The twin's attributes from the members of the same names, each in the type that it has."""
     for name, field in ffi.typeof(struct).fields:
-        owner = next((one for one in (twin, *(getattr(twin, part, None) for part in PARTS)) if hasattr(one, name)), None)
+        owner = next(
+            (one for one in (twin, *(getattr(twin, part, None) for part in PARTS)) if hasattr(one, name)), None
+        )
         assert owner is not None, f"{type(twin).__name__} has no {name}"
         value, own = getattr(struct, name), getattr(owner, name)
         if field.type.kind == "struct":
@@ -145,7 +147,10 @@ class Detectors:
             c.stall.span_s, c.stall.charge_frac = rng.choice((1.0, 100.0, 1000.0)), rng.choice((0.25, 0.001, 0.0))
             c.tail.hold_s, c.tail.mark_s = rng.choice((120.0, 240.0, 119.5)), rng.choice((0.0, 120.0))
             c.resistance.seen, c.resistance.steady, c.resistance.steps = 2, 1, rng.choice((7, 8, 9))
-            c.resistance.middle_a, c.resistance.before_a = sample.current_a, sample.current_a - rng.choice((0.5, 0.05, 1))
+            c.resistance.middle_a, c.resistance.before_a = (
+                sample.current_a,
+                sample.current_a - rng.choice((0.5, 0.05, 1)),
+            )
 
     def put(self, twin: detector.Detector, c: Any) -> None:
         twin.cell.q = self.q

@@ -169,7 +169,10 @@ def test_the_filter_predicts_and_observes_a_soc_alike_from_any_state(dyadic):
         rng = cell.draw.random
         assert cell.ekf.predict(*cell.row()[1:]) == lib.assb_est_f64_predict(cell.cell, cell.state, cell.sample)
         cell.compare()
-        soc, sigma = rng.choice((0.0, 1.0, 0.5, 1.01, -0.01, math.nan)), rng.choice((0.0, 1.0, 0.25, 1e-9, 1.01, -1.0, math.nan))
+        soc, sigma = (
+            rng.choice((0.0, 1.0, 0.5, 1.01, -0.01, math.nan)),
+            rng.choice((0.0, 1.0, 0.25, 1e-9, 1.01, -1.0, math.nan)),
+        )
         assert cell.ekf.observe_soc(soc, sigma) == lib.assb_est_f64_observe_soc(cell.cell, cell.state, soc, sigma)
         cell.compare()
 
@@ -188,7 +191,10 @@ def draw_learning(cell: Cell) -> None:
             value = sound[at]
         setattr(q, name, value)
         cell.twin._q[at] = value
-    cell.twin._step_min_a, cell.twin._rest_a = q.step_min_c * cell.cell.capacity_ah, q.rest_current_c * cell.cell.capacity_ah
+    cell.twin._step_min_a, cell.twin._rest_a = (
+        q.step_min_c * cell.cell.capacity_ah,
+        q.rest_current_c * cell.cell.capacity_ah,
+    )
 
 
 def test_a_state_without_a_soc_is_refused_and_stays(dyadic):
@@ -204,7 +210,9 @@ def test_a_state_without_a_soc_is_refused_and_stays(dyadic):
         setattr(cell.state, name, kept)
 
 
-@pytest.mark.parametrize("reset", [(-0.01, 0.1), (1.01, 0.1), (0.5, 0.0), (0.5, 1.01), (math.nan, 0.1), (0.5, math.nan)])
+@pytest.mark.parametrize(
+    "reset", [(-0.01, 0.1), (1.01, 0.1), (0.5, 0.0), (0.5, 1.01), (math.nan, 0.1), (0.5, math.nan)]
+)
 def test_a_reset_refuses_alike_and_changes_nothing(dyadic, reset):
     cell = Cell(dyadic, 19).begin()
     assert cell.ekf.reset(*reset) == lib.assb_est_f64_reset(cell.cell, cell.state, *reset) == lib.ASSB_BAD_SOC
@@ -245,9 +253,14 @@ def test_a_height_corrects_alike_from_any_state(dyadic):
     def act(cell: Cell) -> None:
         rng = cell.draw.random
         cell.groups["learning"].height_sigma_um = cell.twin._q[21] = rng.choice((0.0, 1.0, 1.0))
-        mpa, um = rng.choice((5.0, 6.0, 40.0, 40.5, -40.0, -41.0)), rng.choice((100.0, 164.0, 1e6, 1.1e6, -1e6, -2e6, math.nan))
+        mpa, um = (
+            rng.choice((5.0, 6.0, 40.0, 40.5, -40.0, -41.0)),
+            rng.choice((100.0, 164.0, 1e6, 1.1e6, -1e6, -2e6, math.nan)),
+        )
         q = cell.groups["learning"]
-        assert cell.tall.step(mpa, um) == lib.assb_est_f64_height_step(cell.cell, q, cell.state, cell.learned, cell.height, mpa, um)
+        assert cell.tall.step(mpa, um) == lib.assb_est_f64_height_step(
+            cell.cell, q, cell.state, cell.learned, cell.height, mpa, um
+        )
         for name in ("known", "pressure_mpa", "gap_um"):
             close(getattr(cell.tall, name), getattr(cell.height, name), name)
         cell.compare()

@@ -84,7 +84,7 @@ _ALARM = const(32)
 _WARN_BITS_2 = const(33)
 _DERATE_BITS_2 = const(34)
 _TRIP_BITS_2 = const(35)
-_PRESSURE_DEVIATION_KPA = const(43)
+_PRESS_STALLED = const(43)
 _LEASE_LAPSED = const(49)
 
 _MISSED_MAX_US = const(100000000)  # keeps lateness within 30 bits
@@ -147,8 +147,8 @@ class App:
         self.reset_wanted = self.ready = False  # ready: every channel gave valid data; part of the self-test
         self._rest_ua = 1000 * settings("rest_current_ma")
         self._precharge_ua = 1000 * settings("precharge_current_ma")
-        # fast ticks that were skipped altogether since the last one; the worst lateness since the watchdog was fed
-        self._missed_us = self._late_us = 0
+        # fast ticks that were skipped altogether since the last one; in this round: worst lateness, fast ticks, slices
+        self._missed_us = self._late_us = self._ticks = self._done = 0
         self._deadline_us = self.protection.trip_level("deadline_overrun")
         self._press_hold_ms = settings("press_hold_ms")
         self._lapse_stops = settings("lease_lapse_stops")
@@ -209,7 +209,7 @@ class App:
         from .storage.learned import Learned
 
         self.learned = Learned(store, self.cells, self.config, self.settings, self.events, now_ms)
-        self.kept.insert(0, self.learned)
+        self.kept.append(self.learned)
 
     def _plan(self, slot_count):
         """Slices of the slow tick, spread over its fast ticks; a slot may hold several when cells are many."""
@@ -221,8 +221,9 @@ class App:
             (self._slice_pressure, SLICE),
             (self._slice_telemetry, SLICE),
             (self._slice_storage, SLICE),
-            (self._slice_housekeeping, SLICE),
+            (self._slice_collect, SLICE),
         ]
+        self._jobs = len(plan)
         slots = [[] for _ in range(slot_count)]
         for at, job in enumerate(plan):
             slots[at * slot_count // len(plan)].append(job)
@@ -235,9 +236,12 @@ class App:
 
     def step(self, now_ms):
         """Do what is due at `now_ms`; returns when to come again (ms ticks)."""
-        if until_ms(self._due_ms, now_ms) > 0:
-            return self._due_ms
         clock = self.clock
+        ahead_ms = until_ms(self._due_ms, now_ms)
+        if ahead_ms > self._fast_ms:  # the clock went back: waiting for it would leave the pack alone for so long
+            self._due_ms, self._due_us = now_ms, clock.now_us()
+        elif ahead_ms > 0:
+            return self._due_ms
         start_us = clock.now_us()
         late_us = spent_us(start_us, self._due_us)
         if late_us >= 1 << 29:
@@ -277,6 +281,7 @@ class App:
     def fast(self, now_ms, late_us):
         signals, supervisor, protection = self.signals, self.supervisor, self.protection
         self.events.now_ms = now_ms
+        self._ticks += 1
         signals.put(_LATE_US, late_us, now_ms)
         self._worst(_LATE_WORST_US, late_us, now_ms)
         self.board.sample(now_ms)
@@ -393,10 +398,24 @@ class App:
         for job, kind in self._slots[self._slot]:
             job(now_ms)
             self.clock.cost(kind)
+            self._done += 1
         self.telemetry.send_events()
         if self.dump and not (self._slot and self.supervisor.main) and self.dump.send(self.telemetry, now_ms):
             self.dump = None
         self._slot = (self._slot + 1) % len(self._slots)
+        if not self._slot:
+            self._feed()
+
+    def _feed(self):
+        """The loop has gone round. The watchdog is fed on evidence alone: every slice ran, and every fast tick of the
+        round met its deadline, polled the sensors and evaluated the rows (which wait for the self-test).
+        """
+        board, protection = self.board, self.protection
+        evaluated = protection.evaluations if self.supervisor.state > sv.SELFTEST else self._ticks
+        late = self._late_us >= self._deadline_us
+        if not late and self._done == self._jobs and board.polls == evaluated == self._ticks:
+            self.watchdog.feed()
+        self._late_us = self._done = self._ticks = board.polls = protection.evaluations = 0
 
     def _slice_slow_sensors(self, now_ms):
         self.board.sample_slow(now_ms)
@@ -425,7 +444,7 @@ class App:
             self.board.command_kpa(command_kpa)
         signals.put(_PRESSURE_COMMAND_KPA, self.board.applied_kpa(), now_ms)
         if self._regulating and self.board.regulates:
-            signals.put(_PRESSURE_DEVIATION_KPA, abs(self.board.applied_kpa() - pressure_kpa), now_ms)
+            signals.put(_PRESS_STALLED, 1 if self.pressure.stalled else 0, now_ms)
         self._hold_window(pressure_kpa, measured, now_ms)
 
     def _hold_window(self, pressure_kpa, measured, now_ms):
@@ -448,8 +467,8 @@ class App:
         self.capture.send(self.telemetry, now_ms)
 
     def _slice_storage(self, now_ms):
-        """Write what is kept, when it is time. With nothing connected and no press moving, a write may take as
-        long as flash takes to erase: ticks then begin anew after it, and none of them counts as late.
+        """Write what is kept, and that this boot is healthy, when it is time. With nothing connected and no press
+        moving, a write may take as long as flash takes to erase: ticks then begin anew after it, none counts as late.
         """
         supervisor = self.supervisor
         connected = (
@@ -465,6 +484,13 @@ class App:
             if part.step(now_ms, bool(connected)):
                 self._paused = not connected
                 return
+        if not (connected or self._healthy) and elapsed_ms(now_ms, self._started_ms) > _HEALTHY_MS:
+            self._healthy = True
+            if self.config_status != _BOOT_LOOP:
+                self._paused = self.record.forget_crashes()
+                return
+        if self.log and not connected:
+            self._paused = self.log.make_room()
 
     def _slice_collect(self, now_ms):
         """Collect garbage at a chosen moment, after the estimators and at the end; note the low water before it."""
@@ -477,17 +503,6 @@ class App:
         clock.cost(GC)
         self._worst(_GC_WORST_US, spent_us(clock.now_us(), start_us), now_ms)
         signals.put(_HEAP_FREE_B, free_b(), now_ms)
-
-    def _slice_housekeeping(self, now_ms):
-        """The loop has gone round: feed the watchdog, if every fast tick of the round met its deadline."""
-        self._slice_collect(now_ms)
-        if self._late_us < self._deadline_us:
-            self.watchdog.feed()
-        self._late_us = 0
-        if not self._healthy and elapsed_ms(now_ms, self._started_ms) > _HEALTHY_MS:
-            self._healthy = True
-            if self.config_status != _BOOT_LOOP:
-                self.record.forget_crashes()
 
     # ---- what commands ask for ----
 

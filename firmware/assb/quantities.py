@@ -12,10 +12,8 @@ _TEMPERATURE_CDEGC = const(10)
 _PRESSURE_KPA = const(11)
 _CURRENT_10S_UA = const(36)
 _CURRENT_JUMP_UA = const(37)
-_CURRENT_STILL_MS = const(38)
 _PRESSURE_RATE_KPA_S = const(39)
 _PRESSURE_JUMP_KPA = const(40)
-_PRESSURE_STILL_MS = const(41)
 _TEMPERATURE_JUMP_CDEGC = const(44)
 _TEMPERATURE_STILL_MS = const(45)
 _CELL_SPREAD_UV = const(46)
@@ -41,59 +39,59 @@ class Quantities:
         valid = self._signals.valid
         self._cells(now_ms)
         if valid[_CURRENT_UA]:
-            self._current(charge, discharge, now_ms)
+            self._current(now_ms)
+            self._forbidden(charge, discharge, now_ms)
         if valid[_PRESSURE_KPA]:
             self._pressure(now_ms)
         if valid[_TEMPERATURE_CDEGC]:
             self._temperature(now_ms)
 
+    def _plausible(self, channel, at, now_ms):
+        """Jump and stillness of a channel, which stand side by side on the blackboard."""
+        self._signals.put(at, self._samples.jump[channel], now_ms)
+        self._signals.put(at + 1, self._samples.still_ms(channel, now_ms), now_ms)
+
     def _cells(self, now_ms):
-        signals, samples = self._signals, self._samples
-        whole = signals.cell_count > 1
-        lowest = highest = signals.value[self._voltage] if signals.cell_count else 0
+        signals = self._signals
+        lowest = tables.INT30_MAX
+        highest = 0
         for cell in range(signals.cell_count):
-            at = cell * CELL_COUNT
-            if signals.valid[self._voltage + at]:
-                lowest = min(lowest, signals.value[self._voltage + at])
-                highest = max(highest, signals.value[self._voltage + at])
-                signals.put(self._jump + at, samples.jump[cell], now_ms)
-                signals.put(self._jump + at + 1, samples.still_ms(cell, now_ms), now_ms)
-            else:
-                whole = False
-        if whole:
+            at = self._voltage + cell * CELL_COUNT
+            if not signals.valid[at]:
+                highest = tables.INT30_MAX  # no spread while one is not known
+                continue
+            lowest = min(lowest, signals.value[at])
+            highest = max(highest, signals.value[at])
+            self._plausible(cell, self._jump + cell * CELL_COUNT, now_ms)
+        if signals.cell_count > 1 and highest < tables.INT30_MAX:
             signals.put(_CELL_SPREAD_UV, highest - lowest, now_ms)
         else:
             signals.lose(_CELL_SPREAD_UV)
 
-    def _current(self, charge, discharge, now_ms):
-        signals, samples = self._signals, self._samples
-        current_ua = signals.value[_CURRENT_UA]
+    def _current(self, now_ms):
         # in quarters of 4 uA, so that differences fit 30 bits at 1073 A
-        signals.put(_CURRENT_10S_UA, self._mean.update(current_ua >> 2) << 2, now_ms)
-        signals.put(_CURRENT_JUMP_UA, samples.jump[samples.current], now_ms)
-        signals.put(_CURRENT_STILL_MS, samples.still_ms(samples.current, now_ms), now_ms)
-        forbidden_ua = 0
-        if current_ua > 0 and not charge:
-            forbidden_ua = current_ua
-        elif current_ua < 0 and not discharge:
-            forbidden_ua = -current_ua
-        signals.put(_FORBIDDEN_UA, forbidden_ua, now_ms)
+        mean = self._mean.update(self._signals.value[_CURRENT_UA] >> 2) << 2
+        self._signals.put(_CURRENT_10S_UA, mean, now_ms)
+        self._plausible(self._samples.current, _CURRENT_JUMP_UA, now_ms)
+
+    def _forbidden(self, charge, discharge, now_ms):
+        current_ua = self._signals.value[_CURRENT_UA]
+        allowed = charge if current_ua > 0 else discharge
+        self._signals.put(_FORBIDDEN_UA, 0 if allowed else abs(current_ua), now_ms)
 
     def _pressure(self, now_ms):
         """The rate is how far the pressure is ahead of itself a second ago: on a ramp just its slope."""
-        signals, samples = self._signals, self._samples
-        pressure_kpa = signals.value[_PRESSURE_KPA]
+        pressure_kpa = self._signals.value[_PRESSURE_KPA]
         ahead_kpa = pressure_kpa - self._slow_pressure.update(pressure_kpa)
-        signals.put(_PRESSURE_RATE_KPA_S, ahead_kpa if ahead_kpa >= 0 else -ahead_kpa, now_ms)
-        signals.put(_PRESSURE_JUMP_KPA, samples.jump[samples.pressure], now_ms)
-        signals.put(_PRESSURE_STILL_MS, samples.still_ms(samples.pressure, now_ms), now_ms)
+        self._signals.put(_PRESSURE_RATE_KPA_S, abs(ahead_kpa), now_ms)
+        self._plausible(self._samples.pressure, _PRESSURE_JUMP_KPA, now_ms)
 
     def _temperature(self, now_ms):
         """Of the worst thermometer: one that is stuck must not hide behind a hotter one."""
-        signals, samples = self._signals, self._samples
+        samples = self._samples
         jump = still = 0
         for channel in range(samples.first_thermometer, samples.count):
             jump = max(jump, samples.jump[channel])
             still = max(still, samples.still_ms(channel, now_ms))
-        signals.put(_TEMPERATURE_JUMP_CDEGC, jump, now_ms)
-        signals.put(_TEMPERATURE_STILL_MS, still, now_ms)
+        self._signals.put(_TEMPERATURE_JUMP_CDEGC, jump, now_ms)
+        self._signals.put(_TEMPERATURE_STILL_MS, still, now_ms)

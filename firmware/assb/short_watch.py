@@ -32,7 +32,7 @@ class ShortWatch:
     """`add_sample` in the fast tick; `step` after each step that the estimator took, else `blind`."""
 
     def __init__(self, cell, flat, ekf, settings, signals, events, at, pack):
-        """`at(name)`: place of a signal of cell number `cell` on the blackboard; `pack`: the kernel's Pack, of all cells."""
+        """`at(name)`: place of a signal of cell number `cell` on the blackboard; `pack`: the kernel's, of all cells."""
         self.cell = cell
         self.detector = pack.add(flat, ekf)
         self.fusion = self.detector.fusion

@@ -149,15 +149,26 @@ def main():
         return
     except Exception as error:
         _outputs_off(board)
+        app = board = None  # their heap, if it was the heap that ended it: not even the crash could be counted
+        collect()
         record.crashed()
         sys.print_exception(error)
+        collect()
         if crash:
-            app = board = None  # their heap, if it was the heap that ended it
-            collect()
             crash.write(record.boot_count, traceback_text(error))
+        if app and app.log:
+            _keep(app.log)
     import machine
 
     machine.reset()
+
+
+def _keep(log):
+    """The last events, unless it was the log that failed."""
+    try:
+        log.keep()
+    except Exception as error:
+        print("assb: the event log was not written:", error)
 
 
 def _outputs_off(board):

@@ -74,7 +74,7 @@ LEVELS = {  # warn, derate, trip, reset, debounce_ms; None: the level is not use
     "pressure_stuck": (None, None, 3600000, 1000, 0),
     "pressure_rate": (None, None, 10000, 5000, 100),
     "pressure_disagreement": (None, None, 500, 250, 100),
-    "actuator_stall": (None, None, 9000, 5000, 100),
+    "actuator_stall": (None, None, 1, 0, 100),
     "forbidden_current": (None, None, 50000, 20000, 200),
     "weld_current": (None, None, 50000, 20000, 200),
     "lease_lapsed": (None, None, 1, 0, 0),
@@ -140,6 +140,7 @@ class BenchBoard:
         self.held_kpa = 5000
         self.history = []
         self.samples = Plausibility(cell_count, 1)
+        self.polls = 0
 
     def attach(self, signals, cells, events):
         self.signals, self.cells = signals, cells
@@ -153,6 +154,7 @@ class BenchBoard:
                 self.cells[cell].add_sample(voltage_uv, self.current_ua, now_ms)
         self._put(signals.pack("current_ua"), "current", self.current_ua, now_ms, samples.current)
         self._put(signals.pack("pressure_kpa"), "pressure", self.pressure_kpa, now_ms, samples.pressure)
+        self.polls += 1
 
     def sample_slow(self, now_ms):
         index, channel = self.signals.pack("temperature_cdegc"), self.samples.first_thermometer

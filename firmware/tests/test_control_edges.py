@@ -180,7 +180,16 @@ def test_the_share_is_exact_from_the_derate_level_to_the_trip_level(name, sides)
     values = limit(name, flags=image.ROW_ENABLED | image.ROW_DERATES, derate=sign * 100, trip=sign * 300, reset=sign * 50,
                    debounce_ms=0, warn=sign * 300)  # fmt: skip
     signals, _, protection, index = one_row(name, values)
-    for value, share in ((99, 1000), (100, 500), (101, 497), (200, 250), (299, 2), (100, 500), (60, 500), (300, 500 * 0)):
+    for value, share in (
+        (99, 1000),
+        (100, 500),
+        (101, 497),
+        (200, 250),
+        (299, 2),
+        (100, 500),
+        (60, 500),
+        (300, 500 * 0),
+    ):
         signals.put(index, sign * value, 10)
         protection.evaluate(10)
         expected = 1000 if protection.level[0] != DERATED else share
@@ -236,10 +245,29 @@ def test_an_image_with_fewer_rows_than_the_table_watches_those(count):
     limits = [limit(row[1]) for row in schema.LIMIT_ROWS]
     protection = Protection(Signals(1), [*limits[:count], *(limit(row[1], flags=0) for row in schema.LIMIT_ROWS[count:])], Events())
     assert protection.count == count
-    rows = [row[1] for row in schema.LIMIT_ROWS if row[9] == "self"]
-    shorter = [values for values, row in zip(limits, schema.LIMIT_ROWS, strict=True)][:count]
-    if count > max(AT[name] for name in rows):
-        assert Protection(Signals(1), shorter, Events()).count == count
+
+
+def test_a_list_that_ends_early_watches_what_it_has():
+    limits = [limit(row[1]) for row in schema.LIMIT_ROWS[:-1]]
+    assert Protection(Signals(1), limits, Events()).count == len(limits)
+
+
+def test_before_its_first_evaluation_nothing_is_tripped_and_everything_allowed():
+    protection = one_row("cell_overvoltage", limit("cell_overvoltage"))[2]
+    bits = ("warn_bits", "warn_bits_2", "derate_bits", "derate_bits_2", "trip_bits", "trip_bits_2", "blocked")
+    assert [getattr(protection, name) for name in bits] == [0] * 7
+    assert (protection.charge_permille, protection.discharge_permille) == (1000, 1000)
+
+
+def test_a_trip_may_be_cleared_while_its_row_rests():
+    signals, _, protection, index = one_row("pressure_low", limit("pressure_low", debounce_ms=0, recovery=MANUAL))
+    signals.put(index, 0, 10)
+    protection.evaluate(10)
+    protection.clear()
+    assert protection.level[0] == TRIPPED
+    protection.evaluate(20, 0)
+    protection.clear()
+    assert protection.level[0] == CLEAR
 
 
 def test_every_action_blocks_what_its_name_says():
@@ -295,7 +323,12 @@ def test_limits_of_current_are_the_least_of_share_and_cells():
     derating.update(1000, 1000)
     assert (derating.charge_ma, derating.discharge_ma) == (0, 0)
     derating.cells_charge_ma, derating.cells_discharge_ma = 1500, 4000
-    for shares, expected in (((1000, 1000), (1500, 3001)), ((500, 1), (999, 3)), ((0, 0), (0, 0)), ((751, 999), (1500, 2997))):
+    for shares, expected in (
+        ((1000, 1000), (1500, 3001)),
+        ((500, 1), (999, 3)),
+        ((0, 0), (0, 0)),
+        ((751, 999), (1500, 2997)),
+    ):
         derating.update(*shares)
         assert (derating.charge_ma, derating.discharge_ma) == expected
 
@@ -386,7 +419,13 @@ def test_an_opening_row_takes_both_paths_at_once_and_each_direction_by_itself():
     supervisor._allow(OPEN, sv.SETTLED, 60)
     assert (supervisor.main, supervisor.precharge) == (0, 0)
     supervisor.state = sv._REST
-    for blocked, outputs in ((0, (1, 0, 1, 1)), (1, (1, 0, 0, 1)), (2, (1, 0, 1, 0)), (3, (1, 0, 0, 0)), (4, (0, 0, 1, 1))):
+    for blocked, outputs in (
+        (0, (1, 0, 1, 1)),
+        (1, (1, 0, 0, 1)),
+        (2, (1, 0, 1, 0)),
+        (3, (1, 0, 0, 0)),
+        (4, (0, 0, 1, 1)),
+    ):
         supervisor._allow(blocked, 0, 0)
         assert (supervisor.main, supervisor.precharge, supervisor.charge, supervisor.discharge) == outputs
 
@@ -409,11 +448,14 @@ def storm(press, seed):
     rng = random.Random(seed)
     values = DEFAULTS | PRESSES[press]
     loop = StackPressure(values.__getitem__)
+    told = [(loop.command_kpa, loop.aim_kpa, loop.stalled, loop.reversals, loop.play_kpa, loop.inside(5000, True))]
+    loop.respond(2)
+    told.append((loop.aim_kpa,))
     loop.start(5000, 5000)
-    told, held_kpa, stack_kpa, current_ma, cdegc, jam = [], 5000, 5000.0, 0, 2500, 0
-    for at in range(900):
+    held_kpa, stack_kpa, current_ma, cdegc, jam = 5000, 5000.0, 0, 2500, 0
+    for at in range(3000):
         if at % 60 == 0:
-            current_ma, jam = rng.choice((0, 30, -30, 300, -300)), rng.choice((0, 0, 0, 30))
+            current_ma, jam = rng.choice((0, 30, -30, 300, -300)), rng.choice((0, 0, 0, 30, 400))
             loop.respond(rng.choice((0, 0, 0, 1, 2)))
         if at % 200 == 150:
             values["pressure_target_kpa"] = rng.choice((4500, 5000, 5500))
@@ -427,25 +469,41 @@ def storm(press, seed):
                 loop.start(round(stack_kpa), held_kpa)
             cdegc += rng.randint(-3, 3)
             degc = None if rng.random() < 0.1 else cdegc
-            command = loop.regulate(round(stack_kpa + rng.gauss(0, 3)), current_ma, degc, held_kpa, rng.choice((100, 100, 50)))
+            command = loop.regulate(
+                round(stack_kpa + rng.gauss(0, 3)), current_ma, degc, held_kpa, rng.choice((100, 100, 50))
+            )
         jam -= jam > 0
         held_kpa = held_kpa if jam else command if rng.random() < 0.8 else round(command / 10) * 10
         stack_kpa += 0.2 * (held_kpa - stack_kpa) + current_ma * 0.02
-        told.append((command, loop.aim_kpa, loop.stalled, loop.reversals, round(loop.play_kpa, 6), loop.inside(round(stack_kpa), True)))
+        told.append(
+            (
+                command,
+                loop.aim_kpa,
+                loop.stalled,
+                loop.reversals,
+                round(loop.play_kpa, 6),
+                loop.inside(round(stack_kpa), True),
+            )
+        )
     return told
 
 
 STORMS = (
-    ("regulator", 1, "3f62e1ae"),
-    ("regulator", 2, "6803abbc"),
-    ("regulator with play", 1, "9bad4eff"),
-    ("regulator with play", 2, "5731a576"),
-    ("bleeding regulator", 1, "16d7b21a"),
-    ("bleeding regulator", 2, "879917b4"),
-    ("screw", 1, "dd4dac45"),
-    ("screw", 2, "f62ea08f"),
-    ("screw without play", 1, "9b0f2011"),
-    ("screw without play", 2, "73cc3cc0"),
+    ("regulator", 1, "bc0bdc81"),
+    ("regulator", 2, "294553b9"),
+    ("regulator", 3, "f5130a11"),
+    ("regulator with play", 1, "636e3261"),
+    ("regulator with play", 2, "e6cdbf65"),
+    ("regulator with play", 3, "574a0b0c"),
+    ("bleeding regulator", 1, "e50030e7"),
+    ("bleeding regulator", 2, "c02db5a1"),
+    ("bleeding regulator", 3, "c7700002"),
+    ("screw", 1, "9320a3ff"),
+    ("screw", 2, "e0a204ba"),
+    ("screw", 3, "73ee79a8"),
+    ("screw without play", 1, "d5ee3639"),
+    ("screw without play", 2, "7949df91"),
+    ("screw without play", 3, "f45b323d"),
 )
 
 

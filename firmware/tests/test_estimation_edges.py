@@ -98,5 +98,10 @@ def test_a_rested_voltage_is_the_tables_within_its_margins():
     assert rested.rested_voltage(flat, -1.0, 25.0) == pytest.approx(3.0)
     assert rested.rested_voltage(flat, 2.0, 35.0) == pytest.approx(4.21)
     low_v, high_v = 3.6 - 1.2 * 0.1 - 0.05, 3.6 + 1.2 * 0.1 + 0.05  # reach of 0.1 SOC, 30 mV margin, 20 mV hysteresis
-    for voltage_v, rests in ((low_v + 1e-4, True), (low_v - 1e-4, False), (high_v - 1e-4, True), (high_v + 1e-4, False)):
+    for voltage_v, rests in (
+        (low_v + 1e-4, True),
+        (low_v - 1e-4, False),
+        (high_v - 1e-4, True),
+        (high_v + 1e-4, False),
+    ):
         assert rested.rests_at(flat, voltage_v, 25.0, 0.5, 0.1, 0.03) is rests

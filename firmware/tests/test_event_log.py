@@ -69,7 +69,8 @@ class Life:
         for _ in range(0, duration_ms, SLICE_MS):
             self.now_ms += SLICE_MS
             appends = self.log.appends
-            self.log.step(self.now_ms, connected)
+            if not self.log.step(self.now_ms, connected) and not connected:
+                self.log.make_room()
             self.appended += self.log.appends - appends
         return self
 

@@ -189,9 +189,53 @@ class ReactionCheck(Check, frozen=True, kw_only=True):
         return verdicts
 
 
-CHECKS: dict[str, type[Check]] = {
-    cls.kind: cls for cls in (EventCheck, NoEventCheck, SignalCheck, SocErrorCheck, PressureRmsCheck, ReactionCheck)
+# What a board does about a fault → the event of the rig or of the board that shows it
+ACTS: dict[str, tuple[str, dict[str, str | int]]] = {
+    "opens": ("coil_switched", {"closed": 0}),
+    "stops_charge": ("enable_switched", {"line": "charge_enabled", "level": 0}),
+    "stops_discharge": ("enable_switched", {"line": "discharge_enabled", "level": 0}),
+    "locks_out": ("state_changed", {"to_state": "LOCKOUT"}),
+    "restarts": ("boot", {}),
 }
+
+
+class ReactsCheck(Check, frozen=True, kw_only=True):
+    """The board does that within `within_ms` of the fault (the first of that name, or of all), not before it."""
+
+    kind: ClassVar[str] = "reacts"
+    act: Literal["opens", "stops_charge", "stops_discharge", "locks_out", "restarts"]
+    within_ms: Annotated[float, Meta(gt=0.0)]
+    fault: str = ""
+
+    def judge(self, run: RunFacts) -> list[Verdict]:
+        event, fields = ACTS[self.act]
+        struck_s = first_time(run, "fault_applied", {"fault": self.fault} if self.fault else {}, 0.0)
+        acted_s = first_time(run, event, fields, struck_s)
+        took_ms = None if struck_s is None or acted_s is None else round(1000.0 * (acted_s - struck_s), 3)
+        name = self.title or f"{self.act.replace('_', ' ')} after {self.fault or 'the fault'}"
+        return [Verdict(name, took_ms is not None and took_ms <= self.within_ms, took_ms, self.within_ms, "ms")]
+
+
+class HoldsCheck(Check, frozen=True, kw_only=True):
+    """The contactor stays closed from `from_s` to the end: what happened is no reason to open."""
+
+    kind: ClassVar[str] = "holds"
+    from_s: Seconds
+
+    def judge(self, run: RunFacts) -> list[Verdict]:
+        closed = matching(run, "contact_moved", {}, 0.0, self.from_s)
+        opened = len(matching(run, "contact_moved", {"closed": 0}, self.from_s, run.duration_s))
+        stands = bool(closed) and closed[-1]["closed"] == 1
+        name = self.title or "the contactor stays closed"
+        return [Verdict(name, stands and not opened, "closed" if stands and not opened else "open", "closed", "")]
+
+
+CHECKS: dict[str, type[Check]] = {
+    cls.kind: cls
+    for cls in (
+        EventCheck, NoEventCheck, SignalCheck, SocErrorCheck, PressureRmsCheck, ReactionCheck, ReactsCheck, HoldsCheck,
+    )
+}  # fmt: skip
 
 
 def described(event: str, fields: dict[str, str | int]) -> str:

@@ -99,7 +99,9 @@ class Deck:
 
     def _noise(self) -> bytes:
         rng = self.random
-        length = rng.choice((0, 1, 3, 8, 8, 16, 30, LINE_MAX, LINE_MAX + 1, 3 * LINE_MAX) if rng.random() < 0.1 else (1, 4, 12))
+        length = rng.choice(
+            (0, 1, 3, 8, 8, 16, 30, LINE_MAX, LINE_MAX + 1, 3 * LINE_MAX) if rng.random() < 0.1 else (1, 4, 12)
+        )
         data = rng.randbytes(length)
         return bytes(byte for byte in data if byte not in FORBIDDEN)
 

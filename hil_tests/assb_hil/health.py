@@ -11,6 +11,10 @@ if TYPE_CHECKING:
 # Events that say that something went wrong by itself; a scenario that provokes one lists it in expected_events
 SURPRISES = ("self_test_failed", "lease_lapsed", "bus_error")
 
+# What a sound run has none of → what it counts; a scenario that damages the link or resets the board lists it in
+# expected_damage
+DAMAGES = ("command_refused", "damaged_frame", "lost_frame", "watchdog_reset")
+
 
 def health_verdicts(session: "Session") -> list[Verdict]:
     """The post-run checks; `session` is any finished run."""
@@ -20,14 +24,26 @@ def health_verdicts(session: "Session") -> list[Verdict]:
     surprises = sorted({e["name"] for e in recorder.events if e["name"] in SURPRISES} - set(scenario.expected_events))
     refused = [text for _, text in recorder.lines if text.startswith("!err")]
     link = session.rig.recorder.decoder
+    damages = {
+        "command_refused": Verdict("no command refused", not refused, refused[0] if refused else "none", "none", ""),
+        "damaged_frame": Verdict("no damaged frame", link.damaged_count == 0, link.damaged_count, 0, "frames"),
+        "lost_frame": Verdict("no lost frame", link.lost_count == 0, link.lost_count, 0, "frames"),
+        "watchdog_reset": Verdict(
+            "no watchdog reset", not counters["watchdog_resets"], counters["watchdog_resets"], 0, "resets"
+        ),
+    }
+    begun = starts(recorder)
     return [
         Verdict("no unexpected trip", not rows, ", ".join(rows) or "none", "none", ""),
         Verdict("no unexpected event", not surprises, ", ".join(surprises) or "none", "none", ""),
-        Verdict("no command refused", not refused, refused[0] if refused else "none", "none", ""),
-        Verdict("no damaged frame", link.damaged_count == 0, link.damaged_count, 0, "frames"),
-        Verdict("no lost frame", link.lost_count == 0, link.lost_count, 0, "frames"),
-        Verdict("the board started once", starts(recorder) == 1, starts(recorder), 1, "starts"),
-        Verdict("no watchdog reset", counters["watchdog_resets"] == 0, counters["watchdog_resets"], 0, "resets"),
+        *(damages[name] for name in DAMAGES if name not in scenario.expected_damage),
+        Verdict(
+            "the board started once" if scenario.expected_starts == 1 else "the board started as often as expected",
+            begun == scenario.expected_starts,
+            begun,
+            scenario.expected_starts,
+            "starts",
+        ),
         _heap(session),
     ]
 

@@ -80,24 +80,24 @@ class Recorder:
 
     def truth(self, t_s: float, values: tuple[float, ...]) -> None:
         """One row of what is really so."""
+        self._hash.update(self._truth_struct.pack(t_s, *values))
         if not self.keeps:
             return
-        self._hash.update(self._truth_struct.pack(t_s, *values))
         for name, value in zip(self.truth_names, values, strict=True):
             self._add(name, t_s, value)
 
     def rig_event(self, t_s: float, name: str, source: str, fields: dict[str, Any]) -> None:
         """Something that the rig did or saw; `source` is "rig", "host" or "plant"."""
+        self._hash.update(f"{t_s:.6f} {source} {name} {sorted(fields.items())}".encode())
         if not self.keeps:
             return
-        self._hash.update(f"{t_s:.6f} {source} {name} {sorted(fields.items())}".encode())
         self.events.append({**fields, "t_s": t_s, "source": source, "name": name})
 
     def console(self, t_s: float, data: bytes) -> list[Frame]:
         """Bytes that the board sent; returns the frames that are complete with them."""
+        self._hash.update(struct.pack("<dI", t_s, len(data)) + data)
         if not self.keeps:
             return [item for item in self.decoder.feed(data) if isinstance(item, Frame)]
-        self._hash.update(struct.pack("<dI", t_s, len(data)) + data)
         self.frame_bytes += data
         frames = []
         for item in self.decoder.feed(data):

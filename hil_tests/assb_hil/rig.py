@@ -15,7 +15,8 @@ from assb_host.link.decoder import Frame
 
 from assb_hil.chips.i2c_chip import NEVER
 from assb_hil.crossings import VBUS, VSHUNT, Crossings
-from assb_hil.faults import Fault
+from assb_hil.faults import DeviceFault, Fault
+from assb_hil.link_line import LinkLine
 from assb_hil.loads import Load
 from assb_hil.plant import PLANT_EVENTS, Plant
 from assb_hil.plant_file import PlantFile
@@ -47,6 +48,10 @@ class Rig:
         self.recorder = Recorder(keeps, truth_names(plant.units, len(self.plant.leads)))
         self.wiring = Wiring(config, plant, self.plant, seed)
         self.sensors = self.wiring.sensors
+        self.link = LinkLine()
+        self.hung: set[int] = set()
+        self.listeners: list[Callable[[float, Frame], None]] = []  # called with each frame and when it came
+        self.device: Any = None  # what the rig is wired to, for faults of the board and of the link
         self._chips = self.wiring.chips
         self._crossings = Crossings(config, self.wiring.kinds.get("ina228", []))
         self._monitors = frozenset(map(id, self.wiring.kinds.get("ina228", [])))
@@ -69,15 +74,21 @@ class Rig:
         self.origin_us = self.plant.origin_us = now_us
         self.recorder.clock_offset_s = -1e-6 * now_us
         for fault in faults:
+            if isinstance(fault, DeviceFault):
+                continue  # the session's affair
             self.schedule(now_us + round(fault.at_s * 1e6), lambda at_us, fault=fault: self.inject(fault, at_us))
 
     def inject(self, fault: Fault, now_us: int | None = None) -> None:
         """Apply a fault, now."""
         at_us = self.now_us if now_us is None else now_us
+        self.tell_fault(fault, at_us)
+        fault.apply(self, at_us)
+
+    def tell_fault(self, fault: Fault, at_us: int) -> None:
+        """The truth log has what was injected."""
         fields = {key: value for key in fault.__struct_fields__ if (value := getattr(fault, key)) is not None}
         fields.pop("at_s")
         self.event(at_us, "fault_applied", fault=fault.name, **fields)
-        fault.apply(self, at_us)
 
     def event(self, now_us: int, name: str, source: str = "rig", /, **fields: Any) -> None:
         """A line of the truth log; before begin() nothing is recorded."""
@@ -85,10 +96,13 @@ class Rig:
             self.recorder.rig_event(round(1e-6 * (now_us - self.origin_us), 6), name, source, fields)
 
     def hear(self, now_us: int, data: bytes) -> None:
-        """Console bytes of the board: recorded, and the cycler takes its limits from them."""
+        """Console bytes of the board: what the link lets through is recorded, and the cycler takes its limits there."""
         if now_us < self.origin_us:
             return
-        for frame in self.recorder.console(1e-6 * (now_us - self.origin_us), data):
+        t_s = 1e-6 * (now_us - self.origin_us)
+        for frame in self.recorder.console(t_s, self.link.to_host(data)):
+            for listener in self.listeners:
+                listener(t_s, frame)
             if frame.type == schema.CYCLER:
                 self._tell_cycler(now_us, frame)
 
@@ -107,6 +121,17 @@ class Rig:
             raise ValueError(f"this board has no {device}; it has {', '.join(sorted(self.wiring.kinds))}")
         return self.wiring.kinds[device]
 
+    def chips_on(self, bus: int) -> list[Any]:
+        """Chip models on that bus."""
+        return [chip for (at_bus, _), chip in self._chips.items() if at_bus == bus]
+
+    @property
+    def board(self) -> Any:
+        """The device under test; raises ValueError on a bench without one."""
+        if self.device is None:
+            raise ValueError("this rig has no device under test; open it with open_session")
+        return self.device
+
     def schedule(self, at_us: int, call: Callable[[int], None]) -> None:
         """call(at_us) when virtual time gets there."""
         self._scheduled += 1
@@ -120,6 +145,10 @@ class Rig:
                 self.schedule(at_us + period_us, again)
 
         self.schedule(now_us + period_us, again)
+
+    def follow_clock(self, jump_s: float) -> None:
+        """The board's clock has jumped; the recorder goes on in scenario time."""
+        self.recorder.clock_offset_s = (self.recorder.clock_offset_s or 0.0) - jump_s
 
     def fault_random(self, name: str) -> random.Random:
         """The chance of a fault, drawn from the seed."""
@@ -173,6 +202,9 @@ class Rig:
 
     def acks(self) -> frozenset[tuple[int, int]]:
         return self._acks
+
+    def hung_buses(self) -> set[int]:
+        return self.hung
 
     def pin_read(self, pin: int) -> int:
         if pin == self.wiring.feedback_pin:

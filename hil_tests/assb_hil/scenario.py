@@ -3,7 +3,7 @@
 Reading is strict: an unknown key, a wrong type or a value out of range names the file, the place and what is allowed.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,9 +14,10 @@ from assb_host.config.errors import ConfigError
 from assb_host.config.toml_reader import convert, read_toml
 from msgspec import Meta
 
-from assb_hil.checks import CHECKS, Check, EventCheck, NoEventCheck, ReactionCheck, SignalCheck
-from assb_hil.faults import FAULTS, CellFault, Fault, SensorFault, SensorLost
-from assb_hil.health import SURPRISES
+from assb_hil.checks import CHECKS, Check, EventCheck, NoEventCheck, ReactionCheck, ReactsCheck, SignalCheck
+from assb_hil.faults import FAULTS, BusHang, ChipBrownOut, Fault, SensorFault, SensorLost, SensorSwapped
+from assb_hil.faults.configuration import ConfigUnsafeLimit
+from assb_hil.health import DAMAGES, SURPRISES
 from assb_hil.loads import LOADS, Load
 from assb_hil.plant_file import PlantFile
 from assb_hil.shipped_files import named_path, shipped_names
@@ -54,7 +55,8 @@ class Command(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 @dataclass(frozen=True)
 class Scenario:
     """One checked scenario. `expected_trips`: limit rows that may trip; any other trip is a failure.
-    `expected_events` likewise, of the events that tell of trouble (health.SURPRISES)."""
+    `expected_events` likewise, of the events that tell of trouble (health.SURPRISES), and `expected_damage` of what a
+    sound run has none of (health.DAMAGES). `worst_costs`: the board computes as slowly as its cost table has it."""
 
     name: str
     path: Path
@@ -68,6 +70,9 @@ class Scenario:
     host: Host = field(default_factory=Host)
     expected_trips: tuple[str, ...] = ()
     expected_events: tuple[str, ...] = ()
+    expected_damage: tuple[str, ...] = ()
+    expected_starts: int = 1
+    worst_costs: bool = False
     heap_low_min_b: int = 8_000
     plant_changes: dict[str, float] = field(default_factory=dict)
     pack_changes: dict[str, float] = field(default_factory=dict)
@@ -94,6 +99,9 @@ class Head(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     host: Host = msgspec.field(default_factory=Host)
     expected_trips: tuple[str, ...] = ()
     expected_events: tuple[str, ...] = ()
+    expected_damage: tuple[str, ...] = ()
+    expected_starts: Annotated[int, Meta(ge=1)] = 1
+    worst_costs: bool = False
     heap_low_min_b: Annotated[int, Meta(ge=0)] = 8_000
     plant_changes: dict[str, float] = {}
     pack_changes: dict[str, float] = {}
@@ -109,17 +117,73 @@ ROW_TABLES: dict[str, tuple[str, str, dict[str, type]]] = {
 
 
 def scenario_names() -> list[str]:
-    """Names of the scenarios that come with the harness."""
-    return shipped_names("assb_hil.scenarios")
+    """Names of the scenarios that come with the harness; `file/case` where a file has cases."""
+    return list(shipped_documents())
+
+
+def shipped_documents() -> dict[str, dict[str, Any]]:
+    """{name: the file as it is read, with what its case changes} of every shipped scenario; nothing is checked yet."""
+    paths = [named_path("assb_hil.scenarios", file) for file in shipped_names("assb_hil.scenarios")]
+    return {name: document for path in paths for name, document in _documents(path)}
 
 
 def load_scenario(name: str) -> Scenario:
-    """The scenario `name`, or the file at that path; raises ConfigError."""
-    path = named_path("assb_hil.scenarios", name)
-    return read_scenario(read_toml(path), path)
+    """The scenario `name` (`file/case` of a file with cases), or the file at that path; raises ConfigError."""
+    scenarios = load_scenarios(name)
+    if len(scenarios) > 1:
+        cases = ", ".join(scenario.name for scenario in scenarios)
+        raise ConfigError(scenarios[0].path, "case", None, f"the name of one case: {cases}")
+    return scenarios[0]
 
 
-def read_scenario(document: dict[str, Any], path: Path) -> Scenario:
+def load_scenarios(name: str) -> list[Scenario]:
+    """All cases of the file `name`, one of them for `file/case`, or the one scenario that the file is."""
+    path, case = _path_and_case(name)
+    documents = dict(_documents(path))
+    if case is not None:
+        demand(path, "case", f"{path.stem}/{case}", documents)
+        documents = {f"{path.stem}/{case}": documents[f"{path.stem}/{case}"]}
+    return [read_scenario(document, path, title) for title, document in documents.items()]
+
+
+def _path_and_case(name: str) -> tuple[Path, str | None]:
+    """`file/case`, unless that is the path of a file."""
+    file, slash, case = name.rpartition("/")
+    if slash and not name.endswith(".toml"):
+        return named_path("assb_hil.scenarios", file), case
+    return named_path("assb_hil.scenarios", name), None
+
+
+def _documents(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(name, document) of each case of a file, or of the file."""
+    document = read_toml(path)
+    cases = document.pop("case", None)
+    if cases is None:
+        yield path.stem, document
+        return
+    names = [entry.get("name") for entry in cases] if all(isinstance(entry, dict) for entry in cases) else [None]
+    if None in names or len(set(names)) < len(names):
+        raise ConfigError(path, "case", names, "[[case]] tables, each with a name of its own")
+    for entry in cases:
+        yield f"{path.stem}/{entry['name']}", _merged(document, entry)
+
+
+def _merged(document: dict[str, Any], case: dict[str, Any]) -> dict[str, Any]:
+    """The file with what a case changes: its rows come after the file's, its other keys take their place."""
+    out = dict(document)
+    for key, value in case.items():
+        if key == "name":
+            continue
+        if isinstance(value, list) and isinstance(out.get(key), list):
+            out[key] = out[key] + value
+        elif isinstance(value, dict) and isinstance(out.get(key), dict):
+            out[key] = out[key] | value
+        else:
+            out[key] = value
+    return out
+
+
+def read_scenario(document: dict[str, Any], path: Path, name: str | None = None) -> Scenario:
     """A scenario from a decoded file; `path` names it in messages."""
     rest = dict(document)
     rows: dict[str, Any] = {}
@@ -132,7 +196,7 @@ def read_scenario(document: dict[str, Any], path: Path) -> Scenario:
         )
     head: Head = convert(rest, Head, path)
     values = {name: getattr(head, name) for name in Head.__struct_fields__ if name != "command"}
-    scenario = Scenario(name=path.stem, path=path, commands=head.command, **values, **rows)
+    scenario = Scenario(name=name or path.stem, path=path, commands=head.command, **values, **rows)
     _cross_check(scenario)
     return scenario
 
@@ -157,6 +221,8 @@ def _cross_check(scenario: Scenario) -> None:
         demand(path, "expected_trips", row, ROW_NAMES)
     for event in scenario.expected_events:
         demand(path, "expected_events", event, SURPRISES)
+    for damage in scenario.expected_damage:
+        demand(path, "expected_damage", damage, DAMAGES)
     for position, command in enumerate(scenario.commands):
         demand_command(path, f"command[{position}]", command.name, command.keys)
     for table, rows in (("load", scenario.loads), ("command", scenario.commands), ("fault", scenario.faults)):
@@ -199,13 +265,28 @@ def _check_bench(scenario: Scenario, pack: PackConfig, plant: PlantFile) -> None
     channels = fitted_channels(pack)
     for position, fault in enumerate(scenario.faults):
         where = f"fault[{position}]"
-        if isinstance(fault, SensorLost):
+        if isinstance(fault, SensorLost | ChipBrownOut):
             demand(path, f"{where}.device", fault.device, fitted, remedy)
         if isinstance(fault, SensorFault):
             places = [place for quantity, place in channels if quantity == fault.channel]
             demand(path, f"{where}.place", fault.place, places, remedy)
-        if isinstance(fault, CellFault):
-            demand(path, f"{where}.cell", fault.cell, range(plant.units), f"plant {plant.name} has no other")
+            if isinstance(fault, SensorSwapped):
+                demand(path, f"{where}.with_place", fault.with_place, places, remedy)
+        if isinstance(fault, BusHang):
+            demand(path, f"{where}.bus", fault.bus, [bus.bus for bus in board.i2c], remedy)
+        if isinstance(fault, ConfigUnsafeLimit):
+            demand(path, f"{where}.row", fault.row, ROW_NAMES)
+        if fault.press:
+            wanted = f"one that can have {fault.name}; bench {plant.bench_name} is {press_of(plant)}"
+            demand(path, f"{where}.name", press_of(plant), fault.press, f"choose a plant on {wanted}")
+        if (cell := getattr(fault, "cell", None)) is not None:
+            demand(path, f"{where}.cell", cell, range(plant.units), f"plant {plant.name} has no other")
+
+
+def press_of(plant: PlantFile) -> str:
+    """What moves the stack of a bench: pneumatic, stepper, or fixed."""
+    bench = plant.bench
+    return "pneumatic" if bench.pneumatic else "stepper" if bench.stepper else "fixed"
 
 
 def fitted_channels(pack: PackConfig) -> list[tuple[str, int]]:
@@ -228,6 +309,9 @@ def _check_check(scenario: Scenario, pack: PackConfig, signals: tuple[str, ...],
         demand(path, f"{where}.signal", check.signal, signals)
         if check.min is None and check.max is None:
             raise ConfigError(path, f"{where}.max", None, "a number in min, in max, or in both")
+    if isinstance(check, ReactsCheck):
+        names = [fault.name for fault in scenario.faults]
+        demand(path, f"{where}.fault", check.fault or names[0] if names else None, names, "it is timed from a fault")
     if isinstance(check, ReactionCheck):
         enabled = [row for row in TIMED_ROWS if pack.limits[row].enabled]
         demand(path, f"{where}.row", check.row, enabled, "the rig times the rows of the monitor's registers")

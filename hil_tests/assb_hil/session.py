@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -26,6 +26,7 @@ from assb_host.flash.plan import CONFIG_PATH
 from assb_hil.checks import Verdict
 from assb_hil.dut.base import Dut, World
 from assb_hil.dut.cost import CostModel
+from assb_hil.faults import DeviceFault
 from assb_hil.health import health_verdicts
 from assb_hil.recorder import Recorder
 from assb_hil.rig import Rig
@@ -95,12 +96,15 @@ def native_files(kernel: KernelSource | None) -> dict[str, bytes]:
 class Session:
     """A rig with a device in it. Use `open_session`; then `run()` once, or drive `dut` and `rig` by hand."""
 
-    def __init__(self, scenario: Scenario, seed: int, pack: PackConfig, rig: Rig, dut: Dut):
+    def __init__(self, scenario: Scenario, seed: int, pack: PackConfig, rig: Rig, dut: Any, image: bytes):
+        """`image`: the configuration that is on its flash."""
         self.scenario = scenario
         self.seed = seed
         self.pack = pack
         self.rig = rig
         self.dut = dut
+        self.image = image
+        rig.device = dut
         self.wall_time_s = 0.0
         self._crc16 = Crc16()
         self._next_id = 1
@@ -141,7 +145,14 @@ class Session:
         self._next_id = self._next_id % 9999 + 1
         shown = " ".join(f"{key}={value}" for key, value in pairs.items() if key != "id")
         self.rig.event(self.dut.now_us, f"sent_{name}", "host", keys=shown)
-        self.dut.write_console(format_line(self._crc16, name, pairs.items()).encode() + b"\n")
+        line = format_line(self._crc16, name, pairs.items()).encode() + b"\n"
+        self.dut.write_console(self.rig.link.to_board(line))
+
+    def put_files(self, files: dict[str, bytes]) -> None:
+        """Onto the flash, while power is off."""
+        from assb_hil.dut.flash_image import write_image
+
+        write_image(self.dut.flash, files, keep=True)
 
     def start(self) -> None:
         """Scenario time begins with power on."""
@@ -152,13 +163,24 @@ class Session:
         """Start, play the scenario to its end and judge it."""
         started_s = perf_counter()
         self.start()
-        acts = sorted(host_acts(self.scenario), key=lambda act: act[0])
-        for at_s, name, keys in acts:
-            self.run_to(at_s, progress)
-            self.send(name, **keys)
+        for at_s, act in self._acts():
+            self.run_to(min(at_s, self.scenario.duration_s), progress)
+            if at_s <= self.scenario.duration_s:
+                act()
         self.run_to(self.scenario.duration_s, progress)
         self.wall_time_s = perf_counter() - started_s
         return self.judge()
+
+    def _acts(self) -> list[tuple[float, Callable[[], None]]]:
+        """What is done to the device from outside, by time: commands of the host, and faults that are not the rig's."""
+        acts = [(at_s, partial(self.send, name, **keys)) for at_s, name, keys in host_acts(self.scenario)]
+        for fault in self.scenario.faults:
+            if isinstance(fault, DeviceFault):
+                acts.append(
+                    (fault.at_s, partial(self.rig.tell_fault, fault, self.rig.origin_us + round(fault.at_s * 1e6)))
+                )
+                acts += [(at_s, partial(act, self)) for at_s, act in fault.acts()]
+        return sorted(acts, key=lambda act: act[0])
 
     def run_to(self, t_s: float, progress: Progress | None = None) -> None:
         """Virtual time passes until scenario time t_s."""
@@ -216,6 +238,15 @@ def host_acts(scenario: Scenario) -> Iterator[tuple[float, str, dict[str, str | 
         at_s += host.lease_every_s
 
 
+def features_of(dut: str) -> frozenset[str]:
+    """What a device offers; raises UnsupportedError."""
+    if dut not in DUTS:
+        raise UnsupportedError(f"no device under test {dut!r} for scenarios", "", f"there are: {', '.join(DUTS)}")
+    from assb_hil.dut.virtual import VirtualBoard
+
+    return VirtualBoard.features
+
+
 def demand_features(scenario: Scenario, dut: Dut) -> None:
     """Raises UnsupportedError for the first fault that the device can't have: nothing is silently skipped."""
     for fault in scenario.faults:
@@ -234,8 +265,9 @@ def virtual_board(
     seed: int,
     flash: Path | None = None,
     kernel: KernelSource | None = None,
+    worst_costs: bool = False,
 ) -> Iterator[Any]:
-    """The pack's board in `world`, off; `flash` and `kernel` as in open_session."""
+    """The pack's board in `world`, off; `flash` and `kernel` as in open_session, `worst_costs` as in a scenario."""
     from assb_hil.dut.flash_image import write_image
     from assb_hil.dut.virtual import VirtualBoard
 
@@ -244,6 +276,7 @@ def virtual_board(
             flash = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="assb-hil-"))) / "flash.bin"
             write_image(flash, compiled_firmware() | {CONFIG_PATH: image} | native_files(kernel))
         cost = CostModel.from_table(msgspec.structs.asdict(pack.board.cost))
+        cost = cost.at_worst() if worst_costs else cost
         heap_bytes = pack.board.memory.heap_bytes
         yield stack.enter_context(VirtualBoard(world, flash=flash, cost=cost, seed=seed, heap_bytes=heap_bytes))
 
@@ -255,22 +288,23 @@ def open_session(
     seed: int | None = None,
     flash: Path | None = None,
     kernel: KernelSource | None = None,
+    keeps: bool = True,
 ) -> Iterator[Session]:
     """A session on a fresh bench; the device is off. `flash`: an image to use as it is (made empty if absent); without
-    one, firmware and configuration are put on a new image, and the native estimator that `kernel` has for it."""
-    if dut not in DUTS:
-        raise UnsupportedError(f"no device under test {dut!r} for scenarios", "", f"there are: {', '.join(DUTS)}")
+    one, firmware and configuration are put on a new image, and the native estimator that `kernel` has for it. `keeps`
+    False: the recorder keeps the hash alone."""
+    features_of(dut)
     seed = scenario.seed if seed is None else seed
     pack = scenario.load_pack()
     image = build_image(pack)
     start = scenario.start
     rig = Rig(
         decode(image), plant_for(pack, scenario.plant, scenario.plant_changes), seed,
-        (start.soc_frac, start.temperature_degc, start.pressure_mpa), scenario.loads,
+        (start.soc_frac, start.temperature_degc, start.pressure_mpa), scenario.loads, keeps,
     )  # fmt: skip
-    with virtual_board(rig, pack, image, seed, flash, kernel) as board:
+    with virtual_board(rig, pack, image, seed, flash, kernel, scenario.worst_costs) as board:
         demand_features(scenario, board)
-        yield Session(scenario, seed, pack, rig, board)
+        yield Session(scenario, seed, pack, rig, board, image)
 
 
 def run_scenario(

@@ -25,6 +25,7 @@ FAULT_KEYS = sorted({key for fault in FAULTS.values() for key in fault.__struct_
 EVENT_FIELDS: dict[str, tuple[str, ...]] = {
     **{row[1]: tuple(column for column in row[2:] if column) for row in schema.EVENTS},
     "fault_applied": ("fault", *FAULT_KEYS),
+    "fault_ended": ("fault",),
     "register_crossed": ("row", "cell"),
     "coil_switched": ("closed",),
     "contact_moved": ("closed",),

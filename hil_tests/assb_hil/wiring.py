@@ -66,37 +66,38 @@ class Wiring:
                 self.chips[bus, address] = chip
                 self.kinds.setdefault(kind, []).append(chip)
 
-    def _channel(self, quantity: str, place: int) -> Callable[[float], float]:
-        channel = self.sensors[of_cell(quantity, place)] = Channel(self._spec, self._seed, quantity, place, self._plant)
+    def _channel(self, quantity: str, place: int, truth: Callable[[], float]) -> Callable[[], float]:
+        channel = Channel(self._spec, self._seed, quantity, place, self._plant, truth)
+        self.sensors[of_cell(quantity, place)] = channel
         return channel.see
 
     def _ina228(self, cell: int, arguments: tuple[int, ...]) -> INA228:
         """One for each voltage lead. The first has the shunt; at the others its inputs are joined."""
-        plant, volts = self._plant, self._channel("voltage_v", cell)
+        plant = self._plant
         ohms = arguments[3] * 1e-6 * self._config.parameter("shunt_uohm")  # turned round where polarity is -1
-        amperes = None if cell else self._channel("current_a", cell)
+        amperes = None if cell else self._channel("current_a", cell, lambda: plant.current_a)
         return INA228(
-            bus_voltage_v=lambda: volts(plant.voltage_v(cell)),
-            shunt_voltage_v=lambda: ohms * amperes(plant.current_a) if amperes else 0.0,
+            bus_voltage_v=self._channel("voltage_v", cell, lambda: plant.voltage_v(cell)),
+            shunt_voltage_v=lambda: ohms * amperes() if amperes else 0.0,
             die_temperature_degc=lambda: plant.ambient_degc,
         )
 
     def _nau7802(self, stack: int, arguments: tuple[int, ...]) -> NAU7802:
-        pressed, pressure = self._plant.stacks[stack], self._channel("pressure_mpa", stack)
+        pressed = self._plant.stacks[stack]
+        pressure = self._channel("pressure_mpa", stack, lambda: pressed.pressure_mpa)
         counts_per_mpa = 1e12 / self._config.parameter("load_cell_kpa_per_count_ppb")
         zero_counts = self._config.parameter("load_cell_zero_counts")
         # counts = ratio * gain * 2 * full scale (the chip's own law), solved for the ratio
         per_count = 1.0 / (arguments[0] * 2.0 * FULL_SCALE)
         return NAU7802(
-            bridge_v_per_v=lambda: (zero_counts + counts_per_mpa * pressure(pressed.pressure_mpa)) * per_count,
+            bridge_v_per_v=lambda: (zero_counts + counts_per_mpa * pressure()) * per_count,
             external_avdd=arguments[2] == 0,
         )
 
     def _tmp117(self, place: int, _arguments: tuple[int, ...]) -> TMP117:
         """Places are the units in their order; more thermometers than units share the last one."""
         cell = self._plant.cells[min(place, len(self._plant.cells) - 1)]
-        temperature = self._channel("temperature_degc", place)
-        return TMP117(temperature_degc=lambda: temperature(cell.surface_degc))
+        return TMP117(temperature_degc=self._channel("temperature_degc", place, lambda: cell.surface_degc))
 
     def _mcp4725(self, _instance: int, _arguments: tuple[int, ...]) -> MCP4725:
         """Its EEPROM holds the pressure at which the bench is found, so that power-on does not move the stack."""

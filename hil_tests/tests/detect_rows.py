@@ -2,8 +2,8 @@
 
 
 def stages(kernel, flat, rows, cells):
-    """[(row, cell, stage)] as they change, and the pack. `rows`: floats, a row of current, temperature, pressure, time
-    step and a voltage per cell, one after the other. `kernel`: a face."""
+    """[(row, cell, stage)] as they change, and the pack. `kernel`: a face. `rows`: floats, one row after the other of
+    current, temperature, pressure, time step and a voltage per cell."""
     pack = kernel.Pack(cells)
     estimators = [kernel.Ekf(flat) for _ in range(cells)]
     detectors = [pack.add(flat, estimator) for estimator in estimators]

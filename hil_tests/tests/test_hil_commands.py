@@ -7,7 +7,7 @@ import pytest
 from assb_hil.commands.bench import bench
 from assb_hil.commands.demo import demo
 from assb_hil.commands.hil import hil
-from assb_hil.faults import SoftShort
+from assb_hil.faults.cells import SoftShort
 from assb_hil.scenario import load_scenario
 from assb_hil.session import UnsupportedError, demand_features, open_session
 from assb_host.errors import EXIT_USAGE

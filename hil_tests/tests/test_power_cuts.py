@@ -18,7 +18,7 @@ from assb.storage.event_log import FILE_BYTES, FOLDER, EventLog
 from assb.storage.records import Store
 from assb_hil.scenario import Scenario
 from assb_host.config import build_image, load_pack
-from powered_lives import Act, Life, idle, live, made_image, send
+from powered_lives import ARM_TO_REST_S, QUICK, Act, Life, idle, leased, live, made_image, send
 
 CONFIG = build_image(load_pack("li_lpscl_nca"))
 SAMPLE = 3  # cut points of a writer in CI
@@ -94,6 +94,11 @@ def nothing_more(told: Life, cut: Life, after: Life) -> None:
     assert not {"log_cut", "parameters_unused", "learned_state_unused"} & set(after.names)
 
 
+def check_journal(told: Life, cut: Life, after: Life) -> None:
+    nothing_more(told, cut, after)
+    assert schema.STATES[int(cut.last("state"))] == "REST"
+
+
 def marked(*times_s: float) -> list[tuple[float, Act]]:
     """Marks, and after each the question what is on flash."""
     acts: list[tuple[float, Act]] = []
@@ -158,15 +163,6 @@ def check_boots(told: Life, cut: Life, after: Life) -> None:
     assert after.event("boot")["reset_cause"] == "power_on"
 
 
-def leased(from_s: float, to_s: float) -> list[tuple[float, Act]]:
-    acts = [(from_s, send("arm"))]
-    at_s = from_s + 1.0
-    while at_s < to_s:
-        acts.append((at_s, send("lease")))
-        at_s += 1.0
-    return acts
-
-
 def writers(tmp_path: Path) -> list[Writer]:
     set_both = [
         (2.6, send("sync")),
@@ -175,12 +171,18 @@ def writers(tmp_path: Path) -> list[Writer]:
         (3.6, send("sync")),
         (4.0, send("sync")),
     ]
-    journal = [*leased(6.0, 17.5), *marked(*(12.2 + 0.8 * at for at in range(6)))]
+    connected_s = 6.0 + ARM_TO_REST_S
+    journal = [*leased(6.0, connected_s + 5.5), *marked(*(connected_s + 0.2 + 0.8 * at for at in range(6)))]
     return [
         Writer("event log", idle(0.6, 5.0), marked(0.7, 2.0, 3.0, 4.0), nothing_more),
         Writer("event log, other file", idle(0.6, 4.0), marked(0.7, 2.0, 3.0), nothing_more, full_log(tmp_path)),
         Writer(
-            "event journal", idle(0.6, 17.5), sorted(journal, key=lambda act: act[0]), nothing_more, cuts_from_s=12.0
+            "event journal",
+            idle(0.6, connected_s + 5.5),
+            sorted(journal, key=lambda act: act[0]),
+            check_journal,
+            config=QUICK,
+            cuts_from_s=connected_s,
         ),
         Writer("parameters", idle(0.6, 4.5), set_both, check_parameters),
         Writer("freeze frame", idle(0.6, 6.0, HOT_DEGC), [], check_frames),

@@ -2,20 +2,9 @@
 
 import pytest
 from assb.protocol.image import decode
-from assb_hil.faults import (
-    ContactorWelded,
-    GrowingShort,
-    HardShort,
-    Heating,
-    PressureStep,
-    RegulatorStalled,
-    SensorDropout,
-    SensorLost,
-    SensorOffset,
-    SensorStuck,
-    SoftShort,
-    SupplyLost,
-)
+from assb_hil.faults.cells import GrowingShort, HardShort, Heating, SoftShort
+from assb_hil.faults.mechanics import ContactorWelded, PressureStep, RegulatorStalled, SupplyLost
+from assb_hil.faults.sensors import SensorDropout, SensorLost, SensorOffset, SensorStuck
 from assb_hil.loads import ConstantCurrent
 from assb_hil.plant_file import load_plant
 from assb_hil.rig import Rig

@@ -212,6 +212,7 @@ def test_a_chip_that_the_board_lacks_cannot_be_lost(tmp_path):
     path.write_text(board[: board.index("[[mcp4725]]")] + board[board.index("[contactor]") :], encoding="utf-8")
     pack = tmp_path / "li_lpscl_nca.toml"
     text = find("pack", "li_lpscl_nca").read_text(encoding="utf-8")
+    text = text.replace("[limits.actuator_stall]", "[limits.actuator_stall]\nenabled = false")
     pack.write_text(text.replace('board = "virtual-pico"', 'board = "bare.toml"'), encoding="utf-8")
     lost = '[[fault]]\nname = "sensor_lost"\nat_s = 3.0\ndevice = "mcp4725"\n'
     with pytest.raises(ConfigError, match=r"fault\[1\].device: got 'mcp4725'; allowed one of ina228, nau7802, tmp117"):
@@ -280,6 +281,7 @@ def test_a_plant_needs_a_marked_source_for_every_number(tmp_path):
 
 
 def test_the_page_on_scenarios_names_every_load_fault_and_check():
-    page = (Path(__file__).parents[2] / "docs" / "scenarios.md").read_text(encoding="utf-8")
+    docs = Path(__file__).parents[2] / "docs"
+    page = "".join((docs / name).read_text(encoding="utf-8") for name in ("scenarios.md", "faults.md"))
     missing = [name for name in (*LOADS, *FAULTS, *CHECKS) if f"`{name}`" not in page]
     assert not missing

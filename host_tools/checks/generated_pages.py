@@ -12,6 +12,7 @@ import assumptions_page
 import cells_page
 import cells_pictures
 import config_page
+import faults_page
 import reference_page
 import requirements_page
 import sim_page
@@ -23,6 +24,7 @@ PAGES = {
     "sim.md": sim_page.page,
     "cells.md": cells_page.page,
     "assumptions.md": assumptions_page.page,
+    "faults.md": faults_page.page,
     "requirements.md": requirements_page.page,
 }
 

@@ -36,7 +36,9 @@ def faults(rows: Iterable[dict[str, Any]], root: Path = ROOT) -> list[str]:
     for row in rows:
         name = row.get("id", "?")
         if set(row) - {"group"} != KEYS or not row["tests"]:
-            found.append(f"{name}: has {', '.join(sorted(set(row) - {'group'}))}; needs {', '.join(sorted(KEYS))} and a test")
+            found.append(
+                f"{name}: has {', '.join(sorted(set(row) - {'group'}))}; needs {', '.join(sorted(KEYS))} and a test"
+            )
             continue
         if name in seen:
             found.append(f"{name}: stands twice")
@@ -77,7 +79,11 @@ def page() -> str:
     for row in requirements():
         if row["group"] != group:
             group = row["group"]
-            lines += [f"\n## {group.replace('_', ' ').capitalize()}\n", "| | requirement | why | proven by |", "|---|---|---|---|"]
+            lines += [
+                f"\n## {group.replace('_', ' ').capitalize()}\n",
+                "| | requirement | why | proven by |",
+                "|---|---|---|---|",
+            ]
         tests = "<br>".join(_link(test) for test in row["tests"])
         lines.append(f"| {row['id']} | {row['text']} | {row['why']} | {tests} |")
     return "\n".join(lines) + "\n"

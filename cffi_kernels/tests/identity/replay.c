@@ -1,10 +1,11 @@
-/* Replays samples through the estimator and writes its state: the same bytes wherever this is compiled for.
+/* Replays samples through estimator and detectors and writes their state: the same bytes wherever this is compiled for.
  *
- * Standard input: parameters, SOC and its sigma, then samples to the end. Standard output: the status of each sample as
- * one byte, then the state. No C library: Linux system calls on x86-64, ARM (Thumb) and RISC-V, for emulators as well.
+ * Standard input: parameters, those of the detectors, SOC and its sigma, then samples to the end. Standard output: the
+ * status of each sample as one byte, then the state, then what the detectors keep. No C library: Linux system calls on x86-64, ARM (Thumb) and RISC-V, for emulators as well.
  */
 #define ASSB_PRECISION 32
 #include "assb_estimator.h"
+#include "assb_detection.h"
 
 #include <stddef.h>
 
@@ -47,21 +48,41 @@ static int take(void *buffer, long count)
 }
 
 static assb_est_f32_params params;
+static assb_est_f32_detection_params thresholds;
 static assb_est_f32_state state;
+static assb_est_f32_detection detection;
+
+static void detect(const assb_est_f32_sample *in)
+{
+    assb_est_f32_detection_sample sample = {
+        in->voltage_v, in->current_a, in->temperature_degc, in->pressure_mpa, 0, in->pressure_mpa, in->dt_s, 1, 0};
+    assb_est_f32_reference reference;
+    if (!assb_est_f32_detection_sample_taken(&thresholds, &params, &detection, &state, &sample))
+        return;
+    assb_est_f32_detection_reference(&detection, 1, &reference);
+    assb_est_f32_detection_second(&thresholds, &params, &detection, &state, &sample, &reference);
+}
 
 static int replay(void)
 {
     float start[2];
     assb_est_f32_sample sample;
-    if (!take(&params, sizeof params) || !take(start, sizeof start) || assb_est_f32_check(&params) != ASSB_OK)
+    if (!take(&params, sizeof params) || !take(&thresholds, sizeof thresholds) || !take(start, sizeof start) || assb_est_f32_check(&params) != ASSB_OK)
         return 1;
     if (assb_est_f32_reset(&params, &state, start[0], start[1]) != ASSB_OK)
         return 2;
+    assb_est_f32_detection_reset(&detection);
     while (take(&sample, sizeof sample)) {
         signed char status = (signed char)assb_est_f32_step(&params, &state, &sample);
         call(WRITE, 1, (long)&status, 1);
+        if (status == ASSB_OK)
+            detect(&sample);
+        else
+            assb_est_f32_detection_blind(&detection);
     }
-    return call(WRITE, 1, (long)&state, sizeof state) == (long)sizeof state ? 0 : 3;
+    if (call(WRITE, 1, (long)&state, sizeof state) != (long)sizeof state)
+        return 3;
+    return call(WRITE, 1, (long)&detection, sizeof detection) == (long)sizeof detection ? 0 : 3;
 }
 
 void begin(void);

@@ -35,20 +35,25 @@ class Plausibility:
     def see(self, channel, value, code, now_ms):
         """A new sample: in the unit of its signal, and as the converter gave it."""
         value = min(max(value, -_MOST), _MOST)
-        last, before = self._last, self._before
         if not self._known[channel]:
             self._known[channel] = 1
-            last[channel] = before[channel] = self._median[channel] = value
+            self._last[channel] = self._before[channel] = self._median[channel] = value
             self._moved_ms[channel] = now_ms
         elif code != self._code[channel]:
             self._moved_ms[channel] = now_ms
-        low, high = min(last[channel], before[channel]), max(last[channel], before[channel])
-        median = max(low, min(high, value))
+        self._code[channel] = code
+        self._follow(channel, value)
+
+    def _follow(self, channel, value):
+        median = _median(self._before[channel], self._last[channel], value)
+        self._before[channel] = self._last[channel]
+        self._last[channel] = value
         self.jump[channel] = abs(median - self._median[channel])
         self._median[channel] = median
-        before[channel] = last[channel]
-        last[channel] = value
-        self._code[channel] = code
 
     def still_ms(self, channel, now_ms):
         return elapsed_ms(now_ms, self._moved_ms[channel]) if self._known[channel] else 0
+
+
+def _median(a, b, c):
+    return max(min(a, b), min(max(a, b), c))

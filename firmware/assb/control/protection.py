@@ -58,6 +58,8 @@ class Protection:
     """All limit rows of one configuration. `limits` are the config image's rows, in the order of tables.LIMIT_ROWS.
 
     A watch is one row on one signal; its columns are arrays, which on a board weigh a fifth of one object per watch.
+    What runs once per watch keeps its frame (locals and stack) within 11 words: MicroPython takes larger ones from the
+    heap, at three times the cost of the call.
     Levels are kept with the sign turned for rows that trip low, so that higher is always worse.
     """
 
@@ -69,6 +71,8 @@ class Protection:
         self._derate_permille = derate_permille
         self._begun_ms = -1  # of the first evaluation: what came before it is nobody's silence
         self._begins = True
+        self._loud = False  # some row was at a level
+        self._value = 0
         self.count = count = sum([1 for _ in _watched(signals, limits)])
         for name in _INTEGERS.split():
             setattr(self, name, array("i", bytes(4 * count)))
@@ -77,11 +81,13 @@ class Protection:
         for at, (row_at, row, limit, index) in enumerate(_watched(signals, limits)):
             self._fill(at, row_at, row, limit, index)
             self.blind[at] = row[4] != "stale" and (row[9] == "self" or not _enabled(limits, row[9]))
+            self.plain[at] = row[4] != "stale" and not self.blind[at]
         self._bits = array("i", bytes(32))  # two words of each level
         self.warn_bits = self.warn_bits_2 = 0
         self.derate_bits = self.derate_bits_2 = 0
         self.trip_bits = self.trip_bits_2 = 0
         self.blocked = 0  # union of the tripped rows' masks
+        self.evaluations = 0  # for the watchdog, which counts them
         self.charge_permille = self.discharge_permille = _WHOLE  # what derating rows leave of the limits of current
 
     # columns, one entry per watch
@@ -90,6 +96,7 @@ class Protection:
     sign: array
     stale: array  # 1: compares the signal's age
     blind: array  # 1: trips by itself when its signal is not there
+    plain: array  # 1: neither of both, its value alone counts
     judged: array  # 0: always; 1: while the contactor is commanded closed; 2: open
     word: array  # of its bit
     bit: array
@@ -144,12 +151,30 @@ class Protection:
         if self._begins:
             self._begin(now_ms)
         rests = 2 if connected else 1
+        signals, level, quiet = self._signals, self.level, self.quiet
+        index, sign = self.index, self.sign  # four at once would make a tuple
+        plain, judged = self.plain, self.judged
+        loud = False
         for at in range(self.count):
-            if self.judged[at] == rests:
+            place = index[at]
+            # most rows, most of the time: judged here, as a call for each would take as long again
+            if (
+                plain[at]
+                and level[at] == _CLEAR
+                and signals.valid[place]
+                and sign[at] * signals.value[place] < quiet[at]
+            ):
+                self.timing[at] = self.tripping[at] = 0
+                continue
+            if judged[at] == rests:
                 self._suspend(at)
             else:
                 self._step(at, now_ms)
-        self._gather()
+            loud = loud or level[at] != _CLEAR
+        if loud or self._loud:
+            self._gather()
+        self._loud = loud
+        self.evaluations += 1
 
     def _begin(self, now_ms):
         """For the first blind_ms no row is blind yet."""
@@ -206,26 +231,26 @@ class Protection:
             self.level[at] = _CLEAR
 
     def _step(self, at, now_ms):
-        signals = self._signals
-        index = self.index[at]
-        if self.stale[at]:
-            value = elapsed_ms(now_ms, signals.stamp_ms[index])
-        elif self.blind[at] and elapsed_ms(now_ms, signals.stamp_ms[index]) > self._blind_ms and not self._begins:
-            self._lose_sight(at, now_ms)
-            return
-        elif signals.valid[index]:
-            value = self.sign[at] * signals.value[index]
-        else:
+        if not self._sees(at, now_ms):
             return  # the level that stood stays; the row named as missing counts the age
-        if self.level[at] == _CLEAR and value < self.quiet[at]:
-            self.timing[at] = self.tripping[at] = 0
-            return
-        level = self._level_of(at, value)
+        level = self._level_of(at, self._value)
         self.within_reset[at] = level < _TRIPPED
         if self.level[at] == _TRIPPED:
             self._recover(at, level, now_ms)
         elif not self._trips(at, level, now_ms):
             self._move(at, min(level, self.mildest[at]), now_ms)
+
+    def _sees(self, at, now_ms):
+        """What it judges goes into _value; False when it is not there."""
+        place = self.index[at]
+        if self.stale[at]:
+            self._value = elapsed_ms(now_ms, self._signals.stamp_ms[place])
+            return True
+        if self.blind[at] and not self._begins and elapsed_ms(now_ms, self._signals.stamp_ms[place]) > self._blind_ms:
+            self._lose_sight(at, now_ms)
+            return False
+        self._value = self.sign[at] * self._signals.value[place]
+        return self._signals.valid[place] == 1
 
     def _lose_sight(self, at, now_ms):
         self.within_reset[at] = self.timing[at] = self.tripping[at] = 0
@@ -237,15 +262,12 @@ class Protection:
     def _level_of(self, at, value):
         """The level that the value asks for, with each level's hysteresis once it is entered."""
         held = self.level[at]
-        trip = self.trip[at]
         back = self.hysteresis[at]
-        if value >= trip or (held == _TRIPPED and value > trip - back):
+        if value >= self.trip[at] or (held == _TRIPPED and value > self.trip[at] - back):
             return _TRIPPED
-        derate = self.derate[at]
-        if derate < trip and value >= derate - (back if held >= DERATED else 0):
+        if self.derate[at] < self.trip[at] and value >= self.derate[at] - (back if held >= DERATED else 0):
             return DERATED
-        warn = self.warn[at]
-        if warn < trip and value >= warn - (back if held >= _WARNED else 0):
+        if self.warn[at] < self.trip[at] and value >= self.warn[at] - (back if held >= _WARNED else 0):
             return _WARNED
         return _CLEAR
 
@@ -325,7 +347,7 @@ class Protection:
 _INTEGERS = (
     "index bit quiet warn derate trip hysteresis debounce_ms recovery_ms trips_to_lockout trip_count since_ms beyond_ms"
 )
-_BYTES = "row_at sign stale blind judged word sides recovery mask mildest level timing next_level tripping within_reset"
+_BYTES = "row_at sign stale blind plain judged word sides recovery mask mildest level timing next_level tripping within_reset"
 
 
 def _enabled(limits, name):

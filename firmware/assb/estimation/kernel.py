@@ -1,5 +1,5 @@
-"""The C kernel with the names of twin.py, over the native module; see ekf.py, learning.py and power.py for the models, and
-../detection/native.py for the detectors.
+"""The C kernel with the names of twin.py, over the native module; see ekf.py, learning.py and power.py for the models.
+The detectors' part is ../detection/native.py.
 
 Importing it raises ImportError where there is no native module. A step allocates nothing but the floats passed in.
 """
@@ -42,7 +42,7 @@ _LEARNING_FLOATS = const(45)
 
 
 def demand_whole():
-    """Raises ValueError or AttributeError for a module of another layout, or one without learning, limits or detection."""
+    """Raises ValueError or AttributeError for a module of another layout, or one that lacks a part."""
     if assb_kernel.LEARNING_FLOATS != _LEARNING_FLOATS:
         raise ValueError("the native module learns in %d floats" % assb_kernel.LEARNING_FLOATS)
     for name in ("check", "reset", "restore", "lose", "update", "told"):

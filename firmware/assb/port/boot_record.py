@@ -37,9 +37,11 @@ class BootRecord:
         _write_count(CRASHES, _read_count(CRASHES) + 1)
 
     def forget_crashes(self):
-        """The app ran long enough, or the user says so (one write, and only when there is something to forget)."""
-        if _read_count(CRASHES):
-            _write_count(CRASHES, 0)
+        """The app ran long enough, or the user says so. True when there were any, which takes a write."""
+        if not _read_count(CRASHES):
+            return False
+        _write_count(CRASHES, 0)
+        return True
 
     def intend_reset(self):
         """The reset that follows is meant."""

@@ -47,7 +47,7 @@ SIGNAL_TEXT = {
     "pressure_jump_kpa": "How far the median of three samples of the pressure moved with the newest",
     "pressure_still_ms": "How long the converter's code of the pressure has not changed",
     "pressure_disagreement_kpa": "Difference between two load cells of the stack, where a second one is fitted",
-    "pressure_deviation_kpa": "Difference between commanded and measured pressure, while the press regulates",
+    "press_stalled": "The press was pushed further and further and the pressure does not answer",
     "temperature_jump_cdegc": "How far the median of three samples of a thermometer moved; the worst of all",
     "temperature_still_ms": "How long a thermometer's code has not changed; the longest of all",
     "cell_spread_uv": "Highest minus lowest cell voltage, from two cells on",
@@ -199,15 +199,15 @@ PARAMETER_TEXT = {
     "units_per_cell": "Units in series behind one reading of a cell (bipolar): a short is in one of them",
     "pressure_recovery_kpa": "Stack pressure to seek while a cell is suspected of a short; 0: it keeps the target",
     "cold_cdegc": "After a hard short the alarm stands until the stack was colder than this for a minute",
-    "pressure_play_kpa": "Play of the press: a screw's backlash; hysteresis and twice the friction of air; 0: none",
-    "pressure_quantum_kpa": "Smallest step of the press as stack pressure",
-    "pressure_by_position": "What the press holds when it rests: 0 its pressure (air), 1 its position (a screw)",
-    "expansion_nm_per_k": "Growth of the whole stack with temperature; 0: no feed-forward of heat",
     "blind_ms": "Limit rows without a row for the age of their quantity trip when it was not there for longer",
     "precharge_current_ma": "The contactor closes once the precharge current has fallen to this; 0: after the time",
     "precharge_timeout_ms": "How long precharge may take to get there; below precharge_ms: just that time",
     "precharge_retries": "How often precharge is tried again when it does not get there; then it is a fault",
     "precharge_pause_ms": "Time for the precharge resistor to cool before another try",
+    "pressure_play_kpa": "Play of the press: a screw's backlash; hysteresis and twice the friction of air; 0: none",
+    "pressure_quantum_kpa": "Smallest step of the press as stack pressure",
+    "pressure_by_position": "What the press holds when it rests: 0 its pressure (air), 1 its position (a screw)",
+    "expansion_nm_per_k": "Growth of the whole stack with temperature; 0: no feed-forward of heat",
 }
 
 # row: (what it watches for, what to do)

@@ -78,7 +78,7 @@ PACK_SIGNALS = """\
 47 pressure_jump_kpa i
 48 pressure_still_ms I
 49 pressure_disagreement_kpa i
-50 pressure_deviation_kpa i
+50 press_stalled B
 51 temperature_jump_cdegc i
 52 temperature_still_ms I
 53 cell_spread_uv i
@@ -158,7 +158,7 @@ MESSAGES = """\
 13 LOG fixed - number:I,boot:H,values:*i
 14 FRAME fixed - place:B,boot:H,number:H,cell:B,stage:B,rows:H,trigger_row:H,row:H,width:B,values:*i
 15 CRASH fixed - boot:H,text:*s
-20 ROWS pack pack_period_ms warn_bits_2,derate_bits_2,trip_bits_2,current_10s_ua,pressure_rate_kpa_s,pressure_deviation_kpa,pressure_disagreement_kpa,cell_spread_uv,pack_mismatch_uv,forbidden_ua,lease_lapsed
+20 ROWS pack pack_period_ms warn_bits_2,derate_bits_2,trip_bits_2,current_10s_ua,pressure_rate_kpa_s,press_stalled,pressure_disagreement_kpa,cell_spread_uv,pack_mismatch_uv,forbidden_ua,lease_lapsed
 """
 
 # id name meaning-of-a meaning-of-b
@@ -309,7 +309,7 @@ LIMIT_ROWS = """\
 38 pressure_stuck pack pressure_still_ms high 100 3600000 open always pressure_stale 0 both
 39 pressure_rate pack pressure_rate_kpa_s high 1 262000 stop always pressure_stale 10000 both
 40 pressure_disagreement pack pressure_disagreement_kpa high 10 400000 open always self 10000 both
-41 actuator_stall pack pressure_deviation_kpa high 10 400000 stop connected pressure_stale 60000 both
+41 actuator_stall pack press_stalled high 1 1 stop connected pressure_stale 60000 both
 42 forbidden_current pack forbidden_ua high 1000 1073741823 open connected current_stale 10000 both
 43 weld_current pack forbidden_ua high 1000 1073741823 lockout open current_stale 10000 both
 44 lease_lapsed pack lease_lapsed high 1 1 log always self 1000 both

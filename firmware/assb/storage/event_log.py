@@ -156,14 +156,18 @@ class EventLog:
         if connected:
             return self._step_connected()
         self._session_writes = 0
-        record = self._record
         soon = self._wanted or self.waiting > RING_ENTRIES // 2
-        if self.pending and self._since_ms >= (_APPEND_SOON_MS if soon else _APPEND_EVERY_MS):
-            self._append()
-        elif not self._failed and record.room < min(_ROOM_LEAST, record.room_full // 2):
-            self._note(record.write())
-        else:
+        if not self.pending or self._since_ms < (_APPEND_SOON_MS if soon else _APPEND_EVERY_MS):
             return False
+        self._append()
+        return True
+
+    def make_room(self):
+        """With nothing connected or else to write: write the journal until it surely has room; True: it did."""
+        record = self._record
+        if self._failed or record.room >= min(_ROOM_LEAST, record.room_full // 2):
+            return False
+        self._note(record.write())
         return True
 
     def _step_connected(self):

@@ -87,7 +87,7 @@ app = App(
 )  # fmt: skip
 config.release()
 now_ms = 1000
-for _ in range(100):
+for _ in range(300):
     app.step(app._due_ms)
 gc.collect()
 print("free", gc.mem_free())

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from itertools import islice
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from assb_host.errors import AssbError, ToolError
 
@@ -17,6 +17,7 @@ from assb_hil.campaign.record import TrialResult, TrialSpec
 from assb_hil.campaign.settings import fingerprint
 
 Run = Callable[[TrialSpec], TrialResult]
+Result = TypeVar("Result")
 AHEAD = 3  # trials handed out per thread
 CONNECT_S = 10.0
 # Ctrl-C reaches every process of a terminal; the workers leave it to the one that started them
@@ -31,7 +32,7 @@ class TrialError(AssbError):
 class Pool(Protocol):
     """Where trials run."""
 
-    def results(self, specs: Iterable[TrialSpec], run: Run) -> Iterator[TrialResult | TrialError]:
+    def results(self, specs: Iterable[TrialSpec], run: Callable[[TrialSpec], Result]) -> Iterator[Result | TrialError]:
         """As they come, in any order."""
         ...
 
@@ -51,7 +52,7 @@ def need_extra() -> None:
 class InProcess:
     """Dask's synchronous scheduler: one trial after the other, here."""
 
-    def results(self, specs: Iterable[TrialSpec], run: Run) -> Iterator[TrialResult | TrialError]:
+    def results(self, specs: Iterable[TrialSpec], run: Callable[[TrialSpec], Result]) -> Iterator[Result | TrialError]:
         from dask.delayed import delayed
 
         for spec in specs:
@@ -65,7 +66,7 @@ class Cluster:
     def __init__(self, client: Any):
         self._client = client
 
-    def results(self, specs: Iterable[TrialSpec], run: Run) -> Iterator[TrialResult | TrialError]:
+    def results(self, specs: Iterable[TrialSpec], run: Callable[[TrialSpec], Result]) -> Iterator[Result | TrialError]:
         from distributed import as_completed
 
         waiting = iter(specs)
@@ -84,7 +85,7 @@ class Cluster:
             yield result_of(spec, future.result)
 
 
-def result_of(spec: TrialSpec, take: Callable[[], TrialResult]) -> TrialResult | TrialError:
+def result_of(spec: TrialSpec, take: Callable[[], Result]) -> Result | TrialError:
     """What `take` returns; what it raises, with the trial's name."""
     try:
         return take()

@@ -26,7 +26,7 @@ HALF_SOC = 0.005  # of the span over which the OCV's slope is taken
 
 
 class TrialBench:
-    """What a TrialSpec says, ready to run. `trial.pack` is the truth; natural filaments are off. `shorted_of`: what makes
+    """What a TrialSpec says, ready to run. `trial.pack` is the truth; natural filaments are off. `shorted_of`: makes
     the short of a scene, if it has one."""
 
     def __init__(self, spec: TrialSpec, shorted_of: Callable[[Scene], Shorted | None] = shorted) -> None:

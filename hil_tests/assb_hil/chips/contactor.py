@@ -37,12 +37,18 @@ class Contactor:
         delay_us = self.operate_us if level else self.release_us
         self.next_change_us = NEVER if self.closed == bool(level) else self.now_us + delay_us
 
+    def drop_out(self) -> None:
+        """From now on it stays open; a closed one opens as if its coil had lost its voltage."""
+        self.stuck_open = True
+        if self.closed:
+            self.next_change_us = self.now_us + self.release_us
+
     def advance(self, now_us: int) -> None:
         self.now_us = now_us
         if now_us < self.next_change_us:
             return
         self.next_change_us = NEVER
         if self.coil:
-            self.closed = not self.stuck_open
+            self.closed = not self.stuck_open or (self.closed and self.welded)
         else:
             self.closed = self.closed and self.welded

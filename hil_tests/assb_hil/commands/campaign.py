@@ -47,6 +47,49 @@ def shorts(cell_hours, seed, out, profiles, workers, scheduler, as_json):
     return ended
 
 
+@campaign.command()
+@click.option("--sample", type=click.IntRange(1, 100_000), required=True, help="Trials.")
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=1, show_default=True, help="Of all that is random.")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder of the results.")
+@click.option("--profile", "profiles", multiple=True, metavar="NAME", help="Only this profile; may be repeated.")
+@click.option("--kernel", default="none", metavar="FILE|DIR|none", help="Native module of the board.")
+@click.option("--workers", type=click.IntRange(1, 1024), default=1, help="Processes of this machine.")
+@click.option("--json", "as_json", is_flag=True, help="The summary as one JSON object on standard output.")
+def confirm(sample, seed, out, profiles, kernel, workers, as_json):
+    """Do campaigns say what the firmware does? Short trials through all of it, and on the fast path.
+
+    Same stages in the same order, times within one slow tick: else exit code 1. Leaves confirm.json, with what both
+    paths said of every trial. A trial takes minutes of virtual time, of which 25 pass in one where nothing else runs.
+    """
+    from assb_hil.campaign.schedule import need_extra
+
+    need_extra()
+    from assb_host.flash.native_kernel import kernel_source
+
+    from assb_hil.campaign.confirm.run import confirm_sample
+    from assb_hil.out_folder import make_folder
+
+    make_folder(out)
+    summary = confirm_sample(out, sample, seed, tuple(sorted(profiles)), kernel_source(kernel), workers, told_trial)
+    click.echo(json.dumps(summary) if as_json else "\n".join(confirmed_lines(summary, out)))
+    return 0 if summary["agree"] == sample else EXIT_FAILED
+
+
+def told_trial(text):
+    click.echo(text, err=True)
+
+
+def confirmed_lines(summary, out):
+    """The summary for a reader in a terminal."""
+    yield f"{summary['agree']} of {summary['trials']} trials agree, {summary['failed']} failed; simulated"
+    yield f"{summary['stages']} stages in {summary['with_stages']} trials, at most {summary['worst_s']} s apart"
+    yield from (
+        f"trial {apart['spec']['number']}: board {apart['board']}, fast path {apart['watch']}"
+        for apart in summary["disagreements"]
+    )
+    yield f"results: {out / 'confirm.json'}"
+
+
 def fast_path(module, name):
     """What the trials are; imported late, as it brings the kernels along."""
     return getattr(import_module(f"assb_hil.campaign.{module}"), name)

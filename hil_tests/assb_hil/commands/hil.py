@@ -28,8 +28,79 @@ def list_scenarios(as_json):
         click.echo(f"{row.name:{width}}  {row.duration_s:5.0f} s  {row.title}")
 
 
+@hil.command("faults")
+@click.option("--dut", default="virtual", show_default=True, help="Device under test that shall have them.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON list.")
+def list_faults(dut, as_json):
+    """Every fault that a scenario can inject: what it does, its keys, what it needs, which scenario shows it."""
+    from assb_hil.fault_listing import fault_rows
+    from assb_hil.session import features_of
+
+    rows = fault_rows(features_of(dut))
+    if as_json:
+        click.echo(json.dumps(rows))
+        return
+    for row in rows:
+        print_fault(row)
+
+
+def print_fault(row):
+    """A fault as a paragraph: a table would be wider than a terminal."""
+    from assb_hil.fault_listing import needs_text, parameter_text
+
+    keys = " ".join(map(parameter_text, row["parameters"])) or "no keys"
+    unsupported = "" if row["supported"] else click.style("  this device cannot have it", fg="red")
+    click.echo(f"{click.style(row['name'], bold=True)}  {row['kind']}{unsupported}")
+    click.echo(f"    {row['does']}")
+    click.echo(f"    keys: {keys}; needs: {needs_text(row)}")
+    click.echo(f"    shown by: {', '.join(row['scenarios']) or 'none'}")
+
+
+@hil.command("soak")
+@click.option("--hours", type=click.FloatRange(0.02, 10_000), default=24.0, show_default=True, help="Virtual time.")
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of load, faults and sensors.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+def soak(hours, seed, as_json):
+    """A long run under a dynamic load with faults at random that a sound pack survives; exit code 0 only if it did."""
+    from assb_hil.soak import as_dict, run_soak
+
+    def told(result):
+        count = sum(result.fault_counts.values())
+        click.echo(
+            f"{len(result.hour_sha256)} h in {result.wall_time_s:.0f} s ({result.speed_x:g}x): {count} faults, "
+            f"{len(result.broken)} broken, heap low {result.heap_low_b} B, trace {result.hour_sha256[-1][:16]}",
+            err=True,
+        )  # fmt: skip
+
+    result = run_soak(hours, seed, told)
+    if as_json:
+        click.echo(json.dumps(as_dict(result)))
+    else:
+        print_soak(result)
+    return 0 if result.passed else EXIT_FAILED
+
+
+def print_soak(result):
+    """What held, what broke, and the figures behind it."""
+    for name, count in result.fault_counts.items():
+        click.echo(f"{count:5} {name}")
+    for span in result.heap_spans:
+        click.echo(
+            f"heap over {span['hours']:g} h of one boot: {span['slope_b_per_h']:+g} B an hour, low water "
+            f"{span['low_b']} B, {span['low_fell_b']} B below that after warm-up"
+        )
+    for broken in result.broken:
+        click.echo(click.style("BROKEN ", fg="red", bold=True) + broken)
+    verdict = click.style("PASSED", fg="green") if result.passed else click.style("FAILED", fg="red", bold=True)
+    click.echo(
+        f"{verdict} {result.hours:g} h, seed {result.seed}, in {result.wall_time_s:.0f} s ({result.speed_x:g}x): "
+        f"{result.restarts} restarts, trips {result.trips}, worst late tick {result.late_worst_us} us, trace "
+        f"{result.trace_sha256[:16]}"
+    )
+
+
 @hil.command("run")
-@click.argument("scenario", metavar="NAME|FILE")
+@click.argument("scenario", metavar="NAME|NAME/CASE|FILE")
 @click.option("--dut", default="virtual", show_default=True, help="Device under test.")
 @click.option("--seed", type=click.IntRange(0), help="Of everything that is random; the scenario's own by default.")
 @click.option("--kernel", default="none", metavar="FILE|DIR|none", help="Native estimator of the board.")
@@ -38,27 +109,38 @@ def list_scenarios(as_json):
     "--out", type=click.Path(file_okay=False, path_type=Path), help="Write report, BDF table and raw frames here."
 )
 def run(scenario, dut, seed, kernel, as_json, out):
-    """Run one scenario; exit code 0 only if every check held."""
+    """Run one scenario, or all cases of a file with cases; exit code 0 only if every check held."""
+    from assb_hil.scenario import load_scenarios
+
+    scenarios = load_scenarios(scenario)
+    results = []
+    for loaded in scenarios:
+        folder = out / loaded.name.rpartition("/")[2] if out and len(scenarios) > 1 else out
+        results.append(run_one(loaded, dut, seed, kernel, as_json, folder))
+        if not as_json:
+            print_result(results[-1])
+    if as_json:
+        rows = [result.as_dict() for result in results]
+        click.echo(json.dumps(rows[0] if len(rows) == 1 else rows))
+    return 0 if all(result.passed for result in results) else EXIT_FAILED
+
+
+def run_one(scenario, dut, seed, kernel, quiet, out):
+    """The result of one scenario, its files written."""
     from assb_host.flash.native_kernel import kernel_source
 
     from assb_hil.out_folder import make_folder
-    from assb_hil.scenario import load_scenario
     from assb_hil.session import run_scenario
 
-    loaded = load_scenario(scenario)
     if out:
         make_folder(out)
-    with live_progress(loaded, quiet=as_json) as progress:
-        result = run_scenario(loaded, dut, seed, progress, kernel_source(kernel))
+    with live_progress(scenario, quiet=quiet) as progress:
+        result = run_scenario(scenario, dut, seed, progress, kernel_source(kernel))
     if out:
         from assb_hil.results import write_results
 
-        write_results(result, loaded, out)
-    if as_json:
-        click.echo(result.to_json())
-    else:
-        print_result(result)
-    return 0 if result.passed else EXIT_FAILED
+        write_results(result, scenario, out)
+    return result
 
 
 @hil.command("hammer")

@@ -1,6 +1,6 @@
 """What a device under test offers and what it expects of the world around it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,6 +11,9 @@ POWER = "power"  # power_on, power_off
 POWER_CUT = "power_cut"  # power can fail at a chosen flash operation
 WATCHDOG = "watchdog"
 CHIP_MODELS = "chip_models"  # the drivers talk to models of their chips
+STALL = "stall"  # the processor can be held up, its heap filled, its ticks made to jump
+FLASH = "flash"  # what is on the flash chip can be replaced while power is off
+CONSOLE = "console"  # every byte between board and host passes through the harness
 
 # Kinds of reset(), with the numbers that machine.reset_cause() gives
 RESET_CAUSES = {"power_on": 1, "hard": 2, "watchdog": 3, "soft": 5}
@@ -33,6 +36,10 @@ class World(Protocol):
 
     def acks(self) -> frozenset[tuple[int, int]]:
         """(bus, address) of the devices that acknowledge; changes inside advance only."""
+        ...
+
+    def hung_buses(self) -> Collection[int]:
+        """Buses that a device holds low: nobody acknowledges there, and a transfer ends with its timeout."""
         ...
 
     def pin_read(self, pin: int) -> int: ...

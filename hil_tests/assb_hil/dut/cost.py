@@ -63,6 +63,14 @@ class CostModel:
                 raise CostError(f"unknown key {key}", "[cost] of the board file", f"known keys: {', '.join(known)}")
         return cls(**figures)
 
+    def at_worst(self) -> "CostModel":
+        """Every stretch of computing as long as it can be, none at random."""
+        figures = asdict(self)
+        for kind in KINDS[1:]:
+            figures[f"{kind}_us"] += figures[f"{kind}_jitter_us"]
+            figures[f"{kind}_jitter_us"] = 0
+        return CostModel(**figures)
+
     def pairs(self) -> list[tuple[int, int]]:
         """(base, jitter) in µs for each kind number."""
         return [(getattr(self, f"{kind}_us", 0), getattr(self, f"{kind}_jitter_us", 0)) for kind in KINDS]

@@ -22,6 +22,9 @@ class IdleWorld:
     def acks(self) -> frozenset[tuple[int, int]]:
         return frozenset()
 
+    def hung_buses(self) -> frozenset[int]:
+        return frozenset()
+
     def pin_read(self, pin: int) -> int:
         return 0
 

@@ -5,6 +5,7 @@ request itself (the wake-up time of a wait). That may take several calls when th
 """
 
 from array import array
+from collections import deque
 from time import perf_counter_ns
 
 from assb_hil.dut.base import World
@@ -64,6 +65,8 @@ class Lockstep:
         self.posted_nacks = 0
         self.flash_operations = 0
         self.power_cut_at: int | None = None
+        self._orders: deque[tuple[int, int]] = deque()
+        self._stall_us = 0
         self._acks: frozenset[tuple[int, int]] | None = None
         self._reply = array("q", bytes(8 * wire.REPLY_WORDS))
         self.begin(1, True, 1)
@@ -80,6 +83,8 @@ class Lockstep:
         self._next_post = 0
         self._made_us = self._at_us = 0
         self._interrupt = 0
+        self._orders.clear()
+        self._stall_us = 0
         self._keys: list[tuple[int, int, int, bytes, int]] = []
         self._last_used: list[int] = []
         self._gap: list[int] = []  # requests between the last two uses
@@ -111,6 +116,20 @@ class Lockstep:
         self._at_us = words[2] if self.operation == wire.WAIT else words[1]
         if self.operation == wire.HELLO:
             self._at_us = self.now_us + self.cost.boot_us
+        elif self.operation in (wire.WAIT, wire.SYNC):
+            self._at_us += self._stall_us
+            self._stall_us = 0
+
+    def order(self, order: int, argument: int) -> None:
+        """The board gets it with the next reply to a wait."""
+        self._orders.append((order, argument))
+
+    def stall(self, us: int) -> None:
+        """The board does not run for so long: the wait under way, or the next one, ends later."""
+        if self.operation in (wire.WAIT, wire.SYNC):
+            self._at_us += us
+        else:
+            self._stall_us += us
 
     def _note_used(self, used: int) -> None:
         serial = self.requests
@@ -130,7 +149,10 @@ class Lockstep:
 
     def progress(self, limit_us: int) -> bool:
         """Works on the request as far as limit_us allows; True when the board may be answered or has been bitten."""
-        return self._work_up_to(min(self._at_us, limit_us)) >= self._at_us or self.bitten()
+        while self._work_up_to(min(self._at_us, limit_us)) < min(self._at_us, limit_us):
+            if self.bitten():
+                return True
+        return limit_us >= self._at_us or self.bitten()
 
     def _work_up_to(self, end_us: int) -> int:
         if self.watchdog_us:
@@ -193,7 +215,9 @@ class Lockstep:
         elif operation == wire.INTERACTIVE:
             self.interactive = True
         reply = self._reply
-        reply[0] = self._words[0] & ~255 | self._interrupt
+        reply[0] = self._words[0] & ~255 | self._interrupt | self._give_order()
+        for bus in self.world.hung_buses():
+            reply[0] |= wire.HUNG << bus
         reply[1] = self.now_us
         reply[2] = result
         reply[3] = slot
@@ -203,6 +227,13 @@ class Lockstep:
         self.world_ns += perf_counter_ns() - started
         self.operation = 0
         return reply
+
+    def _give_order(self) -> int:
+        """The flag of an order that goes with this reply, 0 without one."""
+        if not self._orders or self.operation not in (wire.WAIT, wire.SYNC):
+            return 0
+        self._set_data(list(self._orders.popleft()))
+        return wire.ORDER
 
     def _read(self) -> tuple[int, int]:
         key = read_key(self.argument)

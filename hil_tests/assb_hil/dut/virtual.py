@@ -10,7 +10,18 @@ from time import perf_counter_ns
 
 from assb_host.errors import AssbError
 
-from assb_hil.dut.base import CHIP_MODELS, LOCKSTEP, POWER, POWER_CUT, RESET_CAUSES, WATCHDOG, World
+from assb_hil.dut.base import (
+    CHIP_MODELS,
+    CONSOLE,
+    FLASH,
+    LOCKSTEP,
+    POWER,
+    POWER_CUT,
+    RESET_CAUSES,
+    STALL,
+    WATCHDOG,
+    World,
+)
 from assb_hil.dut.board_path import wire
 from assb_hil.dut.bridge import ConsoleBridge, Tap
 from assb_hil.dut.cost import CostModel
@@ -34,7 +45,7 @@ class BoardHangsError(AssbError):
 class VirtualBoard(Paced):
     """A `Dut`. One thread drives it (run_until), or its own inside background(); other calls are safe from any."""
 
-    features = frozenset({LOCKSTEP, POWER, POWER_CUT, WATCHDOG, CHIP_MODELS})
+    features = frozenset({LOCKSTEP, POWER, POWER_CUT, WATCHDOG, CHIP_MODELS, STALL, FLASH, CONSOLE})
 
     def __init__(
         self,
@@ -102,10 +113,27 @@ class VirtualBoard(Paced):
         with self._turns.guest():
             self._restart(kind)
 
+    @property
+    def gc_worst_us(self) -> int:
+        """The longest collection of garbage, by its cost table."""
+        return self.lockstep.cost.gc_us + self.lockstep.cost.gc_jitter_us
+
     def power_cut_at(self, operation: int | None) -> None:
         """Power fails at that flash operation (erase or program) from now, 1 = the next; None: never."""
         with self._turns.guest():
             self.lockstep.power_cut_at = None if operation is None else self.lockstep.flash_operations + operation
+
+    def stall(self, us: int) -> None:
+        """The processor does nothing for so long, from its next wait on: interrupts, flash, a collection of garbage."""
+        self.lockstep.stall(us)
+
+    def fill_heap(self, left_b: int) -> None:
+        """Memory is taken until so many bytes are free, and is not given back before a reset."""
+        self.lockstep.order(wire.FILL, left_b)
+
+    def jump_clock(self, us: int) -> None:
+        """The ticks of the board jump, either way; time does not."""
+        self.lockstep.order(wire.JUMP, us)
 
     def write_console(self, data: bytes) -> None:
         with self._turns.guest():

@@ -11,10 +11,10 @@ from assb.protocol import schema
 from assb_host.config.pack import PackConfig
 
 # Slices of a slow tick beside one for each cell: slow sensors, limits of current, collection, pressure, telemetry,
-# storage, housekeeping
+# storage, collection again
 SLICES_BESIDE_CELLS = 7
 # Signals that the slow tick puts on the blackboard; a fast tick may find them one slow period old
-SLOW_SIGNALS = ("cell_stage", "estimator_status", "pressure_deviation_kpa")
+SLOW_SIGNALS = ("cell_stage", "estimator_status", "press_stalled")
 # Time constant of the low-pass whose lead is the rate of pressure: firmware/assb/quantities.py
 FILTER_MS = {"pressure_rate_kpa_s": 1000.0}
 

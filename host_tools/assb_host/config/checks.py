@@ -138,7 +138,7 @@ def quantities_of(pack: PackConfig):
     pressure = [row[3] for row in schema.LIMIT_ROWS if row[3].startswith("pressure_")]
     return (
         (pressure, board.nau7802, f"board {board.name} has no nau7802 to measure pressure"),
-        (["pressure_deviation_kpa"], board.mcp4725, f"board {board.name} has no mcp4725 to command pressure with"),
+        (["press_stalled"], board.mcp4725, f"board {board.name} has no mcp4725 to command pressure with"),
         (["pressure_disagreement_kpa"], len(board.nau7802) > 1, f"board {board.name} has no second nau7802"),
         (["cell_spread_uv"], pack.file.cells_in_series > 1, "one cell has nothing to be apart from"),
         (["pack_mismatch_uv"], False, f"board {board.name} has no monitor of the whole pack"),

@@ -29,6 +29,7 @@ WORDS = {"state": schema.STATES, "stage": schema.STAGES, "cell_stage": schema.ST
          "dip_state": schema.EVIDENCE_STATES, "leak_state": schema.EVIDENCE_STATES,
          "charge_bound": schema.BOUNDS, "discharge_bound": schema.BOUNDS,
          "capacity_missing": schema.LEARNING_GAPS, "resistance_missing": schema.LEARNING_GAPS}  # fmt: skip
+BOOT_LOOP = -3  # config_status of a board that stays in MAINTENANCE
 CONFIG_FAULTS = {-1: "missing", -2: "refused"}  # config_status of HELLO; 0 is a valid image
 MEASURED = (
     "pack_voltage_v",
@@ -124,6 +125,8 @@ def config_hint(hello: dict) -> str:
     status = hello.get("config_status", 0)
     if status == 0:
         return ""
+    if status == BOOT_LOOP:
+        return "crashed over and over, outputs off: `assb events` says why; flash again, or `assb send clear` and reset"
     fault = CONFIG_FAULTS.get(status, f"status {status}")
     return f"no valid configuration ({fault}); flash one with `assb flash --pack NAME`"
 

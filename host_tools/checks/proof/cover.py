@@ -75,12 +75,16 @@ def python_gaps() -> list[str]:
 def kernel_gaps() -> list[str]:
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        kernel_build.package(place, kernel_build.BOARD_SOURCES, ["-O0", "--coverage", "-D__attribute__(x)="])  # nothing inlined: each way once
+        kernel_build.package(
+            place, kernel_build.BOARD_SOURCES, ["-O0", "--coverage", "-D__attribute__(x)="]
+        )  # nothing inlined: each way once
         run_tests(["-m", "pytest"], kernel_target.TESTS, {"PYTHONPATH": folder})
         notes = sorted(str(path) for path in (place / "assb_kernels").glob("*.gcda"))
         if len(notes) != len(kernel_build.BOARD_SOURCES):
             raise SystemExit(f"the tests did not run on the counted kernels: {len(notes)} counts")
-        subprocess.run(["gcov", "--json-format", "--branch-probabilities", *notes], cwd=place, check=True, capture_output=True)
+        subprocess.run(
+            ["gcov", "--json-format", "--branch-probabilities", *notes], cwd=place, check=True, capture_output=True
+        )
         reports = [json.loads(gzip.decompress(path.read_bytes())) for path in place.glob("*.gcov.json.gz")]
     taken: dict[tuple[str, int], int] = defaultdict(int)
     ways: dict[tuple[str, int], list[int]] = {}
@@ -109,7 +113,9 @@ def unexplained(gaps: list[str], reasons: list[dict[str, str]]) -> list[str]:
     used = set()
     left = []
     for gap in gaps:
-        row = next((at for at, row in enumerate(reasons) if gap.startswith(row["file"] + ":") and row["text"] in gap), None)
+        row = next(
+            (at for at, row in enumerate(reasons) if gap.startswith(row["file"] + ":") and row["text"] in gap), None
+        )
         used.add(row)
         left += [gap] if row is None else []
     return left + [f"{row['file']}: {row['text']}: is covered; take its reason out of {REASONS.name}"

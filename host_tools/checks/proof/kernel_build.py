@@ -32,9 +32,7 @@ BOARD_FILES = {
     *(path.name for path in (KERNELS / "src").glob("assb_evidence_*.h")),
 }
 OTHER_SOURCES = [
-    KERNELS / "src" / name
-    for name in build_kernels.SOURCES
-    if KERNELS / "src" / name not in BOARD_SOURCES
+    KERNELS / "src" / name for name in build_kernels.SOURCES if KERNELS / "src" / name not in BOARD_SOURCES
 ]
 FLAGS = ["-std=c99", "-ffp-contract=off", "-fPIC", "-w"]
 
@@ -57,7 +55,9 @@ def package(folder: Path, watched: list[Path], flags: list[str], declarations: s
     are added to the cffi module and to its C text."""
     place = folder / "assb_kernels"
     shutil.rmtree(place, ignore_errors=True)
-    shutil.copytree(KERNELS / "assb_kernels", place, ignore=shutil.ignore_patterns("_*.so", "_*.c", "_*.o", "__pycache__"))
+    shutil.copytree(
+        KERNELS / "assb_kernels", place, ignore=shutil.ignore_patterns("_*.so", "_*.c", "_*.o", "__pycache__")
+    )
     ffi = FFI()
     ffi.cdef(build_kernels.cdef() + declarations)
     ffi.set_source("assb_kernels._kernels", build_kernels.PREAMBLE + extra)

@@ -40,7 +40,9 @@ class KernelTarget:
             sources[-1].write_text(text, encoding="utf-8")
         self.mutants = catalogue.mutants
         names = f"int assb_mutant{{}}; unsigned char assb_reached[{len(self.mutants)}];"
-        kernel_build.package(folder, sources, ["-O1"], "extern " + names.format("").replace("; u", "; extern u"), names.format(" = -1"))
+        kernel_build.package(
+            folder, sources, ["-O1"], "extern " + names.format("").replace("; u", "; extern u"), names.format(" = -1")
+        )
         sys.path.insert(0, str(folder))
 
     def watch(self, name: str) -> None:

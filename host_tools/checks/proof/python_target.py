@@ -105,7 +105,9 @@ class PythonTarget:
         sys.meta_path.insert(0, Changed(dotted, module.path, text))
         failures = Failures()
         pytest.main([*QUIET, *(str(ROOT / name) for name in names)], plugins=[failures])
-        return names.index(failures.first) if failures.first in names else 0 if failures.first or failures.broken else -1
+        return (
+            names.index(failures.first) if failures.first in names else 0 if failures.first or failures.broken else -1
+        )
 
 
 QUIET = ["-x", "-s", "-p", "no:cacheprovider", "-p", "no:faulthandler", "-W", "ignore", "--hypothesis-profile=mutation",

@@ -1,1 +1,1 @@
-"""The confirming path: trials of the campaign through the whole firmware on the virtual board, against the fast path."""
+"""The confirming path: trials through the whole firmware on the virtual board, against the fast path of campaigns."""

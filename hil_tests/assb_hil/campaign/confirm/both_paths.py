@@ -1,5 +1,5 @@
-"""One trial twice: through the whole firmware on the virtual board, then on the fast path with the very readings that the
-board's chips gave.
+"""One trial twice: through the whole firmware on the virtual board, then on the fast path with the very readings that
+the board's chips gave.
 """
 
 from array import array
@@ -14,7 +14,7 @@ from assb.protocol.image import decode
 from assb_host.config.image_builder import build_image, estimator_values
 from assb_host.config.pack import PackConfig, load_pack
 from assb_host.errors import AssbError
-from assb_host.flash.native_kernel import KernelSource
+from assb_host.flash.native_kernel import NATIVE, KernelSource
 from assb_host.link.decoder import Decoder, Frame
 from assb_kernels.watch import Watch
 
@@ -40,7 +40,7 @@ class Confirmed(msgspec.Struct, frozen=True):
     spec: TrialSpec
     board: tuple[Stage, ...]
     watch: tuple[Stage, ...]
-    estimator: int  # of the board: 1 native, 0 bytecode
+    native: bool  # whether the board ran the native module
 
     @property
     def worst_s(self) -> float | None:
@@ -102,7 +102,7 @@ def confirm(spec: TrialSpec, kernel: KernelSource | None = None) -> Confirmed:
         spec=spec,
         board=tuple((seen.time_s(at_ms), cell, stage) for at_ms, cell, stage in heard.stages),
         watch=tuple(watched(pack, seen, heard.packs)),
-        estimator=heard.hello["estimator"],
+        native=heard.hello["estimator"] == NATIVE,
     )
 
 
@@ -155,8 +155,8 @@ def demand_same(packs: Sequence[Frame], seen: Seen) -> None:
 
 
 def watched(pack: PackConfig, seen: Seen, packs: Sequence[Frame]) -> Iterator[Stage]:
-    """The fast path, slow tick by slow tick of the board: its first step sets the clock, each later one takes the means of
-    SLOW_ROWS fast ticks. Thermometer and press stand as the board says them, once in each."""
+    """The fast path, slow tick by slow tick of the board: its first step sets the clock, each later one takes the means
+    of SLOW_ROWS fast ticks. Thermometer and press stand as the board says them, once in each."""
     flats = [flat_layout.pack(estimator_values(pack))] * seen.leads
     watch = Watch(
         flats,

@@ -29,8 +29,8 @@ class Place:
 
 
 class Readings:
-    """The columns of a trial in the place of a Plant; `show` puts one row behind the sensors. The pressure changes once in a
-    slow tick, since nobody tells in which fast tick its converter, which keeps a time of its own, was read."""
+    """The columns of a trial in the place of a Plant; `show` puts one row behind the sensors. The pressure changes once
+    in a slow tick, since nobody tells in which fast tick its converter, which keeps a time of its own, was read."""
 
     def __init__(self, columns: TrialColumns, full_scale_mpa: float):
         self._columns = columns
@@ -100,8 +100,8 @@ class Playback(IdleWorld):
         if self._turn_us == at_us:
             self._readings.show(self._readings.row + 1)
             self._turn_us += ROW_US
-        for place, chip in self._chips.items():
-            if self._due_us[place] <= at_us:
+        for place, due_us in self._due_us.items():
+            if due_us <= at_us:
                 self._settle(place, at_us)
         if self._gather_us == at_us:
             self._gather()

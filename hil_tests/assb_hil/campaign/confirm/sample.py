@@ -1,7 +1,7 @@
 """Which trials are confirmed: drawn as the campaign draws its own, with a shorter lead and larger leaks.
 
-A virtual board runs some 25 times faster than real time, so a trial has minutes where the campaign's has a day. What the
-detectors wait for is shortened to fit, for both paths alike; everything else of them stays.
+A virtual board runs some 25 times faster than real time, so a trial has minutes where the campaign's has a day. What
+the detectors wait for is shortened to fit, for both paths alike; everything else of them stays.
 """
 
 from dataclasses import replace

@@ -6,6 +6,7 @@ holds; otherwise it is a round trip. Both give the value that the chip has at th
 on which way was taken.
 """
 
+import gc
 import os
 from array import array
 
@@ -27,18 +28,22 @@ _I2C_OVERHEAD_US = const(10)
 _PIN_US = const(11)
 _FLASH_ERASE_US = const(12)
 _FLASH_PAGE_US = const(13)
-_COSTS = const(14)
+_TICKS_AHEAD_US = const(14)  # of time, after a jump
+_COSTS = const(15)
 
 _AHEAD_US = const(20_000)
 _EIO = const(5)
+_ETIMEDOUT = const(110)
 
 # "l" is a word here as well, and unlike "q" reading one makes no long integer
 state = array("l", [0] * (_COSTS + 2 * wire.COST_KINDS))
 tx = array("l", [0] * wire.REQUEST_WORDS)
 rx = array("l", [0] * wire.REPLY_WORDS)
+timeouts_us = array("l", [0] * wire.BUSES)
 slots = {}  # read word -> prediction number
 stale = bytearray(wire.BUSES * 128)  # low byte of the sequence during which the device was written
 _port = [None]
+_kept = [None]
 
 
 def call(operation, argument):
@@ -63,9 +68,34 @@ def call(operation, argument):
         os.system("kill -9 $PPID")  # the host is gone; nothing else may catch this and go on for ever
     state[_NOW] = rx[1]
     state[_SYNCED] = rx[1]
+    if rx[0] & wire.FLAGS:
+        _obey()
+    return rx[2]
+
+
+def _obey():
+    """What the host orders beside answering: faults of the board itself, and Ctrl-C."""
+    if rx[0] & wire.ORDER:
+        argument = rx[wire.REPLY_DATA + 1]
+        if rx[wire.REPLY_DATA] == wire.FILL:
+            _fill(argument)
+        else:
+            state[_TICKS_AHEAD_US] += argument
     if rx[0] & wire.INTERRUPT:
         raise KeyboardInterrupt
-    return rx[2]
+
+
+def _fill(left_b):
+    """Takes memory for good in pieces, smaller ones into the gaps, as a leak would."""
+    gc.collect()
+    piece_b = 1024
+    while piece_b >= 16:
+        try:
+            while gc.mem_free() > left_b + piece_b:
+                _kept[0] = (_kept[0], bytearray(piece_b))  # a list would need room in one piece to grow
+        except MemoryError:
+            pass
+        piece_b >>= 1
 
 
 def hello(port):
@@ -104,7 +134,7 @@ def advance(us):
 
 def now_us():
     """Reading the clock costs time as well, so that a loop that waits for it gets there."""
-    return advance(state[_TICKS_CALL_US])
+    return advance(state[_TICKS_CALL_US]) + state[_TICKS_AHEAD_US]
 
 
 def wait(us):
@@ -184,6 +214,13 @@ def acks(bus, address):
     return rx[wire.REPLY_ACKS + 2 * bus + address // wire.ADDRESSES_PER_WORD] >> address % wire.ADDRESSES_PER_WORD & 1
 
 
+def _fail(bus, us):
+    """A transfer that nobody acknowledges ends at once; on a bus that hangs it waits for its timeout."""
+    hangs = rx[0] & wire.HUNG << bus
+    advance(timeouts_us[bus] if hangs else us)
+    raise OSError(_ETIMEDOUT if hangs else _EIO)
+
+
 def write(word, buffer, prefix, prefix_n, us):
     """An I2C write that takes `us`, of prefix and buffer as in post(); OSError when nobody acknowledges."""
     n = len(buffer)
@@ -193,8 +230,7 @@ def write(word, buffer, prefix, prefix_n, us):
     bus = word >> 4 & 3
     address = word >> 8 & 127
     if not acks(bus, address):
-        advance(us)
-        raise OSError(_EIO)
+        _fail(bus, us)
     state[_NOW] += us
     stale[bus << 7 | address] = state[_SEQUENCE] & 255
     state[_PINS_STALE] = state[_SEQUENCE]
@@ -238,9 +274,9 @@ def _read_now(word, buffer, n, us):
     got = call(wire.READ, word)
     if rx[3] >= 0:
         slots[word] = rx[3]
-    state[_NOW] += us
     if got < 0:
-        raise OSError(_EIO)
+        _fail(word >> 4 & 3, us)
+    state[_NOW] += us
     i = wire.REPLY_DATA - 1
     data = 0
     for j in range(n):

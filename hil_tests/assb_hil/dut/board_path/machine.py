@@ -69,6 +69,7 @@ class I2C:
         if not 0 <= id < wire.BUSES:
             raise ValueError(f"I2C bus {id} doesn't exist")
         self._bus = id
+        _lockstep.timeouts_us[id] = timeout
         self._byte_ns = 9_000_000_000 // freq
 
     def _us(self, n):

@@ -42,7 +42,15 @@ REPLAY = 5  # carry out a read that was predicted, for its side effect; the rest
 ERASE = 0
 PROGRAM = 1
 
-INTERRUPT = 1  # reply flag: raise KeyboardInterrupt
+# Reply flags
+INTERRUPT = 1  # raise KeyboardInterrupt
+ORDER = 2  # to a WAIT or SYNC: the data are an order of the host (a fault) and its argument
+HUNG = 4  # a bus that some device holds low; the next bit is the second bus
+FLAGS = INTERRUPT | ORDER
+
+# Orders
+FILL = 1  # take memory until so many bytes are free, and keep it
+JUMP = 2  # the ticks jump by so many µs; time itself does not
 NACK = -1
 NONE = -1
 ALL = -1
