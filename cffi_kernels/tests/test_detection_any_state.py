@@ -1,11 +1,10 @@
-"""Kernel and twin agree from any state, not only from those that a sequence reaches, and where a number stands exactly on
-a threshold: states, parameters and samples are drawn from few numbers, so that they often meet."""
+"""Kernel and twin agree from any state, not only from those that a sequence reaches, and where a number stands exactly
+on a threshold: states, parameters and samples are drawn from few numbers, so that they often meet."""
 
 from typing import Any
 
 import pytest
 from any_state import STEPS_S, Draw, constants, pursue
-from assb import detection as package
 from assb.detection import (
     charge_sum,
     cv_tail,
@@ -31,8 +30,8 @@ from assb_kernels._kernels import ffi, lib
 from test_detection_twin import OUTCOME, OWN, PARTS, STRUCTS, StateOfC, same, same_struct
 
 DETECTION = constants((
-    charge_sum, cv_tail, deficit, detector, dips, efficiency, fusion, heat, missing_charge, model_errors, noise, observed,
-    pressure_fall, resistance, rest_decay, stall, swelling,
+    charge_sum, cv_tail, deficit, detector, dips, efficiency, fusion, heat, missing_charge, model_errors, noise,
+    observed, pressure_fall, resistance, rest_decay, stall, swelling,
 ))  # fmt: skip
 
 

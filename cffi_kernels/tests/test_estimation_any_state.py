@@ -26,7 +26,8 @@ def dyadic(believed: dict) -> list[float]:
         "tau2_s": 64.0, "hysteresis_v": 0.125, "hysteresis_rate": 8.0, "entropy_v_per_k": 0.0078125,
         "ocv_temperature_degc": 25.0, "coulombic_efficiency_frac": 0.96875, "overvoltage_sigma_frac": 0.125,
         "rc_factor": [1.0 + (k % 3) / 4 for k in range(129)], "current_max_a": 4.0, "leak_sigma_a": 0.25,
-        "voltage_sigma_v": 0.0078125, "gate_sigmas": 4.0, "dt_max_s": 64.0, "height_sigma_um": 1.0, "swelling_um": 256.0,
+        "voltage_sigma_v": 0.0078125, "gate_sigmas": 4.0, "dt_max_s": 64.0,
+        "height_sigma_um": 1.0, "swelling_um": 256.0,
         "soc_margin_sigmas": 1.0, "voltage_margin_sigmas": 1.0, "rest_min_s": 16.0, "rest_full_s": 32.0,
     })  # fmt: skip
 

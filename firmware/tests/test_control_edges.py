@@ -1,5 +1,5 @@
-"""The rules of control/ exactly on their edges: limit rows against a second writing of what they promise, the alarm, the
-shares of current, plausibility, precharge, and the pressure regulator's commands over a recorded storm."""
+"""The rules of control/ exactly on their edges: limit rows against a second writing of what they promise, the alarm,
+the shares of current, plausibility, precharge, and the pressure regulator's commands over a recorded storm."""
 
 import random
 from zlib import crc32
@@ -113,7 +113,8 @@ def drawn(rng, name, low):
     warn, derate = rng.choice((4, 6, 8, trip)), rng.choice((6, 8, 10, trip))
     flags = image.ROW_ENABLED | rng.choice((0, image.ROW_WARNS)) | rng.choice((0, image.ROW_DERATES))
     return limit(
-        name, flags=flags, recovery=rng.choice((AUTO, AUTO, MANUAL, RESET)), trips_to_lockout=rng.choice((0, 0, 1, 2, 3)),
+        name, flags=flags, recovery=rng.choice((AUTO, AUTO, MANUAL, RESET)),
+        trips_to_lockout=rng.choice((0, 0, 1, 2, 3)),
         warn=sign * warn, derate=sign * derate, trip=sign * trip, reset=sign * (trip - rng.choice((1, 2, 4))),
         debounce_ms=rng.choice((0, 10, 20, 50)), recovery_ms=rng.choice((0, 10, 30)),
     )  # fmt: skip
@@ -177,8 +178,8 @@ def test_a_row_does_what_is_promised_for_any_history_on_and_around_its_levels(na
 def test_the_share_is_exact_from_the_derate_level_to_the_trip_level(name, sides):
     low = schema.LIMIT_ROWS[AT[name]][4] == schema.KIND_LOW
     sign = -1 if low else 1
-    values = limit(name, flags=image.ROW_ENABLED | image.ROW_DERATES, derate=sign * 100, trip=sign * 300, reset=sign * 50,
-                   debounce_ms=0, warn=sign * 300)  # fmt: skip
+    values = limit(name, flags=image.ROW_ENABLED | image.ROW_DERATES, derate=sign * 100, trip=sign * 300,
+                   reset=sign * 50, debounce_ms=0, warn=sign * 300)  # fmt: skip
     signals, _, protection, index = one_row(name, values)
     for value, share in (
         (99, 1000),
@@ -199,8 +200,8 @@ def test_the_share_is_exact_from_the_derate_level_to_the_trip_level(name, sides)
 
 
 def test_a_wide_span_keeps_its_product_within_30_bits():
-    values = limit("charge_overcurrent", flags=image.ROW_ENABLED | image.ROW_DERATES, derate=1000, trip=1000 + (1 << 29),
-                   reset=0, debounce_ms=0)  # fmt: skip
+    values = limit("charge_overcurrent", flags=image.ROW_ENABLED | image.ROW_DERATES, derate=1000,
+                   trip=1000 + (1 << 29), reset=0, debounce_ms=0)  # fmt: skip
     signals, _, protection, index = one_row("charge_overcurrent", values)
     for left, share in ((1 << 29, 500), (1 << 28, 250), (1 << 27, 125), (1, 0)):
         signals.put(index, values[6] - left, 10)
@@ -243,7 +244,9 @@ def test_a_blind_row_trips_one_tick_after_its_time_and_not_before_the_first_time
 @pytest.mark.parametrize("count", [0, 1, 5, len(schema.LIMIT_ROWS)])
 def test_an_image_with_fewer_rows_than_the_table_watches_those(count):
     limits = [limit(row[1]) for row in schema.LIMIT_ROWS]
-    protection = Protection(Signals(1), [*limits[:count], *(limit(row[1], flags=0) for row in schema.LIMIT_ROWS[count:])], Events())
+    protection = Protection(
+        Signals(1), [*limits[:count], *(limit(row[1], flags=0) for row in schema.LIMIT_ROWS[count:])], Events()
+    )
     assert protection.count == count
 
 
@@ -435,16 +438,16 @@ PRESSES = {
     "regulator": {},
     "regulator with play": {"pressure_play_kpa": 60, "pressure_quantum_kpa": 4, "swelling_nm_per_mah": 5000},
     "bleeding regulator": {"pressure_safe_state": 1, "pressure_recovery_kpa": 5400, "pressure_deadband_kpa": 20},
-    "screw": {"pressure_by_position": 1, "pressure_quantum_kpa": 20, "pressure_play_kpa": 380, "swelling_nm_per_mah": 10000,
-              "expansion_nm_per_k": 100, "stack_stiffness_kpa_per_um": 190, "pressure_ki_ppm_s": 800000},
+    "screw": {"pressure_by_position": 1, "pressure_quantum_kpa": 20, "pressure_play_kpa": 380,
+              "swelling_nm_per_mah": 10000, "expansion_nm_per_k": 100, "stack_stiffness_kpa_per_um": 190, "pressure_ki_ppm_s": 800000},
     "screw without play": {"pressure_by_position": 1, "pressure_quantum_kpa": 40, "pressure_play_kpa": 0,
                            "pressure_safe_state": 1, "pressure_command_max_kpa": 5200, "expansion_nm_per_k": 300},
 }  # fmt: skip
 
 
 def storm(press, seed):
-    """What the regulator commands, and aims at, over a seeded storm: loads that turn, steps of the target, jams, stages of
-    a short, gaps of the thermometer, rests and faults."""
+    """What the regulator commands, and aims at, over a seeded storm: loads that turn, steps of the target, jams, stages
+    of a short, gaps of the thermometer, rests and faults."""
     rng = random.Random(seed)
     values = DEFAULTS | PRESSES[press]
     loop = StackPressure(values.__getitem__)

@@ -51,7 +51,7 @@ def test_every_row_has_its_place_and_another_name_has_none():
         assert parameters.offset(name) == at
         at += count
     assert at == parameters.SIZE
-    assert [name for name, _ in parameters.detection_rows()][0] == "rest_c"
+    assert next(name for name, _ in parameters.detection_rows()) == "rest_c"
     with pytest.raises(KeyError):
         parameters.offset("colour")
 

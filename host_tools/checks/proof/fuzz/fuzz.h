@@ -4,8 +4,8 @@
 #include <stddef.h>
 
 typedef struct {
-    const unsigned char *bytes;
-    size_t count, at;
+  const unsigned char *bytes;
+  size_t count, at;
 } fuzz_input;
 
 /* The next byte; 0 when none is left. */
