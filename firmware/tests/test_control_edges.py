@@ -439,7 +439,8 @@ PRESSES = {
     "regulator with play": {"pressure_play_kpa": 60, "pressure_quantum_kpa": 4, "swelling_nm_per_mah": 5000},
     "bleeding regulator": {"pressure_safe_state": 1, "pressure_recovery_kpa": 5400, "pressure_deadband_kpa": 20},
     "screw": {"pressure_by_position": 1, "pressure_quantum_kpa": 20, "pressure_play_kpa": 380,
-              "swelling_nm_per_mah": 10000, "expansion_nm_per_k": 100, "stack_stiffness_kpa_per_um": 190, "pressure_ki_ppm_s": 800000},
+              "swelling_nm_per_mah": 10000,
+              "expansion_nm_per_k": 100, "stack_stiffness_kpa_per_um": 190, "pressure_ki_ppm_s": 800000},
     "screw without play": {"pressure_by_position": 1, "pressure_quantum_kpa": 40, "pressure_play_kpa": 0,
                            "pressure_safe_state": 1, "pressure_command_max_kpa": 5200, "expansion_nm_per_k": 300},
 }  # fmt: skip
