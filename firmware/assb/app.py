@@ -180,9 +180,8 @@ class App:
     def _recall_log(self, store, crash):
         """The event log, from here on, and the parameters, before anything takes one."""
         self.crash = crash
-        self.dump = (
-            None  # what the host gets from flash: a part in each slice, of the first slices alone while connected
-        )
+        # what the host gets from flash, a part in each slice (one a round while connected); the test it asked for
+        self.dump = self.self_test = None
         self.kept = []  # what writes to flash, one of them in a slice
         if not store:
             return
@@ -402,6 +401,10 @@ class App:
         self.telemetry.send_events()
         if self.dump and not (self._slot and self.supervisor.main) and self.dump.send(self.telemetry, now_ms):
             self.dump = None
+        if self.self_test and not self.supervisor.main:
+            self._paused = True  # a part may take longer than a tick
+            if self.self_test.step():
+                self.self_test = None
         self._slot = (self._slot + 1) % len(self._slots)
         if not self._slot:
             self._feed()
@@ -420,7 +423,7 @@ class App:
     def _slice_slow_sensors(self, now_ms):
         self.board.sample_slow(now_ms)
         if not self.ready and self.supervisor.state == sv.SELFTEST:
-            self.ready = self.kernel[_FAULT] != _ALL_WRONG and self.board.ready()
+            self.ready = self.kernel[_FAULT] < _ALL_WRONG and self.board.ready()
 
     def _slice_pressure(self, now_ms):
         dt_ms = elapsed_ms(now_ms, self._pressure_at_ms)

@@ -51,6 +51,9 @@ class NoBoard:
     def ready(self):
         return False
 
+    def absent(self):
+        return ()
+
     def contactor_closed(self):
         return 0
 
@@ -261,6 +264,19 @@ class Board:
             program()
         except OSError:
             pass  # the driver counted it, and the next slow tick tries again
+
+    def absent(self):
+        """Numbers of the devices that do not say who they are, as in the event bus_error. Takes some bus transfers."""
+        found = []
+        for first, devices in ((0, self._monitors), (32, self._thermometers)):
+            for at, device in enumerate(devices):
+                try:
+                    device.check_id()
+                except OSError:
+                    found.append(first + at)
+        if self._load_cell and not self._signals.valid[self._s_pressure]:
+            found.append(48)  # its converter has no identity: it has to convert
+        return found
 
     def ready(self):
         """Every device took its set-up, the monitors' comparators among it, and every channel has given valid data."""

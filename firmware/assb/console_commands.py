@@ -161,6 +161,18 @@ class ConsoleCommands:
         app.telemetry.send_part(app.crash, 0, now_ms)
         return (("boot", app.crash.boot),)
 
+    def _selftest(self, pairs, now_ms):
+        app = self._app
+        state = tables.STATES.split()[app.supervisor.state]
+        if state not in ("SAFE", "FAULT", "LOCKOUT", "MAINTENANCE"):
+            raise LineError("not_safe", "state_" + state)
+        if app.self_test:
+            raise LineError("busy", "it_runs")
+        from .self_test import SelfTest
+
+        app.self_test = SelfTest(app)
+        return ()
+
     def _kept(self, part):
         if part is None:
             raise LineError("nothing_kept", "no_storage")

@@ -14,6 +14,7 @@ _NATIVE = const(1)
 # Their faults, and codes of the event self_test_failed; 1 and 2 are the configuration's
 _NATIVE_WRONG = const(3)  # a native module is there, but does not load or fails its golden vector: the twin runs
 _ALL_WRONG = const(4)  # the twin fails its golden vector as well: the self-test fails
+_FILES_WRONG = const(5)  # a file of the firmware is not what was flashed: the self-test fails
 
 BOOT_LOOP = -3  # config_status after crashes in a row: the configuration was not even read, the state is MAINTENANCE
 
@@ -87,6 +88,25 @@ def _native(golden):
         return None, error
 
 
+def tested_kernel():
+    """What choose_kernel gives, with another fault when a file of the firmware is not what was flashed."""
+    kernel = choose_kernel()
+    return (kernel[0], kernel[1], _FILES_WRONG) if files_differ() else kernel
+
+
+def files_differ():
+    """Whether a file of the firmware is not what was flashed. Without a list of them nobody knows: no."""
+    from .storage.manifest import FileCheck
+
+    check = FileCheck()
+    while not check.step():
+        pass
+    _forget("assb.storage.manifest")
+    if check.line:
+        print("assb: line %d of the manifest: the file is not what was flashed" % check.line)
+    return check.line != 0
+
+
 def traceback_text(error):
     """The traceback as text, or the kind of exception when there is no heap for more."""
     try:
@@ -119,7 +139,7 @@ def main():
         store = Store(clock.now_us)
         crash = CrashRecord(store)
         config, status = (None, BOOT_LOOP) if record.loops else read_config()
-        kernel = choose_kernel()
+        kernel = tested_kernel()
         from .board import Board, NoBoard
 
         collect()  # between the large imports: growing tables of names need room in one piece

@@ -289,11 +289,11 @@ def test_heat_that_the_current_does_not_explain_is_evidence_but_makes_no_stage()
     assert Cell().run(100).state("heat") == UNAVAILABLE
 
 
-def fused(scores, seconds=1, cell=None):
+def fused(scores, seconds=1, cell=None, second_s=1.0):
     """Stage after seconds in which these evidences score so."""
     cell = cell or Cell()
     observed = cell.detector.cell
-    observed.dt_s = 1.0
+    observed.dt_s = second_s
     for name, score in scores.items():
         observed.judge(AT[name], score)
     for _ in range(seconds):
@@ -330,6 +330,13 @@ def test_a_stage_falls_only_after_the_evidence_was_silent():
     cell = fused({"dips": 1.0})
     assert fused({"dips": 0.0}, 59, cell).fusion.stage == SUSPECT
     assert fused({"dips": 0.0}, 2, cell).fusion.stage == NONE
+
+
+@pytest.mark.parametrize("second_s", [1.0 - 1e-7, 1.0, 1.0 + 1e-7])
+def test_a_stage_falls_in_the_same_second_however_seconds_are_rounded(second_s):
+    cell = fused({"dips": 1.0})
+    assert fused({"dips": 0.0}, 59, cell, second_s).fusion.stage == SUSPECT
+    assert fused({"dips": 0.0}, 1, cell, second_s).fusion.stage == NONE
 
 
 def test_a_collapse_is_a_hard_short_at_once_and_news_once():

@@ -109,6 +109,15 @@ def test_what_the_filter_expected_more_than_a_second_ago_calls_no_hard_short(ref
     assert watched[0] == pytest.approx(called[0], abs=1e-6)
 
 
+def test_the_first_slow_tick_only_sets_the_clock_whatever_it_says():
+    bench = Bench(1, now_ms=90_000)
+    bench.run(90)
+    assert not bench.app.cells[0].started
+    bench.run(100)
+    assert bench.app.cells[0].started
+    assert bench.app.cells[0].shorts.detector.cell.dt_s == pytest.approx(SLOW_S)
+
+
 def test_the_hard_short_of_the_watch_is_the_firmwares():
     """Same drop, same time: defaults of the schema."""
     defaults = {row[1]: row[5] for row in schema.PARAMETERS}

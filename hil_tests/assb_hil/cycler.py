@@ -21,6 +21,7 @@ class Cycler:
     def __init__(self, params: CyclerParams, loads: Sequence[Load]):
         self.enable_delay_us = round(1e6 * params.enable_delay_s)
         self.loads = sorted(loads, key=lambda load: load.at_s)
+        self.disobeys = False  # a fault: what the board says is as if it allowed everything
         self.charge_enabled = False
         self.discharge_enabled = False
         self.charge_limit_a = 0.0
@@ -52,13 +53,18 @@ class Cycler:
             dt_s,
             pack,
             voltage_max_v=ceiling_v,
-            charge_enabled=self.charge_enabled,
-            discharge_enabled=self.discharge_enabled,
-            charge_limit_a=self.charge_limit_a,
-            discharge_limit_a=self.discharge_limit_a,
-            limit_age_s=math.inf if self.limit_us is None else 1e-6 * (now_us - self.limit_us),
+            charge_enabled=self.charge_enabled or self.disobeys,
+            discharge_enabled=self.discharge_enabled or self.disobeys,
+            charge_limit_a=math.inf if self.disobeys else self.charge_limit_a,
+            discharge_limit_a=math.inf if self.disobeys else self.discharge_limit_a,
+            limit_age_s=self._limit_age_s(now_us),
             connected=connected,
         )
+
+    def _limit_age_s(self, now_us: int) -> float:
+        if self.disobeys:
+            return 0.0
+        return math.inf if self.limit_us is None else 1e-6 * (now_us - self.limit_us)
 
     def _take_load(self, t_s: float) -> None:
         while self._next < len(self.loads) and self.loads[self._next].at_s <= t_s:

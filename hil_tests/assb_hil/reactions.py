@@ -7,9 +7,9 @@ the pack allows.
 """
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +17,15 @@ from assb.protocol import schema
 from assb_host.config import PackConfig, fault_time_budget_ms, load_pack
 
 from assb_hil.faults.board import GarbageCollected, HeapFilled
-from assb_hil.reaction_stimuli import CALLED, STIMULI, Stimulus
-from assb_hil.scenario import Scenario, Start
+from assb_hil.reaction_stimuli import ASIDE, BEGINS, LOCKS, QUICK, STIMULI, Stimulus
+from assb_hil.scenario import Command, Scenario, Start
 from assb_hil.session import Session, open_session
+from assb_hil.vocabulary import demand
 
 FILLED_FRAC = 0.9
 FILLED_AT_S = 8.5
 NO_CURRENT_A = 0.001
 WATCH_US = 500  # how finely the rig watches the current
-# Pressed and connected after 7 s
-QUICK = {
-    "pressure.rate_max_mpa_s": 4.0, "pressure.hold_s": 0.2,
-    "limits.pressure_rate.warn_mpa_s": 10.0, "limits.pressure_rate.trip_mpa_s": 20.0,
-}  # fmt: skip
 ROWS = {row[1]: row for row in schema.LIMIT_ROWS}
 
 
@@ -63,18 +59,24 @@ def measure(rows: list[str], pack: str, seeds: range, worst: bool = False) -> It
     """The worst reaction of each row over several seeds, each with another phase between fault and ticks. Rows that
     one stimulus drives share its runs. `worst`: the board computes as slowly as its cost table has it, nine tenths of
     its heap are in use, and a collection of garbage comes just then."""
-    plain = load_pack(pack)
     for stimulus in dict.fromkeys(STIMULI[row] for row in rows):
         driven = [row for row in rows if STIMULI[row] is stimulus]
-        found = {row: _blank(row, plain) for row in driven}
+        changes = changes_for(stimulus, driven)
+        found = {row: _blank(row, load_pack(pack, changes=dict(changes))) for row in driven}
         for seed in seeds:
             at_s = round(stimulus.at_s + random.Random(f"{seed} {driven[0]}").uniform(0.0, 0.1), 6)
-            with _session(stimulus, pack, seed, at_s, worst) as session:
+            with _session(stimulus, changes, pack, seed, at_s, worst) as session:
                 watch = _Watch(session, at_s)
                 session.run()
                 for row in driven:
-                    found[row].take(*watch.figures(row, at_s))
+                    found[row].take(*watch.figures(row, round(at_s + stimulus.delay_s, 6)))
         yield from found.values()
+
+
+def changes_for(stimulus: Stimulus, driven: list[str]) -> dict[str, float]:
+    """What a run changes in the pack: rows that would act first stand back, but none that is timed."""
+    aside = {key: value for key, value in ASIDE.items() if key.split(".")[1] not in driven}
+    return aside | (QUICK if stimulus.quick else {}) | stimulus.pack_changes
 
 
 def _blank(row: str, pack: PackConfig) -> Reaction:
@@ -91,14 +93,21 @@ def enabled_rows(pack: str) -> list[str]:
 
 
 @contextmanager
-def _session(stimulus: Stimulus, pack: str, seed: int, at_s: float, worst: bool) -> Iterator[Session]:
+def _session(
+    stimulus: Stimulus, changes: dict[str, float], pack: str, seed: int, at_s: float, worst: bool
+) -> Iterator[Session]:
     faults = stimulus.faults(at_s)
     if worst:
-        faults = (*faults, HeapFilled(at_s=FILLED_AT_S, filled_frac=FILLED_FRAC), GarbageCollected(at_s=at_s))
+        faults = (
+            *faults,
+            HeapFilled(at_s=FILLED_AT_S, filled_frac=FILLED_FRAC),
+            GarbageCollected(at_s=round(at_s + stimulus.delay_s, 6)),
+        )
     scenario = Scenario(
         name="reaction", path=Path("reaction"), title=stimulus.words, pack=pack, plant=pack,
         duration_s=at_s + stimulus.lasts_s, start=Start(stimulus.soc_frac, 25.0, 0.1), seed=seed,
-        pack_changes=QUICK | stimulus.pack_changes, loads=stimulus.loads, faults=faults, worst_costs=worst,
+        pack_changes=changes, loads=stimulus.loads, faults=faults, worst_costs=worst,
+        commands=tuple(Command(at_s=at_s + after_s, name=name) for after_s, name in stimulus.commands),
     )  # fmt: skip
     with open_session(scenario) as session:
         yield session
@@ -132,11 +141,14 @@ class _Watch:
 
     def figures(self, row: str, at_s: float) -> tuple[float | None, float | None, list[str]]:
         """(command in ms after the level was passed, act done in ms, rows that tripped no later)."""
-        from_s = self.first("stage_changed", {"stage": CALLED[row]}, at_s) if row in CALLED else at_s
+        from_s = self.first(*BEGINS[row], at_s) if row in BEGINS else at_s
         tripped_s = None if from_s is None else self.first("limit_tripped", {"row": row}, from_s)
         if from_s is None or tripped_s is None:
             return None, None, []
-        command_s, acted_s = self._acted(ROWS[row][7], from_s, tripped_s)
+        if row in LOCKS:
+            command_s = acted_s = self.first("state_changed", {"to_state": "LOCKOUT"}, from_s)
+        else:
+            command_s, acted_s = self._acted(ROWS[row][7], from_s, tripped_s)
         trips = self.session.recorder.events_named("limit_tripped")
         others = [e["row"] for e in trips if from_s <= e["t_s"] <= tripped_s and e["row"] != row]
         return _ms(from_s, command_s), _ms(from_s, acted_s), others
@@ -172,3 +184,16 @@ def _worse(one: float | None, other: float | None) -> float | None:
 
 def _ms(from_s: float, to_s: float | None) -> float | None:
     return None if to_s is None else round(1000.0 * (to_s - from_s), 3)
+
+
+def measurable(pack: str, rows: Sequence[str] = ()) -> list[str]:
+    """These rows, or all that the pack has; raises ConfigError for one that it has not, or that nothing here drives."""
+    enabled = enabled_rows(pack)
+    path = load_pack(pack).path
+    for row in rows or enabled:
+        demand(path, "row", row, [name for name in enabled if name in STIMULI], "nothing drives another")
+    return list(rows or enabled)
+
+
+def as_dict(reaction: Reaction) -> dict[str, Any]:
+    return asdict(reaction) | {"passed": reaction.passed}

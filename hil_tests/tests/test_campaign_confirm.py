@@ -32,8 +32,8 @@ def test_the_firmware_calls_the_stages_of_the_fast_path_within_a_slow_tick(spec,
 
 
 def test_a_board_that_reads_other_rows_than_the_fast_path_is_given_is_found_out(monkeypatch):
-    """A row that comes just before its fast tick is not in the registers when that tick reads them."""
-    monkeypatch.setattr(playback, "AHEAD_US", 100)
+    """What the registers hold 9 ms after a fast tick is the next one's."""
+    monkeypatch.setattr(playback, "GATHER_US", 9_000)
     with pytest.raises(UnlikeReadingsError, match="the board read"):
         confirm(trial("", cells=1, duration_s=5.0))
 

@@ -16,9 +16,15 @@ from assb.protocol.image import decode
 from assb.signals import Events
 from assb.storage.event_log import FILE_BYTES, FOLDER, EventLog
 from assb.storage.records import Store
+from assb_hil.dut.idle_world import IdleWorld
+from assb_hil.dut.virtual import VirtualBoard
 from assb_hil.scenario import Scenario
 from assb_host.config import build_image, load_pack
-from powered_lives import ARM_TO_REST_S, QUICK, Act, Life, idle, leased, live, made_image, send
+from assb_host.errors import FlashError, LinkError, NotRunningError, PortError
+from assb_host.flash import board_repl, flasher
+from assb_host.flash.plan import plan_for
+from assb_host.link.decoder import Decoder, Frame, Line
+from powered_lives import ARM_TO_REST_S, QUICK, QUICKLY, Act, Life, idle, leased, live, made_image, send
 
 CONFIG = build_image(load_pack("li_lpscl_nca"))
 SAMPLE = 3  # cut points of a writer in CI
@@ -203,3 +209,63 @@ def test_power_may_fail_at_any_flash_operation(tmp_path, name, request):
     made = {writer.name: writer for writer in writers(tmp_path)}
     assert tuple(made) == NAMES
     assert walk(tmp_path, made[name], request.config.getoption("--all-cuts"))
+
+
+def flash_config(image: Path, cut: int | None) -> int:
+    """`assb flash` of another configuration; flash operations from its first write on. `cut`: the one that fails."""
+    plan = plan_for("li_lpscl_nca", changes=dict(QUICKLY))
+    with VirtualBoard(IdleWorld(), flash=image) as board:
+        board.power_on()
+        begun = []
+
+        def progress(step, _done, _total, _path):
+            if step == "write" and not begun:
+                begun.append(board.counters()["flash_operations"])
+                board.power_cut_at(cut)
+            if step == "restart":
+                begun.append(board.counters()["flash_operations"])
+
+        with board.background():
+            if cut is None:
+                flasher.flash(board.console_port, plan, progress)
+            else:
+                with pytest.raises((LinkError, PortError, FlashError, NotRunningError)):
+                    flasher.flash(board.console_port, plan, progress)
+                assert not board.powered, cut
+        return int(begun[-1] - begun[0])
+
+
+def said_after_boot(image: Path) -> tuple[list[dict], str]:
+    """(HELLO frames, text) of two seconds."""
+    with VirtualBoard(IdleWorld(), flash=image) as board:
+        board.power_on()
+        board.run_until(board.now_us + 2_000_000)
+        items = Decoder(mid_stream=False).feed(board.read_console())
+    hellos = [item.fields for item in items if isinstance(item, Frame) and item.type == schema.HELLO]
+    return hellos, "\n".join(item.text for item in items if isinstance(item, Line))
+
+
+def test_power_may_fail_at_any_flash_operation_of_a_flash_of_the_configuration(tmp_path, request, monkeypatch):
+    monkeypatch.setattr(board_repl, "BYTE_DEADLINE_S", 0.3)  # a board without power is given up on after a moment
+    image = made_image(tmp_path / "flash.bin", CONFIG)
+    kept = image.read_bytes()
+    total = flash_config(image, None)
+    old, new = decode(CONFIG).crc, decode(QUICK).crc
+    points = list(range(1, total + 1))
+    if not request.config.getoption("--all-cuts"):
+        points = sorted(random.Random(1).sample(points, 2))
+    outcomes = []
+    for point in points:
+        image.write_bytes(kept)
+        flash_config(image, point)
+        hellos, text = said_after_boot(image)
+        if hellos:
+            assert hellos[0]["config_status"] == 0, point
+            assert hellos[0]["config_crc"] in (old, new), point
+            outcomes.append("old" if hellos[0]["config_crc"] == old else "new")
+        else:
+            assert "MAINTENANCE: a flash was cut" in text or "UPDATE" in text, point
+            outcomes.append("prompt")
+        flash_config(image, None)  # and a second flash mends it
+        assert said_after_boot(image)[0][0]["config_crc"] == new
+    print(f"config image: {len(points)} of {total} cut points; the next boot has {', '.join(outcomes)}")

@@ -22,6 +22,7 @@ COMMANDS = {
     "monitor": ("assb_host.commands.monitor:monitor", "Watch a running board."),
     "params": ("assb_host.commands.params:params", "Read, set, compare and export a board's parameters."),
     "replay": ("assb_host.commands.replay:replay", "Watch a recording: which cell is shorted, since when, how sure."),
+    "selftest": ("assb_host.commands.selftest:selftest", "Have a board test itself, with its outputs off."),
     "send": ("assb_host.commands.send:send", "Send one command line and print the reply."),
     "stop": ("assb_host.commands.stop:stop", "Open the contactor, now."),
 }

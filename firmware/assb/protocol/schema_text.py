@@ -355,7 +355,7 @@ EVENT_TEXT = {
     "marked": "The host set a mark in the record",
     "self_test_failed": (
         "The self-test at boot failed: 0 a sensor, 1 no configuration, 2 a configuration that this firmware can't use, "
-        "3 the native estimator (its twin runs instead), 4 every estimator"
+        "3 the native estimator (its twin runs instead), 4 every estimator, 5 a firmware file is not what was flashed"
     ),
     "bus_error": "A device did not answer",
     "alert_tripped": "A monitor's hardware comparator tripped",
@@ -372,6 +372,8 @@ EVENT_TEXT = {
     "log_cut": "The end of a file of the event log is damaged: so many bytes are not believed",
     "frame_stored": "A freeze frame is on flash; `assb events --frames DIR` fetches it",
     "crashed": "An exception ended the firmware in that boot; `assb events` shows it",
+    "check_failed": "A check of the self-test failed; `assb selftest` says what its code means",
+    "self_tested": "The self-test that the host asked for is over; bit n: check n failed",
     "limit_blind": "A limit row tripped because its quantity was not there for that long",
 }
 
@@ -393,6 +395,7 @@ COMMAND_TEXT = {
     "events": "Send the event log from event number `since` on, as LOG frames",
     "frames": "Send the freeze frame in that place on flash, as FRAME frames; without a place, say how bad each one is",
     "crash": "Send the last exception that ended the firmware, as a CRASH frame",
+    "selftest": "Test files, configuration, estimator and sensors, with the outputs off; events say what failed",
 }
 
 STATE_TEXT = {
@@ -408,4 +411,29 @@ STATE_TEXT = {
     "FAULT": "A limit row opened the contactor",
     "LOCKOUT": "A row that only a reset ends",
     "MAINTENANCE": "Outputs off for update or calibration",
+}
+
+# Check of the self-test → what failed, by code (0: any other), and what to do
+CHECK_TEXT = {
+    "files": (
+        "a file of the firmware is not what was flashed; the code is its line in /a/manifest, 0: there is no such list",
+        "Flash the board again.",
+    ),
+    "configuration": (
+        "the config image on flash: 1 it is not there, 2 it is damaged, or not the one that the board runs with",
+        "Flash the board again with its pack.",
+    ),
+    "golden_vector": (
+        "the estimator does not make of the golden vector what it must",
+        "Flash the board again; if it stays so, the board is broken.",
+    ),
+    "sensors": (
+        "a device does not say who it is; the code is its number, as in bus_error",
+        "Check wiring and supply of that device.",
+    ),
+    "plausibility": (
+        "with the contactor open: current, temperature or a cell's voltage is not there or can't be so; the code is "
+        "the place of the signal",
+        "Compare the sensor with a meter; look for a weld, a lead that is off, or a wrong shunt.",
+    ),
 }

@@ -31,6 +31,7 @@ ACTIONS = "log no_charge no_discharge stop open lockout derate"
 RECOVERIES = "auto manual reset"
 RESET_CAUSES = "unknown power_on hard watchdog deep_sleep soft"
 UNUSED_REASONS = "none absent other_layout damaged other_identity"  # why a record on flash was not used
+CHECKS = "files configuration golden_vector sensors plausibility"  # of the self-test that the host asks for
 STORAGE_PLACES = "learned_state event_log parameters freeze_frame"
 
 # id name code: codes are struct's, little-endian; the blackboard has them in this order
@@ -193,6 +194,8 @@ EVENTS = """\
 52 log_cut file bytes
 53 frame_stored place number
 54 crashed boot_count -
+55 check_failed check code
+56 self_tested failed_checks -
 60 limit_blind row age_ms
 """
 
@@ -335,6 +338,7 @@ sync 0 -
 events 0 since
 frames 0 place
 crash 0 -
+selftest 1 -
 """
 
 

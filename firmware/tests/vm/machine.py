@@ -38,7 +38,7 @@ INA228, NAU7802, TMP117, MCP4725 = 0x40, 0x2A, 0x48, 0x60
 
 
 class I2C:
-    def __init__(self, bus, sda=None, scl=None, freq=0):
+    def __init__(self, bus, sda=None, scl=None, freq=0, timeout=0):
         self.fail = 0  # 1: no chip acknowledges
         self._error = OSError(19)
         self._files = {

@@ -200,3 +200,33 @@ def print_result(result):
 def shown(value):
     """A number as a reader wants it."""
     return "–" if value is None else f"{value:.5g}" if isinstance(value, float) else str(value)
+
+
+@hil.command("reactions")
+@click.option("--pack", default="li_lpscl_nca", show_default=True, help="Pack, on the plant of its name.")
+@click.option("--row", "rows", multiple=True, metavar="ROW", help="Only this row; may be given several times.")
+@click.option("--repeats", type=click.IntRange(1), default=3, show_default=True, help="Runs of each, each with a seed.")
+@click.option("--worst", is_flag=True, help="Slowest costs, a heap that is nine tenths full, a collection just then.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON list.")
+def reactions(pack, rows, repeats, worst, as_json):
+    """How fast each limit row acts, beside its fault-time budget and what the pack allows; exit code 0 if all hold."""
+    from assb_hil.reactions import as_dict, measurable, measure
+
+    found = []
+    for reaction in measure(measurable(pack, rows), pack, range(1, repeats + 1), worst):
+        found.append(reaction)
+        if not as_json:
+            print_reaction(reaction)
+    if as_json:
+        click.echo(json.dumps([as_dict(reaction) for reaction in found]))
+    return 0 if all(reaction.passed for reaction in found) else EXIT_FAILED
+
+
+def print_reaction(reaction):
+    """One row of the table."""
+    mark = click.style("held  ", fg="green") if reaction.passed else click.style("BROKEN", fg="red", bold=True)
+    acted = "did not act" if reaction.acted_ms is None else f"{reaction.acted_ms:9.1f} ms"
+    click.echo(
+        f"{mark} {reaction.row:26} {reaction.act:12} {acted} of {reaction.budget_ms:9.1f} ms budget, "
+        f"{reaction.allowed_ms:7} ms allowed: {reaction.stimulus}"
+    )

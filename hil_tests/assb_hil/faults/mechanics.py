@@ -1,4 +1,4 @@
-"""Faults of the press, of the stack in it, and of the contactor."""
+"""Faults of the press, of the stack in it, of the contactor, and of the cycler."""
 
 from typing import Annotated, ClassVar, Literal
 
@@ -148,3 +148,16 @@ class FeedbackStuck(LastingFault, frozen=True, kw_only=True):
 
     def end(self, rig: FaultRig) -> None:
         rig.plant.contactor.feedback_stuck_level = None
+
+
+class CyclerDisobeys(LastingFault, frozen=True, kw_only=True):
+    """The cycler goes on as it was asked to by its load, whatever the board's lines and limits say."""
+
+    name: ClassVar[str] = "cycler_disobeys"
+    group: ClassVar[str] = "mechanics"
+
+    def begin(self, rig: FaultRig, now_us: int) -> None:
+        rig.plant.cycler.disobeys = True
+
+    def end(self, rig: FaultRig) -> None:
+        rig.plant.cycler.disobeys = False

@@ -61,6 +61,8 @@ def sample_age_ms(pack: PackConfig, name: str) -> float:
         return float(pack.limits[name].trip)
     if signal == "late_us":
         return pack.limits[name].trip / 1000
+    if signal == "estimator_status":  # it refuses what it is given, the slowest of which is the temperature
+        return pack.parameters["slow_period_ms"] + thermometer_period_ms(pack)
     if signal in SLOW_SIGNALS and name != "hard_short":  # which is called in the fast tick
         return float(pack.parameters["slow_period_ms"])
     period_ms = channel_period_ms(pack, row)
@@ -75,10 +77,15 @@ def channel_period_ms(pack: PackConfig, row) -> float:
     if signal.startswith("pressure_"):
         return 1000 / min(converter.rate_hz for converter in board.nau7802) if board.nau7802 else 0.0
     if signal.startswith("temperature_"):
-        return float(max(sensor.cycle_ms for sensor in board.tmp117) + pack.parameters["slow_period_ms"])
+        return thermometer_period_ms(pack)
     if row[9] in ("voltage_stale", "current_stale") or signal == "pack_mismatch_uv" or row[1] == "hard_short":
         return max(monitor.cycle_us for monitor in board.ina228) / 1000
     return 0.0
+
+
+def thermometer_period_ms(pack: PackConfig) -> float:
+    """From one conversion of the slowest thermometer to the next, and the slow tick that reads it."""
+    return float(max(sensor.cycle_ms for sensor in pack.board.tmp117) + pack.parameters["slow_period_ms"])
 
 
 def bus_us(pack: PackConfig) -> float:

@@ -1,6 +1,7 @@
 """What belongs on a board: the modules that main.py reaches, as bytecode, and the two files that start them."""
 
 import ast
+import binascii
 import hashlib
 import subprocess
 import tempfile
@@ -10,6 +11,7 @@ import assb
 
 from assb_host.errors import ToolError
 
+MANIFEST = "manifest"  # in the slot; firmware/assb/storage/manifest.py reads it
 SLOT = "a"  # the folder that boot.py puts first on sys.path; a second one comes with A/B updates
 MPY_MAGIC = ord("M")
 ROOT_FILES = ("boot.py", "main.py")
@@ -25,7 +27,13 @@ def firmware_files(slot: str = SLOT) -> dict[str, bytes]:
         for source in sorted(reached(roots, package)):
             name = source.relative_to(package).as_posix()
             files[f"/{slot}/assb/{name.removesuffix('.py')}.mpy"] = compiled(source, f"assb/{name}", Path(folder))
-    return files
+    return files | {f"/{slot}/{MANIFEST}": manifest(files)}
+
+
+def manifest(files: dict[str, bytes]) -> bytes:
+    """The list by which a board knows whether its files are whole: CRC-32 in hex, bytes and path, a line a file."""
+    lines = [f"{binascii.crc32(data):08x} {len(data)} {path}\n" for path, data in sorted(files.items())]
+    return "".join(lines).encode()
 
 
 def reached(roots: list[Path], package: Path) -> set[Path]:

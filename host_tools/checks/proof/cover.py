@@ -27,6 +27,7 @@ FOLDERS = ("control", "estimation", "detection")
 PYTHON_TESTS = [
     "firmware/tests/test_app.py",
     "firmware/tests/test_collapse.py",
+    "firmware/tests/test_control_edges.py",
     "firmware/tests/test_estimation_edges.py",
     "firmware/tests/test_kernel_choice.py",
     "firmware/tests/test_protection.py",

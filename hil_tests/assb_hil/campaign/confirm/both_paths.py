@@ -18,18 +18,17 @@ from assb_host.flash.native_kernel import NATIVE, KernelSource
 from assb_host.link.decoder import Decoder, Frame
 from assb_kernels.watch import Watch
 
-from assb_hil.campaign.confirm.playback import ROW_US, SLOW_ROWS, Playback
+from assb_hil.campaign.confirm.playback import SLOW_ROWS, Playback
 from assb_hil.campaign.confirm.sample import HASTE, shorted_of
 from assb_hil.campaign.record import TrialSpec
 from assb_hil.campaign.trial_bench import TrialBench
 from assb_hil.session import virtual_board
 
-SLOW_TICK_S, TICK_MS = 0.1, ROW_US // 1000
+SLOW_TICK_S = 0.1
 BOARD_OF_TWO = "virtual-2s"
-SLOW_MS = 100
-# The firmware is up, and has written what it makes room with on flash, for which ticks wait while nothing is connected
-BOOT_US = 3_000_000
-TELLS_AFTER_MS = 50  # in a slow tick, from the first cell's slice to the PACK message
+BOOT_US = 3_000_000  # the firmware is up, with its first writes to flash behind it
+STRETCH_US = 1_000_000
+TELLS_AFTER_TICKS = 5  # in a slow tick, from the first cell's slice to the PACK message
 STAGE_CHANGED = next(row[0] for row in schema.EVENTS if row[1] == "stage_changed")
 Stage = tuple[float, int, int]  # time in the trial, cell, stage
 
@@ -90,43 +89,54 @@ def confirm(spec: TrialSpec, kernel: KernelSource | None = None) -> Confirmed:
     image = build_image(pack)
     world, heard = Playback(decode(image), bench.scene.plant, columns), Heard()
     with virtual_board(world, pack, image, seed=spec.seed & 0x7FFFFFFF, kernel=kernel) as board:
+        world.follow(board.lockstep)
         board.add_tap(heard.hear)
         board.power_on()
         board.run_until(BOOT_US)
-        begin_ms = heard.packs[-1].t_ms + SLOW_MS
-        world.begin(1000 * begin_ms)
-        board.run_until(1000 * begin_ms + ROW_US * columns.rows)
-    seen = Seen(world, columns["time_s"][0], begin_ms)
-    demand_same(heard.packs, seen)
+        world.first_tick = Ticks(world).at(heard.packs[-1].t_ms) + SLOW_ROWS
+        while len(world.current_a) < columns.rows:
+            board.run_until(board.now_us + STRETCH_US)
+    ticks = Ticks(world)
+    demand_same(heard.packs, ticks)
     return Confirmed(
         spec=spec,
-        board=tuple((seen.time_s(at_ms), cell, stage) for at_ms, cell, stage in heard.stages),
-        watch=tuple(watched(pack, seen, heard.packs)),
+        board=tuple((ticks.time_s(ticks.at(at_ms)), cell, stage) for at_ms, cell, stage in heard.stages),
+        watch=tuple(watched(pack, ticks, heard.packs)),
         native=heard.hello["estimator"] == NATIVE,
     )
 
 
-class Seen:
-    """What the registers gave to each fast tick, by the board's clock: the first row up to begin_ms, then each."""
+class Ticks:
+    """Fast ticks of the board by number, and what the registers gave to each: the first row, then the others."""
 
-    def __init__(self, world: Playback, first_s: float, begin_ms: int):
-        self._world, self._first_s, self._begin_ms = world, first_s, begin_ms
+    def __init__(self, world: Playback):
+        self._world = world
+        self._first = world.first_tick or 0
+        # it looks at the clock after it woke up, which may be the next millisecond
+        self._number = {at_us // 1000 + late: tick for late in (1, 0) for tick, at_us in enumerate(world.ticks_us)}
         self.rows = len(world.current_a)
-        self.leads = len(world.voltage_v) // self.rows
+        self.leads = len(world.voltage_v) // max(self.rows, 1)
 
-    def time_s(self, t_ms: int) -> float:
-        """In the trial; negative before it began."""
-        return self._first_s + 1e-3 * (t_ms - self._begin_ms)
+    def at(self, t_ms: int) -> int:
+        """The one that began then, by the board's clock. Raises UnlikeReadingsError for one that nobody waited for."""
+        if t_ms not in self._number:
+            raise UnlikeReadingsError(f"a fast tick came late, at {t_ms} ms", "virtual board", "look at its [cost]")
+        return self._number[t_ms]
 
-    def row(self, t_ms: int) -> int:
-        return max((t_ms - self._begin_ms) // TICK_MS, 0)
+    def time_s(self, tick: int) -> float:
+        """Since the trial began; negative before."""
+        return 1e-6 * (self._world.ticks_us[tick] - self._world.ticks_us[self._first])
 
-    def voltage_v(self, row: int) -> "array[float]":
+    def row(self, tick: int) -> int:
+        return max(tick - self._first, 0)
+
+    def voltage_v(self, tick: int) -> "array[float]":
         """Of each lead."""
+        row = self.row(tick)
         return self._world.voltage_v[row * self.leads : (row + 1) * self.leads]
 
-    def current_a(self, row: int) -> float:
-        return self._world.current_a[row]
+    def current_a(self, tick: int) -> float:
+        return self._world.current_a[self.row(tick)]
 
 
 @lru_cache(maxsize=32)
@@ -137,27 +147,28 @@ def pack_of(profile: str, cells: int) -> PackConfig:
     return load_pack(profile, board=BOARD_OF_TWO, changes={**HASTE, "cells_in_series": cells})
 
 
-def demand_same(packs: Sequence[Frame], seen: Seen) -> None:
-    """Each PACK message tells what the fast tick before it read, and ticks are whole once the trial has begun."""
-    told = 0
+def demand_same(packs: Sequence[Frame], ticks: Ticks) -> None:
+    """Each PACK message tells what the fast tick before it read, and there are SLOW_ROWS ticks from one to the next."""
+    before = None
     for frame in packs:
-        time_s, row, fields = seen.time_s(frame.t_ms), seen.row(frame.t_ms), frame.fields
-        if time_s < 0.0 or row >= seen.rows:
-            continue
+        tick, fields = ticks.at(frame.t_ms), frame.fields
+        if ticks.row(tick) >= ticks.rows:
+            return
         board = (fields["pack_voltage_uv"], fields["current_ua"])
-        given = (round(1e6 * sum(seen.voltage_v(row))), round(1e6 * seen.current_a(row)))
-        if board != given:
-            what = f"at {time_s:.2f} s the board read {board} uV, uA, and its chips gave {given}"
-            raise UnlikeReadingsError(what, "virtual board", "a fast tick came late, or the chips publish otherwise")
-        told += 1
-    if told < seen.rows // SLOW_ROWS - 1:
-        raise UnlikeReadingsError(f"{told} PACK messages over {seen.rows} readings", "virtual board")
+        given = (round(1e6 * sum(ticks.voltage_v(tick))), round(1e6 * ticks.current_a(tick)))
+        if before is not None and tick - before != SLOW_ROWS:
+            what = f"at {ticks.time_s(tick):.2f} s {tick - before} fast ticks in a slow one"
+            raise UnlikeReadingsError(what, "virtual board", "look at its [cost]: a fast tick came late")
+        if ticks.row(tick) and board != given:
+            what = f"at {ticks.time_s(tick):.2f} s the board read {board} uV, uA, and its chips gave {given}"
+            raise UnlikeReadingsError(what, "virtual board", "a row has to be published before its tick")
+        before = tick
 
 
-def watched(pack: PackConfig, seen: Seen, packs: Sequence[Frame]) -> Iterator[Stage]:
+def watched(pack: PackConfig, ticks: Ticks, packs: Sequence[Frame]) -> Iterator[Stage]:
     """The fast path, slow tick by slow tick of the board: its first step sets the clock, each later one takes the means
     of SLOW_ROWS fast ticks. Thermometer and press stand as the board says them, once in each."""
-    flats = [flat_layout.pack(estimator_values(pack))] * seen.leads
+    flats = [flat_layout.pack(estimator_values(pack))] * ticks.leads
     watch = Watch(
         flats,
         rows_per_step=SLOW_ROWS,
@@ -167,15 +178,14 @@ def watched(pack: PackConfig, seen: Seen, packs: Sequence[Frame]) -> Iterator[St
     )
     count = 1
     for frame in packs:
-        end_ms = frame.t_ms - TELLS_AFTER_MS
-        ticks_ms = [end_ms - TICK_MS * back for back in reversed(range(count))]
-        rows = list(map(seen.row, ticks_ms))
-        if rows[-1] >= seen.rows:
+        end = ticks.at(frame.t_ms) - TELLS_AFTER_TICKS
+        window = range(end - count + 1, end + 1)
+        if ticks.row(end) >= ticks.rows:
             return
         changes = watch.run(
-            list(map(seen.time_s, ticks_ms)),
-            [volt for row in rows for volt in seen.voltage_v(row)],
-            list(map(seen.current_a, rows)),
+            list(map(ticks.time_s, window)),
+            [volt for tick in window for volt in ticks.voltage_v(tick)],
+            list(map(ticks.current_a, window)),
             frame.fields["temperature_cdegc"] / 100,
             frame.fields["pressure_kpa"] / 1000,
             aim_mpa=frame.fields["pressure_command_kpa"] / 1000,

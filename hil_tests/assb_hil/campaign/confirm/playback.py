@@ -1,6 +1,7 @@
 """A board's chips over recorded readings: each fast tick of the firmware finds the next row in the registers."""
 
 from array import array
+from collections.abc import Callable
 from typing import Any
 
 from assb.drivers.fixed_point import Ratio, signed
@@ -12,14 +13,16 @@ from assb_hil.chips.contactor import Contactor
 from assb_hil.chips.i2c_chip import NEVER
 from assb_hil.chips.ina228 import CURRENT, INA228, VBUS
 from assb_hil.dut.idle_world import IdleWorld
+from assb_hil.dut.lockstep import Lockstep
 from assb_hil.plant_file import PlantFile
 from assb_hil.wiring import Wiring
 
-ROW_US, SLOW_ROWS = 10_000, 10
-# A row stands behind the sensors so long before a fast tick begins, that it is in the registers (an INA228 of the board
-# publishes every 4.5 ms) when that tick reads them, which takes less than the rest of the row
-AHEAD_US = 5_000
+SLOW_ROWS = 10
+# A fast tick has read its row so long after it began, and the next one is then in the registers (an INA228 of the board
+# publishes every 4.5 ms) before the next tick looks, 10 ms later
+TURN_US = 3_000
 GATHER_US = 300  # after the tick has begun
+ALONE_US = 8_000  # a voltage that is asked for so long after the last tick is asked for by one that had not to wait
 
 
 class Place:
@@ -61,13 +64,14 @@ class Readings:
 class ExactWiring(Wiring):
     """The readings have their sensors' errors already."""
 
-    def _channel(self, quantity: str, place: int) -> Any:
-        return lambda value: value
+    def _channel(self, quantity: str, place: int, truth: Callable[[], float]) -> Callable[[], float]:
+        return truth
 
 
 class Playback(IdleWorld):
-    """A `World` that stands at the first row until `begin`. From then on `voltage_v` (row by row, a value per lead),
-    `current_a` and `pressure_mpa` gather what the registers said when the firmware looked, as it converts them."""
+    """A `World` that stands at the first row until fast tick number `first_tick`, and goes on by one with each from
+    there; a fast tick is what the firmware wakes up for, at `ticks_us`. `voltage_v` (row by row, a value per lead) and
+    `current_a` gather what the registers said, as the firmware converts it."""
 
     def __init__(self, config: Config, plant: PlantFile, columns: TrialColumns):
         super().__init__()
@@ -80,12 +84,14 @@ class Playback(IdleWorld):
         monitor = next(device for device in config.devices if device[0] == "ina228")
         self._amperes = Ratio(SHUNT_LSB_PV[monitor[5][0]], config.parameter("shunt_uohm"), 20)
         self._turn_us = self._gather_us = NEVER
+        self._lockstep: Lockstep | None = None
+        self.first_tick: int | None = None
+        self.ticks_us = [0]
         self.voltage_v, self.current_a = array("d"), array("d")
 
-    def begin(self, tick_us: int) -> None:
-        """The fast tick at tick_us, which is yet to come, reads the first row, each later one the next."""
-        self._gather_us = tick_us + GATHER_US
-        self._turn_us = tick_us + ROW_US - AHEAD_US
+    def follow(self, lockstep: Lockstep) -> None:
+        """Of the board that is in this world."""
+        self._lockstep = lockstep
 
     def advance(self, now_us: int) -> None:
         while True:
@@ -93,19 +99,26 @@ class Playback(IdleWorld):
             if at_us > now_us:
                 break
             self._happen(at_us)
+        if self._lockstep and self._lockstep.wakes_us == now_us > self.now_us:
+            self._wake(now_us)
         self.now_us = now_us
+
+    def _wake(self, now_us: int) -> None:
+        self.ticks_us.append(now_us)
+        if self.first_tick is not None and len(self.ticks_us) > self.first_tick:
+            self._gather_us, self._turn_us = now_us + GATHER_US, now_us + TURN_US
 
     def _happen(self, at_us: int) -> None:
         self._readings.contactor.advance(at_us)
         if self._turn_us == at_us:
             self._readings.show(self._readings.row + 1)
-            self._turn_us += ROW_US
+            self._turn_us = NEVER
         for place, due_us in self._due_us.items():
             if due_us <= at_us:
                 self._settle(place, at_us)
         if self._gather_us == at_us:
             self._gather()
-            self._gather_us += ROW_US
+            self._gather_us = NEVER
 
     def _settle(self, place: tuple[int, int], at_us: int) -> None:
         chip = self._chips[place]
@@ -127,6 +140,8 @@ class Playback(IdleWorld):
             return None
         if len(write) > 1:
             self._settle(place, self.now_us)
+        if write[:1] == bytes([VBUS]) and self.now_us > self.ticks_us[-1] + ALONE_US:
+            self._wake(self.now_us)
         data = chip.i2c(write, read_n)
         if len(write) > 1:
             self._due_us[place] = chip.next_change_us
