@@ -1,5 +1,5 @@
-"""Kernel and twin agree from any state, not only from those that a sequence reaches, and where a number stands exactly on
-a threshold: states, parameters and samples are drawn from few numbers, so that they often meet."""
+"""Kernel and twin agree from any state, not only from those that a sequence reaches, and where a number stands exactly
+on a threshold: states, parameters and samples are drawn from few numbers, so that they often meet."""
 
 from typing import Any
 
@@ -58,6 +58,10 @@ def take_over(twin: Any, struct: Any) -> None:
             setattr(owner, name, type(own)(value))
 
 
+NAMES = [name for name, _count in parameters.detection_rows()]
+TAU2_S = parameters.offset("tau2_s")
+
+
 class Detectors:
     """Detectors of one cell in C and in Python, in whatever state is drawn; the reference compares a few of them."""
 
@@ -103,6 +107,10 @@ class Detectors:
     def _draw_parameters(self) -> None:
         rng = self.draw.random
         own = [rng.choice((value, value, 0.5, 1.0, 2.0, 0.25)) for value in self.sound]
+        for name in ("gap_swelling_um", "gap_stiffness_mpa_per_um"):
+            if rng.random() < 0.1:
+                own[NAMES.index(name)] = rng.choice((0.0, -1.0))
+        self.cell_params.tau2_s = self.flat[TAU2_S] = rng.choice((64.0, 256.0))
         ffi.cast("double *", self.params)[0 : len(own)] = own
         self.q = own
 
@@ -130,6 +138,10 @@ class Detectors:
             c.dips.level_known = 1
             c.dips.level_v, c.dips.drift_v = sample.voltage_v + rng.choice((0.5, -0.5, 1.0, 0.0)), 0.0
             c.dips.after_s = rng.choice((0.35, 0.45, 0.95)) - rng.choice((0.0, sample.dt_s))
+            c.dips.waits, c.dips.deep = rng.choice((0, 1)), rng.choice((0.0, 0.25))
+            c.dips.variance_v2, c.dips.ages = rng.choice((0.0, 1e-6)), rng.choice((0, 1, 15, 16, 16))
+            c.noise.usual_v2, c.noise.seen_s = rng.choice((0.0, 1e-9, 1.0)), rng.choice((59.5, 100.0, 410.0))
+            c.noise.has_before = 2
             c.dips.length_s, c.dips.up_s = rng.choice((0.0, 20.0, 19.5)), rng.choice((0.0, 3.0, 2.5))
         if rng.random() < 0.5:
             c.rest.rest_s, c.rest.mark_s = rng.choice((600.0, 1000.0, 599.5)), rng.choice((0.0, 500.0, 999.0))
@@ -177,7 +189,7 @@ class Detectors:
 def dyadic(believed: dict) -> list[float]:
     """A cell whose numbers are sums of few powers of two."""
     return flat_layout.pack(believed | {
-        "capacity_ah": 1.0, "ocv_v": [3.0 + k / 128 + (k / 128) ** 2 / 4 for k in range(129)], "tau1_s": 2.0,
+        "capacity_ah": 1.0, "ocv_v": [3.0 + max(k - 40, 0) / 64 + k / 1024 for k in range(129)], "tau1_s": 2.0,
         "tau2_s": 64.0, "hysteresis_v": 0.125, "hysteresis_rate": 8.0, "entropy_v_per_k": 0.0078125,
         "ocv_temperature_degc": 25.0, "coulombic_efficiency_frac": 0.96875,
         "rc_factor": [1.0 + (k % 3) / 4 for k in range(129)], "gap_swelling_um": 256.0, "plating_watch": 1.0,

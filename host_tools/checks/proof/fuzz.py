@@ -1,7 +1,7 @@
 """Bytes into the C that boards run, guided by coverage, under ASan and UBSan: estimator, learning, power, detection.
 
-python host_tools/checks/proof/fuzz.py [--runs N] [--seed N] [INPUT...]     the same runs for the same seed; an INPUT that
-broke something is run again. Needs gcc (or clang) with its sanitizers; libFuzzer would need clang.
+python host_tools/checks/proof/fuzz.py [--runs N] [--seed N] [INPUT...]     the same runs for the same seed; an INPUT
+that broke something is run again. Needs gcc (or clang) with its sanitizers; libFuzzer would need clang.
 """
 
 import argparse
