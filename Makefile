@@ -11,7 +11,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
 KERNELS := $(wildcard cffi_kernels/include/*.h cffi_kernels/src/*.h cffi_kernels/src/*.c cffi_kernels/assb_kernels/build_kernels.py)
-C_FILES := $(wildcard cffi_kernels/include/*.h cffi_kernels/src/*.h cffi_kernels/src/*.c cffi_kernels/natmod/*.c)
+C_FILES := $(wildcard host_tools/checks/proof/fuzz/*.[ch] cffi_kernels/include/*.h cffi_kernels/src/*.h cffi_kernels/src/*.c cffi_kernels/natmod/*.c)
 
 .PHONY: demo test sanitise cover mutate fuzz hammer natmod check format clean
 

@@ -1,4 +1,4 @@
-"""A run of all tests fails when a requirement of docs/requirements.toml has a test that did not run, or did not pass."""
+"""A run of all tests fails when a requirement of docs/requirements.toml has a test that did not run or did not pass."""
 
 import importlib.util
 from pathlib import Path

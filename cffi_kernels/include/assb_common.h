@@ -40,12 +40,11 @@ enum assb_dimension {
     ASSB_DIPS = 16,          /* remembered for the count in their window */
     ASSB_CYCLES = 10,        /* whose coulombic efficiency is remembered */
     ASSB_SWELLING_BINS = 20, /* tenths of SOC, on charge and on discharge */
-    ASSB_CAUSES = 3,         /* of a deficit: current at once, current slowly, hysteresis */
-    ASSB_CAUSE_PAIRS = 6,
-    ASSB_COMPARED = 3,   /* cells in series from which on each has the others to compare with */
-    ASSB_LATEST = 5,     /* seconds that the middle is taken of */
-    ASSB_SOC_BINS = 48,  /* twenty-fourths of SOC, on charge and on discharge */
-    ASSB_PACK_MOST = 128 /* cells that are compared */
+    ASSB_CHARGE_ERRORS = 6,  /* of the model that missing charge is judged by */
+    ASSB_CHARGE_PAIRS = 21,  /* of them: upper triangle of a covariance */
+    ASSB_LEAKS = 3,          /* sizes that are tested for */
+    ASSB_LATEST = 5,         /* seconds that the middle is taken of */
+    ASSB_PACK_MOST = 128     /* cells that are compared */
 };
 
 /* Evidences of an internal short, in the order of firmware/assb/detection/. */

@@ -5,11 +5,6 @@
  * Include it after assb_estimator.h, in the same precision. No globals, no allocation, no libm. Only reals: no padding.
  */
 
-#ifndef ASSB_CAUSE
-/* Place of row i, column j >= i in the packed upper triangle of what a deficit may go with. */
-#define ASSB_CAUSE(i, j) ((i) * (5 - (i)) / 2 + (j))
-#endif
-
 /* cdef begin */
 /* The group `detection` of firmware/assb/estimation/parameters.py, explained in flat_layout.py. _c: A per nominal Ah.
  */
@@ -29,24 +24,17 @@ typedef struct {
     ASSB_REAL charge_offset_c;
     ASSB_REAL charge_gain_frac;
     ASSB_REAL charge_capacity_frac;
-    ASSB_REAL charge_slope_frac;
-    ASSB_REAL pack_slope_frac;
-    ASSB_REAL charge_table_v;
-    ASSB_REAL pack_table_v;
     ASSB_REAL charge_ocv_v;
     ASSB_REAL pack_ocv_v;
-    ASSB_REAL charge_soc_frac;
     ASSB_REAL charge_resistance_frac;
     ASSB_REAL pack_resistance_frac;
+    ASSB_REAL charge_rc_frac;
     ASSB_REAL charge_contact;
-    ASSB_REAL charge_usual;
-    ASSB_REAL charge_new;
-    ASSB_REAL charge_fast_c;
-    ASSB_REAL charge_fast;
-    ASSB_REAL charge_slow;
-    ASSB_REAL self_discharge_c;
+    ASSB_REAL charge_drift_v;
+    ASSB_REAL pack_drift_v;
+    ASSB_REAL charge_noise_v;
+    ASSB_REAL charge_nats;
     ASSB_REAL charge_settle_s;
-    ASSB_REAL charge_soc_sigma_max;
     ASSB_REAL charge_slope_least_v;
     ASSB_REAL charge_slope_most_v;
     ASSB_REAL rest_window_s;
@@ -88,34 +76,35 @@ typedef struct {
     ASSB_REAL before_v, change_v, has_before, now_v2, usual_v2, seen_s, heard_s, loud_s, ratio;
 } ASSB_EST(noise);
 
-/* What is missing (up) and what is too much (down), each forgetting what errors explain. */
+/* A leak of one size, since a moment at which nothing spoke for one. */
 typedef struct {
-    ASSB_REAL up_v, up_most_v, risen_v, up_s; /* risen_v: with what was forgotten; the next: where it began */
-    ASSB_REAL up_a, up_ohm, up_degc, up_loop, up_soc;
-    ASSB_REAL down_v, down_a, usual_v; /* usual_v: how far it goes without a short */
-    ASSB_REAL score, sure;             /* sure: the score that has stood for a while */
-} ASSB_EST(charge_sum);
+    ASSB_REAL middle, slow, taken_v, turned; /* of an ampere of it: shares of the pairs, charge, hysteresis */
+    ASSB_REAL follows[ASSB_CHARGE_ERRORS];   /* what the filter takes for errors of it, per ampere */
+    ASSB_REAL nats;                          /* logarithm of the likelihood ratio */
+    ASSB_REAL known, shown;                  /* information on its rate, and that times the rate */
+} ASSB_EST(leak_test);
 
 typedef struct {
-    ASSB_REAL seen_s, clear_s, known;            /* whether it may be compared */
-    ASSB_REAL open1_v, open2_v, open_hysteresis; /* what the model has for a cell without a leak */
-    ASSB_REAL shown_v; /* charge that the current brought and the voltage does not show, as voltage */
-    ASSB_REAL latest_v[ASSB_LATEST];
-    ASSB_REAL deficit_v, mean_v; /* by how much the voltage is below that of a cell without a leak; smoothed */
-    ASSB_REAL held, held_v;      /* excess_v before it could not be compared */
-    ASSB_REAL cells, excess_v;   /* against the reference: of how many cells, and deficit */
-    ASSB_REAL current_a, slow_a; /* smoothed, and smoothed more */
-    ASSB_REAL loop;              /* open_hysteresis, smoothed */
-    ASSB_REAL higher_ohm;        /* by how much the resistances are higher than believed */
-    ASSB_REAL causes[ASSB_CAUSE_PAIRS],
-        caused_v[ASSB_CAUSES];          /* sums of products of their changes, and with the deficit's */
-    ASSB_REAL bin, bin_v, bin_soc, soc; /* pass through one bin of the map */
-    ASSB_REAL active;                   /* 0 rests .. 1 works, smoothed */
-    ASSB_REAL travelled;                /* sum of the changes of SOC: what there was to learn from */
-    ASSB_REAL map_v[ASSB_SOC_BINS];     /* dV/dSOC that the OCV table misses: on charge, then on discharge */
-    ASSB_REAL visits[ASSB_SOC_BINS];
-    ASSB_EST(charge_sum) fast, slow;
-    ASSB_REAL leak_a, leak_sigma_a;
+    ASSB_REAL excess_v;                            /* deficit against the reference */
+    ASSB_REAL current_a, fast_v, middle_v, slow_v; /* what the errors go with */
+} ASSB_EST(charge_row);
+
+typedef struct {
+    ASSB_REAL seen_s, known;                              /* known: whether it may be compared */
+    ASSB_REAL open1_v, open2_v, open3_v, open_hysteresis; /* what the model has for a cell without a leak */
+    ASSB_REAL driven;                  /* 0 .. 1: how far the hysteresis has forgotten where it began */
+    ASSB_REAL shown_v;                 /* charge that the current brought and the voltage does not show, as voltage */
+    ASSB_REAL ohm, fast_ohm, slow_ohm; /* believed: R0, with R1, and R2 */
+    ASSB_REAL deficit_v, offset_v,
+        cells; /* voltage below that of a cell without a leak; its usual excess; cells compared */
+    ASSB_EST(charge_row) row[ASSB_LATEST]; /* seconds of the window under way */
+    ASSB_REAL rows, span_s, moved_as, swing_a, current_a, ends;
+    ASSB_REAL degc, usual_ohm, loop_then, open2_then_v, open3_then_v; /* smoothed, and of the window before */
+    ASSB_REAL begun, alone, lost;                                     /* lost: the offset is to be found anew */
+    ASSB_REAL lean, jumps, highest; /* of the innovations, in sigmas; highest error of R0 of late */
+    ASSB_REAL error[ASSB_CHARGE_ERRORS], covariance[ASSB_CHARGE_PAIRS]; /* upper triangle, row by row */
+    ASSB_EST(leak_test) test[ASSB_LEAKS];
+    ASSB_REAL nats, leak_a, leak_sigma_a; /* of the likeliest */
 } ASSB_EST(charge_evidence);
 
 typedef struct {
@@ -194,8 +183,9 @@ void ASSB_EST(detection_blind)(ASSB_EST(detection) *detection);
 int ASSB_EST(detection_sample_taken)(const ASSB_EST(detection_params) *params, const ASSB_EST(params) *cell,
                                      ASSB_EST(detection) *detection, const ASSB_EST(state) *state,
                                      const ASSB_EST(detection_sample) *sample);
-/* Of the `count` cells of a pack, for any of them. */
-void ASSB_EST(detection_reference)(const ASSB_EST(detection) *all, long count, ASSB_EST(reference) *reference);
+/* Of the `count` cells of a pack, for number `own` of them. */
+void ASSB_EST(detection_reference)(const ASSB_EST(detection) *all, long count, long own,
+                                   ASSB_EST(reference) *reference);
 /* The evidences that look at seconds, and the stage; returns 1 when it changed. */
 int ASSB_EST(detection_second)(const ASSB_EST(detection_params) *params, const ASSB_EST(params) *cell,
                                ASSB_EST(detection) *detection, const ASSB_EST(state) *state,

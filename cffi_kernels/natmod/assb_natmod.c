@@ -250,7 +250,7 @@ static mp_obj_t detection_second(size_t count, const mp_obj_t *args)
     if (at < 0 || at >= cells)
         mp_raise_ValueError("no such cell");
     assb_est_f32_reference reference;
-    assb_est_f32_detection_reference(all, cells, &reference);
+    assb_est_f32_detection_reference(all, cells, at, &reference);
     int changed = assb_est_f32_detection_second(detection_params_of(args[0]), params_of(args[0]), all + at,
                                                 state_of(args[3]), detection_sample_of(args[4]), &reference);
     return mp_obj_new_bool(changed);

@@ -87,6 +87,12 @@ static real lower_median(real *values, long count)
     return count > 0 ? values[(count - 1) / 2] : 0;
 }
 
+static real median(real *values, long count)
+{
+    real low = lower_median(values, count);
+    return (real)0.5 * (low + values[count / 2]);
+}
+
 #include "assb_evidence_missing.h"
 #include "assb_evidence_charge.h"
 #include "assb_evidence_fast.h"
@@ -101,11 +107,11 @@ int ASSB_EST(detection_check)(const detection_params_t *q)
         if (!(number[k] >= -(real)1e6 && number[k] <= (real)1e6))
             return ASSB_BAD_PARAMETER;
     int sound = q->dip_sigmas > 0 && q->dip_window_s > 0 && q->dip_count >= 1 && q->dip_count <= ASSB_DIPS &&
-                q->noise_ratio > 1 && q->charge_ocv_v > 0 && q->pack_ocv_v > 0 && q->charge_slope_least_v > 0 &&
-                q->rest_window_s > 0 && q->rest_ratio > 0 && q->rest_leak_c > 0 && q->cv_tail_c > 0 &&
-                q->efficiency_drop_frac > 0 && q->resistance_drop_frac > 0 && q->resistance_rise_frac > 0 &&
-                q->stall_ratio < 1 && q->stall_s > 0 && q->heat_w > 0 && q->charge_alone >= 1 && q->swelling_low < 1 &&
-                q->swelling_high > 1 && q->rest_c > 0 && q->step_c > 0;
+                q->noise_ratio > 1 && q->charge_ocv_v > 0 && q->pack_ocv_v > 0 && q->charge_noise_v > 0 &&
+                q->charge_nats > 0 && q->charge_slope_least_v > 0 && q->rest_window_s > 0 && q->rest_ratio > 0 &&
+                q->rest_leak_c > 0 && q->cv_tail_c > 0 && q->efficiency_drop_frac > 0 && q->resistance_drop_frac > 0 &&
+                q->resistance_rise_frac > 0 && q->stall_ratio < 1 && q->stall_s > 0 && q->heat_w > 0 &&
+                q->charge_alone >= 1 && q->swelling_low < 1 && q->swelling_high > 1 && q->rest_c > 0 && q->step_c > 0;
     return sound ? ASSB_OK : ASSB_BAD_PARAMETER;
 }
 
@@ -116,7 +122,7 @@ void ASSB_EST(detection_reset)(detection_t *d)
         number[k] = 0;
     for (int k = 0; k < ASSB_SWELLING_BINS; k++)
         d->swelling.usual[k] = 1;
-    d->charge.bin = d->charge.cells = -1;
+    d->charge.cells = -1;
     d->since_step_s = d->since_move_s = LONG_S;
 }
 
@@ -156,11 +162,13 @@ static void see_changes(const detection_params_t *q, const params_t *cell, detec
 }
 
 /* What the current brought in this sample and the voltage does not show. */
-static void count_missing(const params_t *cell, detection_t *d, const state_t *state, const sample_t *in)
+static void count_missing(const detection_params_t *q, const params_t *cell, detection_t *d, const state_t *state,
+                          const sample_t *in)
 {
-    real soc = state->soc + state->soc_residual;
-    real counted = in->dt_s / ((real)3600 * capacity_ah(cell, state)) * in->current_a;
-    if (in->current_a > 0)
+    real soc = state->soc + state->soc_residual, current_a = flowing_a(q, cell, in->current_a);
+    real counted = in->dt_s / ((real)3600 * capacity_ah(cell, state)) * current_a;
+    turn_loop(cell, d, state, current_a, in->dt_s);
+    if (current_a > 0)
         counted = counted * cell->coulombic_efficiency_frac;
     if (d->has_soc > 0)
         d->missing = d->missing + (counted - (soc - d->soc_before));
@@ -172,7 +180,7 @@ int ASSB_EST(detection_sample_taken)(const detection_params_t *q, const params_t
                                      const state_t *state, const sample_t *in)
 {
     see_changes(q, cell, d, in);
-    count_missing(cell, d, state, in);
+    count_missing(q, cell, d, state, in);
     see_dips(q, cell, d, state, in);
     see_noise(q, d, in);
     see_resistance(q, cell, d, state, in);
@@ -182,20 +190,24 @@ int ASSB_EST(detection_sample_taken)(const detection_params_t *q, const params_t
     return d->span_s >= SECOND_S;
 }
 
-void ASSB_EST(detection_reference)(const detection_t *all, long count, reference_t *r)
+void ASSB_EST(detection_reference)(const detection_t *all, long count, long own, reference_t *r)
 {
-    real deficit_v[ASSB_PACK_MOST], slope[ASSB_PACK_MOST], ratio[ASSB_PACK_MOST];
-    long cells = 0, rested = 0, heard = 0;
+    real deficit_v[ASSB_PACK_MOST + 1], slope[ASSB_PACK_MOST], ratio[ASSB_PACK_MOST];
+    long others = 0, rested = 0, heard = 0;
+    real other_v = 0;
     for (long k = 0; k < count && k < ASSB_PACK_MOST; k++) {
-        if (all[k].charge.known > 0)
-            deficit_v[cells++] = all[k].charge.mean_v;
+        if (k != own && all[k].charge.known > 0 && all[k].stage == 0) {
+            other_v = all[k].charge.deficit_v;
+            deficit_v[others++] = other_v - all[k].charge.offset_v;
+        }
         if (all[k].rest.windows > 0)
             slope[rested++] = -all[k].rest.slope_v_per_s;
         if (all[k].noise.ratio > 0)
             ratio[heard++] = all[k].noise.ratio;
     }
-    r->cells = (real)cells;
-    r->deficit_v = cells >= ASSB_COMPARED ? lower_median(deficit_v, cells) : 0;
+    deficit_v[others] = all[own].charge.deficit_v - all[own].charge.offset_v;
+    r->cells = (real)(others + 1);
+    r->deficit_v = others > 1 ? median(deficit_v, others + 1) : other_v;
     r->slope_v_per_s = rested > 1 ? -lower_median(slope, rested) : 0;
     r->noise_ratio = heard > 1 ? lower_median(ratio, heard) : 1;
 }

@@ -1,35 +1,70 @@
-/* Evidence of charge 3: what the current brought and the voltage does not show. Included by assb_detection.c. */
+/* Evidence of charge 3: what the current brought and the voltage does not show. Included by assb_detection.c.
+ *
+ * A Kalman filter of what may be wrong with the model (assb_charge_error), and beside it CUSUM tests for leaks of three
+ * sizes, each with what its leak would do to the voltage and to the filter (generalised likelihood ratio, Willsky and
+ * Jones 1976, doi:10.1109/TAC.1976.1101146). */
 
-#define MEAN_TAU_S ((real)30)
-#define SLOW_TAU_S ((real)600)
-#define LEARN_LEAST_LOOP ((real)0.02)
-#define SLOW_SHARE ((real)0.05)
-#define CLEAR_TAUS ((real)3) /* what was smoothed is gone */
-#define LEARN_TAU_S ((real)28800)
-#define LEARN_LEAST_C ((real)0.02) /* changes that are worth as much are needed to learn from (assumption) */
-#define HALF_A_BIN ((real)0.5)
-#define MAP_MOST_V ((real)0.3)
-#define MAP_VISITS ((real)4)
-#define MAP_LEAVES ((real)0.25) /* of the table's error, once it is learned (assumption) */
-#define ENTROPY_ERROR_V_PER_K ((real)0.0002)
-#define REST_SHARE ((real)0.3) /* of the tolerance, for a cell that rests */
-#define ACTIVE_C ((real)0.1)
-#define ACTIVE_TAU_S ((real)1800)
-#define USUAL_TAU_S ((real)172800)
-#define EXPERIENCE_S ((real)14400) /* of time that count as much as a charge (assumption) */
+enum { CHARGE_V, TABLE_V, FAST, MIDDLE, SLOW, PER_SOC };
+#define UP(i, j) ((i) * (2 * ASSB_CHARGE_ERRORS - 1 - (i)) / 2 + (j)) /* i <= j */
+
+#define SLOWER ((real)8)       /* a third pair, of diffusion, over the second one's time (assumption) */
+#define SLOW_PART ((real)0.45) /* of the second pair's resistance that is rather the third's (assumption) */
+#define SOONER ((real)0.6)     /* of tau2: the middle one, once the slow one is taken off */
+#define KNOWN_PACK ((real)0.1) /* variance of what cells of a pack share */
+#define TABLE_SOC ((real)0.08) /* width of the features of an OCV curve (assumption) */
 #define BEND_SOC ((real)0.03)
-#define BEND_SIGMAS ((real)1)
-#define BEND_SIGMA_LEAST ((real)0.005)
-#define LOOP_ERROR ((real)0.2) /* of half the hysteresis loop (assumption) */
-#define FAST_SURE_S ((real)30) /* how long a score has to stand (assumption) */
-#define SLOW_SURE_S ((real)120)
-#define SOC_AT_END ((real)1e-4)
+#define BEND_ERROR ((real)1.5)
+#define SOC_ERROR_LEAST ((real)0.005)
+#define SOC_ERROR_MOST ((real)0.2)
+#define SOC_ERROR_PACK ((real)0.012) /* between cells in series */
+#define LOOP_ERROR ((real)0.15)      /* of half the hysteresis loop, wherever it is travelled (assumption) */
+#define LOOP_UNKNOWN ((real)0.5)     /* where in its loop a new cell is nobody knows until it was driven to one side */
+#define RELAX_ERROR ((real)0.35)     /* of a relaxation */
+#define ENTROPY_ERROR_V_PER_K ((real)0.0002)
+#define ENTROPY_K ((real)5)
 #define TABLE_ERROR ((real)0.35) /* of a change of R0 with temperature and pressure */
+#define TABLE_SHARE ((real)0.3)
+#define DEGC_TAU_S ((real)120) /* what a sensor's noise makes of changes is gone */
+#define OHM_TAU_S ((real)60)
+#define OHM_DRIFT ((real)0.02) /* of R0, per root of an hour; likewise the others */
+#define PAIR_DRIFT ((real)0.05)
+#define PAIR_SOC ((real)0.05) /* variance of the pairs' error per SOC that is travelled */
+#define CAPACITY_DRIFT ((real)0.0005)
+#define NEVER_LOST ((real)0.15)   /* higher resistances than this are a contact that is lost ... */
+#define LOST_LEAST ((real) - 0.1) /* ... until they are lower than this ... */
+#define LOST_TAU_S ((real)14400)  /* ... and for so long may it come back */
+#define WORKS_C ((real)0.005)
+#define JUMP_C ((real)0.02)
+#define LEAN_TAU_S ((real)60)
+#define LEAN ((real)1.5)
+#define LEAN_MORE ((real)3)
+#define CLIP ((real)3) /* sigmas of an innovation; what is farther off counts for no more */
+#define JUMP ((real)4) /* sigmas; twice in a row */
+#define JUMP_MOST ((real)3)
+#define STEP_ERROR ((real)0.03) /* of R0, in a window in which the current changes */
+#define HIGHER_STEP ((real)0.05)
+#define CURRENT_ERROR ((real)0.003)
+#define OFFSET_TAU_S ((real)600)
+#define KNEE_SHARE ((real)0.3)
+#define KNEE_V ((real)0.001)
+#define ANCHOR_V2 ((real)1e-7)
+#define BEGIN_V ((real)0.02)
+#define PACK_NOISE ((real)1.4)
+#define REST_MOST ((real)5) /* nats of one window */
+#define WORK_MOST ((real)3)
+#define SOC_AT_END ((real)1e-4)
+#define OHM_LEAST ((real) - 0.5) /* errors beyond these are none: the filter begins anew */
+#define OHM_MOST ((real)6)
+#define CAPACITY_MOST ((real)0.06)
+#define DOUBT ((real)0.5)
+#define RELEARN_S ((real)300)
+#define LEAK_ERROR ((real)0.25) /* of a leak's rate, as the resistances are that it shows across */
+#define VARIANCE_LEAST ((real)1e-14)
 
-static void lose_charge(detection_t *d)
+static void begin_test(ASSB_EST(leak_test) *m)
 {
-    d->charge.cells = -1; /* the reference is no longer what excess was counted from */
-    d->charge.bin = -1;
+    static const ASSB_EST(leak_test) none;
+    *m = none;
 }
 
 /* At a temperature; the axis is full. */
@@ -50,293 +85,383 @@ real ASSB_EST(loop_ohm)(const params_t *cell, const state_t *state, real tempera
                                                       along_temperature(cell, cell->r2_ohm, temperature_degc));
 }
 
-/* The model of a cell without a leak: the current alone drives it. */
-static void move_open(const params_t *cell, detection_t *d, const state_t *state, const sample_t *in)
-{
-    ASSB_EST(charge_evidence) *c = &d->charge;
-    real scale = state->resistance_scale * table_at(cell->rc_factor, state->soc);
-    real r1_ohm = scale * along_temperature(cell, cell->r1_ohm, in->temperature_degc);
-    real r2_ohm = scale * along_temperature(cell, cell->r2_ohm, in->temperature_degc);
-    c->open1_v = c->open1_v + share(in->dt_s, cell->tau1_s) * (r1_ohm * in->current_a - c->open1_v);
-    c->open2_v = c->open2_v + share(in->dt_s, cell->tau2_s) * (r2_ohm * in->current_a - c->open2_v);
-    real size_a = magnitude(in->current_a), sign = in->current_a > 0 ? 1 : in->current_a < 0 ? -1 : 0;
-    real turn = cell->hysteresis_rate * size_a * in->dt_s / ((real)3600 * capacity_ah(cell, state));
-    c->open_hysteresis = c->open_hysteresis + turn / (1 + turn) * (sign - c->open_hysteresis);
-}
-
-/* The middle of the latest few: a loose wire's jumps are gone. */
-static void push_latest(ASSB_EST(charge_evidence) *c, real deficit_v)
-{
-    real sorted[ASSB_LATEST];
-    for (int k = ASSB_LATEST - 1; k > 0; k--)
-        c->latest_v[k] = c->seen_s == 0 ? deficit_v : c->latest_v[k - 1];
-    c->latest_v[0] = deficit_v;
-    for (int k = 0; k < ASSB_LATEST; k++)
-        sorted[k] = c->latest_v[k];
-    c->deficit_v = lower_median(sorted, ASSB_LATEST);
-}
-
-/* By how much the voltage lies below that of a cell that lost no charge. */
-static void find_deficit(const params_t *cell, detection_t *d, const state_t *state, const sample_t *in)
-{
-    ASSB_EST(charge_evidence) *c = &d->charge;
-    move_open(cell, d, state, in);
-    c->shown_v = c->shown_v + table_at(cell->docv_v, state->soc) * d->missing;
-    real ocv_v =
-        table_at(cell->ocv_v, state->soc) + cell->entropy_v_per_k * (in->temperature_degc - cell->ocv_temperature_degc);
-    real polarised_v = cell->hysteresis_v * c->open_hysteresis + (c->open1_v + c->open2_v);
-    push_latest(c, c->shown_v + (ocv_v + (polarised_v + state->r0_ohm * in->current_a) - in->voltage_v));
-}
-
-/* What goes with the current, at once or slowly, or with the hysteresis, is an error of the resistances, a diffusion
- * that the model lacks, or an error of the loop: learned from their changes (ridge regression that forgets), and taken
- * off. */
-static real unexplained(detection_t *d, const params_t *cell, const real *change, real rise_v, real dt_s)
-{
-    ASSB_EST(charge_evidence) *c = &d->charge;
-    real keep = 1 - share(dt_s, LEARN_TAU_S), least_a = LEARN_LEAST_C * cell->capacity_ah;
-    for (int i = 0; i < ASSB_CAUSES; i++) {
-        for (int j = i; j < ASSB_CAUSES; j++)
-            c->causes[ASSB_CAUSE(i, j)] = keep * c->causes[ASSB_CAUSE(i, j)] + change[i] * change[j];
-        c->caused_v[i] = keep * c->caused_v[i] + change[i] * rise_v;
-    }
-    real a = c->causes[0] + least_a * least_a, b = c->causes[1], e = c->causes[2];
-    real f = c->causes[3] + SLOW_SHARE * least_a * least_a, g = c->causes[4];
-    real h = c->causes[5] + LEARN_LEAST_LOOP * LEARN_LEAST_LOOP;
-    const real *v = c->caused_v;
-    real k0 = f * h - g * g, k1 = e * g - b * h, k2 = b * g - e * f;
-    real det = a * k0 + b * k1 + e * k2;
-    real by0 = k0 * v[0] + k1 * v[1] + k2 * v[2];
-    real by1 = k1 * v[0] + (a * h - e * e) * v[1] + (b * e - a * g) * v[2];
-    real by2 = k2 * v[0] + (b * e - a * g) * v[1] + (a * f - b * b) * v[2];
-    real higher_ohm = -(by0 + by1) / det;
-    c->higher_ohm = higher_ohm > 0 ? higher_ohm : 0;
-    return rise_v - (change[0] * by0 + change[1] * by1 + change[2] * by2) / det;
-}
-
-/* What the OCV table misses shows at the same SOC on charge and on discharge; a short takes both ways. */
-static real learned_v(detection_t *d, const state_t *state, real rise_v, real direction, real *doubt_v)
-{
-    ASSB_EST(charge_evidence) *c = &d->charge;
-    int half = ASSB_SOC_BINS / 2, place = (int)(state->soc * (real)half);
-    if (place > half - 1)
-        place = half - 1;
-    real bin = direction == 0 ? -1 : (real)(place + (direction > 0 ? 0 : half));
-    real moved = state->soc - c->soc;
-    c->soc = state->soc;
-    if (bin != c->bin) {
-        int old = (int)c->bin;
-        if (c->bin >= 0 && magnitude(c->bin_soc) * (real)half > HALF_A_BIN) {
-            real seen_v = clamp(c->bin_v / c->bin_soc, -MAP_MOST_V, MAP_MOST_V);
-            c->visits[old] = c->visits[old] < MAP_VISITS ? c->visits[old] + 1 : MAP_VISITS;
-            c->map_v[old] = c->map_v[old] + (seen_v - c->map_v[old]) / c->visits[old];
-        }
-        c->bin = bin;
-        c->bin_v = c->bin_soc = 0;
-    }
-    c->bin_v = c->bin_v + rise_v;
-    c->bin_soc = c->bin_soc + moved;
-    *doubt_v = -1;
-    if (c->visits[place] == 0 || c->visits[place + half] == 0)
-        return 0;
-    *doubt_v = (real)0.5 * magnitude(c->map_v[place] - c->map_v[place + half]);
-    if (bin < 0)
-        return 0;
-    return (real)0.5 * (c->map_v[place] + c->map_v[place + half]) * moved;
-}
-
-/* What a second may miss although nothing is short: the sensor's offset, which all cells of a pack share, and
- * self-discharge. */
-static real allowed_v(const detection_params_t *q, real slope_v, real dt_s, int alone)
-{
-    return slope_v * ((alone ? q->charge_offset_c : 0) + q->self_discharge_c) * dt_s / (real)3600;
-}
-
-/* Error of dOCV/dSOC, V per unit SOC: what is learned of it is taken off, as far as both ways agree. */
-static real table_error_v(const detection_params_t *q, real doubt_v, int alone)
-{
-    real table_v = alone ? q->charge_slope_frac : q->pack_slope_frac;
-    real left_v = MAP_LEAVES * table_v + doubt_v;
-    return doubt_v >= 0 && left_v < table_v ? left_v : table_v;
-}
-
-/* What a rise may be although nothing is short, over an ampere's worth of tolerances: `ohm` is what the resistances may
- * be wrong by, r0_ohm what they are; `contact` how many times R0 a lost contact may add, which on discharge looks like
- * a leak until the current changes. */
-typedef struct {
-    real current_a, ohm, higher_ohm, r0_ohm, degc, loop, loop_v, soc, table_v, table_most_v, capacity_v, contact,
-        tolerance_v, widest, sure_s, dt_s;
-} account_t;
-
-static real explained(const account_t *a, const ASSB_EST(charge_sum) *m)
-{
-    real volts = a->ohm * magnitude(a->current_a - m->up_a) +
-                 TABLE_ERROR * magnitude(a->r0_ohm - m->up_ohm) * magnitude(a->current_a) +
-                 ENTROPY_ERROR_V_PER_K * magnitude(a->degc - m->up_degc) + a->loop_v * magnitude(a->loop - m->up_loop);
-    real moved = magnitude(a->soc - m->up_soc), table_v = a->table_v * moved;
-    volts = volts + a->capacity_v * moved + (table_v < a->table_most_v ? table_v : a->table_most_v);
-    if (a->current_a < 0)
-        volts = volts - a->contact * a->r0_ohm * a->current_a;
-    else /* a contact that was lost may come back */
-        volts = volts + a->higher_ohm * a->current_a;
-    return volts;
-}
-
-/* Up and down sums of a rise; a sound cell goes as far either way. */
-static void add_up(ASSB_EST(charge_sum) *m, const account_t *a, real rise_v, real allowed_v)
-{
-    m->up_v = m->up_v + (rise_v - allowed_v);
-    m->risen_v = m->risen_v + rise_v;
-    m->up_s = later(m->up_s, a->dt_s);
-    real explained_v = explained(a, m), beyond_v = m->up_v - explained_v;
-    if (beyond_v > m->up_most_v)
-        m->up_most_v = beyond_v;
-    if (m->up_v <= 0) {
-        if (m->up_most_v > m->usual_v) /* it went away again: no short does */
-            m->usual_v = m->up_most_v;
-        m->up_v = m->up_most_v = m->risen_v = m->up_s = 0;
-        m->up_a = a->current_a;
-        m->up_ohm = a->r0_ohm;
-        m->up_degc = a->degc;
-        m->up_loop = a->loop;
-        m->up_soc = a->soc;
-    }
-    m->down_v = m->down_v - (rise_v + allowed_v);
-    if (m->down_v <= 0) {
-        m->down_v = 0;
-        m->down_a = a->current_a;
-    }
-    m->usual_v = m->usual_v - m->usual_v * share(a->dt_s, USUAL_TAU_S);
-    beyond_v = m->down_v - a->ohm * magnitude(a->current_a - m->down_a);
-    if (beyond_v > m->usual_v)
-        m->usual_v = beyond_v;
-    real usual_v = a->widest * m->usual_v;
-    m->score = m->up_v / ((usual_v > a->tolerance_v ? usual_v : a->tolerance_v) + explained_v);
-    /* a spike, as where the current comes by the value that it had at the beginning, is no evidence */
-    m->sure = m->score < m->sure ? m->score : m->sure + share(a->dt_s, a->sure_s) * (m->score - m->sure);
-}
-
-/* What SOC's own uncertainty makes of a bend of the OCV nearby. */
-static real bend_v(const params_t *cell, const state_t *state)
-{
-    real bend = table_at(cell->docv_v, state->soc + BEND_SOC) - table_at(cell->docv_v, state->soc - BEND_SOC);
-    real sigma = ASSB_EST(square_root)(state->covariance[0]);
-    return BEND_SIGMAS * magnitude(bend) * (sigma > BEND_SIGMA_LEAST ? sigma : BEND_SIGMA_LEAST);
-}
-
-/* A leak shows across the resistances, as soon as they and the smoothing follow, then as charge. */
-static void estimate_leak(const params_t *cell, detection_t *d, real loop_ohm, real slope_v, real ah, real tolerance_v)
-{
-    ASSB_EST(charge_evidence) *c = &d->charge;
-    const ASSB_EST(charge_sum) *m = c->fast.score > c->slow.score ? &c->fast : &c->slow;
-    real shown_ohm = loop_ohm * (1 - share(cell->tau2_s + MEAN_TAU_S, m->up_s + (real)1e-3));
-    real per_v = 1 / (shown_ohm + slope_v * m->up_s / ((real)3600 * ah) + (real)1e-6);
-    c->leak_a = m->risen_v * per_v;
-    c->leak_sigma_a = (real)0.5 * tolerance_v * per_v;
-}
-
-/* Smoothed, so that what a load's ups and downs show of the model is gone. Returns whether there is one before. */
-static int smooth(const detection_params_t *q, detection_t *d, const sample_t *in, const reference_t *reference,
-                  real *rise_v, real *change)
-{
-    ASSB_EST(charge_evidence) *c = &d->charge;
-    real part = share(in->dt_s, MEAN_TAU_S);
-    if (c->seen_s == 0) {
-        c->mean_v = c->deficit_v;
-        c->current_a = c->slow_a = in->current_a;
-        c->loop = c->open_hysteresis;
-    }
-    c->mean_v = c->mean_v + part * (c->deficit_v - c->mean_v);
-    change[0] = part * (in->current_a - c->current_a);
-    change[1] = share(in->dt_s, SLOW_TAU_S) * (in->current_a - c->slow_a);
-    change[2] = part * (c->open_hysteresis - c->loop);
-    c->current_a = c->current_a + change[0];
-    c->slow_a = c->slow_a + change[1];
-    c->loop = c->loop + change[2];
-    c->seen_s = later(c->seen_s, in->dt_s);
-    c->known = c->seen_s >= q->charge_settle_s && c->clear_s >= CLEAR_TAUS * MEAN_TAU_S;
-    real excess_v = c->mean_v - reference->deficit_v;
-    *rise_v = excess_v - c->excess_v;
-    int compared = c->known > 0 && c->cells == reference->cells;
-    c->excess_v = excess_v;
-    c->cells = c->known > 0 ? reference->cells : -1;
-    return compared;
-}
-
 static real least(real a, real b)
 {
     return a < b ? a : b;
 }
 
-/* 3: a sum of what is missing, that forgets what the sensors' errors explain (CUSUM). */
+/* A reading within the sensor's error is taken for none: at rest an open contactor lets nothing through. */
+static real flowing_a(const detection_params_t *q, const params_t *cell, real current_a)
+{
+    return magnitude(current_a) < 2 * q->charge_offset_c * cell->capacity_ah ? 0 : current_a;
+}
+
+/* Every sample: a ripple, too, turns the hysteresis. */
+static void turn_loop(const params_t *cell, detection_t *d, const state_t *state, real current_a, real dt_s)
+{
+    ASSB_EST(charge_evidence) *c = &d->charge;
+    real sign = current_a > 0 ? 1 : current_a < 0 ? -1 : 0;
+    real turn = cell->hysteresis_rate * magnitude(current_a) * dt_s / ((real)3600 * capacity_ah(cell, state));
+    turn = turn / (1 + turn);
+    c->open_hysteresis = c->open_hysteresis + turn * (sign - c->open_hysteresis);
+    c->driven = c->driven + turn * (1 - c->driven);
+}
+
+/* The model of a cell without a leak: the current alone drives it. Returns by how much the voltage lies below it. */
+static real find_deficit(const params_t *cell, detection_t *d, const state_t *state, const sample_t *in, real current_a)
+{
+    ASSB_EST(charge_evidence) *c = &d->charge;
+    real factor = table_at(cell->rc_factor, state->soc);
+    real r1_ohm = factor * along_temperature(cell, cell->r1_ohm, in->temperature_degc);
+    c->ohm = state->r0_ohm / state->resistance_scale;
+    c->fast_ohm = c->ohm + r1_ohm;
+    c->slow_ohm = factor * along_temperature(cell, cell->r2_ohm, in->temperature_degc);
+    c->open1_v = c->open1_v + share(in->dt_s, cell->tau1_s) * (r1_ohm * current_a - c->open1_v);
+    c->open2_v = c->open2_v + share(in->dt_s, cell->tau2_s) * (c->slow_ohm * current_a - c->open2_v);
+    c->open3_v = c->open3_v + share(in->dt_s, SLOWER * cell->tau2_s) * (c->slow_ohm * current_a - c->open3_v);
+    c->shown_v = c->shown_v + table_at(cell->docv_v, state->soc) * d->missing;
+    real ocv_v =
+        table_at(cell->ocv_v, state->soc) + cell->entropy_v_per_k * (in->temperature_degc - cell->ocv_temperature_degc);
+    real polarised_v = cell->hysteresis_v * c->open_hysteresis + (c->open1_v + c->open2_v);
+    return c->shown_v + (ocv_v + (polarised_v + c->ohm * current_a) - in->voltage_v);
+}
+
+/* Nothing is known of the errors. */
+static void begin_errors(const detection_params_t *q, ASSB_EST(charge_evidence) *c, real excess_v, int alone)
+{
+    real table_v = alone ? q->charge_ocv_v : q->pack_ocv_v, pair = alone ? q->charge_rc_frac : q->pack_resistance_frac;
+    real ohm = alone ? q->charge_resistance_frac : q->pack_resistance_frac;
+    real capacity2 = q->charge_capacity_frac * q->charge_capacity_frac;
+    capacity2 = alone ? capacity2 + q->charge_gain_frac * q->charge_gain_frac : 2 * capacity2;
+    for (int k = 0; k < ASSB_CHARGE_ERRORS; k++)
+        c->error[k] = 0;
+    for (int k = 0; k < ASSB_CHARGE_PAIRS; k++)
+        c->covariance[k] = 0;
+    c->error[CHARGE_V] = excess_v;
+    c->error[MIDDLE] = alone ? -SLOW_PART : 0;
+    c->error[SLOW] = alone ? SLOW_PART : 0;
+    c->covariance[UP(CHARGE_V, CHARGE_V)] = BEGIN_V * BEGIN_V;
+    c->covariance[UP(TABLE_V, TABLE_V)] = table_v * table_v;
+    if (c->highest > NEVER_LOST)
+        ohm = 1;
+    c->covariance[UP(FAST, FAST)] = ohm * ohm;
+    c->covariance[UP(MIDDLE, MIDDLE)] = c->covariance[UP(SLOW, SLOW)] = pair * pair;
+    c->covariance[UP(PER_SOC, PER_SOC)] = capacity2;
+    for (int k = 0; k < ASSB_LEAKS; k++)
+        begin_test(c->test + k);
+    c->lost = c->jumps = 0;
+    c->alone = alone;
+    c->begun = 1;
+}
+
+/* What a window of seconds may add to the errors: charge that moves, time, temperature. */
+typedef struct {
+    real slope_v, soc, turned, warmed_k, ohm_frac, size_c;
+    int alone, pair, rests, steep, charges;
+} move_t;
+
+static real resistance_walk(const detection_params_t *q, const ASSB_EST(charge_evidence) *c, const move_t *m)
+{
+    int may_return = c->highest > NEVER_LOST && c->error[FAST] > LOST_LEAST;
+    int free = m->size_c > WORKS_C && (m->pair || !m->charges || may_return || c->lean < -LEAN);
+    real more = magnitude(c->lean) - 1;
+    return free ? q->charge_contact * (1 + (more > 0 ? LEAN_MORE * more : 0)) : OHM_DRIFT;
+}
+
+/* Of the filter that follows the voltage: a contact that is lost misleads it. */
+static real soc_error_of(const ASSB_EST(charge_evidence) *c, const state_t *state, const move_t *m)
+{
+    real error = ASSB_EST(square_root)(state->covariance[0]);
+    error = !m->alone ? SOC_ERROR_PACK : error > SOC_ERROR_LEAST ? error : SOC_ERROR_LEAST;
+    if (c->highest > NEVER_LOST && m->slope_v > 0)
+        error = error + least(c->highest * c->ohm * magnitude(c->current_a) / m->slope_v, SOC_ERROR_MOST);
+    return error;
+}
+
+static real charge_walk(const detection_params_t *q, const params_t *cell, const ASSB_EST(charge_evidence) *c,
+                        const state_t *state, const move_t *m, real hours)
+{
+    real drift_v = m->alone ? q->charge_drift_v : q->pack_drift_v, part = m->alone ? 1 : KNOWN_PACK;
+    real travelled = magnitude(m->soc), half = m->alone ? 1 : (real)0.5;
+    real warm2 = ENTROPY_ERROR_V_PER_K * ENTROPY_ERROR_V_PER_K * ENTROPY_K * magnitude(m->warmed_k);
+    real middle_v = magnitude(c->open2_v - c->open2_then_v), slow_v = magnitude(c->open3_v - c->open3_then_v);
+    real relax2 = RELAX_ERROR * RELAX_ERROR *
+                  (middle_v * (magnitude(c->open2_v) + middle_v) + slow_v * (magnitude(c->open3_v) + slow_v));
+    real unknown_v = LOOP_UNKNOWN * half * cell->hysteresis_v * (1 - c->driven);
+    real shape_v = LOOP_ERROR * half * cell->hysteresis_v;
+    real loop2 = 2 * unknown_v * unknown_v * cell->hysteresis_rate * travelled +
+                 (real)0.5 * shape_v * shape_v * magnitude(m->turned);
+    real soc_error = soc_error_of(c, state, m), width = soc_error > BEND_SOC ? soc_error : BEND_SOC;
+    real bend = table_at(cell->docv_v, state->soc + width) - table_at(cell->docv_v, state->soc - width);
+    real bent_v = BEND_ERROR * soc_error * bend;
+    real knee_v = m->steep ? KNEE_SHARE * m->slope_v * travelled + KNEE_V : 0;
+    real bend2 = m->steep ? knee_v * knee_v : bent_v * bent_v / (2 * width) * travelled;
+    return drift_v * drift_v * hours + part * (warm2 + relax2) + (loop2 + bend2);
+}
+
+/* From one window to the next. */
+static void move_errors(const detection_params_t *q, const params_t *cell, detection_t *d, const state_t *state,
+                        const move_t *m, real dt_s)
+{
+    ASSB_EST(charge_evidence) *c = &d->charge;
+    real *x = c->error, *p = c->covariance, hours = dt_s / (real)3600;
+    real per = m->slope_v * m->soc, travelled = magnitude(m->soc), keep = 1 / (1 + travelled / TABLE_SOC);
+    x[CHARGE_V] = x[CHARGE_V] + per * x[PER_SOC];
+    x[TABLE_V] = keep * x[TABLE_V];
+    p[UP(CHARGE_V, CHARGE_V)] =
+        p[UP(CHARGE_V, CHARGE_V)] + per * (2 * p[UP(CHARGE_V, PER_SOC)] + per * p[UP(PER_SOC, PER_SOC)]);
+    for (int j = TABLE_V; j <= PER_SOC; j++)
+        p[UP(CHARGE_V, j)] = p[UP(CHARGE_V, j)] + per * p[UP(j, PER_SOC)];
+    p[UP(CHARGE_V, TABLE_V)] = keep * p[UP(CHARGE_V, TABLE_V)];
+    for (int j = TABLE_V; j <= PER_SOC; j++)
+        p[UP(TABLE_V, j)] = keep * p[UP(TABLE_V, j)];
+    real table_v = m->alone ? q->charge_ocv_v : q->pack_ocv_v, part = m->alone ? 1 : KNOWN_PACK;
+    real walk = resistance_walk(q, c, m), changed = TABLE_SHARE * TABLE_ERROR * TABLE_ERROR * magnitude(m->ohm_frac);
+    real pair2 = part * (PAIR_DRIFT * PAIR_DRIFT * hours + changed + PAIR_SOC * travelled);
+    p[UP(CHARGE_V, CHARGE_V)] = p[UP(CHARGE_V, CHARGE_V)] + charge_walk(q, cell, c, state, m, hours);
+    p[UP(TABLE_V, TABLE_V)] = keep * p[UP(TABLE_V, TABLE_V)] + table_v * table_v * (1 - keep * keep);
+    p[UP(FAST, FAST)] = p[UP(FAST, FAST)] + (walk * walk * hours + changed);
+    p[UP(MIDDLE, MIDDLE)] = p[UP(MIDDLE, MIDDLE)] + pair2;
+    p[UP(SLOW, SLOW)] = p[UP(SLOW, SLOW)] + pair2;
+    p[UP(PER_SOC, PER_SOC)] = p[UP(PER_SOC, PER_SOC)] + CAPACITY_DRIFT * CAPACITY_DRIFT * hours;
+    for (int k = 0; k < ASSB_LEAKS; k++) {
+        c->test[k].follows[CHARGE_V] = c->test[k].follows[CHARGE_V] + per * c->test[k].follows[PER_SOC];
+        c->test[k].follows[TABLE_V] = keep * c->test[k].follows[TABLE_V];
+    }
+}
+
+/* The leaks that are tested for, per nominal Ah. A weaker one is found by none, a stronger one by the next below. */
+static const real leak_c[ASSB_LEAKS] = {(real)0.05, (real)0.0125, (real)0.0018};
+
+/* What an ampere of leak does meanwhile: to the pairs, to the charge, and at rest to the hysteresis. */
+static void move_test(const params_t *cell, const ASSB_EST(charge_evidence) *c, ASSB_EST(leak_test) *t, const move_t *m,
+                      real leak_a, real per_as, real dt_s)
+{
+    t->middle = t->middle + share(dt_s, SOONER * cell->tau2_s) * (1 - t->middle);
+    t->slow = t->slow + share(dt_s, SLOWER * cell->tau2_s) * (1 - t->slow);
+    t->taken_v = t->taken_v + m->slope_v * per_as * dt_s;
+    real turn = cell->hysteresis_rate * (m->rests ? per_as * dt_s : magnitude(m->soc));
+    if (m->rests)
+        t->turned = t->turned + turn / (1 + turn * leak_a) * (1 + c->open_hysteresis - leak_a * t->turned);
+    else
+        t->turned = t->turned / (1 + turn);
+}
+
+/* Voltage that is missing per ampere of leak, and that the filter does not take for an error. */
+static real unseen_ohm(const params_t *cell, const ASSB_EST(charge_evidence) *c, const ASSB_EST(leak_test) *t,
+                       const real *h)
+{
+    real fast = 1 + c->error[FAST], middle = (1 + c->error[MIDDLE]) * t->middle, slow = (1 + c->error[SLOW]) * t->slow;
+    real ohm = (fast > (real)0.5 ? fast : (real)0.5) * c->fast_ohm + c->slow_ohm * (middle + slow);
+    ohm = ohm + (t->taken_v + cell->hysteresis_v * t->turned);
+    for (int k = 0; k < PER_SOC; k++)
+        ohm = ohm - h[k] * t->follows[k];
+    return ohm;
+}
+
+/* After charge that the voltage did not tell the offset is whatever it is now. */
+static void anchor(const params_t *cell, ASSB_EST(charge_evidence) *c, const real *h, real innovation_v)
+{
+    real *p = c->covariance, var = ANCHOR_V2;
+    c->error[CHARGE_V] = c->error[CHARGE_V] + innovation_v;
+    for (int i = TABLE_V; i <= PER_SOC; i++) {
+        real along = 0;
+        for (int j = TABLE_V; j <= PER_SOC; j++)
+            along = along + p[i < j ? UP(i, j) : UP(j, i)] * h[j];
+        p[UP(CHARGE_V, i)] = -along;
+        var = var + h[i] * along;
+    }
+    p[UP(CHARGE_V, CHARGE_V)] = var;
+    for (int k = 0; k < ASSB_LEAKS; k++)
+        c->test[k].follows[CHARGE_V] = c->test[k].follows[CHARGE_V] + unseen_ohm(cell, c, c->test + k, h);
+    c->lost = 0;
+}
+
+/* A step that stays, beyond all doubt: a contact was lost, or came back if it had been; at rest, something gave way. */
+static void see_jump(ASSB_EST(charge_evidence) *c, const move_t *m, real sigmas, real innovation_v, real current_a)
+{
+    c->jumps = sigmas > JUMP || sigmas < -JUMP ? c->jumps + 1 : 0;
+    if (m->steep || c->jumps < 2)
+        return;
+    c->jumps = 0;
+    int leaks = m->charges && innovation_v > 0 && !m->pair && c->highest <= NEVER_LOST;
+    if (m->size_c > JUMP_C && !leaks) {
+        real higher = clamp(innovation_v / (c->ohm * current_a), -JUMP_MOST, JUMP_MOST);
+        c->covariance[UP(FAST, FAST)] = c->covariance[UP(FAST, FAST)] + higher * higher;
+    } else if (innovation_v < 0 && m->size_c <= WORKS_C) {
+        c->covariance[UP(CHARGE_V, CHARGE_V)] = c->covariance[UP(CHARGE_V, CHARGE_V)] + innovation_v * innovation_v;
+    }
+}
+
+static int most_likely(const ASSB_EST(charge_evidence) *c)
+{
+    int best = 0;
+    for (int k = 1; k < ASSB_LEAKS; k++)
+        if (c->test[k].nats > c->test[best].nats)
+            best = k;
+    return best;
+}
+
+/* Test what the window shows against a leak, then correct the errors by it. */
+static void weigh(const detection_params_t *q, const params_t *cell, ASSB_EST(charge_evidence) *c, const move_t *m,
+                  real excess_v, const ASSB_EST(charge_row) *row)
+{
+    const real h[ASSB_CHARGE_ERRORS] = {1, 1, -row->fast_v, -row->middle_v, -row->slow_v, 0};
+    real *x = c->error, *p = c->covariance, along[ASSB_CHARGE_ERRORS], innovation_v = excess_v, var = 0;
+    for (int i = 0; i < ASSB_CHARGE_ERRORS; i++) {
+        along[i] = 0;
+        for (int j = 0; j < PER_SOC; j++)
+            along[i] = along[i] + p[i < j ? UP(i, j) : UP(j, i)] * h[j];
+        innovation_v = innovation_v - h[i] * x[i];
+        var = var + h[i] * along[i];
+    }
+    if (c->lost > 0) {
+        anchor(cell, c, h, innovation_v);
+        return;
+    }
+    real noise_v = q->charge_noise_v * (m->alone ? 1 : PACK_NOISE);
+    real step_v = (STEP_ERROR + HIGHER_STEP * magnitude(x[FAST])) * c->ohm * c->swing_a;
+    real ohmic_v = CURRENT_ERROR * c->ohm * row->current_a;
+    var = var + (noise_v * noise_v + (step_v * step_v + ohmic_v * ohmic_v));
+    real sigmas = innovation_v / ASSB_EST(square_root)(var), far = magnitude(sigmas);
+    c->lean = c->lean + share(c->span_s, LEAN_TAU_S) * (clamp(sigmas, -5, 5) - c->lean);
+    if (far > CLIP) /* an outlier teaches less */
+        var = var * far / CLIP;
+    real most = m->rests ? REST_MOST : WORK_MOST;
+    for (int k = 0; k < ASSB_LEAKS; k++) {
+        ASSB_EST(leak_test) *t = c->test + k;
+        real ohm = unseen_ohm(cell, c, t, h), leak_v = leak_c[k] * cell->capacity_ah * ohm;
+        real nats = leak_v * (innovation_v - (real)0.5 * leak_v) / var;
+        for (int i = 0; i < ASSB_CHARGE_ERRORS; i++)
+            t->follows[i] = t->follows[i] + along[i] / var * ohm;
+        if (!m->steep) {
+            t->nats = t->nats + clamp(nats, -2 * most, most);
+            t->known = t->known + ohm * ohm / var;
+            t->shown = t->shown + ohm * innovation_v / var;
+        }
+        if (t->nats <= 0 || c->seen_s < q->charge_settle_s)
+            begin_test(t);
+    }
+    for (int i = 0; i < ASSB_CHARGE_ERRORS; i++) {
+        x[i] = x[i] + along[i] / var * innovation_v;
+        for (int j = i; j < ASSB_CHARGE_ERRORS; j++)
+            p[UP(i, j)] = p[UP(i, j)] - along[i] / var * along[j];
+        if (p[UP(i, i)] < VARIANCE_LEAST)
+            p[UP(i, i)] = VARIANCE_LEAST;
+    }
+    c->highest = c->highest - share(c->span_s, LOST_TAU_S) * c->highest;
+    real surely = x[FAST] - ASSB_EST(square_root)(p[UP(FAST, FAST)]);
+    if (surely > c->highest)
+        c->highest = surely;
+    see_jump(c, m, sigmas, innovation_v, row->current_a);
+}
+
+/* The middle one of the window: a loose wire's jumps are gone. */
+static int middle_row(const ASSB_EST(charge_evidence) *c)
+{
+    for (int k = 0; k < ASSB_LATEST; k++) {
+        int below = 0;
+        for (int j = 0; j < ASSB_LATEST; j++)
+            below += c->row[j].excess_v < c->row[k].excess_v || (c->row[j].excess_v == c->row[k].excess_v && j < k);
+        if (below == ASSB_LATEST / 2)
+            return k;
+    }
+    return 0;
+}
+
+static void close_seconds(const detection_params_t *q, const params_t *cell, detection_t *d, const state_t *state,
+                          const sample_t *in, int cells)
+{
+    ASSB_EST(charge_evidence) *c = &d->charge;
+    const ASSB_EST(charge_row) *row = c->row + middle_row(c);
+    int alone = cells < 2;
+    if (c->begun == 0 || c->alone != (real)alone) {
+        begin_errors(q, c, row->excess_v, alone);
+        c->degc = in->temperature_degc;
+        c->usual_ohm = c->ohm;
+    }
+    move_t m;
+    m.alone = alone;
+    m.pair = cells == 2;
+    m.slope_v = table_at(cell->docv_v, state->soc);
+    m.soc = c->moved_as / ((real)3600 * capacity_ah(cell, state));
+    m.turned = c->open_hysteresis - c->loop_then;
+    m.warmed_k = share(c->span_s, DEGC_TAU_S) * (in->temperature_degc - c->degc);
+    m.ohm_frac = share(c->span_s, OHM_TAU_S) * (c->ohm / c->usual_ohm - 1);
+    m.size_c = magnitude(row->current_a) / cell->capacity_ah;
+    m.charges = row->current_a > 0;
+    m.rests = c->moved_as == 0 && row->current_a == 0;
+    m.steep = m.slope_v > q->charge_slope_most_v * (m.rests ? 2 : 1);
+    c->degc = c->degc + m.warmed_k;
+    c->usual_ohm = c->usual_ohm * (1 + m.ohm_frac);
+    move_errors(q, cell, d, state, &m, c->span_s);
+    real per_as = 1 / ((real)3600 * capacity_ah(cell, state));
+    for (int k = 0; k < ASSB_LEAKS; k++)
+        move_test(cell, c, c->test + k, &m, leak_c[k] * cell->capacity_ah, per_as, c->span_s);
+    if (c->ends > 0)
+        c->lost = 1;
+    else
+        weigh(q, cell, c, &m, row->excess_v, row);
+    c->loop_then = c->open_hysteresis;
+    c->open2_then_v = c->open2_v;
+    c->open3_then_v = c->open3_v;
+    real ohm_least = m.pair ? -OHM_MOST : OHM_LEAST;
+    int fits =
+        c->error[FAST] >= ohm_least && c->error[FAST] <= OHM_MOST && magnitude(c->error[PER_SOC]) <= CAPACITY_MOST;
+    if (!fits && c->test[most_likely(c)].nats < DOUBT * q->charge_nats) {
+        begin_errors(q, c, row->excess_v, alone); /* these are no cell's */
+        c->seen_s = least(c->seen_s, q->charge_settle_s - RELEARN_S);
+    }
+    const ASSB_EST(leak_test) *t = c->test + most_likely(c);
+    c->leak_a = t->known > 0 ? t->shown / t->known : 0;
+    c->leak_sigma_a = t->known > 0 ? 2 / ASSB_EST(square_root)(t->known) + LEAK_ERROR * c->leak_a : 0;
+    c->nats = t->nats;
+}
+
+static void begin_seconds(ASSB_EST(charge_evidence) *c)
+{
+    c->rows = c->span_s = c->moved_as = c->swing_a = c->ends = 0;
+}
+
+static void lose_charge(detection_t *d)
+{
+    d->charge.lost = 1;
+    begin_seconds(&d->charge);
+}
+
+/* 3 */
 static void see_missing_charge(const detection_params_t *q, const params_t *cell, detection_t *d, const state_t *state,
                                const sample_t *in, const reference_t *reference)
 {
     ASSB_EST(charge_evidence) *c = &d->charge;
-    real slope_v = table_at(cell->docv_v, state->soc), ah = capacity_ah(cell, state);
-    real rise_v, change[ASSB_CAUSES];
-    int alone = reference->cells < ASSB_COMPARED;
-    real doubt = q->charge_soc_sigma_max * q->charge_soc_sigma_max;
-    int at_end = state->soc < SOC_AT_END || state->soc > 1 - SOC_AT_END || slope_v > q->charge_slope_most_v;
-    int blind = slope_v < q->charge_slope_least_v || at_end || state->covariance[0] > doubt;
-    c->clear_s = blind ? 0 : later(c->clear_s, in->dt_s);
-    find_deficit(cell, d, state, in);
-    if (!smooth(q, d, in, reference, &rise_v, change)) {
-        c->soc = state->soc;
-        c->bin = -1;
-        c->held = 1;
-        /* what was missing before stays on the account */
-        tell(d, ASSB_MISSING_CHARGE, c->seen_s < q->charge_settle_s ? ASSB_LEARNING : ASSB_UNAVAILABLE, 0);
-        return;
+    real current_a = flowing_a(q, cell, in->current_a);
+    c->deficit_v = find_deficit(cell, d, state, in, current_a);
+    c->seen_s = later(c->seen_s, in->dt_s);
+    c->known = 1;
+    if (c->cells != reference->cells) { /* the offset to the others is another one */
+        lose_charge(d);
+        c->cells = reference->cells;
     }
-    real fell_v = c->held > 0 ? least(c->excess_v - c->held_v, 0) : 0;
-    if (c->held > 0)
-        rise_v = 0; /* what happened meanwhile may clear the cell, not accuse it */
-    c->held = 0;
-    c->held_v = c->excess_v;
-    real direction = in->current_a > q->rest_c * ah ? 1 : in->current_a < -q->rest_c * ah ? -1 : 0;
-    real left_v = unexplained(d, cell, change, rise_v, in->dt_s);
-    c->travelled = later(c->travelled, magnitude(state->soc - c->soc));
-    real doubt_v;
-    left_v = left_v - learned_v(d, state, left_v, direction, &doubt_v);
-    real size_c = magnitude(in->current_a) / (ACTIVE_C * ah);
-    size_c = size_c < 1 ? size_c : 1;
-    c->active = size_c > c->active ? size_c : c->active - share(in->dt_s, ACTIVE_TAU_S) * (c->active - size_c);
-    /* time teaches what a rest shows, and charge what a current does */
-    real learned = c->travelled + (1 - c->active) * c->seen_s / EXPERIENCE_S;
-    learned = learned * learned;
-    real wide = 1 + q->charge_new / (1 + learned * learned);
-    if (d->state[ASSB_CONTACT_LOSS] == ASSB_ACTIVE)
-        wide = wide * (1 + d->score[ASSB_CONTACT_LOSS]);
-    real ocv_v = (alone ? q->charge_ocv_v : q->pack_ocv_v) * (REST_SHARE + (1 - REST_SHARE) * c->active);
-    real tolerance_v = wide * (ocv_v + slope_v * q->charge_soc_frac + bend_v(cell, state));
-    real loop = ASSB_EST(loop_ohm)(cell, state, in->temperature_degc);
-    real allowed = allowed_v(q, slope_v, in->dt_s, alone);
-    account_t account;
-    account.current_a = c->current_a;
-    account.ohm = (alone ? q->charge_resistance_frac : q->pack_resistance_frac) * loop;
-    account.higher_ohm = c->higher_ohm;
-    account.r0_ohm = state->r0_ohm;
-    account.degc = in->temperature_degc;
-    account.loop = c->open_hysteresis;
-    /* where in its loop a new cell is nobody knows, until it has been driven to one side */
-    real driven = 1 + c->travelled * cell->hysteresis_rate;
-    account.loop_v = cell->hysteresis_v * (LOOP_ERROR + (1 - LOOP_ERROR) / (driven * driven));
-    account.soc = state->soc;
-    account.table_v = table_error_v(q, doubt_v, alone);
-    account.table_most_v = alone ? q->charge_table_v : q->pack_table_v;
-    account.capacity_v = slope_v * (q->charge_capacity_frac + (alone ? q->charge_gain_frac : 0));
-    account.contact = q->charge_contact;
-    account.tolerance_v = q->charge_slow * tolerance_v;
-    account.widest = q->charge_usual;
-    account.sure_s = SLOW_SURE_S;
-    account.dt_s = in->dt_s;
-    c->slow.up_v = c->slow.up_v + fell_v;
-    add_up(&c->slow, &account, left_v, allowed);
-    account.tolerance_v = q->charge_fast * tolerance_v;
-    account.sure_s = FAST_SURE_S;
-    c->fast.up_v = c->fast.up_v + fell_v;
-    add_up(&c->fast, &account, left_v, allowed + slope_v * q->charge_fast_c * in->dt_s / (real)3600);
-    estimate_leak(cell, d, loop, slope_v, ah, q->charge_slow * tolerance_v);
-    judge(d, ASSB_MISSING_CHARGE, c->fast.sure > c->slow.sure ? c->fast.sure : c->slow.sure);
+    ASSB_EST(charge_row) *row = c->row + (int)c->rows;
+    row->excess_v = c->deficit_v - reference->deficit_v;
+    c->offset_v = c->offset_v + share(in->dt_s, OFFSET_TAU_S) * (row->excess_v - c->offset_v);
+    row->current_a = current_a;
+    row->fast_v = c->ohm * current_a + c->open1_v;
+    row->middle_v = c->open2_v;
+    row->slow_v = c->open3_v;
+    real swing_a = magnitude(current_a - c->current_a);
+    c->swing_a = swing_a > c->swing_a ? swing_a : c->swing_a;
+    c->current_a = current_a;
+    c->span_s = c->span_s + in->dt_s;
+    c->moved_as = c->moved_as + current_a * in->dt_s;
+    c->ends = c->ends > 0 || state->soc < SOC_AT_END || state->soc > 1 - SOC_AT_END;
+    c->rows = c->rows + 1;
+    if (c->rows >= ASSB_LATEST) {
+        close_seconds(q, cell, d, state, in, (int)reference->cells);
+        begin_seconds(c);
+    }
+    if (c->seen_s < q->charge_settle_s)
+        tell(d, ASSB_MISSING_CHARGE, ASSB_LEARNING, 0);
+    else
+        judge(d, ASSB_MISSING_CHARGE, c->nats / q->charge_nats);
 }

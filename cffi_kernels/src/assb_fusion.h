@@ -52,20 +52,20 @@ static real odds(const detection_t *d)
     return sum;
 }
 
-/* The resistance of the short: of the charge it takes, else of the dips it makes. */
+/* The resistance of the short: of the dips it makes, else of the charge it takes, which is a mean over their pauses. */
 static void estimate_rs(detection_t *d, const state_t *state, const sample_t *in)
 {
     const ASSB_EST(charge_evidence) *c = &d->charge;
     d->rs_ohm = d->rs_low_ohm = d->rs_high_ohm = 0;
-    if (d->score[ASSB_MISSING_CHARGE] >= SUPPORT && c->leak_a > 0) {
+    if (d->dips.ages > 0 && d->dips.depth_v > 0) {
+        d->rs_ohm = most(state->r0_ohm * (in->voltage_v / d->dips.depth_v - 1), 0);
+        d->rs_low_ohm = d->rs_ohm * (real)0.5;
+        d->rs_high_ohm = d->rs_ohm * 2;
+    } else if (d->score[ASSB_MISSING_CHARGE] >= SUPPORT && c->leak_a > 0) {
         real least_a = most(c->leak_a - c->leak_sigma_a, in->voltage_v / RS_MOST_OHM);
         d->rs_ohm = least(in->voltage_v / c->leak_a, RS_MOST_OHM);
         d->rs_low_ohm = in->voltage_v / (c->leak_a + c->leak_sigma_a);
         d->rs_high_ohm = least(in->voltage_v / least_a, RS_MOST_OHM);
-    } else if (d->state[ASSB_DIPPING] == ASSB_ACTIVE && d->dips.depth_v > 0) {
-        d->rs_ohm = most(state->r0_ohm * (in->voltage_v / d->dips.depth_v - 1), 0);
-        d->rs_low_ohm = d->rs_ohm * (real)0.5;
-        d->rs_high_ohm = d->rs_ohm * 2;
     }
 }
 
@@ -99,7 +99,8 @@ static int fuse(const detection_params_t *q, detection_t *d, const state_t *stat
     real electric = electrical(d), charge = of_charge(d), mechanic = mechanical(d, charge);
     real two = most(least(electric, charge), most(least(electric, mechanic), least(charge, mechanic)));
     d->suspicion = most(electric, most(charge, mechanic));
-    d->softness = most(two, charge / q->charge_alone);
+    real missing = d->state[ASSB_MISSING_CHARGE] >= ASSB_NORMAL ? d->score[ASSB_MISSING_CHARGE] : 0;
+    d->softness = most(two, missing / q->charge_alone);
     d->likelihood = odds(d);
     real stage = d->softness >= 1 ? ASSB_SOFT_SHORT : d->suspicion >= 1 ? ASSB_SUSPECT : ASSB_NO_SHORT;
     int changed = move_stage(q, d, stage, in->dt_s);

@@ -148,7 +148,7 @@ static void step_cell(assb_watch *w, int k, const sample_t *in, double time_s)
     if (!assb_est_f64_detection_sample_taken(q, p, w->detection + k, s, in))
         return;
     assb_est_f64_reference reference;
-    assb_est_f64_detection_reference(w->detection, w->cells, &reference);
+    assb_est_f64_detection_reference(w->detection, w->cells, k, &reference);
     if (assb_est_f64_detection_second(q, p, w->detection + k, s, in, &reference))
         tell_change(w, k, time_s);
     assb_crossings_see(&c->softness, w->detection[k].softness, time_s);

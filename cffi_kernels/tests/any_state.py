@@ -20,7 +20,8 @@ WHOLE = {
     "visits": (0, 1, 2, 3, 4, 7, 8), "stage": (0, 1, 2, 3), "carried": (0, 1, 4, 64), "state": (0, 1, 2, 3),
     "windows": (0, 1, 2, 3), "falls": (0, 1, 2), "cells": (-1, 1, 3), "after_n": (0, 1, 2), "total": (0, 1, 5),
     "known": (0, 1), "level_known": (0, 1), "waits": (0, 1), "near": (0, 1), "begun": (0, 1), "turned": (0, 1),
-    "steady": (0, 1), "has_soc": (0, 1), "held": (0, 1),
+    "steady": (0, 1), "has_soc": (0, 1), "alone": (0, 1), "lost": (0, 1), "ends": (0, 1),
+    "jumps": (0, 1), "rows": (0, 1, 4),
 }  # fmt: skip
 # Below zero no time, variance or sum of squares is
 NEVER_NEGATIVE = (
@@ -73,6 +74,13 @@ class Draw:
             value = rng.uniform(-4.0, 4.0) * 10.0 ** rng.randint(-3, 2)
         return abs(value) if name.endswith(NEVER_NEGATIVE) else value
 
+    def fill_array(self, array: Any, name: str, kind: Any) -> None:
+        for at in range(kind.length):
+            if kind.item.kind == "struct":
+                self.fill(array[at])
+            else:
+                array[at] = self.number(name)
+
     def fill(self, struct: Any, only: Callable[[str], bool] = lambda name: True) -> None:
         """Members of a C struct of reals, nested ones too."""
         for name, field in ffi.typeof(struct).fields:
@@ -82,7 +90,7 @@ class Draw:
             if kind == "struct":
                 self.fill(getattr(struct, name))
             elif kind == "array":
-                setattr(struct, name, [self.number(name) for _ in range(field.type.length)])
+                self.fill_array(getattr(struct, name), name, field.type)
             else:
                 setattr(struct, name, self.number(name))
 

@@ -95,7 +95,7 @@ class Detectors:
             return
         self._sample[0] = (voltage_v, current_a, degc, mpa, 0.0, mpa, dt_s, 1.0, 0.0)
         if lib.assb_est_f32_detection_sample_taken(*self._where):
-            lib.assb_est_f32_detection_reference(self.kept, 1, self._reference)
+            lib.assb_est_f32_detection_reference(self.kept, 1, 0, self._reference)
             lib.assb_est_f32_detection_second(*self._where, self._reference)
 
 

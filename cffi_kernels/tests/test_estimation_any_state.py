@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from any_state import Draw, constants, pursue
 from assb.estimation import believed_cell, ekf, flat_layout, learning, parameters, power, pressure_soc
-from assb_kernels import Estimator, Learning
+from assb_kernels import Estimator, Learning, Power
 from assb_kernels._kernels import ffi, lib
 
 RELATIVE = 1e-9
@@ -26,7 +26,8 @@ def dyadic(believed: dict) -> list[float]:
         "tau2_s": 64.0, "hysteresis_v": 0.125, "hysteresis_rate": 8.0, "entropy_v_per_k": 0.0078125,
         "ocv_temperature_degc": 25.0, "coulombic_efficiency_frac": 0.96875, "overvoltage_sigma_frac": 0.125,
         "rc_factor": [1.0 + (k % 3) / 4 for k in range(129)], "current_max_a": 4.0, "leak_sigma_a": 0.25,
-        "voltage_sigma_v": 0.0078125, "gate_sigmas": 4.0, "dt_max_s": 64.0, "height_sigma_um": 1.0, "swelling_um": 256.0,
+        "voltage_sigma_v": 0.0078125, "gate_sigmas": 4.0, "dt_max_s": 64.0,
+        "height_sigma_um": 1.0, "swelling_um": 256.0,
         "soc_margin_sigmas": 1.0, "voltage_margin_sigmas": 1.0, "rest_min_s": 16.0, "rest_full_s": 32.0,
     })  # fmt: skip
 
@@ -341,6 +342,41 @@ def test_power_limits_are_alike_from_any_state_and_for_any_limits(dyadic):
         asked(cell, powers)
 
     assert pursue(800, cell.begin, act) > 700
+
+
+def jumping(believed: dict, volts: float) -> list[float]:
+    """An OCV with a jump: over one knot of SOC, more volts than a current's last digit can dose."""
+    ocv_v = [3.0 + 1e-3 * k + (volts if k > 64 else 0.0) for k in range(129)]
+    return flat_layout.pack(believed | {"capacity_ah": 0.01, "ocv_v": ocv_v, "docv_v": [1.0] * 129, "window_max_v": 4.0,
+                                        "charge_max_a": 10.0, "current_max_a": 10.0})  # fmt: skip
+
+
+@pytest.mark.parametrize("precision", ["f32", "f64"])
+@pytest.mark.parametrize("volts", [1e2, 1e4, 9e5])
+@pytest.mark.parametrize("soc", [0.3, 0.45, 0.49, 0.499])
+def test_a_limit_that_no_current_meets_exactly_is_not_exceeded(believed, precision, volts, soc):
+    flat = jumping(believed, volts)
+    kernel = Estimator(flat, precision)
+    kernel.reset(soc, 1e-3)
+    limit = Power(flat, precision).limits(kernel, True, 25.0, 5.0)
+    assert all(0 < current_a < 10 for current_a in limit.current_a)
+    assert all(voltage_v <= 4.0 for voltage_v in limit.voltage_v)
+    if precision == "f64":
+        twin, own = ekf.Ekf(flat), power.Power(flat)
+        twin.reset(soc, 1e-3)
+        assert own.limits(twin, True, 25.0, 5.0) == 0
+        assert own.current_a == pytest.approx(limit.current_a, rel=RELATIVE)
+
+
+@pytest.mark.parametrize(("name", "value"), [("soc", 1.5), ("soc", -0.5), ("soc", math.nan), ("v1_v", math.inf)])
+def test_no_limit_is_told_of_a_state_that_is_none(dyadic, name, value):
+    cell = Cell(dyadic, 21).begin()
+    setattr(cell.state, name, value)
+    setattr(cell.ekf, name, value)
+    ask, limit = ffi.new("assb_est_f64_power_ask *"), ffi.new("assb_est_f64_power_limit *")
+    ask.temperature_degc, ask.pressure_mpa, ask.pressure_known = 25.0, 5.0, 1
+    told = lib.assb_est_f64_power_limits(cell.cell, cell.groups["power"], cell.state, ask, limit)
+    assert told == power.Power(dyadic).limits(cell.ekf, False, 25.0, 5.0) == lib.ASSB_BAD_PARAMETER
 
 
 RESULTS = [name for name, _ in ffi.typeof("assb_est_f64_learning_results").fields]

@@ -86,6 +86,7 @@ _DERATE_BITS_2 = const(34)
 _TRIP_BITS_2 = const(35)
 _PRESS_STALLED = const(43)
 _LEASE_LAPSED = const(49)
+_BLEED_BITS = const(50)
 
 _MISSED_MAX_US = const(100000000)  # keeps lateness within 30 bits
 _HEALTHY_MS = const(30000)  # after this long without a crash, earlier crashes are forgotten
@@ -145,8 +146,7 @@ class App:
         ]
         self.commands = ConsoleCommands(self, console, self.writer.crc)
         self.reset_wanted = self.ready = False  # ready: every channel gave valid data; part of the self-test
-        self._rest_ua = 1000 * settings("rest_current_ma")
-        self._precharge_ua = 1000 * settings("precharge_current_ma")
+        self._rest_ua, self._precharge_ua = 1000 * settings("rest_current_ma"), 1000 * settings("precharge_current_ma")
         # fast ticks that were skipped altogether since the last one; in this round: worst lateness, fast ticks, slices
         self._missed_us = self._late_us = self._ticks = self._done = 0
         self._deadline_us = self.protection.trip_level("deadline_overrun")
@@ -160,6 +160,7 @@ class App:
         self.tune()
         self._fast_ms, self._due_ms = settings("fast_period_ms"), now_ms
         self.quantities = Quantities(self.signals, board.samples, self._fast_ms)
+        self.balancing = self._balancing(now_ms)
         self._due_us = clock.now_us()
         slow_ms = settings("slow_period_ms")
         self.limits = CellLimits(self.cells, slow_ms, self.derating)
@@ -209,6 +210,14 @@ class App:
 
         self.learned = Learned(store, self.cells, self.config, self.settings, self.events, now_ms)
         self.kept.append(self.learned)
+
+    def _balancing(self, now_ms):
+        """None, and no heap for it, where the pack does not balance its cells."""
+        if self.cell_count < 2 or not self.settings("balance_start_uv"):
+            return None
+        from .control.balancing import Balancing
+
+        return Balancing(self.signals, self.settings, now_ms)
 
     def _plan(self, slot_count):
         """Slices of the slow tick, spread over its fast ticks; a slot may hold several when cells are many."""
@@ -424,6 +433,22 @@ class App:
         self.board.sample_slow(now_ms)
         if not self.ready and self.supervisor.state == sv.SELFTEST:
             self.ready = self.kernel[_FAULT] < _ALL_WRONG and self.board.ready()
+        if self.balancing:
+            self._balance(now_ms)
+
+    def _balance(self, now_ms):
+        """Only in SAFE or at REST, with no current either way and no row that takes one away."""
+        signals = self.signals
+        idle = (
+            self.supervisor.state in (sv.SAFE, sv.REST)
+            and not self.protection.blocked
+            and signals.valid[_CURRENT_UA]
+            and abs(signals.value[_CURRENT_UA]) <= self._rest_ua
+        )
+        bits = self.balancing.step(idle, now_ms)
+        if bits != self.board.bleeding:
+            self.board.bleed(bits)
+        signals.put(_BLEED_BITS, self.board.bleeding, now_ms)
 
     def _slice_pressure(self, now_ms):
         dt_ms = elapsed_ms(now_ms, self._pressure_at_ms)

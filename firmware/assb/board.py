@@ -63,6 +63,9 @@ class NoBoard:
     def sound(self, alarm):
         pass
 
+    def bleed(self, bits):
+        pass
+
     def off(self):
         pass
 
@@ -85,12 +88,17 @@ class Board:
         self._failures = []  # (device number, text) of set-up
         self._contactor = self._enable_lines = self._alarm = None
         self._alarm_on = 0
+        self.bleeding = 0  # bit n: the switch of cell n is on
+        self._bleeders = []
+        self._bleed_ohm = config.parameter("bleed_ohm")
         self.polls = 0  # of the sensors, for the watchdog, which counts them
         # outputs first: whatever fails later, they are defined and off
         for device in config.devices_of("contactor"):
             self._contactor = self._make_contactor(device[4], device[5])
         for device in config.devices_of("enable_lines"):
             self._enable_lines = EnableLines(_output(device[4][0]), _output(device[4][1]))
+        for device in config.devices_of("bleed"):
+            self._bleeders += [_output(pin) for pin in device[4]]
         for device in config.devices_of("alarm"):
             self._alarm = _output(device[4][0])
         for _, instance, _, _, pins, arguments in config.devices_of("i2c_bus"):
@@ -194,7 +202,10 @@ class Board:
             pack_uv += monitor.voltage_uv
             heard += 1
             if signals.valid[self._s_current]:
-                self._cells[at].add_sample(monitor.voltage_uv, current_ua, now_ms)
+                cell_ua = current_ua
+                if self.bleeding >> at & 1:
+                    cell_ua -= monitor.voltage_uv // self._bleed_ohm
+                self._cells[at].add_sample(monitor.voltage_uv, cell_ua, now_ms)
         if heard == self._count:
             signals.put(self._s_pack, pack_uv, now_ms)
         else:
@@ -308,8 +319,14 @@ class Board:
         self._alarm_on = alarm
         self._assert_outputs()
 
+    def bleed(self, bits):
+        """Bleed switches, bit n for cell n; what is not fitted stays off."""
+        self.bleeding = bits & ((1 << len(self._bleeders)) - 1)
+        self._assert_outputs()
+
     def off(self):
         """All outputs off, written whatever was written before."""
+        self.bleeding = 0
         for at in range(4):
             self._outputs[at] = 0
         self._assert_outputs()
@@ -319,6 +336,9 @@ class Board:
         contactor = self._contactor
         if self._alarm:
             self._alarm.value(self._alarm_on)
+        for cell in range(len(self._bleeders)):
+            if self._bleeders[cell]:
+                self._bleeders[cell].value(self.bleeding >> cell & 1)
         if self._enable_lines:
             self._enable_lines.set(charge == 1, discharge == 1)
         if not contactor:

@@ -78,7 +78,7 @@ class ShortWatch:
         self.detector.blind()
 
     def _second(self, now_ms):
-        self._pack.compare()
+        self._pack.compare(self.detector)
         if self.detector.see_second(self._pack):
             self._tell_stage(now_ms)
             self._events.push(_EV_CARRIED, self.cell, self.fusion.carried)

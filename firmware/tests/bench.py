@@ -138,6 +138,7 @@ class BenchBoard:
         self.outputs = (0, 0, 0, 0)
         self.alarm = 0
         self.held_kpa = 5000
+        self.bleeding = 0
         self.history = []
         self.samples = Plausibility(cell_count, 1)
         self.polls = 0
@@ -177,7 +178,11 @@ class BenchBoard:
     def sound(self, alarm):
         self.alarm = alarm
 
+    def bleed(self, bits):
+        self.bleeding = bits
+
     def off(self):
+        self.bleeding = 0
         self.apply(0, 0, 0, 0)
 
     def apply(self, main, precharge, charge, discharge):

@@ -73,7 +73,7 @@ def detection_second(flat, kept, at, state, sample):
     if not 0 <= at < count:
         raise ValueError("no such cell")
     reference = ffi.new("assb_est_f32_reference *")
-    lib.assb_est_f32_detection_reference(detection(kept), count, reference)
+    lib.assb_est_f32_detection_reference(detection(kept), count, at, reference)
     where = (detection_params(flat), pointer("params", flat), detection(kept) + at, pointer("state", state))
     return bool(lib.assb_est_f32_detection_second(*where, pointer("detection_sample", sample), reference))
 

@@ -1,5 +1,5 @@
-"""The rules of control/ exactly on their edges: limit rows against a second writing of what they promise, the alarm, the
-shares of current, plausibility, precharge, and the pressure regulator's commands over a recorded storm."""
+"""The rules of control/ exactly on their edges: limit rows against a second writing of what they promise, the alarm,
+the shares of current, plausibility, precharge, and the pressure regulator's commands over a recorded storm."""
 
 import random
 from zlib import crc32
@@ -113,7 +113,8 @@ def drawn(rng, name, low):
     warn, derate = rng.choice((4, 6, 8, trip)), rng.choice((6, 8, 10, trip))
     flags = image.ROW_ENABLED | rng.choice((0, image.ROW_WARNS)) | rng.choice((0, image.ROW_DERATES))
     return limit(
-        name, flags=flags, recovery=rng.choice((AUTO, AUTO, MANUAL, RESET)), trips_to_lockout=rng.choice((0, 0, 1, 2, 3)),
+        name, flags=flags, recovery=rng.choice((AUTO, AUTO, MANUAL, RESET)),
+        trips_to_lockout=rng.choice((0, 0, 1, 2, 3)),
         warn=sign * warn, derate=sign * derate, trip=sign * trip, reset=sign * (trip - rng.choice((1, 2, 4))),
         debounce_ms=rng.choice((0, 10, 20, 50)), recovery_ms=rng.choice((0, 10, 30)),
     )  # fmt: skip
@@ -177,8 +178,8 @@ def test_a_row_does_what_is_promised_for_any_history_on_and_around_its_levels(na
 def test_the_share_is_exact_from_the_derate_level_to_the_trip_level(name, sides):
     low = schema.LIMIT_ROWS[AT[name]][4] == schema.KIND_LOW
     sign = -1 if low else 1
-    values = limit(name, flags=image.ROW_ENABLED | image.ROW_DERATES, derate=sign * 100, trip=sign * 300, reset=sign * 50,
-                   debounce_ms=0, warn=sign * 300)  # fmt: skip
+    values = limit(name, flags=image.ROW_ENABLED | image.ROW_DERATES, derate=sign * 100, trip=sign * 300,
+                   reset=sign * 50, debounce_ms=0, warn=sign * 300)  # fmt: skip
     signals, _, protection, index = one_row(name, values)
     for value, share in (
         (99, 1000),
@@ -199,8 +200,8 @@ def test_the_share_is_exact_from_the_derate_level_to_the_trip_level(name, sides)
 
 
 def test_a_wide_span_keeps_its_product_within_30_bits():
-    values = limit("charge_overcurrent", flags=image.ROW_ENABLED | image.ROW_DERATES, derate=1000, trip=1000 + (1 << 29),
-                   reset=0, debounce_ms=0)  # fmt: skip
+    values = limit("charge_overcurrent", flags=image.ROW_ENABLED | image.ROW_DERATES, derate=1000,
+                   trip=1000 + (1 << 29), reset=0, debounce_ms=0)  # fmt: skip
     signals, _, protection, index = one_row("charge_overcurrent", values)
     for left, share in ((1 << 29, 500), (1 << 28, 250), (1 << 27, 125), (1, 0)):
         signals.put(index, values[6] - left, 10)
@@ -243,12 +244,33 @@ def test_a_blind_row_trips_one_tick_after_its_time_and_not_before_the_first_time
 @pytest.mark.parametrize("count", [0, 1, 5, len(schema.LIMIT_ROWS)])
 def test_an_image_with_fewer_rows_than_the_table_watches_those(count):
     limits = [limit(row[1]) for row in schema.LIMIT_ROWS]
-    protection = Protection(Signals(1), [*limits[:count], *(limit(row[1], flags=0) for row in schema.LIMIT_ROWS[count:])], Events())
+    protection = Protection(
+        Signals(1), [*limits[:count], *(limit(row[1], flags=0) for row in schema.LIMIT_ROWS[count:])], Events()
+    )
     assert protection.count == count
-    rows = [row[1] for row in schema.LIMIT_ROWS if row[9] == "self"]
-    shorter = [values for values, row in zip(limits, schema.LIMIT_ROWS, strict=True)][:count]
-    if count > max(AT[name] for name in rows):
-        assert Protection(Signals(1), shorter, Events()).count == count
+
+
+def test_a_list_that_ends_early_watches_what_it_has():
+    limits = [limit(row[1]) for row in schema.LIMIT_ROWS[:-1]]
+    assert Protection(Signals(1), limits, Events()).count == len(limits)
+
+
+def test_before_its_first_evaluation_nothing_is_tripped_and_everything_allowed():
+    protection = one_row("cell_overvoltage", limit("cell_overvoltage"))[2]
+    bits = ("warn_bits", "warn_bits_2", "derate_bits", "derate_bits_2", "trip_bits", "trip_bits_2", "blocked")
+    assert [getattr(protection, name) for name in bits] == [0] * 7
+    assert (protection.charge_permille, protection.discharge_permille) == (1000, 1000)
+
+
+def test_a_trip_may_be_cleared_while_its_row_rests():
+    signals, _, protection, index = one_row("pressure_low", limit("pressure_low", debounce_ms=0, recovery=MANUAL))
+    signals.put(index, 0, 10)
+    protection.evaluate(10)
+    protection.clear()
+    assert protection.level[0] == TRIPPED
+    protection.evaluate(20, 0)
+    protection.clear()
+    assert protection.level[0] == CLEAR
 
 
 def test_every_action_blocks_what_its_name_says():
@@ -399,7 +421,7 @@ def test_an_opening_row_takes_both_paths_at_once_and_each_direction_by_itself():
     supervisor.step(sv.PRESSED | sv.SETTLED, 0, 60)
     supervisor._allow(OPEN, sv.SETTLED, 60)
     assert (supervisor.main, supervisor.precharge) == (0, 0)
-    supervisor.state = sv._REST
+    supervisor.state = sv.REST
     for blocked, outputs in (
         (0, (1, 0, 1, 1)),
         (1, (1, 0, 0, 1)),
@@ -416,7 +438,8 @@ PRESSES = {
     "regulator": {},
     "regulator with play": {"pressure_play_kpa": 60, "pressure_quantum_kpa": 4, "swelling_nm_per_mah": 5000},
     "bleeding regulator": {"pressure_safe_state": 1, "pressure_recovery_kpa": 5400, "pressure_deadband_kpa": 20},
-    "screw": {"pressure_by_position": 1, "pressure_quantum_kpa": 20, "pressure_play_kpa": 380, "swelling_nm_per_mah": 10000,
+    "screw": {"pressure_by_position": 1, "pressure_quantum_kpa": 20, "pressure_play_kpa": 380,
+              "swelling_nm_per_mah": 10000,
               "expansion_nm_per_k": 100, "stack_stiffness_kpa_per_um": 190, "pressure_ki_ppm_s": 800000},
     "screw without play": {"pressure_by_position": 1, "pressure_quantum_kpa": 40, "pressure_play_kpa": 0,
                            "pressure_safe_state": 1, "pressure_command_max_kpa": 5200, "expansion_nm_per_k": 300},
@@ -424,16 +447,19 @@ PRESSES = {
 
 
 def storm(press, seed):
-    """What the regulator commands, and aims at, over a seeded storm: loads that turn, steps of the target, jams, stages of
-    a short, gaps of the thermometer, rests and faults."""
+    """What the regulator commands, and aims at, over a seeded storm: loads that turn, steps of the target, jams, stages
+    of a short, gaps of the thermometer, rests and faults."""
     rng = random.Random(seed)
     values = DEFAULTS | PRESSES[press]
     loop = StackPressure(values.__getitem__)
+    told = [(loop.command_kpa, loop.aim_kpa, loop.stalled, loop.reversals, loop.play_kpa, loop.inside(5000, True))]
+    loop.respond(2)
+    told.append((loop.aim_kpa,))
     loop.start(5000, 5000)
-    told, held_kpa, stack_kpa, current_ma, cdegc, jam = [], 5000, 5000.0, 0, 2500, 0
-    for at in range(900):
+    held_kpa, stack_kpa, current_ma, cdegc, jam = 5000, 5000.0, 0, 2500, 0
+    for at in range(3000):
         if at % 60 == 0:
-            current_ma, jam = rng.choice((0, 30, -30, 300, -300)), rng.choice((0, 0, 0, 30))
+            current_ma, jam = rng.choice((0, 30, -30, 300, -300)), rng.choice((0, 0, 0, 30, 400))
             loop.respond(rng.choice((0, 0, 0, 1, 2)))
         if at % 200 == 150:
             values["pressure_target_kpa"] = rng.choice((4500, 5000, 5500))
@@ -467,16 +493,21 @@ def storm(press, seed):
 
 
 STORMS = (
-    ("regulator", 1, "3f62e1ae"),
-    ("regulator", 2, "6803abbc"),
-    ("regulator with play", 1, "9bad4eff"),
-    ("regulator with play", 2, "5731a576"),
-    ("bleeding regulator", 1, "16d7b21a"),
-    ("bleeding regulator", 2, "879917b4"),
-    ("screw", 1, "dd4dac45"),
-    ("screw", 2, "f62ea08f"),
-    ("screw without play", 1, "9b0f2011"),
-    ("screw without play", 2, "73cc3cc0"),
+    ("regulator", 1, "bc0bdc81"),
+    ("regulator", 2, "294553b9"),
+    ("regulator", 3, "f5130a11"),
+    ("regulator with play", 1, "636e3261"),
+    ("regulator with play", 2, "e6cdbf65"),
+    ("regulator with play", 3, "574a0b0c"),
+    ("bleeding regulator", 1, "e50030e7"),
+    ("bleeding regulator", 2, "c02db5a1"),
+    ("bleeding regulator", 3, "c7700002"),
+    ("screw", 1, "9320a3ff"),
+    ("screw", 2, "e0a204ba"),
+    ("screw", 3, "73ee79a8"),
+    ("screw without play", 1, "d5ee3639"),
+    ("screw without play", 2, "7949df91"),
+    ("screw without play", 3, "f45b323d"),
 )
 
 

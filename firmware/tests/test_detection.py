@@ -75,7 +75,7 @@ class Cell:
         for name, value in (self.sample | {"voltage_v": volts, "current_a": self.current_a, "dt_s": dt_s}).items():
             setattr(cell, name, value)
         if self.detector.see_sample():
-            self.pack.compare()
+            self.pack.compare(self.detector)
             self.detector.see_second(self.pack)
         for name, at in AT.items():
             self.told[name].add(cell.state[at])
@@ -150,36 +150,44 @@ def test_a_voltage_that_grows_loud_and_stays_so_is_evidence_unless_the_whole_pac
 
 
 def test_a_leak_is_missing_charge_and_its_rate_tells_the_resistance():
-    cell = Cell().run(6 * 3600, dt_s=10.0).run(2400, dt_s=1.0, leak_a=0.03)
+    cell = Cell().run(2 * 3600, dt_s=1.0).run(600, dt_s=1.0, leak_a=0.03)
     assert cell.state("missing_charge") == ACTIVE
-    assert cell.detector.charge.leak_a == pytest.approx(0.03, rel=0.15)
+    assert cell.fusion.stage == SOFT_SHORT
+    assert cell.detector.charge.leak_a == pytest.approx(0.03, rel=0.35)  # it shows across no resistance here
     assert 0 < cell.fusion.rs_low_ohm < cell.fusion.rs_ohm < cell.fusion.rs_high_ohm
-    assert cell.fusion.rs_ohm == pytest.approx(3.65 / 0.03, rel=0.2)
 
 
-@pytest.mark.parametrize("leak_a", [0.0002, 0.0004])
-def test_what_the_current_sensor_may_be_wrong_by_is_not_missing(leak_a):
-    """Offset and gain of the sensor: C/2000 at rest, 0.2 % of 0.6 A."""
-    current_a = 0.1 if leak_a > 0.0003 else 0.0
-    cell = Cell().run(4 * 3600, dt_s=10.0, leak_a=leak_a, current_a=current_a)
+@pytest.mark.parametrize(("current_a", "leak_a"), [(0.0005, 0.0005), (0.1, 0.0002)])
+def test_what_the_current_sensor_may_be_wrong_by_is_not_missing(current_a, leak_a):
+    """Offset and gain of the sensor: C/1200 at rest, 0.2 % of 0.1 A."""
+    cell = Cell(charge_noise_v=SIGMA_V).run(4 * 3600, dt_s=10.0, leak_a=leak_a, current_a=current_a)
     assert ACTIVE not in cell.told["missing_charge"]
 
 
 def test_in_a_pack_a_sensors_error_is_in_all_cells_and_a_weak_leak_in_one():
     pack = Pack()
-    cells = [Cell(seed, pack) for seed in range(4)]
+    cells = [Cell(seed, pack, charge_noise_v=SIGMA_V) for seed in range(4)]
     for _ in range(3600):
         for at, cell in enumerate(cells):
-            cell.run(10.0, dt_s=10.0, leak_a=0.01 + (0.0012 if at == 2 else 0.0))  # 10 mA of all is the sensor's
-    assert [cell.state("missing_charge") == ACTIVE for cell in cells] == [False, False, True, False]
+            cell.run(10.0, dt_s=10.0, leak_a=0.01 + (0.0025 if at == 2 else 0.0))  # 10 mA of all is the sensor's
+    assert [ACTIVE in cell.told["missing_charge"] for cell in cells] == [False, False, True, False]
 
 
-def test_a_flat_ocv_or_an_unsure_soc_says_nothing_of_charge():
-    flat = Cell(charge_slope_least_v=2.0).run(600, dt_s=1.0, leak_a=0.1)
-    unsure = Cell()
-    unsure.ekf.soc_var = 0.01
-    unsure.run(600, dt_s=1.0, leak_a=0.1)
-    assert flat.state("missing_charge") == unsure.state("missing_charge") == UNAVAILABLE
+def test_a_contact_that_is_lost_on_discharge_is_no_leak_and_is_known_once_the_current_changes():
+    cell = Cell().run(3600, dt_s=1.0, current_a=-0.1).run(900, dt_s=1.0, off_v=0.004)
+    cell.run(60, dt_s=1.0, current_a=-0.2, off_v=0.008).run(60, dt_s=1.0, current_a=0.0, off_v=0.0)
+    assert ACTIVE not in cell.told["missing_charge"]
+    assert cell.detector.charge.errors.error[2] == pytest.approx(0.04 / 0.06, rel=0.2)  # 40 mohm more than R0 and R1
+
+
+def test_what_an_end_of_soc_hides_may_clear_the_cell_and_not_accuse_it():
+    cell = Cell().run(3600, dt_s=1.0)
+    cell.ekf.soc = 0.0
+    for _ in range(60):
+        cell.feed(2.9, 1.0)  # the table ends at 3 V
+    cell.ekf.soc = 0.5
+    cell.run(600, dt_s=1.0, off_v=0.1)
+    assert ACTIVE not in cell.told["missing_charge"]
 
 
 def relax(cell, hours, v_per_ln, leak_a=0.0):
@@ -216,7 +224,7 @@ def test_a_held_voltage_whose_current_ends_in_more_than_it_used_to_is_evidence()
 def test_cycles_that_give_back_less_than_the_ones_before_are_evidence():
     cell = Cell()
     for at in range(10):  # the last three
-        lost_a = 0.003 if at >= 7 else 0.0
+        lost_a = 0.005 if at >= 7 else 0.0
         cell.run(4320, dt_s=10.0, current_a=-0.25)
         cell.run(4320 * (1 + lost_a / 0.25), dt_s=10.0, current_a=0.25, leak_a=lost_a)
         assert (ACTIVE in cell.told["efficiency"]) is False

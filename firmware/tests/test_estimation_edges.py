@@ -6,7 +6,8 @@ from array import array
 
 import assb.estimation
 import pytest
-from assb.estimation import flat_layout, parameters, rested
+from assb.detection import detector
+from assb.estimation import ekf, flat_layout, learning, parameters, rested
 from assb.estimation.mean import Means
 from bench import estimator_floats
 from host_kernel import host_kernel
@@ -51,7 +52,7 @@ def test_every_row_has_its_place_and_another_name_has_none():
         assert parameters.offset(name) == at
         at += count
     assert at == parameters.SIZE
-    assert [name for name, _ in parameters.detection_rows()][0] == "rest_c"
+    assert next(name for name, _ in parameters.detection_rows()) == "rest_c"
     with pytest.raises(KeyError):
         parameters.offset("colour")
 
@@ -105,3 +106,33 @@ def test_a_rested_voltage_is_the_tables_within_its_margins():
         (high_v + 1e-4, False),
     ):
         assert rested.rests_at(flat, voltage_v, 25.0, 0.5, 0.1, 0.03) is rests
+
+
+def test_the_twin_refuses_another_number_of_parameters_and_of_learned_values():
+    with pytest.raises(ValueError, match="takes"):
+        ekf.Ekf([1.0, 2.0])
+    flat = estimator_floats()
+    learned = learning.Learning(flat, ekf.Ekf(flat))
+    kept = learned.export()
+    assert not learned.restore(kept[:-1])
+    assert learned.restore(kept)
+
+
+def test_the_native_detector_tells_what_the_twin_does_when_it_is_blind_and_when_the_voltage_collapses(faces):
+    native = importlib.import_module("assb.detection.native")
+    flat = estimator_floats()
+    cell = faces.Ekf(flat)
+    pack = native.Pack(1)
+    face, twin = pack.add(flat, cell), detector.Detector(flat, cell)
+    for one in (face, twin):
+        one.cell.temperature_degc = 25.0
+        one.blind()
+        assert one.fusion.collapse()
+        assert not one.fusion.collapse()
+        one.fusion.shorted(0.5)
+    for name in ("stage", "rs_ohm", "rs_low_ohm", "rs_high_ohm", "carried"):
+        assert getattr(face, name) == getattr(twin.fusion, name)
+    assert face.confidence() == pytest.approx(twin.fusion.confidence())
+    assert (face.total, face.depth_v, face.ages) == (twin.dips.total, twin.dips.depth_v, twin.dips.ages)
+    assert face.loop_ohm() == pytest.approx(twin.cell.loop_ohm())
+    sys.modules.pop("assb.detection.native", None)

@@ -6,8 +6,24 @@ No behaviour could tell a wrong bound of the envelope, or a wrong action, from a
 import pytest
 from assb.control import supervisor as sv
 from assb.control.supervisor import (
-    ARM, ARMED, CHARGING, CLEARED, CLOSED, DERATED, DISCHARGING, FAULT, LOCK, LOCKOUT, OPEN, PRECHARGE, PRESSED, READY,
-    SAFE, SELFTEST, STOP, UPDATE,
+    ARM,
+    ARMED,
+    CHARGING,
+    CLEARED,
+    CLOSED,
+    DERATED,
+    DISCHARGING,
+    FAULT,
+    LOCK,
+    LOCKOUT,
+    OPEN,
+    PRECHARGE,
+    PRESSED,
+    READY,
+    SAFE,
+    SELFTEST,
+    STOP,
+    UPDATE,
 )  # fmt: skip
 from assb.protocol import schema, tables
 
@@ -51,9 +67,9 @@ LIMIT_ROWS = """\
 36 temperature_stuck pack temperature_still_ms high 1000 36000000 open always temperature_stale 0 both
 37 pressure_jump pack pressure_jump_kpa high 10 400000 open always pressure_stale 0 both
 38 pressure_stuck pack pressure_still_ms high 100 3600000 open always pressure_stale 0 both
-39 pressure_rate pack pressure_rate_kpa_s high 1 262000 stop always pressure_stale 10000 both
+39 pressure_rate pack pressure_rate_kpa_s high 1 262000 stop connected pressure_stale 10000 both
 40 pressure_disagreement pack pressure_disagreement_kpa high 10 400000 open always self 10000 both
-41 actuator_stall pack pressure_deviation_kpa high 10 400000 stop connected pressure_stale 60000 both
+41 actuator_stall pack press_stalled high 1 1 stop connected pressure_stale 60000 both
 42 forbidden_current pack forbidden_ua high 1000 1073741823 open connected current_stale 10000 both
 43 weld_current pack forbidden_ua high 1000 1073741823 lockout open current_stale 10000 both
 44 lease_lapsed pack lease_lapsed high 1 1 log always self 1000 both

@@ -42,7 +42,7 @@ def hold(bench, name):
 
 
 @pytest.mark.parametrize("name", FITTED)
-@pytest.mark.parametrize("state", [sv.SAFE, sv.ARMED, sv.PRECHARGE, sv._REST, sv._CHARGE, sv._DISCHARGE, sv._DERATE])
+@pytest.mark.parametrize("state", [sv.SAFE, sv.ARMED, sv.PRECHARGE, sv.REST, sv._CHARGE, sv._DISCHARGE, sv._DERATE])
 def test_a_tripped_row_takes_what_its_action_says_in_every_state_and_gives_nothing(name, state):
     """With permission (a closed state) and without: on the very tick on which it trips."""
     bench = Bench(2).run(500)

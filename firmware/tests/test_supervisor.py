@@ -152,7 +152,7 @@ def test_the_app_gives_every_waiting_state_its_timeout():
     assert {state for state in STATES if timeouts_ms[state]} == set(TIMEOUTS_MS)
 
 
-@pytest.mark.parametrize("state", [sv.ARMED, sv.PRECHARGE, sv._REST, sv._CHARGE, sv._DISCHARGE, sv._DERATE])
+@pytest.mark.parametrize("state", [sv.ARMED, sv.PRECHARGE, sv.REST, sv._CHARGE, sv._DISCHARGE, sv._DERATE])
 @pytest.mark.parametrize("also", [0, sv.ARM, sv.STOP, sv.PRESSED, sv.CLOSED, sv.CHARGING, sv.CLEARED])
 def test_an_opening_row_wins_over_everything_but_a_lockout(state, also):
     supervisor = make(state)
@@ -207,7 +207,7 @@ def test_precharge_comes_before_the_main_contactor():
     supervisor.step(READY_TO_CLOSE, 0, PRECHARGE_MS)
     assert (supervisor.precharge, supervisor.main) == (1, 1)
     supervisor.step(READY_TO_CLOSE | sv.CLOSED, 0, PRECHARGE_MS + 20)
-    assert (supervisor.state, supervisor.precharge, supervisor.main) == (sv._REST, 0, 1)
+    assert (supervisor.state, supervisor.precharge, supervisor.main) == (sv.REST, 0, 1)
 
 
 def test_the_main_contactor_waits_for_the_precharge_current_and_does_not_let_go_of_it_again():

@@ -33,6 +33,7 @@ class Plant:
         self.cells, self.stacks = self.pack.cells, self.pack.stacks
         self.leads = [[cell] for cell in self.cells] if spec.taps else [list(self.cells)]  # what a voltage lead spans
         self.short_s = [0.0] * spec.units  # injected; the cells' own filaments come on top
+        self._bleed_s = [0.0] * spec.units  # balancing resistors; as a short, but for the cell's own small resistance
         self.full_scale_mpa = spec.regulator_full_scale_mpa(seed) if spec.bench.pneumatic else 0.0
         self._valve_v = self._valve_offset_mpa = 0.0
         self.aims_mpa: list[float] = []  # what the regulator is asked for, in each stack
@@ -46,6 +47,11 @@ class Plant:
     def voltage_v(self, lead: int) -> float:
         """Between one voltage lead and the next."""
         return sum([cell.voltage_v for cell in self.leads[lead]])
+
+    def bleed(self, cell: int, conductance_s: float) -> None:
+        """A balancing resistor across a cell; 0: its switch is open. A cell that is not there has none."""
+        if cell < len(self._bleed_s):
+            self._bleed_s[cell] = conductance_s
 
     def set_valve(self, input_v: float | None = None, offset_mpa: float | None = None) -> None:
         """What the valve of the regulator gets, 0 to 10 V, and by how much it is off (a fault); None: as before."""
@@ -61,7 +67,8 @@ class Plant:
             next_us = min(now_us, self.now_us + STEP_MAX_US)
             dt_s = 1e-6 * (next_us - self.now_us)
             self.current_a = current_a = cycler.step(next_us - self.origin_us, dt_s, pack, connected)
-            status = pack.step(current_a, dt_s, self.ambient_degc, 0.0, self.short_s, self.aims_mpa)
+            across_s = [short_s + bleed_s for short_s, bleed_s in zip(self.short_s, self._bleed_s, strict=True)]
+            status = pack.step(current_a, dt_s, self.ambient_degc, 0.0, across_s, self.aims_mpa)
             if status:
                 raise ValueError(
                     f"the plant refused a step ({STATUS_TEXT[status]}) at {next_us} us: current {current_a} A, "

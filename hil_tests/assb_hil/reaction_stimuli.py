@@ -29,7 +29,7 @@ ASIDE = {
 }  # fmt: skip
 # The detector of collapses looks at the same voltage and current, and would be as fast
 NO_COLLAPSE = {"detection.hard_short_drop_v": 5.0}
-KNOWN_FOR_DAYS = {"detection.charge_settle_s": 20.0, "detection.charge_new": 0.0}
+KNOWN_FOR_DAYS = {"detection.charge_settle_s": 20.0}
 MEAN_S = 10.0  # time constant of current_10s_ua
 
 Event = tuple[str, dict[str, Any]]
@@ -94,7 +94,9 @@ def _mean(by_a: float, level_a: float, row: str) -> Stimulus:
 
 FILAMENT = Stimulus(
     "a filament grows; from the call of the stage", _filament, at_s=45.0, lasts_s=110.0,
-    loads=(ConstantCurrent(at_s=8.0, current_a=0.2),), soc_frac=0.45, pack_changes=KNOWN_FOR_DAYS,
+    loads=(ConstantCurrent(at_s=8.0, current_a=0.2),), soc_frac=0.45,
+    # what lithium stands, 0.1 A, would hide half of 0.6 A
+    pack_changes=KNOWN_FOR_DAYS | {"current.charge_max_a": 0.12},
 )  # fmt: skip
 # Rows whose quantity is made by the board: the clock starts with that event of the rig or of the board
 BEGINS: dict[str, Event] = {

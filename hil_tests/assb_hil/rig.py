@@ -230,6 +230,11 @@ class Rig:
             self._refresh()
         elif pin in (wiring.charge_pin, wiring.discharge_pin):
             self._enable(pin == wiring.charge_pin, level)
+        elif pin in wiring.bleed_pins:
+            self._settle(self.now_us)
+            self.plant.bleed(wiring.bleed_pins[pin], level / wiring.bleed_ohm)
+            self.event(self.now_us, "bleed_switched", cell=wiring.bleed_pins[pin], level=level)
+            self._refresh()
         elif pin == wiring.alarm_pin:
             self.event(self.now_us, "alarm_sounded", level=level)
 

@@ -51,6 +51,8 @@ class Wiring:
         self.kinds: dict[str, list[Any]] = {}
         self.drive_pin = self.feedback_pin = self.charge_pin = self.discharge_pin = self.alarm_pin = NO_PIN
         self.close_level = 1
+        self.bleed_pins: dict[int, int] = {}  # pin: cell
+        self.bleed_ohm = config.parameter("bleed_ohm")
         for device in config.devices:
             kind, _, bus, address, pins, _ = device
             if kind == "contactor":
@@ -61,6 +63,8 @@ class Wiring:
                 self.charge_pin, self.discharge_pin = pins[0], pins[1]
             elif kind == "alarm":
                 self.alarm_pin = pins[0]
+            elif kind == "bleed":
+                self.bleed_pins |= {pin: 4 * device[1] + at for at, pin in enumerate(pins) if pin != NO_PIN}
             elif kind in MAKERS:
                 chip = MAKERS[kind](self, device[1], device[5])
                 self.chips[bus, address] = chip

@@ -22,7 +22,7 @@ def stages(kernel, flat, rows, cells):
             seen.voltage_v, seen.current_a, seen.temperature_degc = volt, current_a, degc
             seen.pressure_mpa, seen.has_pressure, seen.aim_mpa, seen.dt_s = mpa, True, 5.0, dt_s
             if detector.see_sample():
-                pack.compare()
+                pack.compare(detector)
                 if detector.see_second(pack):
                     changes.append((row, cell, detector.fusion.stage))
         if row == 2 * (len(rows) // width) // 3:

@@ -29,7 +29,7 @@ CATALOGUE = {
     "sensor_open sensor_swapped chip_brown_out",
     "cell": "hard_short soft_short growing_short contact_lost capacity_lost heating",
     "mechanics": "creep spring_breaks regulator_stalled stack_slips limit_switch pressure_step supply_lost "
-    "contactor_welded contactor_stuck_open feedback_stuck",
+    "contactor_welded contactor_stuck_open feedback_stuck cycler_disobeys",
     "board": "power_lost power_cut board_reset board_hangs heap_filled gc_forced slow_tick clock_jump",
     "link": "link_bit_errors link_lost link_repeated link_reordered link_truncated link_flood link_unplugged "
     "second_host",
@@ -110,7 +110,7 @@ def test_a_file_with_cases_gives_them_by_name():
         f"faults_configuration/{name}" for name in ("bad_crc", "other_schema", "unsafe_limit", "wrong_board")
     ]
     (one,) = load_scenarios("faults_configuration/wrong_board")
-    assert (one.duration_s, load_scenario("faults_configuration/bad_crc").duration_s) == (13.0, 7.5)
+    assert (one.duration_s, load_scenario("faults_configuration/bad_crc").duration_s) == (17.0, 11.5)
     with pytest.raises(ConfigError, match="one of faults_configuration/bad_crc"):
         load_scenarios("faults_configuration/nonsense")
     with pytest.raises(ConfigError, match="the name of one case"):

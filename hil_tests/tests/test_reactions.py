@@ -1,4 +1,4 @@
-"""Every limit row acts within its fault-time budget, and the budget is within what the pack allows: timed by the rig."""
+"""Every limit row acts within its fault-time budget, and that is within what the pack allows: timed by the rig."""
 
 import json
 

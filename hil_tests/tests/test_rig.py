@@ -282,3 +282,22 @@ def test_faults_of_a_sensor_reach_its_chip():
     rig.inject(SensorOffset(at_s=0.0, channel="voltage_v", offset=-0.5))
     rig.advance(300_000)
     assert bus_v(rig) == pytest.approx(before_v + 0.1, abs=0.001)
+
+
+def test_a_bleed_switch_takes_charge_from_its_cell_alone():
+    pack = load_pack("li_lpscl_nca_2s")
+    config = decode(build_image(pack))
+    rig = Rig(config, plant_for(pack, "li_lpscl_nca"), seed=1, start=(0.9, 25.0, 5.0))
+    pins = {cell: pin for pin, cell in rig.wiring.bleed_pins.items()}
+    assert set(pins) == {0, 1}
+    before = [cell.soc for cell in rig.plant.cells]
+    volts = rig.plant.voltage_v(1)
+    rig.pin_write(pins[1], 1)
+    rig.advance(360_000_000)
+    taken_ah = (before[1] - rig.plant.cells[1].soc) * pack.cell.capacity_ah
+    assert taken_ah == pytest.approx(0.1 * volts / pack.parameters["bleed_ohm"], rel=0.05)
+    assert rig.plant.cells[0].soc == pytest.approx(before[0], abs=1e-5)
+    rig.on_reset()
+    left = rig.plant.cells[1].soc
+    rig.advance(720_000_000)
+    assert rig.plant.cells[1].soc == pytest.approx(left, abs=1e-4)

@@ -50,9 +50,9 @@ class Detector:
     def see_second(self, _pack: object) -> None:
         lib.assb_est_f32_detection_second(*self._where, self._reference)
 
-    def compare(self) -> None:
+    def compare(self, _own: object) -> None:
         """In the place of a pack, of this cell alone."""
-        lib.assb_est_f32_detection_reference(self.kept, 1, self._reference)
+        lib.assb_est_f32_detection_reference(self.kept, 1, 0, self._reference)
 
 
 def detection_bytes() -> bytes:

@@ -19,8 +19,8 @@ KEYS = {"id", "text", "why", "tests"}
 HEAD = """\
 # Requirements of the safety core, and what proves them
 
-Made from [requirements.toml](requirements.toml) by `make format`. A run of all tests fails when a requirement has no test
-that passed: see [safety.md](safety.md) for what they add up to, and what they do not.
+Made from [requirements.toml](requirements.toml) by `make format`. A run of all tests fails when a requirement has
+no test that passed: see [safety.md](safety.md) for what they add up to, and what they do not.
 """
 
 

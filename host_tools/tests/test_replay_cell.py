@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from assb_host import cli
 from assb_host.config.cell import load_cell
@@ -32,9 +33,11 @@ def test_a_sound_cell_is_not_alarmed(profile, name, capsys):
     assert found["events"] == []
 
 
-def test_a_leak_of_c20_in_pulses_is_found(profile):
-    """The measured cell lost what the shunt would have had to bring, had there been a leak."""
+@pytest.mark.parametrize(("hours", "stage"), [(20, 1), (10, 2)])
+def test_a_leak_in_pulses_is_found(profile, hours, stage):
+    """From the middle on the measured cell lost what the shunt would have had to bring, had there been a leak."""
     cell = load_cell(profile)
     log = read_pack_log(data_folder("panasonic_18650pf") / "hppc_25degc.csv.gz", cell)
-    leaking = replace(log, current_a=log.current_a + cell.capacity_ah / 20)
-    assert [verdict.stage for verdict in replay(cell, leaking).verdicts] == [2]
+    leak_a = np.where(np.arange(len(log.current_a)) < len(log.current_a) // 2, 0.0, cell.capacity_ah / hours)
+    leaking = replace(log, current_a=log.current_a + leak_a)
+    assert [verdict.stage for verdict in replay(cell, leaking).verdicts] == [stage]

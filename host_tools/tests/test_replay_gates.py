@@ -86,11 +86,9 @@ def test_a_profile_is_not_believed_beyond_what_its_fit_left():
     noise = Noise("made", rc_sigma_v=0.01, overvoltage_sigma_frac=0.1)
     wide = bounds(msgspec.structs.replace(CELL, noise=noise), log)
     bare = bounds(msgspec.structs.replace(CELL, noise=None), log)
-    slow_v = wide["charge_ocv_v"] * DEFAULTS["charge_slow"]
-    assert (slow_v, wide["charge_resistance_frac"]) == pytest.approx((0.03, 0.3))
-    assert {name: bare[name] for name in wide if name.startswith("charge")} == {
-        name: DEFAULTS[name] for name in ("charge_ocv_v", "charge_resistance_frac")
-    }
+    assert (wide["charge_ocv_v"], wide["charge_resistance_frac"]) == pytest.approx((0.03, 0.3))
+    of_rows = ("charge_noise_v", "rest_leak_c")
+    assert all(bare[name] == DEFAULTS[name] for name in wide if name not in of_rows)
 
 
 def test_the_noise_of_a_recording_is_its_rows_and_its_last_digit():
@@ -127,9 +125,9 @@ def test_charge_that_flowed_in_a_gap_is_not_missing(tmp_path):
     assert len(cut.parts()) == 2 and stages(cut) == [0]
 
 
-@pytest.mark.parametrize(("sample_s", "rows", "stage"), [(1.0, 2, 3), (30.0, 2, 0), (30.0, 3, 2)])
+@pytest.mark.parametrize(("sample_s", "rows", "stage"), [(1.0, 2, 3), (30.0, 2, 0), (30.0, 3, 0)])
 def test_a_collapse_shows_where_no_load_can_have_come_between_rows(tmp_path, sample_s, rows, stage):
-    """Three rows outlast the middle of five: what is low for so long is charge that is missing, yet no collapse."""
+    """What is low and comes back is no charge that is missing."""
     log = read(tmp_path, MadePack(1, 3, sample_s=sample_s))
     log.voltage_v[len(log) // 2 : len(log) // 2 + rows] -= 0.8
     assert stages(log) == [stage]

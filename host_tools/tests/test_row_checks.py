@@ -70,6 +70,10 @@ ONE, TWO = "li_lpscl_nca", "li_lpscl_nca_2s"
         (ONE, {}, {"supervision.precharge_ms": 50}, "without a precharge path"),
         (ONE, {}, {"supervision.precharge_current_a": 0.1}, "without supervision.precharge_ms"),
         (ONE, {}, {"supervision.precharge_retries": 1}, "more than supervision.precharge_ms"),
+        (ONE, {}, {"balancing.start_v": 0.01}, "no bleed switch for each of 1 cells"),
+        (TWO, {"balancing.stop_v": 0.0099}, {"balancing.stop_v": 0.01}, "less than balancing.start_v"),
+        (TWO, {"balancing.least_v": 4.29}, {"balancing.least_v": 4.3}, "the window of cell"),
+        (TWO, {"balancing.hot_degc": 70.0}, {"balancing.hot_degc": 70.1}, "overtemperature"),
         (ONE, {"limits.cell_overvoltage.debounce_ms": 60}, {"limits.cell_overvoltage.debounce_ms": 1001}, "1000"),
     ],
 )

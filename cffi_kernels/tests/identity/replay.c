@@ -59,7 +59,7 @@ static void detect(const assb_est_f32_sample *in)
     assb_est_f32_reference reference;
     if (!assb_est_f32_detection_sample_taken(&thresholds, &params, &detection, &state, &sample))
         return;
-    assb_est_f32_detection_reference(&detection, 1, &reference);
+    assb_est_f32_detection_reference(&detection, 1, 0, &reference);
     assb_est_f32_detection_second(&thresholds, &params, &detection, &state, &sample, &reference);
 }
 

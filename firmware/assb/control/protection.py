@@ -347,7 +347,10 @@ class Protection:
 _INTEGERS = (
     "index bit quiet warn derate trip hysteresis debounce_ms recovery_ms trips_to_lockout trip_count since_ms beyond_ms"
 )
-_BYTES = "row_at sign stale blind plain judged word sides recovery mask mildest level timing next_level tripping within_reset"
+_BYTES = (
+    "row_at sign stale blind plain judged word sides recovery mask mildest level timing next_level tripping "
+    "within_reset"
+)
 
 
 def _enabled(limits, name):

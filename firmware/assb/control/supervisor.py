@@ -18,7 +18,7 @@ SELFTEST = const(1)
 SAFE = const(2)
 ARMED = const(3)
 PRECHARGE = const(4)
-_REST = const(5)
+REST = const(5)
 _CHARGE = const(6)
 _DISCHARGE = const(7)
 _DERATE = const(8)
@@ -53,8 +53,8 @@ def _states(*states):
     return bits
 
 
-CLOSED_STATES = (_REST, _CHARGE, _DISCHARGE, _DERATE)
-_RUNNING = _states(_REST, _CHARGE, _DISCHARGE, _DERATE)
+CLOSED_STATES = (REST, _CHARGE, _DISCHARGE, _DERATE)
+_RUNNING = _states(REST, _CHARGE, _DISCHARGE, _DERATE)
 _ACTIVE = _RUNNING | _states(ARMED, PRECHARGE)
 _IDLE = _states(SAFE, FAULT, LOCKOUT)
 
@@ -71,14 +71,14 @@ ROWS = (
     (_states(ARMED), PRESSED, _PAUSE, PRECHARGE),
     (_states(ARMED), _TIMEOUT, PRESSED, SAFE),
     (_states(PRECHARGE), 0, PRESSED, SAFE),
-    (_states(PRECHARGE), CLOSED, 0, _REST),
+    (_states(PRECHARGE), CLOSED, 0, REST),
     (_states(PRECHARGE), _TIMEOUT | _RETRY, CLOSED, ARMED),
     (_states(PRECHARGE), _TIMEOUT, CLOSED, FAULT),
-    (_states(_REST, _CHARGE, _DISCHARGE), DERATED, 0, _DERATE),
-    (_states(_DERATE), 0, DERATED, _REST),
-    (_states(_REST, _DISCHARGE), CHARGING, DERATED, _CHARGE),
-    (_states(_REST, _CHARGE), DISCHARGING, DERATED, _DISCHARGE),
-    (_states(_CHARGE, _DISCHARGE), 0, CHARGING | DISCHARGING, _REST),
+    (_states(REST, _CHARGE, _DISCHARGE), DERATED, 0, _DERATE),
+    (_states(_DERATE), 0, DERATED, REST),
+    (_states(REST, _DISCHARGE), CHARGING, DERATED, _CHARGE),
+    (_states(REST, _CHARGE), DISCHARGING, DERATED, _DISCHARGE),
+    (_states(_CHARGE, _DISCHARGE), 0, CHARGING | DISCHARGING, REST),
     (_states(FAULT), CLEARED, OPEN | LOCK, SAFE),
 )
 

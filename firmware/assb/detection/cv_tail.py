@@ -19,7 +19,7 @@ FALLEN = 0.9
 NEAR = 0.9
 
 # Place in the group `detection` of the parameters (a test compares)
-_CV_TAIL_C = const(38)
+_CV_TAIL_C = const(31)
 
 
 class CvTail:

@@ -3,13 +3,14 @@
 from assb.const import const
 
 from .cv_tail import CvTail
+from .deficit import flowing_a
 from .dips import Dips
 from .efficiency import Efficiency
 from .fusion import Fusion
 from .heat import Heat
-from .missing_charge import COMPARED, MissingCharge
+from .missing_charge import MissingCharge
 from .noise import Noise
-from .observed import Observed, later, lower_median
+from .observed import Observed, later, lower_median, median
 from .pressure_fall import see_pressure_fall
 from .resistance import Resistance
 from .rest_decay import RestDecay
@@ -88,8 +89,10 @@ class Detector:
         """What the current brought in this sample and the voltage does not show."""
         cell = self.cell
         soc = cell.ekf.soc + cell.ekf.soc_residual
-        counted = cell.dt_s / (3600 * cell.capacity_ah()) * cell.current_a
-        if cell.current_a > 0:
+        current_a = flowing_a(cell)
+        counted = cell.dt_s / (3600 * cell.capacity_ah()) * current_a
+        self.charge.deficit.turn(cell, current_a)
+        if current_a > 0:
             counted *= cell.flat[_COULOMBIC_EFFICIENCY_FRAC]
         if self.has_soc:
             self.missing += counted - (soc - self.soc_before)
@@ -116,12 +119,12 @@ class Detector:
 
 
 class Pack:
-    """What the cells of a pack show together: lower medians."""
+    """What the cells of a pack show together."""
 
     def __init__(self, cells=0):
         """`cells`: how many there will be, which only the native kernel has to know."""
         self.detectors = []
-        self.cells = 0  # that could be compared
+        self.cells = 1  # that can be compared
         self.deficit_v = self.slope_v_per_s = 0.0
         self.noise_ratio = 1.0
 
@@ -130,12 +133,17 @@ class Pack:
         self.detectors.append(Detector(flat, ekf))
         return self.detectors[-1]
 
-    def compare(self):
+    def compare(self, own):
+        """For one of its detectors. A cell that is suspected is nothing to compare with."""
         detectors = self.detectors
-        deficits = [d.charge.mean_v for d in detectors if d.charge.known]
+        others = [d.charge for d in detectors if d is not own and d.charge.known and not d.fusion.stage]
         falls = [-d.rest.slope_v_per_s for d in detectors if d.rest.windows > 0]
         ratios = [d.noise.ratio for d in detectors if d.noise.ratio > 0]
-        self.cells = len(deficits)
-        self.deficit_v = lower_median(deficits) if len(deficits) >= COMPARED else 0.0
+        self.cells = len(others) + 1
+        if self.cells > 2:  # of one other cell alone nobody knows whose fault a difference is
+            others.append(own.charge)
+            self.deficit_v = median([charge.deficit.deficit_v - charge.offset_v for charge in others])
+        else:
+            self.deficit_v = others[0].deficit.deficit_v if others else 0.0
         self.slope_v_per_s = -lower_median(falls) if len(falls) > 1 else 0.0
         self.noise_ratio = lower_median(ratios) if len(ratios) > 1 else 1.0

@@ -19,7 +19,7 @@ _LOWS = const(3)  # poor cycles in a row (assumption)
 FULL_TURN = 0.2  # of SOC: less is no cycle
 
 # Place in the group `detection` of the parameters (a test compares)
-_EFFICIENCY_DROP_FRAC = const(39)
+_EFFICIENCY_DROP_FRAC = const(32)
 
 
 class Efficiency:

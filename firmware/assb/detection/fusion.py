@@ -1,8 +1,7 @@
 """Stages of an internal short from its evidences: none, suspect, soft short, hard short.
 
     suspect     an evidence of some kind is at its threshold
-    soft short  two kinds of {electrical, charge, mechanical} are, or charge alone by `charge_alone` times, well beyond
-                what the sensors' errors can explain
+    soft short  two kinds of {electrical, charge, mechanical} are, or missing charge alone by `charge_alone` times
     hard short  the voltage has collapsed (collapse.py, from the fast tick); nothing confirms it
 
 A kind is as strong as its strongest evidence. Heat and a lost contact make no stage, and a pressure that falls counts
@@ -20,7 +19,6 @@ from .observed import EVIDENCES, later
 _ELECTRICAL = (0, 1, 6, 7)  # dips, noise, resistance drop, stall
 _CHARGE = (2, 3, 4, 5)  # missing charge, rest decay, end of a held voltage, efficiency
 _MECHANICAL = (8, 10)  # swelling, plating
-_DIPPING = const(0)
 _MISSING_CHARGE = const(2)
 _PRESSURE_FALL = const(9)
 _HEAT = const(11)
@@ -37,8 +35,8 @@ CERTAIN = WEIGHT * BOUND  # ln odds of a collapse
 _RS_MOST_OHM = const(1000000)  # is no short
 
 # Places in the group `detection` of the parameters (a test compares)
-_CHARGE_ALONE = const(51)
-_STAGE_FALL_S = const(52)
+_CHARGE_ALONE = const(44)
+_STAGE_FALL_S = const(45)
 
 
 class Fusion:
@@ -75,7 +73,8 @@ class Fusion:
             mechanical = max(mechanical, cell.score[_PRESSURE_FALL])
         two = max(min(electrical, charge), min(electrical, mechanical), min(charge, mechanical))
         self.suspicion = max(electrical, charge, mechanical)
-        self.softness = max(two, charge / cell.q[_CHARGE_ALONE])
+        lone = cell.score[_MISSING_CHARGE] if cell.state[_MISSING_CHARGE] >= NORMAL else 0.0
+        self.softness = max(two, lone / cell.q[_CHARGE_ALONE])
         self.likelihood = _odds(cell)
         stage = _SOFT_SHORT if self.softness >= 1 else _SUSPECT if self.suspicion >= 1 else _NONE
         changed = self._move(cell, stage)
@@ -95,16 +94,16 @@ class Fusion:
         return self.stage != before
 
     def _estimate(self, cell, missing, dips):
-        """Of the charge that the short takes, else of the dips that it makes."""
+        """Of the dips that the short makes, else of the charge that it takes, which is a mean over their pauses."""
         self.rs_ohm = self.rs_low_ohm = self.rs_high_ohm = 0.0
         voltage_v = cell.voltage_v
-        if cell.score[_MISSING_CHARGE] >= SUPPORT and missing.leak_a > 0:
+        if dips.ages and dips.depth_v > 0:
+            self.shorted(max(cell.ekf.r0_ohm * (voltage_v / dips.depth_v - 1), 0.0))
+        elif cell.score[_MISSING_CHARGE] >= SUPPORT and missing.leak_a > 0:
             least_a = max(missing.leak_a - missing.leak_sigma_a, voltage_v / _RS_MOST_OHM)
             self.rs_ohm = min(voltage_v / missing.leak_a, _RS_MOST_OHM)
             self.rs_low_ohm = voltage_v / (missing.leak_a + missing.leak_sigma_a)
             self.rs_high_ohm = min(voltage_v / least_a, _RS_MOST_OHM)
-        elif cell.state[_DIPPING] == ACTIVE and dips.depth_v > 0:
-            self.shorted(max(cell.ekf.r0_ohm * (voltage_v / dips.depth_v - 1), 0.0))
 
     def confidence(self):
         """Of the stage, 0..1."""

@@ -9,8 +9,8 @@ _HEAT = const(11)
 _WINDOW_S = const(60)
 
 # Places in the group `detection` of the parameters (a test compares)
-_HEAT_J_PER_K = const(49)
-_HEAT_W = const(50)
+_HEAT_J_PER_K = const(42)
+_HEAT_W = const(43)
 
 
 class Heat:

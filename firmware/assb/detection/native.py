@@ -45,7 +45,7 @@ class Pack:
         self.detectors.append(Detector(flat, ekf, self))
         return self.detectors[-1]
 
-    def compare(self):
+    def compare(self, own):
         """The kernel does so with every second."""
 
 

@@ -43,6 +43,11 @@ def lower_median(values):
     return sorted(values)[(len(values) - 1) // 2] if values else 0.0
 
 
+def median(values):
+    ordered = sorted(values)
+    return 0.5 * (ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2])
+
+
 class Observed:
     """One cell. `flat`: all parameters; `ekf`: its estimator. `real`: 'f' on a board, 'd' to compare with C."""
 

@@ -10,11 +10,11 @@ from . import LEARNING
 _PRESSURE_FALL = const(9)
 
 # Places in the group `detection` of the parameters (a test compares)
-_REST_WINDOW_S = const(35)
-_REST_RATIO = const(36)
-_REST_LEAK_C = const(37)
-_GAP_SWELLING_UM = const(44)
-_GAP_STIFFNESS_MPA_PER_UM = const(45)
+_REST_WINDOW_S = const(28)
+_REST_RATIO = const(29)
+_REST_LEAK_C = const(30)
+_GAP_SWELLING_UM = const(37)
+_GAP_STIFFNESS_MPA_PER_UM = const(38)
 
 
 def see_pressure_fall(cell, rest):

@@ -28,8 +28,8 @@ STEP_WEIGHT = 0.1
 HALF = 0.5
 
 # Places in the group `detection` of the parameters (a test compares)
-_RESISTANCE_DROP_FRAC = const(40)
-_RESISTANCE_RISE_FRAC = const(41)
+_RESISTANCE_DROP_FRAC = const(33)
+_RESISTANCE_RISE_FRAC = const(34)
 
 
 class Resistance:

@@ -20,10 +20,10 @@ _FALLS = const(2)  # windows in a row
 STEADY_K = 0.5
 
 # Places in the group `detection` of the parameters (a test compares) ...
-_CHARGE_SLOPE_LEAST_V = const(33)
-_REST_WINDOW_S = const(35)
-_REST_RATIO = const(36)
-_REST_LEAK_C = const(37)
+_CHARGE_SLOPE_LEAST_V = const(26)
+_REST_WINDOW_S = const(28)
+_REST_RATIO = const(29)
+_REST_LEAK_C = const(30)
 # ... and in the flat layout
 _ENTROPY_V_PER_K = const(261)
 _TAU2_S = const(403)

@@ -18,9 +18,9 @@ LEAST_V = 0.002
 SLOPE_LEAST_V = 0.25  # dOCV/dSOC of a plateau
 
 # Places in the group `detection` of the parameters (a test compares)
-_CHARGE_SLOPE_MOST_V = const(34)
-_STALL_RATIO = const(42)
-_STALL_S = const(43)
+_CHARGE_SLOPE_MOST_V = const(27)
+_STALL_RATIO = const(35)
+_STALL_S = const(36)
 
 
 class Stall:

@@ -22,11 +22,11 @@ SPAN = 0.01  # of SOC
 LEARN = 1 / 8
 
 # Places in the group `detection` of the parameters (a test compares)
-_GAP_SWELLING_UM = const(44)
-_GAP_STIFFNESS_MPA_PER_UM = const(45)
-_SWELLING_LOW = const(46)
-_SWELLING_HIGH = const(47)
-_PLATING_WATCH = const(48)
+_GAP_SWELLING_UM = const(37)
+_GAP_STIFFNESS_MPA_PER_UM = const(38)
+_SWELLING_LOW = const(39)
+_SWELLING_HIGH = const(40)
+_PLATING_WATCH = const(41)
 
 
 class Swelling:

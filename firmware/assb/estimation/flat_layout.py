@@ -100,34 +100,27 @@ DEFAULTS = {
     "dip_trace_v": 0.0006,  # ... and at least so much
     "noise_ratio": 5.0,  # of the variance of differences, to what it used to be
     "noise_hold_s": 60.0,
-    "charge_offset_c": 0.0005,  # error of the current sensor: offset ...
+    "charge_offset_c": 0.0005,  # error of the current sensor: offset; less than twice of it is taken for none
     "charge_gain_frac": 0.002,  # ... and gain; a single cell's alone
-    "charge_capacity_frac": 0.01,  # error of the capacity; in a pack against the other cells
-    "charge_slope_frac": 0.08,  # error of dOCV/dSOC, V per unit SOC, until it is learned ...
-    "pack_slope_frac": 0.03,  # ... and in a pack, where the table's error is in all cells
-    "charge_table_v": 0.006,  # ... and no more than this in all
-    "pack_table_v": 0.003,
-    "charge_ocv_v": 0.002,  # what a voltage may be missing at once: the tolerance of a single cell ...
-    "pack_ocv_v": 0.001,  # ... and in a pack ...
-    "charge_soc_frac": 0.001,  # ... and of SOC, where the OCV is steep
-    "charge_resistance_frac": 0.1,  # error of the resistances, after a change of current
-    "pack_resistance_frac": 0.06,
-    "charge_contact": 3.0,  # so many R0 may a lost contact add, which looks like a leak until the current changes
-    "charge_usual": 2.0,  # tolerance over how far the sums usually go the other way
-    "charge_new": 12.0,  # tolerance of a cell that nothing was learned of is wider by so much
-    "charge_fast_c": 0.0167,  # the fast sum forgets leaks up to this ...
-    "charge_fast": 1.3,  # ... and has this part of the tolerance
-    "charge_slow": 4.2,  # and the slow one this part
-    "self_discharge_c": 0.0006,  # of a sound cell; in a pack against the others
-    "charge_settle_s": 1800.0,  # after the start, before missing charge is believed
-    "charge_soc_sigma_max": 0.03,  # while SOC is less certain missing charge says nothing
+    "charge_capacity_frac": 0.015,  # 1-sigma of the capacity and of the slope of the OCV
+    "charge_ocv_v": 0.0015,  # 1-sigma of the features of an OCV table: a single cell's ...
+    "pack_ocv_v": 0.0005,  # ... and between cells of a pack
+    "charge_resistance_frac": 0.1,  # 1-sigma of R0 with R1 ...
+    "pack_resistance_frac": 0.06,  # ... and of all resistances between cells of a pack
+    "charge_rc_frac": 0.2,  # ... and of what is diffusion
+    "charge_contact": 1.0,  # so much may R0 change while a contact may be lost, per root of an hour
+    "charge_drift_v": 0.00025,  # random walk of the voltage sensor, per root of an hour ...
+    "pack_drift_v": 0.0002,  # ... and of two of them
+    "charge_noise_v": 0.0001,  # white noise of the middle one of five seconds
+    "charge_nats": 17.0,  # logarithm of the likelihood ratio that makes a suspect
+    "charge_settle_s": 900.0,  # after the start, before missing charge is believed
     "charge_slope_least_v": 0.1,  # dOCV/dSOC below which the voltage does not tell charge
     "charge_slope_most_v": 3.0,  # and above which its table is a knee and not to be trusted
     "rest_window_s": 600.0,  # of the slope in a rest
     "rest_ratio": 3.0,  # the slope over what relaxation explains
     "rest_leak_c": 0.003,  # the least leak that a rest's slope is judged by
     "cv_tail_c": 0.05,  # what a held voltage's current ends in, above its usual
-    "efficiency_drop_frac": 0.01,  # of the coulombic efficiency, below the median of ten cycles
+    "efficiency_drop_frac": 0.015,  # of the coulombic efficiency, below the median of ten cycles
     "resistance_drop_frac": 0.1,  # of R0 over its tables, at steady temperature and pressure
     "resistance_rise_frac": 0.2,  # a contact is lost
     "stall_ratio": 0.3,  # dV/dQ on charge over the OCV's
@@ -139,7 +132,7 @@ DEFAULTS = {
     "plating_watch": 0.0,  # 1: on anodes that plate by mistake (graphite, silicon)
     "heat_j_per_k": 0.0,  # heat capacity of the cell; 0: heat is not watched
     "heat_w": 0.3,
-    "charge_alone": 1.8,  # charge evidence that many times its bound is a soft short by itself
+    "charge_alone": 1.4,  # missing charge that many times its bound is a soft short by itself
     "stage_fall_s": 60.0,  # a stage falls when all evidence was silent for so long
 }
 # (name, count, default)

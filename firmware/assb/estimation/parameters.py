@@ -119,24 +119,17 @@ noise_hold_s 1
 charge_offset_c 1
 charge_gain_frac 1
 charge_capacity_frac 1
-charge_slope_frac 1
-pack_slope_frac 1
-charge_table_v 1
-pack_table_v 1
 charge_ocv_v 1
 pack_ocv_v 1
-charge_soc_frac 1
 charge_resistance_frac 1
 pack_resistance_frac 1
+charge_rc_frac 1
 charge_contact 1
-charge_usual 1
-charge_new 1
-charge_fast_c 1
-charge_fast 1
-charge_slow 1
-self_discharge_c 1
+charge_drift_v 1
+pack_drift_v 1
+charge_noise_v 1
+charge_nats 1
 charge_settle_s 1
-charge_soc_sigma_max 1
 charge_slope_least_v 1
 charge_slope_most_v 1
 rest_window_s 1
@@ -161,8 +154,8 @@ stage_fall_s 1
 EKF_SIZE = 552
 LEARNING_SIZE = 27
 POWER_SIZE = 209
-DETECTION_SIZE = 53
-SIZE = 841  # sum of the counts; 32-bit floats in the config image
+DETECTION_SIZE = 46
+SIZE = 834  # sum of the counts; 32-bit floats in the config image
 
 
 def ekf_rows():

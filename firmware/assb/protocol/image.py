@@ -88,6 +88,7 @@ DEVICE_KINDS = (
     "contactor",  # drive, feedback, precharge | drive_close_level, feedback_closed_level
     "enable_lines",  # charge, discharge | none. To the cycler or charger, 1 enables
     "alarm",  # output | none. 1: a short, or a stack that is not cold after one
+    "bleed",  # switches of four cells | none. 1 bleeds; instance n: cells 4 n to 4 n + 3
 )
 
 

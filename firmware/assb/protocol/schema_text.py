@@ -54,6 +54,7 @@ SIGNAL_TEXT = {
     "pack_mismatch_uv": "Difference between the sum of the cells and the pack monitor, where one is fitted",
     "forbidden_ua": "Current that flows in a direction that is not enabled, 0: none",
     "lease_lapsed": "The host's lease lapsed and nobody has armed or stopped since",
+    "bleed_bits": "Cells that are bled to balance them, bit n = cell n",
     "voltage_uv": "Cell voltage",
     "soc_ppm": "Estimated state of charge",
     "soc_sigma_ppm": "1-sigma uncertainty of the state of charge",
@@ -208,6 +209,13 @@ PARAMETER_TEXT = {
     "pressure_quantum_kpa": "Smallest step of the press as stack pressure",
     "pressure_by_position": "What the press holds when it rests: 0 its pressure (air), 1 its position (a screw)",
     "expansion_nm_per_k": "Growth of the whole stack with temperature; 0: no feed-forward of heat",
+    "balance_start_uv": "A cell that stands so far above the lowest one at rest is bled; 0: no balancing",
+    "balance_stop_uv": "Down to so far above it",
+    "balance_least_uv": "Cells are balanced only while the lowest one is at this voltage or above",
+    "balance_rest_ms": "How long the pack must have been without current before cells are compared",
+    "balance_longest_ms": "Longest stretch of bleeding; then the pack must rest again",
+    "balance_hot_cdegc": "No bleeding from this temperature of the stack on",
+    "bleed_ohm": "Resistance of a bleed switch and its resistor; what it takes is part of its cell's current",
 }
 
 # row: (what it watches for, what to do)

@@ -86,6 +86,7 @@ PACK_SIGNALS = """\
 54 pack_mismatch_uv i
 55 forbidden_ua i
 56 lease_lapsed B
+57 bleed_bits H
 """
 
 CELL_SIGNALS = """\
@@ -159,7 +160,7 @@ MESSAGES = """\
 13 LOG fixed - number:I,boot:H,values:*i
 14 FRAME fixed - place:B,boot:H,number:H,cell:B,stage:B,rows:H,trigger_row:H,row:H,width:B,values:*i
 15 CRASH fixed - boot:H,text:*s
-20 ROWS pack pack_period_ms warn_bits_2,derate_bits_2,trip_bits_2,current_10s_ua,pressure_rate_kpa_s,press_stalled,pressure_disagreement_kpa,cell_spread_uv,pack_mismatch_uv,forbidden_ua,lease_lapsed
+20 ROWS pack pack_period_ms warn_bits_2,derate_bits_2,trip_bits_2,current_10s_ua,pressure_rate_kpa_s,press_stalled,pressure_disagreement_kpa,cell_spread_uv,pack_mismatch_uv,forbidden_ua,lease_lapsed,bleed_bits
 """
 
 # id name meaning-of-a meaning-of-b
@@ -263,6 +264,13 @@ PARAMETERS = """\
 91 pressure_quantum_kpa 0 0 262000 0
 92 pressure_by_position 0 0 1 0
 93 expansion_nm_per_k 0 -100000 100000 0
+100 balance_start_uv 0 0 1000000 0
+101 balance_stop_uv 0 0 1000000 0
+102 balance_least_uv 0 0 10000000 0
+103 balance_rest_ms 0 1000 36000000 600000
+104 balance_longest_ms 0 1000 36000000 3600000
+105 balance_hot_cdegc 0 -4000 8000 4500
+106 bleed_ohm 0 1 100000 100
 """
 
 # id name scope signal kind least-trip greatest-trip action judged missing longest-debounce-ms derates
@@ -310,7 +318,7 @@ LIMIT_ROWS = """\
 36 temperature_stuck pack temperature_still_ms high 1000 36000000 open always temperature_stale 0 both
 37 pressure_jump pack pressure_jump_kpa high 10 400000 open always pressure_stale 0 both
 38 pressure_stuck pack pressure_still_ms high 100 3600000 open always pressure_stale 0 both
-39 pressure_rate pack pressure_rate_kpa_s high 1 262000 stop always pressure_stale 10000 both
+39 pressure_rate pack pressure_rate_kpa_s high 1 262000 stop connected pressure_stale 10000 both
 40 pressure_disagreement pack pressure_disagreement_kpa high 10 400000 open always self 10000 both
 41 actuator_stall pack press_stalled high 1 1 stop connected pressure_stale 60000 both
 42 forbidden_current pack forbidden_ua high 1000 1073741823 open connected current_stale 10000 both

@@ -143,11 +143,6 @@ class Lockstep:
             used >>= 1
             k += 1
 
-    @property
-    def wakes_us(self) -> int:
-        """When the wait under way ends; -1: the board does not wait."""
-        return self._at_us if self.operation == wire.WAIT else -1
-
     def reach(self, limit_us: int) -> bool:
         """Works up to the time at which the request was made; True when that has come."""
         return self._work_up_to(min(self._made_us, limit_us)) >= self._made_us or self.bitten()

@@ -135,6 +135,12 @@ class EnablePins(Table):
     discharge_pin: Pin | None = None
 
 
+class BleedPins(Table):
+    """Switches that bleed cells in series through a resistor each, to balance them."""
+
+    pins: Annotated[list[Pin], Meta(min_length=1, max_length=16, description="One for each cell, from the lowest on")]
+
+
 class AlarmPin(Table):
     """A horn, a lamp or an input of the lab's safety system: high from a soft short on."""
 
@@ -156,6 +162,7 @@ class Board(Table):
     based_on: Annotated[str, Meta(description="Board whose tables this file takes over where it has none itself")] = ""
     enable_lines: EnablePins | None = None
     alarm: AlarmPin | None = None
+    bleed: BleedPins | None = None
 
 
 def load_board(path: Path) -> Board:
@@ -207,6 +214,8 @@ def pin_uses(board: Board):
     """(key, pin) of every pin that is wired."""
     tables = [(f"i2c[{n}]", bus) for n, bus in enumerate(board.i2c)] + list(chips(board))
     tables += [("contactor", board.contactor), ("enable_lines", board.enable_lines), ("alarm", board.alarm)]
+    for at, pin in enumerate(board.bleed.pins if board.bleed else ()):
+        yield f"bleed.pins[{at}]", pin
     for key, table in tables:
         for field in getattr(table, "__struct_fields__", ()):
             pin = getattr(table, field)

@@ -39,6 +39,7 @@ def check_pack(pack: PackConfig) -> None:
     check_plausibility(pack)
     check_escalation(pack)
     check_precharge(pack)
+    check_balancing(pack)
 
 
 def check_parameters(pack: PackConfig) -> None:
@@ -214,3 +215,19 @@ def check_precharge(pack: PackConfig) -> None:
         raise fail(
             pack, "supervision.precharge_timeout_ms", "more than supervision.precharge_ms, with precharge_retries"
         )
+
+
+def check_balancing(pack: PackConfig) -> None:
+    p, cells = pack.parameters, pack.file.cells_in_series
+    if not p["balance_start_uv"]:
+        return
+    if pack.board.bleed is None or len(pack.board.bleed.pins) < cells:
+        remedy = f"board {pack.board.name} has no bleed switch for each of {cells} cells"
+        raise fail(pack, "balancing.start_v", "0 (no balancing) on this board", remedy)
+    if p["balance_stop_uv"] >= p["balance_start_uv"]:
+        raise fail(pack, "balancing.stop_v", "less than balancing.start_v")
+    if not pack.cell.voltage.min_v <= p["balance_least_uv"] / 1e6 < pack.cell.voltage.max_v:
+        allowed = f"{pack.cell.voltage.min_v:g} .. {pack.cell.voltage.max_v:g}, the window of cell {pack.cell.name}"
+        raise fail(pack, "balancing.least_v", allowed)
+    if p["balance_hot_cdegc"] > pack.limits["overtemperature"].trip:
+        raise fail(pack, "balancing.hot_degc", "at most limits.overtemperature.trip_degc")

@@ -26,27 +26,20 @@ KEYS = {
     "dip_trace_v": (0.0, 1.0, "And at least so much"),
     "noise_ratio": (1.1, 1000.0, "Variance of the voltage over its usual one"),
     "noise_hold_s": (0.0, 3600.0, "How long it must be so loud"),
-    "charge_offset_c": (0.0, 0.1, "Offset of the current sensor, per Ah, that could look like a leak"),
-    "charge_capacity_frac": (0.0, 0.5, "Error of the capacity that could"),
-    "charge_slope_frac": (0.0, 1.0, "Error of dOCV/dSOC until it is learned, V per unit of SOC"),
-    "pack_slope_frac": (0.0, 1.0, "The same where the other cells of a pack have it too"),
-    "charge_table_v": (0.0, 1.0, "And no more than this in all, per unit in series"),
-    "pack_table_v": (0.0, 1.0, "The same against the other cells"),
-    "charge_ocv_v": (1e-5, 1.0, "What a voltage may be missing at once, per unit in series: the tolerance"),
+    "charge_offset_c": (0.0, 0.1, "Offset of the current sensor, per Ah; less than twice of it is taken for none"),
+    "charge_capacity_frac": (1e-4, 0.5, "1-sigma error of the capacity and of the slope of the OCV"),
+    "charge_ocv_v": (1e-5, 1.0, "1-sigma error of the OCV table's features, per unit in series"),
     "pack_ocv_v": (1e-5, 1.0, "The same against the other cells"),
-    "charge_soc_frac": (0.0, 0.1, "And of SOC, where the OCV is steep"),
-    "charge_resistance_frac": (0.0, 1.0, "Error of the resistances"),
-    "pack_resistance_frac": (0.0, 1.0, "The same against the other cells"),
-    "charge_contact": (0.0, 100.0, "R0 that a lost contact may add: on discharge it looks like a leak for a while"),
-    "charge_usual": (0.0, 100.0, "Tolerance over how far the sums usually go the other way"),
-    "charge_new": (0.0, 100.0, "The tolerance of a cell that nothing was learned of is wider by so much"),
-    "charge_fast_c": (0.0, 1.0, "The fast sum forgets leaks up to this, per Ah"),
-    "charge_fast": (0.01, 100.0, "And has this part of the tolerance"),
-    "charge_slow": (0.01, 100.0, "And the slow one this part"),
-    "self_discharge_c": (0.0, 0.1, "Self-discharge of a sound cell, per Ah"),
+    "charge_resistance_frac": (1e-3, 1.0, "1-sigma error of the resistances"),
+    "pack_resistance_frac": (1e-3, 1.0, "The same against the other cells"),
+    "charge_rc_frac": (1e-3, 1.0, "1-sigma error of what the resistances have of diffusion"),
+    "charge_contact": (0.0, 100.0, "Change of R0 by a contact that is lost or comes back, per root of an hour"),
+    "charge_drift_v": (0.0, 0.1, "Drift of the voltage's sensor, per root of an hour"),
+    "pack_drift_v": (0.0, 0.1, "The same against the other cells"),
+    "charge_noise_v": (1e-6, 0.1, "Noise of the voltage, the middle one of five seconds"),
+    "charge_nats": (1.0, 1000.0, "Logarithm of the likelihood ratio of a leak that makes a suspect"),
     "charge_settle_s": (0.0, 86400.0, "After the start, before missing charge is believed"),
-    "charge_soc_sigma_max": (0.001, 1.0, "Missing charge says nothing while SOC is less certain than this"),
-    "charge_slope_least_v": (1e-3, 10.0, "Nor where the OCV is flatter than this, in V per unit of SOC"),
+    "charge_slope_least_v": (1e-3, 10.0, "The voltage tells no charge where the OCV is flatter, V per unit of SOC"),
     "rest_window_s": (10.0, 86400.0, "Window of the slope of a rest"),
     "rest_ratio": (1.0, 100.0, "Slope of a rest over what relaxation explains"),
     "rest_leak_c": (1e-6, 1.0, "The least leak, per Ah, that a rest is judged by"),
@@ -58,13 +51,13 @@ KEYS = {
     "stall_s": (1.0, 86400.0, "For how long"),
     "heat_j_per_k": (0.0, 1e6, "Heat capacity of a cell; 0: heat is not watched"),
     "heat_w": (0.001, 1000.0, "Heat that current and resistance do not explain"),
-    "charge_alone": (1.0, 100.0, "Evidence of charge so many times its threshold is a soft short by itself"),
+    "charge_alone": (1.0, 100.0, "Missing charge so many times its threshold is a soft short by itself"),
     "stage_fall_s": (0.0, 86400.0, "A stage falls when all evidence was silent for so long"),
 }
 
 
 SENSOR_OFFSET_A = 0.0005  # of a shunt and its monitor: 25 uV on 50 mohm (assumption)
-PER_UNIT = ("charge_slope_frac", "pack_slope_frac", "charge_table_v", "pack_table_v", "charge_ocv_v", "pack_ocv_v")
+PER_UNIT = ("charge_ocv_v", "pack_ocv_v")
 
 
 def fields() -> list[tuple[str, type, float]]:

@@ -130,6 +130,8 @@ def device_records(board: Board) -> list[tuple]:
     records.append(("contactor", 0, 0, 0, wires, arguments(1, contactor.feedback_closed_level)))
     if lines is not None:
         records.append(("enable_lines", 0, 0, 0, pins(lines.charge_pin, lines.discharge_pin), arguments()))
+    for first in range(0, len(board.bleed.pins) if board.bleed else 0, 4):
+        records.append(("bleed", first // 4, 0, 0, pins(*board.bleed.pins[first : first + 4]), arguments()))
     if board.alarm is not None:
         records.append(("alarm", 0, 0, 0, pins(board.alarm.pin), arguments()))
     return records

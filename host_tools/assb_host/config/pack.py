@@ -37,6 +37,7 @@ SENSITIVITY = ("sensitivity_mv_per_v", Annotated[float, Meta(ge=0.1, le=10)])
 SOURCE = ("source", Source)
 Telemetry = table_struct("telemetry")
 Learned = table_struct("learned")
+Balancing = table_struct("balancing", ("source", Source, "A: no balancing"))
 
 
 class Cycler(Table):
@@ -67,6 +68,7 @@ class PackFile(Table):
         str, Meta(description="Pack whose tables and limit rows this file takes over where it has none itself")
     ] = ""
     telemetry: Telemetry = msgspec.field(default_factory=Telemetry)  # pyright: ignore[reportInvalidTypeForm]
+    balancing: Balancing = msgspec.field(default_factory=Balancing)  # pyright: ignore[reportInvalidTypeForm]
     learned: Learned = msgspec.field(default_factory=Learned)  # pyright: ignore[reportInvalidTypeForm]
 
 

@@ -72,8 +72,11 @@ def bounds(cell: Cell, log: PackLog) -> dict[str, float]:
     slow_v = (noise.rc_sigma_v if noise else None) or 0.0
     share = (noise.overvoltage_sigma_frac if noise else None) or 0.0
     known = {
-        "charge_ocv_v": PROFILE_SIGMAS * slow_v / DEFAULTS["charge_slow"],  # which the slow sum multiplies again
+        "charge_ocv_v": PROFILE_SIGMAS * slow_v,
+        "charge_drift_v": PROFILE_SIGMAS * slow_v,
         "charge_resistance_frac": PROFILE_SIGMAS * share,
+        "charge_rc_frac": PROFILE_SIGMAS * share,
+        "charge_noise_v": noise_v(log),
         "rest_leak_c": resting_leak_c(cell, log),
     }
     return {name: max(DEFAULTS[name], value) for name, value in known.items()}

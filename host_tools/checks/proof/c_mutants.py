@@ -43,7 +43,7 @@ extern unsigned char assb_reached[];
 
 
 class Catalogue:
-    """Numbers for mutants. The same change in another build of the same file (single, double precision) has the same."""
+    """Numbers for mutants. The same change in another build of a file (single, double precision) has the same."""
 
     def __init__(self) -> None:
         self.mutants: list[Mutant] = []

@@ -1,4 +1,4 @@
-"""The gate on lines and branches: 100 % of the firmware's control, estimation and detection, and of the C that boards run.
+"""The gate on lines and branches: 100 % of the firmware's control, estimation and detection, and of the boards' C.
 
 python host_tools/checks/proof/cover.py [python|kernel]      exit 1 and one line per line or branch that no test takes
 
@@ -27,6 +27,7 @@ FOLDERS = ("control", "estimation", "detection")
 PYTHON_TESTS = [
     "firmware/tests/test_app.py",
     "firmware/tests/test_collapse.py",
+    "firmware/tests/test_control_edges.py",
     "firmware/tests/test_estimation_edges.py",
     "firmware/tests/test_kernel_choice.py",
     "firmware/tests/test_protection.py",

@@ -59,7 +59,7 @@ def child(task: Callable[[], int]) -> int:
 
 
 def allow_cpu_s(seconds: float) -> None:
-    """From now on this process may use so much processor time; then it is killed. Wall time would depend on the load."""
+    """From now on this process may use so much processor time; then it is killed. Wall time would tell the load."""
     signal.signal(signal.SIGVTALRM, signal.SIG_DFL)  # what C loops in, no handler of Python's would end
     signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
 
@@ -69,7 +69,7 @@ def cpu_limit_s(usual_s: float) -> float:
 
 
 def outcomes(tasks: Iterator[tuple[int, Callable[[], int]]], jobs: int) -> Iterator[tuple[int, str, int]]:
-    """(number, "survived" | "failed" | "crashed" | "endless", exit code) of each task, `jobs` at a time, as they end."""
+    """(number, "survived" | "failed" | "crashed" | "endless", exit code) of each task, `jobs` at a time."""
     running: dict[int, int] = {}
     left = True
     while running or left:

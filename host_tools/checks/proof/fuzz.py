@@ -1,7 +1,7 @@
 """Bytes into the C that boards run, guided by coverage, under ASan and UBSan: estimator, learning, power, detection.
 
-python host_tools/checks/proof/fuzz.py [--runs N] [--seed N] [INPUT...]     the same runs for the same seed; an INPUT that
-broke something is run again. Needs gcc (or clang) with its sanitizers; libFuzzer would need clang.
+python host_tools/checks/proof/fuzz.py [--runs N] [--seed N] [INPUT...]     the same runs for the same seed; an INPUT
+that broke something is run again. Needs gcc (or clang) with its sanitizers; libFuzzer would need clang.
 """
 
 import argparse
@@ -22,7 +22,17 @@ from assb.estimation import flat_layout
 HERE = Path(__file__).parent / "fuzz"
 OUT = ROOT / "out" / "fuzz"
 SANITIZERS = ["-fsanitize=address,undefined,float-cast-overflow", "-fno-sanitize-recover=all"]
-FLAGS = ["-O1", "-g", "-std=gnu99", "-ffp-contract=off", "-fno-wrapv", "-UNDEBUG", "-fno-omit-frame-pointer", "-w", *SANITIZERS]
+FLAGS = [
+    "-O1",
+    "-g",
+    "-std=gnu99",
+    "-ffp-contract=off",
+    "-fno-wrapv",
+    "-UNDEBUG",
+    "-fno-omit-frame-pointer",
+    "-w",
+    *SANITIZERS,
+]
 RUNS = 2_000_000
 
 

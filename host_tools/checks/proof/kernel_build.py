@@ -1,4 +1,4 @@
-"""The kernels built once more in a folder of their own: instrumented, counted or sanitised, for a run of their tests."""
+"""The kernels built once more in a folder of their own: instrumented or counted, for a run of their tests."""
 
 import shutil
 import subprocess
@@ -6,13 +6,14 @@ import sys
 import sysconfig
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[3]
-KERNELS = ROOT / "cffi_kernels"
-sys.path.insert(0, str(KERNELS / "assb_kernels"))
+# Not as assb_kernels.build_kernels: that package would load the kernels that are installed
+sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "cffi_kernels" / "assb_kernels"))
 
 import build_kernels
 from cffi import FFI
 
+ROOT = Path(__file__).resolve().parents[3]
+KERNELS = ROOT / "cffi_kernels"
 INCLUDES = [KERNELS / "include", KERNELS / "src"]
 # What runs on boards: the filter, power limits, learning and detection, in both precisions
 BOARD_SOURCES = [

@@ -160,7 +160,7 @@ def _other(value: float) -> str:
 
 def functions(tree: ast.Module) -> Iterator[tuple[str, int, int]]:
     """(dotted name, first line, last line) of every function."""
-    stack = [("", tree)]
+    stack: list[tuple[str, ast.AST]] = [("", tree)]
     while stack:
         prefix, node = stack.pop()
         for child in ast.iter_child_nodes(node):

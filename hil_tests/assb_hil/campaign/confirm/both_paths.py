@@ -89,7 +89,6 @@ def confirm(spec: TrialSpec, kernel: KernelSource | None = None) -> Confirmed:
     image = build_image(pack)
     world, heard = Playback(decode(image), bench.scene.plant, columns), Heard()
     with virtual_board(world, pack, image, seed=spec.seed & 0x7FFFFFFF, kernel=kernel) as board:
-        world.follow(board.lockstep)
         board.add_tap(heard.hear)
         board.power_on()
         board.run_until(BOOT_US)
@@ -112,15 +111,15 @@ class Ticks:
     def __init__(self, world: Playback):
         self._world = world
         self._first = world.first_tick or 0
-        # it looks at the clock after it woke up, which may be the next millisecond
-        self._number = {at_us // 1000 + late: tick for late in (1, 0) for tick, at_us in enumerate(world.ticks_us)}
+        # it looked at the clock before it asked for a voltage, which may be the millisecond before
+        self._number = {at_us // 1000 - early: tick for early in (1, 0) for tick, at_us in enumerate(world.ticks_us)}
         self.rows = len(world.current_a)
         self.leads = len(world.voltage_v) // max(self.rows, 1)
 
     def at(self, t_ms: int) -> int:
-        """The one that began then, by the board's clock. Raises UnlikeReadingsError for one that nobody waited for."""
+        """The one that began then, by the board's clock. Raises UnlikeReadingsError where none did."""
         if t_ms not in self._number:
-            raise UnlikeReadingsError(f"a fast tick came late, at {t_ms} ms", "virtual board", "look at its [cost]")
+            raise UnlikeReadingsError(f"no fast tick at {t_ms} ms", "virtual board", "look at its [cost]")
         return self._number[t_ms]
 
     def time_s(self, tick: int) -> float:

@@ -13,7 +13,6 @@ from assb_hil.chips.contactor import Contactor
 from assb_hil.chips.i2c_chip import NEVER
 from assb_hil.chips.ina228 import CURRENT, INA228, VBUS
 from assb_hil.dut.idle_world import IdleWorld
-from assb_hil.dut.lockstep import Lockstep
 from assb_hil.plant_file import PlantFile
 from assb_hil.wiring import Wiring
 
@@ -21,8 +20,6 @@ SLOW_ROWS = 10
 # A fast tick has read its row so long after it began, and the next one is then in the registers (an INA228 of the board
 # publishes every 4.5 ms) before the next tick looks, 10 ms later
 TURN_US = 3_000
-GATHER_US = 300  # after the tick has begun
-ALONE_US = 8_000  # a voltage that is asked for so long after the last tick is asked for by one that had not to wait
 
 
 class Place:
@@ -70,8 +67,8 @@ class ExactWiring(Wiring):
 
 class Playback(IdleWorld):
     """A `World` that stands at the first row until fast tick number `first_tick`, and goes on by one with each from
-    there; a fast tick is what the firmware wakes up for, at `ticks_us`. `voltage_v` (row by row, a value per lead) and
-    `current_a` gather what the registers said, as the firmware converts it."""
+    there; a fast tick is when the firmware asks the first monitor for its voltage, at `ticks_us`. `voltage_v` (row by
+    row, a value per lead) and `current_a` gather what the registers said then, as the firmware converts it."""
 
     def __init__(self, config: Config, plant: PlantFile, columns: TrialColumns):
         super().__init__()
@@ -83,30 +80,25 @@ class Playback(IdleWorld):
         self._pins: dict[int, int] = {}
         monitor = next(device for device in config.devices if device[0] == "ina228")
         self._amperes = Ratio(SHUNT_LSB_PV[monitor[5][0]], config.parameter("shunt_uohm"), 20)
-        self._turn_us = self._gather_us = NEVER
-        self._lockstep: Lockstep | None = None
+        self._turn_us = NEVER
+        self._first = self._wiring.kinds["ina228"][0]
         self.first_tick: int | None = None
-        self.ticks_us = [0]
+        self.ticks_us: list[int] = []
         self.voltage_v, self.current_a = array("d"), array("d")
-
-    def follow(self, lockstep: Lockstep) -> None:
-        """Of the board that is in this world."""
-        self._lockstep = lockstep
 
     def advance(self, now_us: int) -> None:
         while True:
-            at_us = min(self._turn_us, self._gather_us, *self._due_us.values(), self._readings.contactor.next_change_us)
+            at_us = min(self._turn_us, *self._due_us.values(), self._readings.contactor.next_change_us)
             if at_us > now_us:
                 break
             self._happen(at_us)
-        if self._lockstep and self._lockstep.wakes_us == now_us > self.now_us:
-            self._wake(now_us)
         self.now_us = now_us
 
-    def _wake(self, now_us: int) -> None:
-        self.ticks_us.append(now_us)
+    def _tick(self) -> None:
+        self.ticks_us.append(self.now_us)
         if self.first_tick is not None and len(self.ticks_us) > self.first_tick:
-            self._gather_us, self._turn_us = now_us + GATHER_US, now_us + TURN_US
+            self._gather()
+            self._turn_us = self.now_us + TURN_US
 
     def _happen(self, at_us: int) -> None:
         self._readings.contactor.advance(at_us)
@@ -116,9 +108,6 @@ class Playback(IdleWorld):
         for place, due_us in self._due_us.items():
             if due_us <= at_us:
                 self._settle(place, at_us)
-        if self._gather_us == at_us:
-            self._gather()
-            self._gather_us = NEVER
 
     def _settle(self, place: tuple[int, int], at_us: int) -> None:
         chip = self._chips[place]
@@ -140,20 +129,24 @@ class Playback(IdleWorld):
             return None
         if len(write) > 1:
             self._settle(place, self.now_us)
-        if write[:1] == bytes([VBUS]) and self.now_us > self.ticks_us[-1] + ALONE_US:
-            self._wake(self.now_us)
+        if self._marks(chip, write):
+            self._tick()
         data = chip.i2c(write, read_n)
         if len(write) > 1:
             self._due_us[place] = chip.next_change_us
         return data
 
+    def _marks(self, chip: Any, write: bytes) -> bool:
+        """Whether this reading is one per fast tick, which has to be told of, and so is never foretold."""
+        return chip is self._first and write == bytes([VBUS])
+
     def peek(self, bus: int, address: int, write: bytes, read_n: int) -> tuple[bytes, int] | None:
         chip = self._chips.get((bus, address))
-        return None if chip is None else chip.peek(write, read_n)
+        return None if chip is None or self._marks(chip, write) else chip.peek(write, read_n)
 
     def preview(self, bus: int, address: int, write: bytes, read_n: int) -> tuple[bytes, int] | None:
         chip = self._chips.get((bus, address))
-        return None if chip is None else chip.preview(write, read_n)
+        return None if chip is None or self._marks(chip, write) else chip.preview(write, read_n)
 
     def acks(self) -> frozenset[tuple[int, int]]:
         return frozenset(self._chips)

@@ -15,7 +15,7 @@ from assb_hil.campaign.scene import Scene
 from assb_hil.campaign.trial_bench import FAST_TICK_S
 
 # Keys of a pack file: a cell counts as known from the start
-HASTE = {"detection.charge_settle_s": 30.0, "detection.charge_new": 0.0}
+HASTE = {"detection.charge_settle_s": 30.0}
 CELLS_MOST = 2  # that a board has monitors for
 LEAD_S, WINDOW_S = 90.0, 30.0
 ROWS = {

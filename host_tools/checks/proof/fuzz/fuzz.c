@@ -1,7 +1,9 @@
-/* A small coverage-guided fuzzer: gcc has none of its own. Compile the targets with -fsanitize-coverage=trace-pc, this
- * file without. An input that takes a new way through the code is kept, and injured further.
+/* A small coverage-guided fuzzer: gcc has none of its own. Compile the targets
+ * with -fsanitize-coverage=trace-pc, this file without. An input that takes a
+ * new way through the code is kept, and injured further.
  *
- *     fuzz RUNS SEED CRASH_FILE [INPUT...]     inputs alone: they are run, and nothing else
+ *     fuzz RUNS SEED CRASH_FILE [INPUT...]     inputs alone: they are run, and
+ * nothing else
  */
 #include "fuzz.h"
 
@@ -30,7 +32,8 @@ static size_t trial_length;
 static const char *crash_file;
 static uint64_t state;
 
-/* A way is a place and the one before it; offsets, so that where the program was loaded makes no difference. */
+/* A way is a place and the one before it; offsets, so that where the program
+ * was loaded makes no difference. */
 void __sanitizer_cov_trace_pc(void)
 {
     uintptr_t here = ((uintptr_t)__builtin_return_address(0) - (uintptr_t)&assb_est_f32_fuzz) * 2654435761u >> 8;

@@ -1,14 +1,17 @@
-/* What bytes do to the C that boards run. Compiled once per precision (-DASSB_PRECISION).
+/* What bytes do to the C that boards run. Compiled once per precision
+ * (-DASSB_PRECISION).
  *
- * The bytes are edits of sound parameters and of a fresh state, then samples. What the contract says is held: parameters
- * that a check refuses go no further, and a state is one that calls have left (its kept places are forgotten after an
- * edit). Beyond what the sanitizers see, `claim` names what must hold.
+ * The bytes are edits of sound parameters and of a fresh state, then samples.
+ * What the contract says is held: parameters that a check refuses go no
+ * further, and a state is one that calls have left (its kept places are
+ * forgotten after an edit). Beyond what the sanitizers see, `claim` names what
+ * must hold.
  */
+#include "assb_detection.h"
 #include "assb_estimator.h"
 #include "assb_learning.h"
-#include "assb_pressure_soc.h"
 #include "assb_power.h"
-#include "assb_detection.h"
+#include "assb_pressure_soc.h"
 
 #include "fuzz.h"
 #include "sound.h"
@@ -26,7 +29,8 @@ typedef struct {
 
 #define CELLS 3
 
-/* A number: nine times out of ten one that means something, else whatever eight bytes come to. */
+/* A number: nine times out of ten one that means something, else whatever eight
+ * bytes come to. */
 static real number(fuzz_input *in, real low, real high)
 {
     static const double special[] = {0, -0.0, 1, -1, 1e6, 1e-12, 1e30, -1e30, 0.0 / 0.0, 1.0 / 0.0, -1.0 / 0.0, 1e-40};
@@ -60,7 +64,8 @@ static void sound_groups(groups_t *g)
         numbers[k] = (real)sound[k];
 }
 
-/* Edits of a state, as far as they leave one that a kernel may have left: what Estimator.restore of the host demands. */
+/* Edits of a state, as far as they leave one that a kernel may have left: what
+ * Estimator.restore of the host demands. */
 static int edit_state(fuzz_input *in, const groups_t *g, ASSB_EST(state) *s)
 {
     const real *numbers = (const real *)s;
@@ -123,7 +128,8 @@ static void fuzz_learning(fuzz_input *in, const groups_t *g, ASSB_EST(state) *s)
     before = l;
     int status = ASSB_EST(learning_restore)(&g->learning, &l, values);
     claim(status == ASSB_OK || same(&before, &l, sizeof l), "a refused record changes nothing");
-    claim(l.resistance_scale >= g->learning.resistance_scale_min && l.resistance_scale <= g->learning.resistance_scale_max,
+    claim(l.resistance_scale >= g->learning.resistance_scale_min &&
+              l.resistance_scale <= g->learning.resistance_scale_max,
           "what was restored is within its bounds");
     while (fuzz_left(in)) {
         ASSB_EST(sample) sample = sample_of(in);
@@ -132,7 +138,8 @@ static void fuzz_learning(fuzz_input *in, const groups_t *g, ASSB_EST(state) *s)
         if (fuzz_byte(in) == 0)
             ASSB_EST(learning_lose)(&l);
         ASSB_EST(height_step)(&g->cell, &g->learning, s, &l, &height, sample.pressure_mpa, number(in, 0, 300));
-        claim(!(l.capacity_scale < g->learning.capacity_scale_min) && !(l.capacity_scale > g->learning.capacity_scale_max),
+        claim(!(l.capacity_scale < g->learning.capacity_scale_min) &&
+                  !(l.capacity_scale > g->learning.capacity_scale_max),
               "no scale leaves its bounds");
         ASSB_EST(soh_resistance_sigma)(&g->cell, &g->learning, &l);
         ASSB_EST(capacity_sigma)(&g->learning, &l);
@@ -143,7 +150,8 @@ static void fuzz_learning(fuzz_input *in, const groups_t *g, ASSB_EST(state) *s)
 static void fuzz_power(fuzz_input *in, const groups_t *g, ASSB_EST(state) *s)
 {
     while (fuzz_left(in)) {
-        ASSB_EST(power_ask) ask = {number(in, -20, 90), number(in, 0, 25), (int)fuzz_byte(in) % 2, (int)fuzz_byte(in) % 2};
+        ASSB_EST(power_ask)
+        ask = {number(in, -20, 90), number(in, 0, 25), (int)fuzz_byte(in) % 2, (int)fuzz_byte(in) % 2};
         ASSB_EST(power_limit) limit, before;
         memset(&limit, 0, sizeof limit);
         before = limit;
@@ -167,11 +175,10 @@ static void fuzz_detection(fuzz_input *in, const groups_t *g, ASSB_EST(state) *s
         ASSB_EST(detection_reset)(&d[k]);
     while (fuzz_left(in)) {
         ASSB_EST(sample) taken = sample_of(in);
-        ASSB_EST(detection_sample) seen = {taken.voltage_v,  taken.current_a,
-                                           taken.temperature_degc, taken.pressure_mpa,
-                                           number(in, 0, 300), number(in, 0, 20),
-                                           taken.dt_s,         (real)(fuzz_byte(in) % 2),
-                                           (real)(fuzz_byte(in) % 2)};
+        ASSB_EST(detection_sample)
+        seen = {taken.voltage_v,    taken.current_a,           taken.temperature_degc,
+                taken.pressure_mpa, number(in, 0, 300),        number(in, 0, 20),
+                taken.dt_s,         (real)(fuzz_byte(in) % 2), (real)(fuzz_byte(in) % 2)};
         ASSB_EST(detection) *one = &d[fuzz_byte(in) % CELLS];
         unsigned act = fuzz_byte(in);
         if (act == 0)
@@ -181,16 +188,18 @@ static void fuzz_detection(fuzz_input *in, const groups_t *g, ASSB_EST(state) *s
         else if (act < 8 || ASSB_EST(step)(&g->cell, s, &taken) != ASSB_OK)
             ASSB_EST(detection_blind)(one);
         else if (ASSB_EST(detection_sample_taken)(&g->detection, &g->cell, one, s, &seen)) {
-            ASSB_EST(detection_reference)(d, CELLS, &reference);
+            ASSB_EST(detection_reference)(d, CELLS, one - d, &reference);
             ASSB_EST(detection_second)(&g->detection, &g->cell, one, s, &seen, &reference);
         }
         claim(one->stage >= ASSB_NO_SHORT && one->stage <= ASSB_SHORTED, "a stage is one of four");
         for (int k = 0; k < ASSB_EVIDENCES; k++)
-            claim(one->state[k] >= ASSB_UNAVAILABLE && one->state[k] <= ASSB_ACTIVE, "an evidence has one of its states");
+            claim(one->state[k] >= ASSB_UNAVAILABLE && one->state[k] <= ASSB_ACTIVE,
+                  "an evidence has one of its states");
     }
 }
 
-/* For the fuzzer's own test: three bytes have to be right, one behind the other. */
+/* For the fuzzer's own test: three bytes have to be right, one behind the
+ * other. */
 #ifdef PLANTED
 static void planted(fuzz_input *in)
 {
@@ -221,5 +230,8 @@ void ASSB_EST(fuzz)(fuzz_input *in)
         return;
     if (fuzz_byte(in) % 4 == 0 && !edit_state(in, &g, &s))
         return;
-    (target == 0 ? fuzz_estimator : target == 1 ? fuzz_learning : target == 2 ? fuzz_power : fuzz_detection)(in, &g, &s);
+    (target == 0   ? fuzz_estimator
+     : target == 1 ? fuzz_learning
+     : target == 2 ? fuzz_power
+                   : fuzz_detection)(in, &g, &s);
 }
