@@ -30,8 +30,8 @@ from assb_kernels._kernels import ffi, lib
 from test_detection_twin import OUTCOME, OWN, PARTS, STRUCTS, StateOfC, same, same_struct
 
 DETECTION = constants((
-    charge_errors, cv_tail, deficit, detector, dips, efficiency, fusion, heat, leak_test, missing_charge, noise, observed,
-    pressure_fall, resistance, rest_decay, stall, swelling,
+    charge_errors, cv_tail, deficit, detector, dips, efficiency, fusion, heat, leak_test, missing_charge, noise,
+    observed, pressure_fall, resistance, rest_decay, stall, swelling,
 ))  # fmt: skip
 
 
