@@ -108,6 +108,8 @@ BEGINS: dict[str, Event] = {
     "lease_lapsed": ("lease_lapsed", {}),
     "self_test_failed": ("self_test_failed", {}),
 }
+# Or with the last message in which that signal was still 0
+BEGINS_AFTER = {"actuator_stall": "press_stalled"}
 # Rows that find the contactor told to open already: they lock out
 LOCKS = ("weld_current", "self_test_failed")
 
@@ -168,7 +170,7 @@ STIMULI: dict[str, Stimulus] = {
     "pressure_stuck": stuck("pressure_mpa", "the bridge converter gives one code for ever", 4.0),
     "pressure_rate": offset("pressure_mpa", 1.4, "+1.4 MPa at the load cell", at_s=33.0, quick=False),
     "actuator_stall": Stimulus(
-        "-1.8 MPa at the load cell, the press stands",
+        "-1.8 MPa at the load cell, the press stands; from the stall being called",
         lambda t: (SensorOffset(at_s=t, channel="pressure_mpa", offset=-1.8), RegulatorStalled(at_s=t)),
         lasts_s=8.0,
     ),

@@ -17,7 +17,7 @@ from assb.protocol import schema
 from assb_host.config import PackConfig, fault_time_budget_ms, load_pack
 
 from assb_hil.faults.board import GarbageCollected, HeapFilled
-from assb_hil.reaction_stimuli import ASIDE, BEGINS, LOCKS, QUICK, STIMULI, Stimulus
+from assb_hil.reaction_stimuli import ASIDE, BEGINS, BEGINS_AFTER, LOCKS, QUICK, STIMULI, Stimulus
 from assb_hil.scenario import Command, Scenario, Start
 from assb_hil.session import Session, open_session
 from assb_hil.vocabulary import demand
@@ -139,9 +139,19 @@ class _Watch:
         times = [e["t_s"] for e in events if e["t_s"] >= after_s and all(e.get(k) == v for k, v in fields.items())]
         return min(times, default=None)
 
+    def begun(self, row: str, at_s: float) -> float | None:
+        """When the row's quantity passed its level."""
+        if row in BEGINS:
+            return self.first(*BEGINS[row], at_s)
+        if row not in BEGINS_AFTER:
+            return at_s
+        times, values = self.session.recorder.window(BEGINS_AFTER[row], at_s, self.session.duration_s)
+        called = next((at for at, value in enumerate(values) if value), 0)
+        return times[called - 1] if called else None
+
     def figures(self, row: str, at_s: float) -> tuple[float | None, float | None, list[str]]:
         """(command in ms after the level was passed, act done in ms, rows that tripped no later)."""
-        from_s = self.first(*BEGINS[row], at_s) if row in BEGINS else at_s
+        from_s = self.begun(row, at_s)
         tripped_s = None if from_s is None else self.first("limit_tripped", {"row": row}, from_s)
         if from_s is None or tripped_s is None:
             return None, None, []
