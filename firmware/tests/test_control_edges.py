@@ -244,7 +244,9 @@ def test_a_blind_row_trips_one_tick_after_its_time_and_not_before_the_first_time
 @pytest.mark.parametrize("count", [0, 1, 5, len(schema.LIMIT_ROWS)])
 def test_an_image_with_fewer_rows_than_the_table_watches_those(count):
     limits = [limit(row[1]) for row in schema.LIMIT_ROWS]
-    protection = Protection(Signals(1), [*limits[:count], *(limit(row[1], flags=0) for row in schema.LIMIT_ROWS[count:])], Events())
+    protection = Protection(
+        Signals(1), [*limits[:count], *(limit(row[1], flags=0) for row in schema.LIMIT_ROWS[count:])], Events()
+    )
     assert protection.count == count
 
 

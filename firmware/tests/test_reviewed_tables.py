@@ -6,8 +6,24 @@ No behaviour could tell a wrong bound of the envelope, or a wrong action, from a
 import pytest
 from assb.control import supervisor as sv
 from assb.control.supervisor import (
-    ARM, ARMED, CHARGING, CLEARED, CLOSED, DERATED, DISCHARGING, FAULT, LOCK, LOCKOUT, OPEN, PRECHARGE, PRESSED, READY,
-    SAFE, SELFTEST, STOP, UPDATE,
+    ARM,
+    ARMED,
+    CHARGING,
+    CLEARED,
+    CLOSED,
+    DERATED,
+    DISCHARGING,
+    FAULT,
+    LOCK,
+    LOCKOUT,
+    OPEN,
+    PRECHARGE,
+    PRESSED,
+    READY,
+    SAFE,
+    SELFTEST,
+    STOP,
+    UPDATE,
 )  # fmt: skip
 from assb.protocol import schema, tables
 

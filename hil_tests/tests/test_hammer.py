@@ -4,8 +4,8 @@ from pathlib import Path
 
 import assb
 import pytest
-from assb.protocol.commands import format_line
 from assb.protocol import frame as wire
+from assb.protocol.commands import format_line
 from assb.protocol.frame import Crc16
 from assb_hil import session as sessions
 from assb_hil.hammer import FORBIDDEN, Deck, Hammer, false_frames

@@ -22,7 +22,17 @@ from assb.estimation import flat_layout
 HERE = Path(__file__).parent / "fuzz"
 OUT = ROOT / "out" / "fuzz"
 SANITIZERS = ["-fsanitize=address,undefined,float-cast-overflow", "-fno-sanitize-recover=all"]
-FLAGS = ["-O1", "-g", "-std=gnu99", "-ffp-contract=off", "-fno-wrapv", "-UNDEBUG", "-fno-omit-frame-pointer", "-w", *SANITIZERS]
+FLAGS = [
+    "-O1",
+    "-g",
+    "-std=gnu99",
+    "-ffp-contract=off",
+    "-fno-wrapv",
+    "-UNDEBUG",
+    "-fno-omit-frame-pointer",
+    "-w",
+    *SANITIZERS,
+]
 RUNS = 2_000_000
 
 
