@@ -379,6 +379,7 @@ def test_no_limit_is_told_of_a_state_that_is_none(dyadic, name, value):
     assert told == power.Power(dyadic).limits(cell.ekf, False, 25.0, 5.0) == lib.ASSB_BAD_PARAMETER
 
 
+FILTER_RESULTS = [name for name, _ in ffi.typeof("assb_est_f64_results").fields]
 RESULTS = [name for name, _ in ffi.typeof("assb_est_f64_learning_results").fields]
 
 
@@ -396,6 +397,22 @@ def test_a_run_learns_what_its_steps_do_and_writes_what_is_asked_for(believed, w
             told[name] = getattr(given, name)
         for name in ("soc_sigma", "resistance_scale", "resistance_sigma", "capacity_scale", "capacity_sigma"):
             told[name] = getattr(steps, name)
+        assert [out[name][k] for name in wanted] == [told[name] for name in wanted]
+    assert run.state_bytes() == steps.state_bytes()
+
+
+@pytest.mark.parametrize("wanted", [FILTER_RESULTS, *([name] for name in FILTER_RESULTS)])
+@pytest.mark.parametrize("precision", ["f32", "f64"])
+def test_a_run_filters_as_its_steps_do_and_writes_what_is_asked_for(believed, wanted, precision):
+    flat = flat_layout.pack(believed)
+    run, steps = Estimator(flat, precision), Estimator(flat, precision)
+    samples = [(3.7 + 0.01 * k, 0.3, 25.0, 5.0, 1.0 if k % 4 else -1.0) for k in range(10)]
+    out = run.run(*(list(column) for column in zip(*samples, strict=True)), results=wanted)
+    for k, sample in enumerate(samples):
+        state = steps.c_state
+        told = {"status": steps.step(*sample), "soc_var": state.covariance[0], "leak_var": state.covariance[14]}
+        for name in set(FILTER_RESULTS) - set(told):
+            told[name] = getattr(state, name)
         assert [out[name][k] for name in wanted] == [told[name] for name in wanted]
     assert run.state_bytes() == steps.state_bytes()
 
