@@ -27,7 +27,9 @@ def dyadic(believed: dict) -> list[float]:
         "ocv_temperature_degc": 25.0, "coulombic_efficiency_frac": 0.96875, "overvoltage_sigma_frac": 0.125,
         "rc_factor": [1.0 + (k % 3) / 4 for k in range(129)], "current_max_a": 4.0, "leak_sigma_a": 0.25,
         "voltage_sigma_v": 0.0078125, "gate_sigmas": 4.0, "dt_max_s": 64.0,
-        "height_sigma_um": 1.0, "swelling_um": 256.0,
+        "height_sigma_um": 1.0, "swelling_um": 256.0, "hot_full_degc": 40.0, "hot_zero_degc": 60.0,
+        "charge_zero_degc": 0.0, "charge_full_degc": 16.0, "contact_zero_mpa": 0.5, "contact_full_mpa": 4.0,
+        "pressed_full_mpa": 6.0, "pressed_zero_mpa": 20.0,
         "soc_margin_sigmas": 1.0, "voltage_margin_sigmas": 1.0, "rest_min_s": 16.0, "rest_full_s": 32.0,
     })  # fmt: skip
 
