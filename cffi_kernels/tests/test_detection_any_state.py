@@ -130,7 +130,7 @@ class Detectors:
             c.since_step_s = c.since_move_s = 1000.0
             c.dips.learned = rng.choice((5.0, 26.0, 100.0))
             c.dips.level_known = 1
-            c.dips.level_v, c.dips.drift_v = sample.voltage_v + rng.choice((0.5, -0.5, 1.0, 0.0)), 0.0
+            c.dips.level_v, c.dips.drift_v = sample.voltage_v + rng.choice((0.5, -1.0, -0.5, -0.5, 1.0, 0.0)), 0.0
             c.dips.after_s = rng.choice((0.35, 0.45, 0.95)) - rng.choice((0.0, sample.dt_s))
             c.dips.waits, c.dips.deep = rng.choice((0, 1)), rng.choice((0.0, 0.25))
             c.dips.variance_v2, c.dips.ages = rng.choice((0.0, 1e-6)), rng.choice((0, 1, 15, 16, 16))
@@ -138,7 +138,7 @@ class Detectors:
             self.state.innovation_v = rng.choice((0.0, 0.0, 0.001))
             c.noise.usual_v2, c.noise.seen_s = rng.choice((0.0, 1e-9, 1.0)), rng.choice((59.5, 100.0, 410.0))
             c.noise.has_before = 2
-            c.dips.length_s, c.dips.up_s = rng.choice((0.0, 20.0, 19.5)), rng.choice((0.0, 3.0, 2.5))
+            c.dips.length_s, c.dips.up_s = rng.choice((0.0, 0.0, 0.0, 20.0, 19.5)), rng.choice((3.0, 3.0, 0.0, 2.5))
         if rng.random() < 0.5:
             c.rest.rest_s, c.rest.mark_s = rng.choice((600.0, 1000.0, 599.5)), rng.choice((0.0, 500.0, 999.0))
             c.swelling.begun, c.swelling.still_s = 1, rng.choice((600.0, 599.5, 1000.0))
