@@ -1,5 +1,5 @@
-"""A seeded sample of the mutation run, with the short tests: by hand all of it, `make mutate`, where each survivor needs
-its reason. Here the share that is killed must not fall."""
+"""A seeded sample of the mutation run, with the short tests: the share that is killed must not fall. By hand all of it,
+`make mutate`, where each survivor needs its reason."""
 
 import re
 import subprocess
