@@ -136,13 +136,15 @@ class Detectors:
             c.since_step_s = c.since_move_s = 1000.0
             c.dips.learned = rng.choice((5.0, 26.0, 100.0))
             c.dips.level_known = 1
-            c.dips.level_v, c.dips.drift_v = sample.voltage_v + rng.choice((0.5, -0.5, 1.0, 0.0)), 0.0
+            c.dips.level_v, c.dips.drift_v = sample.voltage_v + rng.choice((0.5, -1.0, -0.5, -0.5, 1.0, 0.0)), 0.0
             c.dips.after_s = rng.choice((0.35, 0.45, 0.95)) - rng.choice((0.0, sample.dt_s))
             c.dips.waits, c.dips.deep = rng.choice((0, 1)), rng.choice((0.0, 0.25))
             c.dips.variance_v2, c.dips.ages = rng.choice((0.0, 1e-6)), rng.choice((0, 1, 15, 16, 16))
+            c.dips.age_s = [0.0] * lib.ASSB_DIPS
+            self.state.innovation_v = rng.choice((0.0, 0.0, 0.001))
             c.noise.usual_v2, c.noise.seen_s = rng.choice((0.0, 1e-9, 1.0)), rng.choice((59.5, 100.0, 410.0))
             c.noise.has_before = 2
-            c.dips.length_s, c.dips.up_s = rng.choice((0.0, 20.0, 19.5)), rng.choice((0.0, 3.0, 2.5))
+            c.dips.length_s, c.dips.up_s = rng.choice((0.0, 0.0, 0.0, 20.0, 19.5)), rng.choice((3.0, 3.0, 0.0, 2.5))
         if rng.random() < 0.5:
             c.rest.rest_s, c.rest.mark_s = rng.choice((600.0, 1000.0, 599.5)), rng.choice((0.0, 500.0, 999.0))
             c.swelling.begun, c.swelling.still_s = 1, rng.choice((600.0, 599.5, 1000.0))
@@ -151,6 +153,10 @@ class Detectors:
             c.swelling.charge_frac = rng.choice((0.01, -0.01, 0.5, -0.5, 0.0))
             c.stall.low_a, c.stall.start_degc = sample.current_a, sample.temperature_degc
             c.stall.span_s, c.stall.charge_frac = rng.choice((1.0, 100.0, 1000.0)), rng.choice((0.25, 0.001, 0.0))
+            c.tail.points, c.tail.voltage_v, c.tail.begin_a = rng.choice((1, 2)), sample.voltage_v, 2 * sample.current_a
+            c.tail.second_a = sample.current_a * rng.choice((1.0625, 1.25))
+            c.tail.first_a = sample.current_a * rng.choice((1.25, 1.5))
+            c.tail.holds, c.tail.usual_a = rng.choice((2, 3)), 0.5 * sample.current_a
             c.tail.hold_s, c.tail.mark_s = rng.choice((120.0, 240.0, 119.5)), rng.choice((0.0, 120.0))
             c.resistance.seen, c.resistance.steady, c.resistance.steps = 2, 1, rng.choice((7, 8, 9))
             c.resistance.middle_a, c.resistance.before_a = (

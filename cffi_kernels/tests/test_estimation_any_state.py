@@ -27,7 +27,9 @@ def dyadic(believed: dict) -> list[float]:
         "ocv_temperature_degc": 25.0, "coulombic_efficiency_frac": 0.96875, "overvoltage_sigma_frac": 0.125,
         "rc_factor": [1.0 + (k % 3) / 4 for k in range(129)], "current_max_a": 4.0, "leak_sigma_a": 0.25,
         "voltage_sigma_v": 0.0078125, "gate_sigmas": 4.0, "dt_max_s": 64.0,
-        "height_sigma_um": 1.0, "swelling_um": 256.0,
+        "height_sigma_um": 1.0, "swelling_um": 256.0, "hot_full_degc": 40.0, "hot_zero_degc": 60.0,
+        "charge_zero_degc": 0.0, "charge_full_degc": 16.0, "contact_zero_mpa": 0.5, "contact_full_mpa": 4.0,
+        "pressed_full_mpa": 6.0, "pressed_zero_mpa": 20.0,
         "soc_margin_sigmas": 1.0, "voltage_margin_sigmas": 1.0, "rest_min_s": 16.0, "rest_full_s": 32.0,
     })  # fmt: skip
 
@@ -379,6 +381,7 @@ def test_no_limit_is_told_of_a_state_that_is_none(dyadic, name, value):
     assert told == power.Power(dyadic).limits(cell.ekf, False, 25.0, 5.0) == lib.ASSB_BAD_PARAMETER
 
 
+FILTER_RESULTS = [name for name, _ in ffi.typeof("assb_est_f64_results").fields]
 RESULTS = [name for name, _ in ffi.typeof("assb_est_f64_learning_results").fields]
 
 
@@ -396,6 +399,22 @@ def test_a_run_learns_what_its_steps_do_and_writes_what_is_asked_for(believed, w
             told[name] = getattr(given, name)
         for name in ("soc_sigma", "resistance_scale", "resistance_sigma", "capacity_scale", "capacity_sigma"):
             told[name] = getattr(steps, name)
+        assert [out[name][k] for name in wanted] == [told[name] for name in wanted]
+    assert run.state_bytes() == steps.state_bytes()
+
+
+@pytest.mark.parametrize("wanted", [FILTER_RESULTS, *([name] for name in FILTER_RESULTS)])
+@pytest.mark.parametrize("precision", ["f32", "f64"])
+def test_a_run_filters_as_its_steps_do_and_writes_what_is_asked_for(believed, wanted, precision):
+    flat = flat_layout.pack(believed)
+    run, steps = Estimator(flat, precision), Estimator(flat, precision)
+    samples = [(3.7 + 0.01 * k, 0.3, 25.0, 5.0, 1.0 if k % 4 else -1.0) for k in range(10)]
+    out = run.run(*(list(column) for column in zip(*samples, strict=True)), results=wanted)
+    for k, sample in enumerate(samples):
+        state = steps.c_state
+        told = {"status": steps.step(*sample), "soc_var": state.covariance[0], "leak_var": state.covariance[14]}
+        for name in set(FILTER_RESULTS) - set(told):
+            told[name] = getattr(state, name)
         assert [out[name][k] for name in wanted] == [told[name] for name in wanted]
     assert run.state_bytes() == steps.state_bytes()
 

@@ -33,6 +33,9 @@ TESTS = [
 ]
 
 
+WHOLE = 1 << 30  # the last line of what is no function
+
+
 class Changed(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
     """Finds one module, with another text."""
 
@@ -68,7 +71,7 @@ class PythonTarget:
         self._functions = {module.path: list(functions(ast.parse(module.source))) for module in modules}
 
         spans = [self._span(number) for number in range(len(self.mutants))]
-        self._places = [(module.path, *(span[1:] if span else (1, 1 << 30)))
+        self._places = [(module.path, *(span[1:] if span else (1, WHOLE)))
                         for (module, _), span in zip(self._made, spans, strict=True)]  # fmt: skip
 
     def watch(self, name: str) -> None:
@@ -78,13 +81,16 @@ class PythonTarget:
         self._counter.switch_context(name)
 
     def reached(self, name: str) -> set[int]:
-        """A function's mutants where one of its lines ran; a table's where any line of its module did."""
+        """A function's mutants where one of its lines ran; a table's always: to be read, it need not run."""
         assert self._counter
         data = self._counter.get_data()
         data.set_query_context(name)
         lines = {Path(file): set(data.lines(file) or ()) for file in data.measured_files()}
-        return {number for number, (path, first, last) in enumerate(self._places)
-                if any(first <= line <= last for line in lines.get(path, ()))}  # fmt: skip
+        return {
+            number
+            for number, (path, first, last) in enumerate(self._places)
+            if last == WHOLE or any(first <= line <= last for line in lines.get(path, ()))
+        }
 
     def _span(self, number: int) -> tuple[str, int, int] | None:
         """The innermost function around a mutant, unless the tables of its module are made by it."""
