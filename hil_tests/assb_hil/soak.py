@@ -235,7 +235,8 @@ class Soak:
         if self._boots:
             self._boots[-1].add(t_s, int(fields["heap_free_b"]), int(fields["heap_low_b"]))
         low_b, late_us = int(fields["heap_low_b"]), int(fields["late_worst_us"])
-        self.result.heap_low_b = min(self.result.heap_low_b or low_b, low_b)
+        if not (self._fault and self._fault.restarts):  # one of them fills the heap
+            self.result.heap_low_b = min(self.result.heap_low_b or low_b, low_b)
         if self._fault and self._fault.holds_up:
             self._late_seen_us = late_us
         elif late_us > self._late_seen_us:
