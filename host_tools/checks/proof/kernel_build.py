@@ -1,19 +1,28 @@
 """The kernels built once more in a folder of their own: instrumented or counted, for a run of their tests."""
 
+import importlib.util
 import shutil
 import subprocess
-import sys
 import sysconfig
 from pathlib import Path
+from types import ModuleType
 
-# Not as assb_kernels.build_kernels: that package would load the kernels that are installed
-sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "cffi_kernels" / "assb_kernels"))
-
-import build_kernels
 from cffi import FFI
 
 ROOT = Path(__file__).resolve().parents[3]
 KERNELS = ROOT / "cffi_kernels"
+
+
+def file_module(path: Path) -> ModuleType:
+    """Not as a part of its package, which would load the kernels that are installed."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+build_kernels = file_module(KERNELS / "assb_kernels" / "build_kernels.py")
 INCLUDES = [KERNELS / "include", KERNELS / "src"]
 # What runs on boards: the filter, power limits, learning and detection, in both precisions
 BOARD_SOURCES = [
