@@ -53,9 +53,9 @@ enum { CHARGE_V, TABLE_V, FAST, MIDDLE, SLOW, PER_SOC };
 #define REST_MOST ((real)5) /* nats of one window */
 #define WORK_MOST ((real)3)
 #define SOC_AT_END ((real)1e-4)
-#define OHM_LEAST ((real) - 0.5) /* errors beyond these are none: the filter begins anew */
+#define OHM_LEAST ((real) - 0.35) /* no lower: what looks like it is something else (assumption) */
 #define OHM_MOST ((real)6)
-#define CAPACITY_MOST ((real)0.06)
+#define CAPACITY_MOST ((real)0.06) /* errors beyond these are none: the filter begins anew */
 #define DOUBT ((real)0.5)
 #define RELEARN_S ((real)300)
 #define LEAK_ERROR ((real)0.25) /* of a leak's rate, as the resistances are that it shows across */
@@ -369,6 +369,23 @@ static int middle_row(const ASSB_EST(charge_evidence) *c)
     return 0;
 }
 
+/* A resistance that is too low for any cell: the filter and what it took of a leak are put back to the bound. */
+static void hold_resistance(ASSB_EST(charge_evidence) *c, real least_frac)
+{
+    real *x = c->error, *p = c->covariance, beyond = x[FAST] - least_frac;
+    if (beyond >= 0)
+        return;
+    for (int i = 0; i < ASSB_CHARGE_ERRORS; i++) {
+        real part = p[i < FAST ? UP(i, FAST) : UP(FAST, i)] / p[UP(FAST, FAST)];
+        x[i] = x[i] - part * beyond;
+        for (int k = 0; k < ASSB_LEAKS; k++)
+            if (i != FAST)
+                c->test[k].follows[i] = c->test[k].follows[i] - part * c->test[k].follows[FAST];
+    }
+    for (int k = 0; k < ASSB_LEAKS; k++)
+        c->test[k].follows[FAST] = 0;
+}
+
 static void close_seconds(const detection_params_t *q, const params_t *cell, detection_t *d, const state_t *state,
                           const sample_t *in, int cells)
 {
@@ -405,9 +422,9 @@ static void close_seconds(const detection_params_t *q, const params_t *cell, det
     c->loop_then = c->open_hysteresis;
     c->open2_then_v = c->open2_v;
     c->open3_then_v = c->open3_v;
-    real ohm_least = m.pair ? -OHM_MOST : OHM_LEAST;
-    int fits =
-        c->error[FAST] >= ohm_least && c->error[FAST] <= OHM_MOST && magnitude(c->error[PER_SOC]) <= CAPACITY_MOST;
+    if (!m.pair)
+        hold_resistance(c, OHM_LEAST);
+    int fits = magnitude(c->error[FAST]) <= OHM_MOST && magnitude(c->error[PER_SOC]) <= CAPACITY_MOST;
     if (!fits && c->test[most_likely(c)].nats < DOUBT * q->charge_nats) {
         begin_errors(q, c, row->excess_v, alone); /* these are no cell's */
         c->seen_s = least(c->seen_s, q->charge_settle_s - RELEARN_S);

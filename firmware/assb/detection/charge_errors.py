@@ -73,8 +73,8 @@ KNEE_V = 0.001
 ANCHOR_V2 = 1e-7
 BEGIN_V = 0.02
 PACK_NOISE = 1.4
-OHM_LEAST = -0.5  # errors beyond these are none
-_OHM_MOST = const(6)
+OHM_LEAST = -0.35  # no lower: what looks like it is something else (assumption)
+_OHM_MOST = const(6)  # errors beyond these are none
 CAPACITY_MOST = 0.06
 VARIANCE_LEAST = 1e-14
 
@@ -282,10 +282,24 @@ class ChargeErrors:
         elif self.innovation_v < 0 and move.size_c <= WORKS_C:
             self.covariance[0] += self.innovation_v * self.innovation_v
 
-    def fits(self, move):
+    def hold_resistance(self, tests):
+        """A resistance that is too low for any cell: the filter and what it took of a leak are put back to the bound."""
+        error, p, fast = self.error, self.covariance, _ROW[_FAST] + _FAST
+        beyond = error[_FAST] - OHM_LEAST
+        if beyond >= 0:
+            return
+        for i in range(_ERRORS):
+            part = p[_ROW[i] + _FAST if i < _FAST else _ROW[_FAST] + i] / p[fast]
+            error[i] -= part * beyond
+            for test in tests:
+                if i != _FAST:
+                    test.follows[i] -= part * test.follows[_FAST]
+        for test in tests:
+            test.follows[_FAST] = 0.0
+
+    def fits(self):
         """Whether these errors can be a cell's."""
-        least = -_OHM_MOST if move.pair else OHM_LEAST
-        return least <= self.error[_FAST] <= _OHM_MOST and abs(self.error[_PER_SOC]) <= CAPACITY_MOST
+        return abs(self.error[_FAST]) <= _OHM_MOST and abs(self.error[_PER_SOC]) <= CAPACITY_MOST
 
 
 def _either(q, alone, single, pack):

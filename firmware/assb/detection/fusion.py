@@ -1,7 +1,8 @@
 """Stages of an internal short from its evidences: none, suspect, soft short, hard short.
 
     suspect     an evidence of some kind is at its threshold
-    soft short  two kinds of {electrical, charge, mechanical} are, or missing charge alone by `charge_alone` times
+    soft short  two kinds of {electrical, charge, mechanical} are, or dips are and a charge evidence is half way, or
+                missing charge alone by `charge_alone` times
     hard short  the voltage has collapsed (collapse.py, from the fast tick); nothing confirms it
 
 A kind is as strong as its strongest evidence. Heat and a lost contact make no stage, and a pressure that falls counts
@@ -19,6 +20,7 @@ from .observed import EVIDENCES, later
 _ELECTRICAL = (0, 1, 6, 7)  # dips, noise, resistance drop, stall
 _CHARGE = (2, 3, 4, 5)  # missing charge, rest decay, end of a held voltage, efficiency
 _MECHANICAL = (8, 10)  # swelling, plating
+_DIPS = const(0)
 _MISSING_CHARGE = const(2)
 _PRESSURE_FALL = const(9)
 _HEAT = const(11)
@@ -72,6 +74,9 @@ class Fusion:
         if charge >= SUPPORT and cell.state[_PRESSURE_FALL] >= NORMAL:
             mechanical = max(mechanical, cell.score[_PRESSURE_FALL])
         two = max(min(electrical, charge), min(electrical, mechanical), min(charge, mechanical))
+        # bridges beside which charge goes missing are one short, which either may tell late
+        bridges = cell.score[_DIPS] if cell.state[_DIPS] >= NORMAL else 0.0
+        two = max(two, min(bridges, charge / SUPPORT))
         self.suspicion = max(electrical, charge, mechanical)
         lone = cell.score[_MISSING_CHARGE] if cell.state[_MISSING_CHARGE] >= NORMAL else 0.0
         self.softness = max(two, lone / cell.q[_CHARGE_ALONE])

@@ -127,8 +127,10 @@ class MissingCharge:
             self._weigh(cell, at, step)
         self.loop_then = self.deficit.open_hysteresis
         self.open2_then_v, self.open3_then_v = self.deficit.open2_v, self.deficit.open3_v
+        if not step.pair:
+            errors.hold_resistance(self.test)
         self._tell_leak()
-        if not errors.fits(step) and self.nats < DOUBT * cell.q[_CHARGE_NATS]:
+        if not errors.fits() and self.nats < DOUBT * cell.q[_CHARGE_NATS]:
             self._begin(cell, excess_v, alone)
             self.seen_s = min(self.seen_s, cell.q[_CHARGE_SETTLE_S] - _RELEARN_S)
             self._tell_leak()
