@@ -283,7 +283,7 @@ class ChargeErrors:
             self.covariance[0] += self.innovation_v * self.innovation_v
 
     def hold_resistance(self, tests):
-        """A resistance that is too low for any cell: the filter and what it took of a leak are put back to the bound."""
+        """A resistance too low for any cell: the filter and what it took of a leak are put back to the bound."""
         error, p, fast = self.error, self.covariance, _ROW[_FAST] + _FAST
         beyond = error[_FAST] - OHM_LEAST
         if beyond >= 0:

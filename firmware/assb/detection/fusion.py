@@ -20,7 +20,7 @@ from .observed import EVIDENCES, later
 _ELECTRICAL = (0, 1, 6, 7)  # dips, noise, resistance drop, stall
 _CHARGE = (2, 3, 4, 5)  # missing charge, rest decay, end of a held voltage, efficiency
 _MECHANICAL = (8, 10)  # swelling, plating
-_DIPS = const(0)
+_DIPPING = const(0)
 _MISSING_CHARGE = const(2)
 _PRESSURE_FALL = const(9)
 _HEAT = const(11)
@@ -75,7 +75,7 @@ class Fusion:
             mechanical = max(mechanical, cell.score[_PRESSURE_FALL])
         two = max(min(electrical, charge), min(electrical, mechanical), min(charge, mechanical))
         # bridges beside which charge goes missing are one short, which either may tell late
-        bridges = cell.score[_DIPS] if cell.state[_DIPS] >= NORMAL else 0.0
+        bridges = cell.score[_DIPPING] if cell.state[_DIPPING] >= NORMAL else 0.0
         two = max(two, min(bridges, charge / SUPPORT))
         self.suspicion = max(electrical, charge, mechanical)
         lone = cell.score[_MISSING_CHARGE] if cell.state[_MISSING_CHARGE] >= NORMAL else 0.0
