@@ -370,6 +370,31 @@ def test_a_self_test_that_failed_is_one_event():
     assert numbers.count(schema.EV_SELF_TEST) == 1
 
 
+class SlowTest:
+    """A self-test each part of which takes two ticks; `states`: in which the board was."""
+
+    def __init__(self, bench):
+        self.bench, self.states = bench, []
+
+    def step(self):
+        self.states.append(self.bench.state)
+        self.bench.clock.ms += 20
+        return len(self.states) == 20
+
+
+def test_a_self_test_waits_while_the_pack_is_pressed_precharged_or_connected():
+    bench = Bench(precharge_ms=2000).run(500)
+    bench.app.self_test = test = SlowTest(bench)
+    bench.send("arm")
+    bench.run_leased(6000)
+    assert (bench.state, set(test.states)) == ("REST", {"SAFE"})
+    bench.send("stop")
+    bench.run(2000)
+    assert set(test.states) == {"SAFE"}
+    assert len(test.states) == 20
+    assert bench.app.self_test is None
+
+
 def events(bench):
     """(event, number, a, b) of every EVENT frame on the bench's console."""
     found = []
