@@ -321,6 +321,19 @@ def test_pressure_lost_in_precharge_does_not_connect():
     assert {outputs[0] for outputs in bench.board.history} == {0}
 
 
+@pytest.mark.parametrize("state", ["ARMED", "PRECHARGE"])
+def test_a_pack_whose_currents_are_both_forbidden_on_the_way_does_not_connect(state):
+    bench = Bench(precharge_ms=1000).run(500)
+    bench.send("arm")
+    while bench.state != state:
+        bench.run(10)
+    bench.board.temperature_cdegc = 6600  # too hot for a charge and for a discharge, not yet to open
+    bench.run_leased(250)
+    assert bench.state == "SAFE"
+    assert bench.run(5000).board.outputs == (0, 0, 0, 0)
+    assert not any(main for main, *_ in bench.board.history)
+
+
 def test_a_glitch_of_the_feedback_does_not_skip_the_precharge():
     bench = Bench(precharge_ms=5000).run(600)
     bench.send("arm")
