@@ -177,17 +177,17 @@ def main():
         collect()
         if crash:
             crash.write(record.boot_count, traceback_text(error))
-        if log:
-            _keep(log)
+        _keep(log)
     import machine
 
     machine.reset()
 
 
 def _keep(log):
-    """The last events, unless it was the log that failed."""
+    """The last events, where there is a log, unless it was the log that failed."""
     try:
-        log.keep()
+        if log:
+            log.keep()
     except Exception as error:
         print("assb: the event log was not written:", error)
 

@@ -39,7 +39,7 @@ def small_config(**changes):
     flat = flat_layout.pack(even | {name: 1.0 for name, count, _ in flat_layout.ROWS if count == 1})
     devices = [
         ("i2c_bus", 0, 0, 0, (4, 5, -1, -1), (400000, 0, 0, 0)),
-        ("ina228", 0, 0, 0x40, (6, -1, -1, -1), (0, 1052, 1, 0)),
+        ("ina228", 0, 0, 0x40, (6, -1, -1, -1), (0, 1052, 1, 1)),
     ]
     parts = {
         "names": ("virtual-pico", "li_lpscl_nca", "lpscl_nca_600"),
@@ -274,6 +274,13 @@ def test_a_pin_or_an_address_that_is_taken_twice_is_refused(at, place, value, ta
         image_writer.encode(small_config(devices=devices))
     other_bus = [("i2c_bus", 1, 0, 0, (6, 7, -1, -1), (400000, 0, 0, 0)), *PRESS, ("ina228", 1, 1, 0x40, *PRESS[1][4:])]
     image_writer.encode(small_config(devices=other_bus))
+
+
+@pytest.mark.parametrize("polarity", [0, 2, -2, 1000])
+def test_a_monitor_that_would_scale_its_current_is_refused(polarity):
+    monitor = (*PRESS[1][:5], (0, 1052, 1, polarity))
+    with pytest.raises(image.ImageError, match=r"devices\.ina228\[0\]: polarity"):
+        image_writer.encode(small_config(devices=[PRESS[0], monitor]))
 
 
 @pytest.mark.parametrize("name", ["pressure_high", "pressure_stale"])

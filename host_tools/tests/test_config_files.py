@@ -130,7 +130,7 @@ def test_a_board_that_drives_a_press_measures_its_pressure_and_watches_it(row, t
     board = tmp_path / "blind.toml"
     text = without_table(text_of("board", "pico"), "[nau7802]").replace('name = "pico"', 'name = "blind"')
     board.write_text(text, encoding="utf-8")
-    with pytest.raises(ConfigError, match="board: got 'blind'; .*with a nau7802"):
+    with pytest.raises(ConfigError, match=r"board: got 'blind'; .*with a nau7802"):
         load_pack(PACK, board=str(board))
 
 

@@ -335,6 +335,8 @@ def _check_devices(devices):
         for value in arguments:
             if not tables.INT30_MIN <= value <= tables.INT30_MAX:
                 raise ImageError("argument %d is beyond 30 bits" % value, where)
+        if kind == "ina228" and arguments[3] not in (1, -1):
+            raise ImageError("polarity %d would scale the current, it is 1 or -1" % arguments[3], where)
         for use in ((bus, address),) if kind in ON_BUS else pins:
             if use != NO_PIN and use in taken:
                 raise ImageError("a pin or an address on its bus is taken twice", where)
