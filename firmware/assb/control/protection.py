@@ -247,7 +247,7 @@ class Protection:
     def _wait(self, at):
         """The level that stood stays, and nothing recovers unseen; the row named as missing counts the age."""
         self.within_reset[at] = 0
-        if self.next_level[at] < self.level[at] or self.level[at] == _TRIPPED:
+        if self.next_level[at] < self.level[at]:  # always so for a trip
             self.timing[at] = 0
 
     def _sees(self, at, now_ms):
