@@ -410,7 +410,7 @@ class App:
         self.telemetry.send_events()
         if self.dump and not (self._slot and self.supervisor.main) and self.dump.send(self.telemetry, now_ms):
             self.dump = None
-        if self.self_test and not self.supervisor.main:
+        if self.self_test and not self.supervisor.regulate:  # neither connected nor on the way there
             self._paused = True  # a part may take longer than a tick
             if self.self_test.step():
                 self.self_test = None

@@ -346,10 +346,8 @@ class Board:
         if main == 1:
             contactor.close()
             contactor.precharge(precharge == 1)
-        elif precharge == 1:
-            contactor.precharge(True)
         else:
-            contactor.open()
+            contactor.open(precharge == 1)
 
     def applied_kpa(self):
         return self._regulator.commanded_kpa if self._regulator else 0

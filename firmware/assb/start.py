@@ -169,6 +169,7 @@ def main():
         return
     except Exception as error:
         _outputs_off(board)
+        log = app.log if app else None
         app = board = None  # their heap, if it was the heap that ended it: not even the crash could be counted
         collect()
         record.crashed()
@@ -176,17 +177,17 @@ def main():
         collect()
         if crash:
             crash.write(record.boot_count, traceback_text(error))
-        if app and app.log:
-            _keep(app.log)
+        _keep(log)
     import machine
 
     machine.reset()
 
 
 def _keep(log):
-    """The last events, unless it was the log that failed."""
+    """The last events, where there is a log, unless it was the log that failed."""
     try:
-        log.keep()
+        if log:
+            log.keep()
     except Exception as error:
         print("assb: the event log was not written:", error)
 

@@ -321,6 +321,19 @@ def test_pressure_lost_in_precharge_does_not_connect():
     assert {outputs[0] for outputs in bench.board.history} == {0}
 
 
+@pytest.mark.parametrize("state", ["ARMED", "PRECHARGE"])
+def test_a_pack_whose_currents_are_both_forbidden_on_the_way_does_not_connect(state):
+    bench = Bench(precharge_ms=1000).run(500)
+    bench.send("arm")
+    while bench.state != state:
+        bench.run(10)
+    bench.board.temperature_cdegc = 6600  # too hot for a charge and for a discharge, not yet to open
+    bench.run_leased(250)
+    assert bench.state == "SAFE"
+    assert bench.run(5000).board.outputs == (0, 0, 0, 0)
+    assert not any(main for main, *_ in bench.board.history)
+
+
 def test_a_glitch_of_the_feedback_does_not_skip_the_precharge():
     bench = Bench(precharge_ms=5000).run(600)
     bench.send("arm")
@@ -368,6 +381,31 @@ def test_a_self_test_that_failed_is_one_event():
     bench.run(8000)
     numbers = [frame[0] for frame in events(bench)]
     assert numbers.count(schema.EV_SELF_TEST) == 1
+
+
+class SlowTest:
+    """A self-test each part of which takes two ticks; `states`: in which the board was."""
+
+    def __init__(self, bench):
+        self.bench, self.states = bench, []
+
+    def step(self):
+        self.states.append(self.bench.state)
+        self.bench.clock.ms += 20
+        return len(self.states) == 20
+
+
+def test_a_self_test_waits_while_the_pack_is_pressed_precharged_or_connected():
+    bench = Bench(precharge_ms=2000).run(500)
+    bench.app.self_test = test = SlowTest(bench)
+    bench.send("arm")
+    bench.run_leased(6000)
+    assert (bench.state, set(test.states)) == ("REST", {"SAFE"})
+    bench.send("stop")
+    bench.run(2000)
+    assert set(test.states) == {"SAFE"}
+    assert len(test.states) == 20
+    assert bench.app.self_test is None
 
 
 def events(bench):

@@ -93,11 +93,18 @@ class Promise:
         if self.level == TRIPPED and self.recovery == MANUAL and self.within and not self.locked:
             self._enter(CLEAR, value)
 
-    def rest(self):
-        self.beyond_since = self.other = self.within_since = None
+    def rest(self, value, now_ms):
+        self.beyond_since = self.other = None
         self.within = True
-        if self.level != TRIPPED:
+        if self.level == TRIPPED:
+            self._recover(CLEAR, value, now_ms)
+        else:
             self.level = CLEAR
+
+    def lose(self):
+        self.within, self.within_since = False, None
+        if self.other is not None and self.other < self.level:
+            self.other = None
 
     def _enter(self, level, value):
         self.level, self.other, self.within_since = level, None, None
@@ -154,9 +161,10 @@ def test_a_row_does_what_is_promised_for_any_history_on_and_around_its_levels(na
         rests = act < 0.03 and row[8] != "always"
         signals.put(index, value, now_ms)
         if 0.03 < act < 0.08:
-            signals.lose(index)  # what stood stays
+            signals.lose(index)
+            promise.lose()
         elif rests:
-            promise.rest()
+            promise.rest(value, now_ms)
         else:
             promise.see(value, now_ms)
         events.now_ms = now_ms

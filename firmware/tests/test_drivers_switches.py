@@ -31,6 +31,15 @@ def test_open_drops_coil_and_precharge_together():
     assert (drive.level, precharge.level, switch.commanded) == (0, 0, False)
 
 
+def test_open_with_precharge_drops_the_coil_alone():
+    drive, precharge = Pin(), Pin()
+    switch = Contactor(drive, Pin(0), precharge)
+    switch.precharge(True)
+    switch.close()
+    switch.open(precharge=True)
+    assert (drive.level, precharge.level, switch.commanded) == (0, 1, False)
+
+
 def test_feedback_is_the_contact_not_the_command():
     feedback = Pin(0)
     switch = Contactor(Pin(), feedback)

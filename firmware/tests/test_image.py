@@ -39,7 +39,7 @@ def small_config(**changes):
     flat = flat_layout.pack(even | {name: 1.0 for name, count, _ in flat_layout.ROWS if count == 1})
     devices = [
         ("i2c_bus", 0, 0, 0, (4, 5, -1, -1), (400000, 0, 0, 0)),
-        ("ina228", 0, 0, 0x40, (6, -1, -1, -1), (0, 1052, 1, 0)),
+        ("ina228", 0, 0, 0x40, (6, -1, -1, -1), (0, 1052, 1, 1)),
     ]
     parts = {
         "names": ("virtual-pico", "li_lpscl_nca", "lpscl_nca_600"),
@@ -243,3 +243,52 @@ def test_the_board_decodes_the_same_values_and_refuses_every_corruption(tmp_path
     expected = image.decode(GOOD)
     seen = (expected.names, expected.parameter("lease_ms"), len(expected.limits), expected.devices[1], expected.crc)
     assert done.stdout.split("\n")[:2] == [" ".join(map(str, seen)), str(len(GOOD))], done.stderr
+
+
+PRESS = [
+    ("i2c_bus", 0, 0, 0, (4, 5, -1, -1), (400000, 0, 0, 0)),
+    ("ina228", 0, 0, 0x40, (-1, -1, -1, -1), (0, 1052, 1, 1)),
+    ("nau7802", 0, 0, 0x2A, (-1, -1, -1, -1), (128, 80, 3300, 0)),
+    ("mcp4725", 0, 0, 0x60, (-1, -1, -1, -1), (0, 0, 0, 0)),
+    ("contactor", 0, 0, 0, (10, 11, -1, -1), (1, 1, 0, 0)),
+    ("bleed", 0, 0, 0, (16, -1, -1, -1), (0, 0, 0, 0)),
+]
+
+
+@pytest.mark.parametrize(
+    ("at", "place", "value", "taken"),
+    [
+        (1, 3, 0x60, "mcp4725"),  # at the address of another chip
+        (2, 3, 0x40, "nau7802"),
+        (4, 4, (10, 10, -1, -1), "contactor"),
+        (5, 4, (10, -1, -1, -1), "bleed"),  # which would bleed by closing the contactor
+        (5, 4, (-1, -1, -1, 5), "bleed"),
+    ],
+)
+def test_a_pin_or_an_address_that_is_taken_twice_is_refused(at, place, value, taken):
+    assert image.decode(image_writer.encode(small_config(devices=PRESS))).devices == PRESS
+    device = list(PRESS[at])
+    device[place] = value
+    devices = [*PRESS[:at], tuple(device), *PRESS[at + 1 :]]
+    with pytest.raises(image.ImageError, match=rf"devices\.{taken}\[0\]: a pin or an address"):
+        image_writer.encode(small_config(devices=devices))
+    other_bus = [("i2c_bus", 1, 0, 0, (6, 7, -1, -1), (400000, 0, 0, 0)), *PRESS, ("ina228", 1, 1, 0x40, *PRESS[1][4:])]
+    image_writer.encode(small_config(devices=other_bus))
+
+
+@pytest.mark.parametrize("polarity", [0, 2, -2, 1000])
+def test_a_monitor_that_would_scale_its_current_is_refused(polarity):
+    monitor = (*PRESS[1][:5], (0, 1052, 1, polarity))
+    with pytest.raises(image.ImageError, match=r"devices\.ina228\[0\]: polarity"):
+        image_writer.encode(small_config(devices=[PRESS[0], monitor]))
+
+
+@pytest.mark.parametrize("name", ["pressure_high", "pressure_stale"])
+def test_what_drives_a_press_measures_its_pressure_and_watches_it(name):
+    limits = [limit_values(row, **({"flags": 0} if row[1] == name else {})) for row in schema.LIMIT_ROWS]
+    with pytest.raises(image.ImageError, match=name):
+        image_writer.encode(small_config(devices=PRESS, limits=limits))
+    monitors_only = [device for device in PRESS if device[0] != "mcp4725"]
+    image_writer.encode(small_config(devices=monitors_only, limits=limits))
+    with pytest.raises(image.ImageError, match="no nau7802"):
+        image_writer.encode(small_config(devices=[device for device in PRESS if device[0] != "nau7802"]))

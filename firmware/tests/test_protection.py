@@ -165,6 +165,34 @@ def test_a_row_that_rests_neither_trips_nor_lets_go(name):
     assert within_reset(bench, name, 500) == _TRIPPED
 
 
+@pytest.mark.parametrize("name", [name for name in ROWS if row_of(name)[8] != "always"])
+def test_a_row_that_recovers_by_itself_does_so_while_it_rests_whatever_it_watches(name):
+    bench = Bench(name, recovery=_AUTO, recovery_ms=100)
+    to_trip(bench, name)
+    bench.connected = 1 - bench.connected
+    assert bench.feed(LEVELS[name][2], 10) == _TRIPPED
+    assert bench.feed(LEVELS[name][2], 1) == _CLEAR
+
+
+@pytest.mark.parametrize("name", VALUED)
+def test_nothing_recovers_and_nothing_is_cleared_unseen(name):
+    bench = Bench(name, recovery=_AUTO, recovery_ms=100)
+    to_trip(bench, name)
+    within_reset(bench, name, 9)
+    assert bench.starve(50) == _TRIPPED
+    assert within_reset(bench, name, 10) == _TRIPPED
+    assert within_reset(bench, name) == _CLEAR
+    bench = Bench(name, recovery=_MANUAL)
+    to_trip(bench, name)
+    within_reset(bench, name, 9)
+    bench.starve(1)
+    bench.protection.clear()
+    assert bench.tripped == {name}
+    within_reset(bench, name)
+    bench.protection.clear()
+    assert bench.tripped == set()
+
+
 @pytest.mark.parametrize("name", ROWS)
 @pytest.mark.parametrize("recovery", [_AUTO, _MANUAL, _UNTIL_RESET])
 def test_a_trip_ends_as_its_recovery_says_and_only_within_the_reset_level(name, recovery):

@@ -268,6 +268,17 @@ def test_a_press_that_does_not_follow_its_command_stops_both_currents():
     assert bench.board.outputs == (1, 0, 0, 0)
 
 
+def test_a_pack_that_was_stopped_while_its_press_was_low_can_be_armed_again():
+    bench = with_level("pressure_low", recovery=0, recovery_ms=1000).to_rest()
+    bench.board.pressure_kpa = 3900
+    until_tripped(bench, "pressure_low")
+    bench.send("stop")
+    bench.run(1100)
+    assert (bench.state, bench.tripped()) == ("SAFE", set())
+    bench.board.pressure_kpa = 5000
+    assert bench.to_rest().tripped() == set()
+
+
 def test_a_lease_that_lapses_is_told_by_its_row_until_somebody_arms_again():
     bench = Bench(lease_lapse_stops=0).to_rest()
     bench.run(6000)

@@ -141,3 +141,13 @@ def test_a_comparator_that_loses_its_level_later_is_seen_and_programmed_again(ri
         clock.ms += 10
     assert monitor.read_alert_limits()[1] <= config.limits[AT["cell_overvoltage"]][TRIP]
     assert monitor.status == 0
+
+
+def test_the_main_contactor_drops_although_precharge_stays(rig):
+    module, config, _, _ = rig("li_lpscl_nca")
+    board = module.Board(config)
+    board.apply(1, 1, 0, 0)
+    assert board._contactor.commanded
+    board.apply(0, 1, 0, 0)
+    assert not board._contactor.commanded
+    assert board._contactor._pin_drive.value() == 0

@@ -48,8 +48,10 @@ def test_an_exception_opens_the_contactor_at_once_and_is_told_after_the_reset(tm
             act(session)
         session.run_to(18.7)
         assert session.rig.plant.contactor.closed
+        send("mark", number=77)(session)
         session.run_to(20.5)
         session.send("crash")
+        send("events")(session)
         session.run_to(21.0)
         life = Life(session.recorder, session.dut.powered, 0)
     opened_s = next(
@@ -57,6 +59,7 @@ def test_an_exception_opens_the_contactor_at_once_and_is_told_after_the_reset(tm
     )
     assert opened_s < next(at_s for at_s, text in life.recorder.lines if text.startswith("Traceback"))
     assert life.event("crashed")["boot_count"] == 42
+    assert [42, schema.EV_MARK, 77] in [[row[0], row[1], row[2]] for row in life.log().values()]
     (crash,) = life.frames(schema.CRASH)
     assert crash["boot"] == 42
     assert crash["text"].rstrip().endswith("ValueError: the alarm is broken")

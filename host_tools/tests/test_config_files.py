@@ -123,6 +123,17 @@ def test_a_pack_that_says_nothing_of_a_limit_row_is_refused(tmp_path, row):
     assert caught.value.key == f"limits.{row}"
 
 
+@pytest.mark.parametrize("row", image.PRESS_ROWS)
+def test_a_board_that_drives_a_press_measures_its_pressure_and_watches_it(row, tmp_path):
+    with pytest.raises(ConfigError, match=rf"limits.{row}.enabled: got False; .*drives a press"):
+        load_pack(PACK, changes={f"limits.{row}.enabled": False})
+    board = tmp_path / "blind.toml"
+    text = without_table(text_of("board", "pico"), "[nau7802]").replace('name = "pico"', 'name = "blind"')
+    board.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"board: got 'blind'; .*with a nau7802"):
+        load_pack(PACK, board=str(board))
+
+
 @pytest.mark.parametrize("row", image.ALWAYS_ENABLED)
 def test_a_row_that_protects_the_cell_has_no_switch(row):
     with pytest.raises(ConfigError, match="enabled"):

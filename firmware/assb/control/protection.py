@@ -10,6 +10,7 @@ Each level is entered after the row's debounce above it, and left below it by th
                 the reset level) or reset (not before a restart). After `trips_to_lockout` trips it never leaves.
 
 A row acts on what it forbids whatever the current does just then: one that forbids charge leaves discharge alone.
+While a row rests its trip recovers as if within the reset level; while its signal is missing nothing recovers.
 """
 
 from array import array
@@ -167,7 +168,7 @@ class Protection:
                 self.timing[at] = self.tripping[at] = 0
                 continue
             if judged[at] == rests:
-                self._suspend(at)
+                self._suspend(at, now_ms)
             else:
                 self._step(at, now_ms)
             loud = loud or level[at] != _CLEAR
@@ -222,23 +223,32 @@ class Protection:
         # the product of what is below a million with 1000 fits 30 bits
         return left * _WHOLE // span if span < 1000000 else left // (span // _WHOLE)
 
-    def _suspend(self, at):
-        """Not judged now: a trip stays for its recovery, milder levels end."""
+    def _suspend(self, at, now_ms):
+        """Not judged now: a trip recovers as if within its reset level, milder levels end."""
         self.within_reset[at] = 1
-        self.timing[at] = 0
         self.tripping[at] = 0
-        if self.level[at] != _TRIPPED:
+        if self.level[at] == _TRIPPED:
+            self._recover(at, _CLEAR, now_ms)
+        else:
+            self.timing[at] = 0
             self.level[at] = _CLEAR
 
     def _step(self, at, now_ms):
         if not self._sees(at, now_ms):
-            return  # the level that stood stays; the row named as missing counts the age
+            self._wait(at)
+            return
         level = self._level_of(at, self._value)
         self.within_reset[at] = level < _TRIPPED
         if self.level[at] == _TRIPPED:
             self._recover(at, level, now_ms)
         elif not self._trips(at, level, now_ms):
             self._move(at, min(level, self.mildest[at]), now_ms)
+
+    def _wait(self, at):
+        """The level that stood stays, and nothing recovers unseen; the row named as missing counts the age."""
+        self.within_reset[at] = 0
+        if self.next_level[at] < self.level[at]:  # always so for a trip
+            self.timing[at] = 0
 
     def _sees(self, at, now_ms):
         """What it judges goes into _value; False when it is not there."""

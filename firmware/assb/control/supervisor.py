@@ -68,6 +68,7 @@ ROWS = (
     (_states(SELFTEST), READY, 0, SAFE),
     (_states(SELFTEST), _TIMEOUT, READY, LOCKOUT),
     (_states(SAFE), ARM, STOP | OPEN | LOCK | _BLOCKED, ARMED),
+    (_states(ARMED, PRECHARGE), _BLOCKED, 0, SAFE),
     (_states(ARMED), PRESSED, _PAUSE, PRECHARGE),
     (_states(ARMED), _TIMEOUT, PRESSED, SAFE),
     (_states(PRECHARGE), 0, PRESSED, SAFE),

@@ -18,10 +18,10 @@ class Contactor:
         self.commanded = False
         self.open()
 
-    def open(self) -> None:
-        """Drop the coil and the precharge relay. Never refused."""
+    def open(self, precharge=False) -> None:
+        """Drop the coil and, unless asked for, the precharge relay. Never refused."""
         self._pin_drive.value(0)
-        self.precharge(False)
+        self.precharge(precharge)
         self.commanded = False
 
     def close(self) -> None:

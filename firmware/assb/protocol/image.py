@@ -66,6 +66,8 @@ ALWAYS_ENABLED = (
     "weld_current",
 )
 
+PRESS_ROWS = ("pressure_high", "pressure_stale")  # nor these, where a press is driven
+
 # Less bites while the board still boots or collects garbage: it would reset for ever
 WATCHDOG_MIN_MS = 1000
 WATCHDOG_MIN_SLOW_PERIODS = 4
@@ -90,6 +92,8 @@ DEVICE_KINDS = (
     "alarm",  # output | none. 1: a short, or a stack that is not cold after one
     "bleed",  # switches of four cells | none. 1 bleeds; instance n: cells 4 n to 4 n + 3
 )
+
+ON_BUS = ("ina228", "nau7802", "tmp117", "mcp4725")
 
 
 class ImageError(Exception):
@@ -234,6 +238,7 @@ def check(config):
         check_limit(row, values)
     _check_windows(config.limits)
     _check_devices(config.devices)
+    _check_press(config)
     _check_estimator(config.estimator)
 
 
@@ -319,7 +324,8 @@ def _check_windows(limits):
 
 def _check_devices(devices):
     seen = set()
-    for kind, instance, _bus, address, pins, arguments in devices:
+    taken = set()  # pins, and (bus, address): two cells read from one chip leave one of them unwatched
+    for kind, instance, bus, address, pins, arguments in devices:
         where = "devices.%s[%d]" % (kind, instance)
         if kind not in DEVICE_KINDS or (kind, instance) in seen:
             raise ImageError("unknown, or comes twice", where)
@@ -329,6 +335,23 @@ def _check_devices(devices):
         for value in arguments:
             if not tables.INT30_MIN <= value <= tables.INT30_MAX:
                 raise ImageError("argument %d is beyond 30 bits" % value, where)
+        if kind == "ina228" and arguments[3] not in (1, -1):
+            raise ImageError("polarity %d would scale the current, it is 1 or -1" % arguments[3], where)
+        for use in ((bus, address),) if kind in ON_BUS else pins:
+            if use != NO_PIN and use in taken:
+                raise ImageError("a pin or an address on its bus is taken twice", where)
+            taken.add(use)
+
+
+def _check_press(config):
+    """What moves a press needs a pressure to move it by, and the rows that watch that."""
+    if not config.devices_of("mcp4725"):
+        return
+    if not config.devices_of("nau7802"):
+        raise ImageError("drives a press, but no nau7802 measures its pressure", "devices.mcp4725")
+    for name in PRESS_ROWS:
+        if not config.limits[tables.position(tables.LIMIT_ROWS, name)][1] & ROW_ENABLED:
+            raise ImageError("can't be switched off where a press is driven", "limits." + name)
 
 
 def _check_estimator(values):

@@ -99,6 +99,18 @@ def check_pressure(pack: PackConfig) -> None:
         raise fail(pack, "pressure.command_max_mpa", "at most pressure.regulator_full_scale_mpa")
     if p["pressure_target_kpa"] > p["pressure_command_max_kpa"]:
         raise fail(pack, "pressure.target_mpa", "at most pressure.command_max_mpa")
+    if pack.board.mcp4725:
+        check_press(pack)
+
+
+def check_press(pack: PackConfig) -> None:
+    """What drives a press measures its pressure and watches it; image.py has the same for the board."""
+    name = pack.board.name
+    if not pack.board.nau7802:
+        raise ConfigError(pack.path, "board", name, "with a nau7802", "its mcp4725 drives a press without a pressure")
+    for row in image.PRESS_ROWS:
+        if not pack.limits[row].enabled:
+            raise ConfigError(pack.path, f"limits.{row}.enabled", False, "true", f"board {name} drives a press")
 
 
 def check_currents(pack: PackConfig) -> None:
