@@ -13,10 +13,11 @@ _COLD_MS = const(60000)  # (assumption)
 
 
 class Alarm:
-    def __init__(self, parameter, now_ms):
+    def __init__(self, parameter, now_ms, shorted=False):
+        """`shorted`: by a hard short before this start."""
         self._cold_cdegc = parameter("cold_cdegc")
         self._hot_ms = now_ms  # when it was last not cold
-        self._shorted = False
+        self._shorted = shorted
         self.on = 0
 
     def update(self, stage, temperature_cdegc, known, now_ms):

@@ -40,9 +40,13 @@ class Console:
 
 class Record:
     boot_count = reset_cause = 1
+    locked = 0
 
     def forget_crashes(self):
         pass
+
+    def lock(self, kind):
+        self.locked = kind
 
 
 class Watchdog:
