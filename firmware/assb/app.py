@@ -571,7 +571,9 @@ class App:
         protection = self.protection
         if protection.trip_bits & self._short_bit:
             return _BY_SHORT
-        return _BY_CONTACT if protection.trip_bits & self._mismatch_bit or protection.trip_bits_2 & self._weld_bit else 0
+        return (
+            _BY_CONTACT if protection.trip_bits & self._mismatch_bit or protection.trip_bits_2 & self._weld_bit else 0
+        )
 
     def clear(self):
         """Clear what may be cleared; the protection's trip bits say what stays."""
