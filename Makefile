@@ -19,7 +19,7 @@ demo: $(VENV)/.installed
 	$(BIN)/assb demo $(ARGS)
 
 test: $(VENV)/.test-tools
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 sanitise: $(VENV)/.test-tools
 	$(BIN)/python -m pytest cffi_kernels/tests/test_sanitised.py $(ARGS)

@@ -24,6 +24,8 @@ class Requirements:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        if hasattr(session.config, "workerinput"):
+            return  # one of several processes: the one that started them knows of all tests
         if not whole(session.config) or exitstatus != pytest.ExitCode.OK:
             return
         spec = importlib.util.spec_from_file_location("requirements_page", _PAGE)

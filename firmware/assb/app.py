@@ -155,9 +155,7 @@ class App:
         self._deadline_us = self.protection.trip_level("deadline_overrun")
         self._press_hold_ms = settings("press_hold_ms")
         self._lapse_stops = settings("lease_lapse_stops")
-        self._short_bit = 1 << tables.position(tables.LIMIT_ROWS, "hard_short")
-        self._mismatch_bit = 1 << tables.position(tables.LIMIT_ROWS, "contactor_mismatch")
-        self._weld_bit = 1 << tables.position(tables.LIMIT_ROWS, "weld_current") - _BITS_PER_WORD
+        self._name_severe_rows()
         self.requests = 0  # supervisor conditions asked for by commands, taken at the next fast tick
         self.lease_ms = self._lapsed = 0
         self._lease_since_ms = self._pressed_since_ms = self._pressure_at_ms = self._started_ms = now_ms
@@ -565,6 +563,11 @@ class App:
         self.lease_ms = self._lapsed = 0
         self.requests = self.requests & ~sv.ARM | sv.STOP  # an arm that waits for its tick is taken back
         self.events.push(_EV_STOPPED, 0, 0)
+
+    def _name_severe_rows(self):
+        self._short_bit = 1 << tables.position(tables.LIMIT_ROWS, "hard_short")
+        self._mismatch_bit = 1 << tables.position(tables.LIMIT_ROWS, "contactor_mismatch")
+        self._weld_bit = 1 << tables.position(tables.LIMIT_ROWS, "weld_current") - _BITS_PER_WORD
 
     def _severe(self):
         """Of the rows that are tripped, those that no restart mends: _BY_SHORT, _BY_CONTACT; 0: none."""
