@@ -156,8 +156,8 @@ class App:
         self._press_hold_ms = settings("press_hold_ms")
         self._lapse_stops = settings("lease_lapse_stops")
         self._name_severe_rows()
-        self.requests = 0  # supervisor conditions asked for by commands, taken at the next fast tick
-        self.lease_ms = self._lapsed = 0
+        # requests: supervisor conditions asked for by commands, taken at the next fast tick
+        self.requests = self.lease_ms = self._lapsed = 0
         self._lease_since_ms = self._pressed_since_ms = self._pressure_at_ms = self._started_ms = now_ms
         self._pressed = self._regulating = False
         self._healthy = self._paused = False  # paused: this slice was allowed to take longer
