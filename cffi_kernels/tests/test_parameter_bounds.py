@@ -16,7 +16,7 @@ POSITIVE = (
 ABOVE_ZERO = (
     "dip_sigmas", "dip_window_s", "charge_ocv_v", "pack_ocv_v", "charge_slope_least_v", "rest_window_s", "rest_ratio",
     "rest_leak_c", "cv_tail_c", "efficiency_drop_frac", "resistance_drop_frac", "resistance_rise_frac", "stall_s",
-    "heat_w", "rest_c", "step_c",
+    "heat_w", "rest_c", "step_c", "charge_noise_v", "charge_nats",
 )  # fmt: skip
 # Learning's figures from here on may be zero, apart from those two
 MAY_BE_ZERO = ("height_sigma_um", "swelling_sigma_frac", "height_hysteresis_um", "height_creep_um_per_rt_h")

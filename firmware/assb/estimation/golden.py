@@ -71,7 +71,6 @@ rest_c 131072
 step_c 1048576
 dip_count 262144
 charge_slope_most_v 262144
-charge_soc_sigma_max 65536
 noise_ratio 131072
 charge_alone 131072
 swelling_high 131072

@@ -33,7 +33,7 @@ from assb_hil.dut.process import VmProcess
 from assb_hil.dut.same_cpu import SameCpu
 from assb_hil.dut.turns import Turns
 
-PICO_HEAP_BYTES = 192 * 1024
+PICO_2_HEAP_BYTES = 448 * 1024
 QUIET_MS = 1  # no word from the VM for so long: look whether it waits for its console
 HANG_S = 20.0  # computing without a wait for so long, it counts as hung
 
@@ -56,7 +56,7 @@ class VirtualBoard(Paced):
         cost: CostModel | None = None,
         seed: int = 0,
         micropython: str | Path | None = None,
-        heap_bytes: int = PICO_HEAP_BYTES,
+        heap_bytes: int = PICO_2_HEAP_BYTES,
         flash_blocks: int = PICO_BLOCKS,
     ):
         self.name = name

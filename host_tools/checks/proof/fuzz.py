@@ -46,7 +46,7 @@ def sound_cell() -> list[float]:
         "hysteresis_v": 0.01, "height_sigma_um": 1.0, "swelling_um": 200.0, "gap_swelling_um": 200.0,
         "gap_stiffness_mpa_per_um": 0.05, "heat_j_per_k": 20.0, "plating_watch": 1.0, "charge_settle_s": 20.0,
         "rest_window_s": 60.0, "rest_min_s": 10.0, "rest_full_s": 30.0, "stall_s": 10.0, "dip_window_s": 60.0,
-        "charge_soc_sigma_max": 0.5, "charge_slope_least_v": 0.05,
+        "charge_slope_least_v": 0.05,
     })  # fmt: skip
 
 
