@@ -7,11 +7,13 @@
  * forgotten after an edit). Beyond what the sanitizers see, `claim` names what
  * must hold.
  */
-#include "assb_detection.h"
+/* clang-format off: each builds on those before */
 #include "assb_estimator.h"
 #include "assb_learning.h"
-#include "assb_power.h"
 #include "assb_pressure_soc.h"
+#include "assb_power.h"
+#include "assb_detection.h"
+/* clang-format on */
 
 #include "fuzz.h"
 #include "sound.h"
