@@ -47,9 +47,7 @@ _FAULT = const(2)
 _NATIVE_WRONG = const(3)
 _ALL_WRONG = const(4)
 _BOOT_LOOP = const(-3)  # config_status
-_BY_CONTACT = const(1)  # what locked this board out, over restarts
-_BY_SHORT = const(2)
-_BITS_PER_WORD = const(30)  # rows per word of bits
+_BY_HARD_SHORT = const(2)  # as in storage/lockout.py
 
 # Places of the pack signals on the blackboard, in the order of tables.PACK_SIGNALS (a test compares)
 _STATE = const(0)
@@ -140,7 +138,8 @@ class App:
         )
         self.derating = Derating(settings("charge_current_max_ma"), settings("discharge_current_max_ma"))
         self.pressure = StackPressure(settings)
-        self.alarm = Alarm(settings, now_ms, record.locked == _BY_SHORT)
+        self.lockout = self._recall_lockout(store)
+        self.alarm = Alarm(settings, now_ms, self._locked_by() == _BY_HARD_SHORT)
         columns = tables.positions(tables.CELL_SIGNALS)
         power = kernel[0].Power(config.estimator) if config else None
         self.cells = [
@@ -155,7 +154,6 @@ class App:
         self._deadline_us = self.protection.trip_level("deadline_overrun")
         self._press_hold_ms = settings("press_hold_ms")
         self._lapse_stops = settings("lease_lapse_stops")
-        self._name_severe_rows()
         # requests: supervisor conditions asked for by commands, taken at the next fast tick
         self.requests = self.lease_ms = self._lapsed = 0
         self._lease_since_ms = self._pressed_since_ms = self._pressure_at_ms = self._started_ms = now_ms
@@ -214,6 +212,19 @@ class App:
 
         self.learned = Learned(store, self.cells, self.config, self.settings, self.events, now_ms)
         self.kept.append(self.learned)
+
+    def _recall_lockout(self, store):
+        if not (store and self.config):
+            return None
+        from .storage.lockout import Lockout
+
+        lockout = Lockout(store, self.protection, self.events)
+        self.kept.append(lockout)
+        return lockout
+
+    def _locked_by(self):
+        """What locked this board out and outlasts a restart; 0: nothing."""
+        return self.lockout.cause if self.lockout else 0
 
     def _balancing(self, now_ms):
         """None, and no heap for it, where the pack does not balance its cells."""
@@ -319,7 +330,7 @@ class App:
     def _judge_self_test(self, now_ms):
         """A board that locked out before it was ready failed its self-test, once."""
         failed = self.signals.value[_SELF_TEST_FAILED]
-        if self.supervisor.state == sv.LOCKOUT and not self.ready and not failed and not self.record.locked:
+        if self.supervisor.state == sv.LOCKOUT and not self.ready and not failed and not self._locked_by():
             failed = 1
             self.events.push(_EV_SELF_TEST, -self.config_status or self.kernel[_FAULT], 0)
         self.signals.put(_SELF_TEST_FAILED, failed, now_ms)
@@ -359,7 +370,7 @@ class App:
             conditions |= sv.UPDATE
         elif not self.config:
             conditions |= sv.LOCK
-        if self.record.locked:
+        if self._locked_by():
             conditions |= sv.LOCK
         if self._pressed:
             conditions |= sv.PRESSED
@@ -514,11 +525,6 @@ class App:
         )
         if self.capture.recording and not connected:
             return  # a pause would tear a hole into the freeze frame
-        severe = self._severe()
-        if severe > self.record.locked and not supervisor.main:
-            self.record.lock(severe)
-            self._paused = True  # also beside a welded contact: nothing is left that a late tick would open
-            return
         for part in self.kept:
             if part.step(now_ms, bool(connected)):
                 self._paused = not connected
@@ -564,28 +570,14 @@ class App:
         self.requests = self.requests & ~sv.ARM | sv.STOP  # an arm that waits for its tick is taken back
         self.events.push(_EV_STOPPED, 0, 0)
 
-    def _name_severe_rows(self):
-        self._short_bit = 1 << tables.position(tables.LIMIT_ROWS, "hard_short")
-        self._mismatch_bit = 1 << tables.position(tables.LIMIT_ROWS, "contactor_mismatch")
-        self._weld_bit = 1 << tables.position(tables.LIMIT_ROWS, "weld_current") - _BITS_PER_WORD
-
-    def _severe(self):
-        """Of the rows that are tripped, those that no restart mends: _BY_SHORT, _BY_CONTACT; 0: none."""
-        protection = self.protection
-        if protection.trip_bits & self._short_bit:
-            return _BY_SHORT
-        return (
-            _BY_CONTACT if protection.trip_bits & self._mismatch_bit or protection.trip_bits_2 & self._weld_bit else 0
-        )
-
     def clear(self):
         """Clear what may be cleared; the protection's trip bits say what stays."""
         self.protection.clear()
         self.requests |= sv.CLEARED
         if self.config_status == _BOOT_LOOP:
             self.record.forget_crashes()
-        if self.record.locked and not self._severe():
-            self.record.lock(0)
+        if self.lockout:
+            self.lockout.clear()
         self.events.push(_EV_FAULTS_CLEARED, self.protection.trip_bits, self.protection.trip_bits_2)
 
     def send_hello(self):

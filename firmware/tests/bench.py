@@ -249,7 +249,6 @@ class BenchWatchdog:
 class BenchRecord:
     boot_count = 7
     reset_cause = 1
-    locked = 0
 
     def __init__(self):
         self.updates = 0
@@ -257,9 +256,6 @@ class BenchRecord:
 
     def forget_crashes(self):
         pass
-
-    def lock(self, kind):
-        self.locked = kind
 
     def intend_reset(self):
         self.resets += 1

@@ -5,10 +5,11 @@ import struct
 from pathlib import Path
 
 import pytest
+from assb import app
 from assb.protocol import schema
 from assb.protocol.frame import FrameWriter
 from assb.signals import Events
-from assb.storage import event_dump, event_log, frame_dump, frame_store, params
+from assb.storage import event_dump, event_log, frame_dump, frame_store, lockout, params
 from assb.storage.event_dump import EventDump
 from assb.storage.event_log import FILE_BYTES, JOURNAL_ENTRIES, RING_ENTRIES, EventLog
 from assb.storage.records import Record, Store
@@ -109,14 +110,18 @@ def marks(life):
 
 
 def test_the_ids_that_these_modules_write_down_are_those_of_the_schema():
-    for module in (event_log, event_dump, frame_store, frame_dump, params):
+    for module in (event_log, event_dump, frame_store, frame_dump, params, lockout):
         source = Path(module.__file__).read_text()
         ids = re.findall(r"^_((?:EV|MESSAGE)_[A-Z_]+) = const\((\d+)\)", source, re.M)
         assert ids, module
         for name, value in ids:
             assert int(value) == getattr(schema, name.removeprefix("MESSAGE_")), (module, name)
-    for name, module in (("event_log", event_log), ("parameters", params), ("freeze_frame", frame_store)):
+    places = {"event_log": event_log, "parameters": params, "freeze_frame": frame_store, "lockout": lockout}
+    for name, module in places.items():
         assert schema.STORAGE_PLACES[module._PLACE] == name
+    causes = ("none", "contactor", "hard_short")
+    assert causes == schema.LOCKOUT_CAUSES
+    assert (lockout.NONE, lockout.BY_CONTACTOR, lockout.BY_HARD_SHORT, app._BY_HARD_SHORT) == (0, 1, 2, 2)
 
 
 def test_events_are_on_flash_soon_and_come_back_with_number_boot_and_time(tmp_path):

@@ -60,4 +60,4 @@ def test_the_fast_tick_and_the_encoder_allocate_nothing(tmp_path):
     assert "state 9 saved True" in lines  # what was learned is kept on the way
     assert "stage 3" in lines  # the hard short was called
     assert "rows sent 6" in lines
-    assert "tripped True state 10" in lines  # the bus died while the contactor was closed: the rows saw it
+    assert "tripped True state 9" in lines  # the bus died while the contactor was closed: the rows saw it

@@ -30,6 +30,7 @@ WORD_LISTS = {
     "reset_cause": schema.RESET_CAUSES,
     "reason": schema.UNUSED_REASONS,
     "store": schema.STORAGE_PLACES,
+    "cause": schema.LOCKOUT_CAUSES,
     "row": tuple(row[1] for row in schema.LIMIT_ROWS),
 }
 

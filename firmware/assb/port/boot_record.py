@@ -9,7 +9,7 @@ import machine
 
 from ..const import const
 
-BOOTS, CRASHES, UPDATE, INTENDED, LOCKED = "/boots", "/crashes", "/update", "/intended", "/locked"
+BOOTS, CRASHES, UPDATE, INTENDED = "/boots", "/crashes", "/update", "/intended"
 _HARD = const(2)  # in schema.RESET_CAUSES
 _WATCHDOG = const(3)
 _LOOP = const(
@@ -19,7 +19,7 @@ _LOOP = const(
 
 class BootRecord:
     """Counts this boot when it is made. `boot_count`, `reset_cause` (index into schema.RESET_CAUSES), `loops`: the app
-    has crashed over and over, `locked`: by a fault that a restart does not mend (1; 2: a hard short).
+    has crashed over and over.
     """
 
     def __init__(self):
@@ -32,7 +32,6 @@ class BootRecord:
         elif self.reset_cause == _WATCHDOG:
             self.crashed()  # a loop of watchdog resets ends in MAINTENANCE too
         self.loops = _read_count(CRASHES) >= _LOOP
-        self.locked = _read_count(LOCKED)
 
     def crashed(self):
         _write_count(CRASHES, _read_count(CRASHES) + 1)
@@ -43,11 +42,6 @@ class BootRecord:
             return False
         _write_count(CRASHES, 0)
         return True
-
-    def lock(self, kind):
-        """Every boot from now on stays locked out, until the user says otherwise: `kind` 0."""
-        _write_count(LOCKED, kind)
-        self.locked = kind
 
     def intend_reset(self):
         """The reset that follows is meant."""

@@ -32,7 +32,8 @@ RECOVERIES = "auto manual reset"
 RESET_CAUSES = "unknown power_on hard watchdog deep_sleep soft"
 UNUSED_REASONS = "none absent other_layout damaged other_identity"  # why a record on flash was not used
 CHECKS = "files configuration golden_vector sensors plausibility"  # of the self-test that the host asks for
-STORAGE_PLACES = "learned_state event_log parameters freeze_frame"
+LOCKOUT_CAUSES = "none contactor hard_short"  # that outlast a restart
+STORAGE_PLACES = "learned_state event_log parameters freeze_frame lockout"
 
 # id name code: codes are struct's, little-endian; the blackboard has them in this order
 PACK_SIGNALS = """\
@@ -198,6 +199,7 @@ EVENTS = """\
 55 check_failed check code
 56 self_tested failed_checks -
 60 limit_blind row age_ms
+61 locked_out cause -
 """
 
 # id name settable(1: while running, 0: config image only) lowest highest default

@@ -14,8 +14,22 @@ kernel = choose_kernel()
 
 from assb.app import App  # noqa: E402 - in the order of start.main, for the same peak of the heap
 from assb.board import Board  # noqa: E402
-from assb.port.clock import Clock  # noqa: E402
 from assb.storage import records  # noqa: E402
+
+
+class Clock:
+    """Stands between the steps: what rows judge must not depend on how busy the machine is."""
+
+    ms = 1000
+
+    def now_ms(self):
+        return self.ms
+
+    def now_us(self):
+        return self.ms * 1000
+
+    def cost(self, kind):
+        pass
 
 
 class Console:
@@ -40,13 +54,9 @@ class Console:
 
 class Record:
     boot_count = reset_cause = 1
-    locked = 0
 
     def forget_crashes(self):
         pass
-
-    def lock(self, kind):
-        self.locked = kind
 
 
 class Watchdog:
@@ -90,9 +100,10 @@ app = App(
     records.Store(clock.now_us, sys.argv[2]),
 )  # fmt: skip
 config.release()
-now_ms = 1000
 for _ in range(300):
-    app.step(app._due_ms)
+    clock.ms = app._due_ms
+    app.step(clock.ms)
+now_ms = clock.ms + 10
 gc.collect()
 print("free", gc.mem_free())
 print("state", app.supervisor.state, "saved", app.learned._record.sequence > 0)

@@ -18,6 +18,7 @@ READINGS = {
     "reset_cause": lambda value: word(schema.RESET_CAUSES, value),
     "reason": lambda value: word(schema.UNUSED_REASONS, value),
     "store": lambda value: word(schema.STORAGE_PLACES, value),
+    "cause": lambda value: word(schema.LOCKOUT_CAUSES, value),
     "check": lambda value: word(schema.CHECKS, value),
     "failed_checks": lambda value: ",".join(name for at, name in enumerate(schema.CHECKS) if value >> at & 1) or "none",
     "row": lambda value: word(tuple(row[1] for row in schema.LIMIT_ROWS), value),

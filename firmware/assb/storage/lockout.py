@@ -1,0 +1,68 @@
+"""Lockouts that a restart does not mend: a hard short, a weld, a contactor that does not follow.
+
+A record of one byte on flash, written when one of their rows trips; every boot from then on is locked out, until
+somebody clears it after a restart, when the row is no longer tripped.
+"""
+
+from ..const import const
+from ..protocol import tables
+from ..ticks import elapsed_ms
+from .records import OK
+
+FOLDER = "/lockout"
+LAYOUT = const(1)
+NONE, BY_CONTACTOR, BY_HARD_SHORT = 0, 1, 2  # worse last
+_EV_STORAGE_FAILED = const(33)
+_EV_LOCKED = const(61)
+_PLACE = const(4)  # in the event storage_failed
+_RETRY_MS = const(10000)
+_WORD = const(30)  # rows per word of bits
+
+
+class Lockout:
+    """`cause`: what locked this board out, now or before."""
+
+    def __init__(self, store, protection, events):
+        self._protection = protection
+        self._events = events
+        self._record = record = store.record(FOLDER, LAYOUT, 1)
+        self.cause = self._written = record.body[0] if record.read() == OK else NONE
+        self._failed = False
+        self._tried_ms = 0
+        self._short = 1 << tables.position(tables.LIMIT_ROWS, "hard_short")
+        self._mismatch = 1 << tables.position(tables.LIMIT_ROWS, "contactor_mismatch")
+        self._weld = 1 << tables.position(tables.LIMIT_ROWS, "weld_current") - _WORD
+        if self.cause:
+            events.push(_EV_LOCKED, self.cause, 0)
+
+    def _tripped(self):
+        protection = self._protection
+        if protection.trip_bits & self._short:
+            return BY_HARD_SHORT
+        return BY_CONTACTOR if protection.trip_bits & self._mismatch or protection.trip_bits_2 & self._weld else NONE
+
+    def clear(self):
+        """The user's deliberate clear; it stays while one of the rows is tripped."""
+        self.cause = self._tripped()
+
+    def step(self, now_ms, connected):
+        """One slice of the slow tick. It writes also beside a contact that does not open: True then, too, as nothing is
+        left that a late tick would open."""
+        self.cause = max(self.cause, self._tripped())
+        if self.cause == self._written or (self._failed and elapsed_ms(now_ms, self._tried_ms) < _RETRY_MS):
+            return False
+        self._tried_ms = now_ms
+        self.keep()
+        return True
+
+    def keep(self):
+        """Before a reset that is meant as well."""
+        if self.cause == self._written:
+            return
+        self._record.body[0] = self.cause
+        status = self._record.write()
+        if status == OK:
+            self._written = self.cause
+        elif not self._failed:
+            self._events.push(_EV_STORAGE_FAILED, -status, _PLACE)
+        self._failed = status != OK
