@@ -53,7 +53,7 @@ enum { CHARGE_V, TABLE_V, FAST, MIDDLE, SLOW, PER_SOC };
 #define REST_MOST ((real)5) /* nats of one window */
 #define WORK_MOST ((real)3)
 #define SOC_AT_END ((real)1e-4)
-#define OHM_LEAST ((real) - 0.35) /* no lower: what looks like it is something else (assumption) */
+#define OHM_LEAST ((real) - 0.5) /* no lower: what looks like it is something else (assumption) */
 #define OHM_MOST ((real)6)
 #define CAPACITY_MOST ((real)0.06) /* errors beyond these are none: the filter begins anew */
 #define DOUBT ((real)0.5)
@@ -231,7 +231,7 @@ static void move_errors(const detection_params_t *q, const params_t *cell, detec
 }
 
 /* The leaks that are tested for, per nominal Ah. A weaker one is found by none, a stronger one by the next below. */
-static const real leak_c[ASSB_LEAKS] = {(real)0.05, (real)0.0125, (real)0.0018};
+static const real leak_c[ASSB_LEAKS] = {(real)0.5, (real)0.05, (real)0.0125, (real)0.0018};
 
 /* What an ampere of leak does meanwhile: to the pairs, to the charge, and at rest to the hysteresis. */
 static void move_test(const params_t *cell, const ASSB_EST(charge_evidence) *c, ASSB_EST(leak_test) *t, const move_t *m,

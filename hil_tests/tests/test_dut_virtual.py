@@ -7,7 +7,7 @@ import assb_hil.dut.virtual as virtual_module
 import pytest
 from assb_hil.dut.cost import CostModel
 from assb_hil.dut.find_micropython import find_micropython
-from assb_hil.dut.virtual import BoardHangsError, VirtualBoard
+from assb_hil.dut.virtual import PICO_2_HEAP_BYTES, BoardHangsError, VirtualBoard
 from virtual_bench import BOOT, ChipWorld, Trace, make_board, run_lines
 
 TICKER = """
@@ -144,14 +144,14 @@ except OSError as error:
     assert lines[:2] == ["['main.py'] ['', '.frozen', '/lib'] [] /", "[Errno 2] ENOENT"]
 
 
-def test_the_app_has_a_picos_heap_in_larger_words_and_the_shims_come_on_top(tmp_path):
+def test_the_app_has_a_pico_2s_heap_in_larger_words_and_the_shims_come_on_top(tmp_path):
     code = "import gc; gc.collect(); print(gc.mem_free())"
     plain = subprocess.run(
-        [find_micropython(), "-X", "heapsize=384K", "-c", code], capture_output=True, text=True, check=True
+        [find_micropython(), "-X", "heapsize=896K", "-c", code], capture_output=True, text=True, check=True
     )
     on_board = int(run_lines(tmp_path, code, 50_000)[0])
     assert on_board == pytest.approx(int(plain.stdout), abs=1024)
-    assert on_board < 384 * 1024
+    assert on_board < 2 * PICO_2_HEAP_BYTES == 896 * 1024
 
 
 def test_reads_waits_and_pins_allocate_nothing(tmp_path):

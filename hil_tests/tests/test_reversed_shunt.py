@@ -4,6 +4,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from assb_hil.dut.virtual import PICO_2_HEAP_BYTES
 from assb_hil.scenario import read_scenario
 from assb_hil.session import open_session
 from assb_host.config.locate import find
@@ -30,6 +31,7 @@ def reversed_pack(tmp_path):
     board = find("board", "pico").read_text(encoding="utf-8").replace("averages = 4", "averages = 4\npolarity = -1")
     board = board.replace('name = "pico"', 'name = "reversed"').replace('port = "rp2"', 'port = "unix"')
     board = board.replace('architecture = "armv6m"', 'architecture = ""')
+    board = board.replace("heap_bytes = 196608", f"heap_bytes = {PICO_2_HEAP_BYTES}")
     (tmp_path / "reversed.toml").write_text(board, encoding="utf-8")
     pack = find("pack", "li_lpscl_nca").read_text(encoding="utf-8")
     path = tmp_path / "li_lpscl_nca.toml"

@@ -13,7 +13,7 @@ from assb.const import const
 from .deficit import SLOWER
 from .observed import share
 
-LEAKS_C = (0.05, 0.0125, 0.0018)
+LEAKS_C = (0.5, 0.05, 0.0125, 0.0018)
 SOONER = 0.6  # of tau2: the middle pair, once the slow one is taken off
 OHM_SHARE_LEAST = 0.5
 _REST_MOST = const(5)  # nats of one window
