@@ -43,6 +43,7 @@ enum assb_dimension {
     ASSB_CHARGE_ERRORS = 6,  /* of the model that missing charge is judged by */
     ASSB_CHARGE_PAIRS = 21,  /* of them: upper triangle of a covariance */
     ASSB_LEAKS = 4,          /* sizes that are tested for */
+    ASSB_PASSES = 20,        /* tenths of SOC that are passed, on charge and on discharge */
     ASSB_LATEST = 5,         /* seconds that the middle is taken of */
     ASSB_PACK_MOST = 128     /* cells that are compared */
 };

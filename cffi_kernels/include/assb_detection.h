@@ -89,6 +89,16 @@ typedef struct {
     ASSB_REAL current_a, fast_v, middle_v, slow_v; /* what the errors go with */
 } ASSB_EST(charge_row);
 
+/* What went in between one passing and the next one of the same tenth; [2]: on charge and on discharge. */
+typedef struct {
+    ASSB_REAL net_at[ASSB_PASSES], at_s[ASSB_PASSES]; /* of the latest passing; at_s 0: never */
+    ASSB_REAL current_a[ASSB_PASSES], degc[ASSB_PASSES], soc_var[ASSB_PASSES];
+    ASSB_REAL net, clock_s, tenth, way;                /* tenth: where SOC is, from 1; 0: nobody knows */
+    ASSB_REAL more[2], latest[2], over_s[2], told_s[2]; /* the least of the latest two; since when; told when */
+    ASSB_REAL first[2], first_s[2], grows_c[2];        /* since the current turned */
+    ASSB_REAL score, leak_c;                           /* leak_c: of the capacity in an hour */
+} ASSB_EST(returns);
+
 typedef struct {
     ASSB_REAL seen_s, known;                              /* known: whether it may be compared */
     ASSB_REAL open1_v, open2_v, open3_v, open_hysteresis; /* what the model has for a cell without a leak */
@@ -104,6 +114,7 @@ typedef struct {
     ASSB_REAL lean, jumps, highest; /* of the innovations, in sigmas; highest error of R0 of late */
     ASSB_REAL error[ASSB_CHARGE_ERRORS], covariance[ASSB_CHARGE_PAIRS]; /* upper triangle, row by row */
     ASSB_EST(leak_test) test[ASSB_LEAKS];
+    ASSB_EST(returns) returns;
     ASSB_REAL nats, leak_a, leak_sigma_a; /* of the likeliest */
 } ASSB_EST(charge_evidence);
 

@@ -21,6 +21,11 @@ typedef ASSB_EST(detection) detection_t;
 #define SCORE_MOST ((real)100)
 #define LAST_KNOT (ASSB_OCV_POINTS - 1)
 
+static real least(real a, real b)
+{
+    return a < b ? a : b;
+}
+
 static real clamp(real x, real low, real high)
 {
     return x < low ? low : x > high ? high : x;
@@ -93,6 +98,7 @@ static real median(real *values, long count)
     return (real)0.5 * (low + values[count / 2]);
 }
 
+#include "assb_evidence_returns.h"
 #include "assb_evidence_missing.h"
 #include "assb_evidence_charge.h"
 #include "assb_evidence_fast.h"
@@ -139,6 +145,7 @@ void ASSB_EST(detection_lose)(detection_t *d)
     ASSB_EST(detection_blind)(d);
     d->span_s = d->sum_v = d->sum_a = d->missing = 0;
     lose_charge(d);
+    lose_returns(&d->charge.returns);
     lose_rest(d);
     d->tail.hold_s = d->tail.points = 0;
     d->efficiency.begun = d->efficiency.turned = 0;

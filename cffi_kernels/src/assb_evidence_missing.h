@@ -36,7 +36,7 @@ enum { CHARGE_V, TABLE_V, FAST, MIDDLE, SLOW, PER_SOC };
 #define WORKS_C ((real)0.005)
 #define JUMP_C ((real)0.02)
 #define LEAN_TAU_S ((real)60)
-#define LEAN ((real)1.5)
+#define LEAN ((real)0.4)
 #define LEAN_MORE ((real)3)
 #define CLIP ((real)3) /* sigmas of an innovation; what is farther off counts for no more */
 #define JUMP ((real)4) /* sigmas; twice in a row */
@@ -53,6 +53,7 @@ enum { CHARGE_V, TABLE_V, FAST, MIDDLE, SLOW, PER_SOC };
 #define REST_MOST ((real)5) /* nats of one window */
 #define WORK_MOST ((real)3)
 #define SOC_AT_END ((real)1e-4)
+#define OFFSET_HOURS ((real)2)
 #define OHM_LEAST ((real) - 0.5) /* no lower: what looks like it is something else (assumption) */
 #define OHM_MOST ((real)6)
 #define CAPACITY_MOST ((real)0.06) /* errors beyond these are none: the filter begins anew */
@@ -83,11 +84,6 @@ real ASSB_EST(loop_ohm)(const params_t *cell, const state_t *state, real tempera
 {
     return state->r0_ohm + state->resistance_scale * (along_temperature(cell, cell->r1_ohm, temperature_degc) +
                                                       along_temperature(cell, cell->r2_ohm, temperature_degc));
-}
-
-static real least(real a, real b)
-{
-    return a < b ? a : b;
 }
 
 /* A reading within the sensor's error is taken for none: at rest an open contactor lets nothing through. */
@@ -162,7 +158,7 @@ typedef struct {
 
 static real resistance_walk(const detection_params_t *q, const ASSB_EST(charge_evidence) *c, const move_t *m)
 {
-    int may_return = c->highest > NEVER_LOST && c->error[FAST] > LOST_LEAST;
+    int may_return = c->highest > NEVER_LOST && c->error[FAST] + ASSB_EST(square_root)(c->covariance[UP(FAST, FAST)]) > LOST_LEAST;
     int free = m->size_c > WORKS_C && (m->pair || !m->charges || may_return || c->lean < -LEAN);
     real more = magnitude(c->lean) - 1;
     return free ? q->charge_contact * (1 + (more > 0 ? LEAN_MORE * more : 0)) : OHM_DRIFT;
@@ -196,7 +192,9 @@ static real charge_walk(const detection_params_t *q, const params_t *cell, const
     real bent_v = BEND_ERROR * soc_error * bend;
     real knee_v = m->steep ? KNEE_SHARE * m->slope_v * travelled + KNEE_V : 0;
     real bend2 = m->steep ? knee_v * knee_v : bent_v * bent_v / (2 * width) * travelled;
-    return drift_v * drift_v * hours + part * (warm2 + relax2) + (loop2 + bend2);
+    real offset_v = m->alone && !m->rests ? m->slope_v * q->charge_offset_c : 0;
+    return (drift_v * drift_v + OFFSET_HOURS * offset_v * offset_v) * hours + part * (warm2 + relax2) +
+           (loop2 + bend2);
 }
 
 /* From one window to the next. */
@@ -278,7 +276,7 @@ static void anchor(const params_t *cell, ASSB_EST(charge_evidence) *c, const rea
 }
 
 /* A step that stays, beyond all doubt: a contact was lost, or came back if it had been; at rest, something gave way. */
-static void see_jump(ASSB_EST(charge_evidence) *c, const move_t *m, real sigmas, real innovation_v, real current_a)
+static void see_jump(const detection_params_t *q, ASSB_EST(charge_evidence) *c, const move_t *m, real sigmas, real innovation_v, real current_a)
 {
     c->jumps = sigmas > JUMP || sigmas < -JUMP ? c->jumps + 1 : 0;
     if (m->steep || c->jumps < 2)
@@ -290,6 +288,8 @@ static void see_jump(ASSB_EST(charge_evidence) *c, const move_t *m, real sigmas,
         c->covariance[UP(FAST, FAST)] = c->covariance[UP(FAST, FAST)] + higher * higher;
     } else if (innovation_v < 0 && m->size_c <= WORKS_C) {
         c->covariance[UP(CHARGE_V, CHARGE_V)] = c->covariance[UP(CHARGE_V, CHARGE_V)] + innovation_v * innovation_v;
+        if (m->pair) /* something happens to the other cell, which may end as suddenly */
+            c->seen_s = least(c->seen_s, q->charge_settle_s - RELEARN_S);
     }
 }
 
@@ -353,7 +353,7 @@ static void weigh(const detection_params_t *q, const params_t *cell, ASSB_EST(ch
     real surely = x[FAST] - ASSB_EST(square_root)(p[UP(FAST, FAST)]);
     if (surely > c->highest)
         c->highest = surely;
-    see_jump(c, m, sigmas, innovation_v, row->current_a);
+    see_jump(q, c, m, sigmas, innovation_v, row->current_a);
 }
 
 /* The middle one of the window: a loose wire's jumps are gone. */
@@ -419,6 +419,8 @@ static void close_seconds(const detection_params_t *q, const params_t *cell, det
         c->lost = 1;
     else
         weigh(q, cell, c, &m, row->excess_v, row);
+    if (c->seen_s >= q->charge_settle_s)
+        see_returns(q, c, state, row->current_a, m.size_c, in->temperature_degc, m.steep ? 0 : m.slope_v);
     c->loop_then = c->open_hysteresis;
     c->open2_then_v = c->open2_v;
     c->open3_then_v = c->open3_v;
@@ -433,6 +435,10 @@ static void close_seconds(const detection_params_t *q, const params_t *cell, det
     c->leak_a = t->known > 0 ? t->shown / t->known : 0;
     c->leak_sigma_a = t->known > 0 ? 2 / ASSB_EST(square_root)(t->known) + LEAK_ERROR * c->leak_a : 0;
     c->nats = t->nats;
+    if (c->returns.score > c->nats / q->charge_nats) {
+        c->leak_a = c->returns.leak_c * cell->capacity_ah;
+        c->leak_sigma_a = RETURN_SIGMA * c->leak_a;
+    }
 }
 
 static void begin_seconds(ASSB_EST(charge_evidence) *c)
@@ -454,6 +460,9 @@ static void see_missing_charge(const detection_params_t *q, const params_t *cell
     real current_a = flowing_a(q, cell, in->current_a);
     c->deficit_v = find_deficit(cell, d, state, in, current_a);
     c->seen_s = later(c->seen_s, in->dt_s);
+    real gain = current_a > 0 ? cell->coulombic_efficiency_frac : 1;
+    c->returns.net = c->returns.net + gain * current_a * in->dt_s / ((real)3600 * cell->capacity_ah);
+    c->returns.clock_s = c->returns.clock_s + in->dt_s;
     c->known = 1;
     if (c->cells != reference->cells) { /* the offset to the others is another one */
         lose_charge(d);
@@ -480,5 +489,5 @@ static void see_missing_charge(const detection_params_t *q, const params_t *cell
     if (c->seen_s < q->charge_settle_s)
         tell(d, ASSB_MISSING_CHARGE, ASSB_LEARNING, 0);
     else
-        judge(d, ASSB_MISSING_CHARGE, c->nats / q->charge_nats);
+        judge(d, ASSB_MISSING_CHARGE, -least(-c->nats / q->charge_nats, -c->returns.score));
 }

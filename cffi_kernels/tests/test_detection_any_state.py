@@ -21,6 +21,7 @@ from assb.detection import (
     pressure_fall,
     resistance,
     rest_decay,
+    returns,
     stall,
     swelling,
 )
@@ -31,7 +32,7 @@ from test_detection_twin import OUTCOME, OWN, PARTS, STRUCTS, StateOfC, same, sa
 
 DETECTION = constants((
     charge_errors, cv_tail, deficit, detector, dips, efficiency, fusion, heat, leak_test, missing_charge, noise,
-    observed, pressure_fall, resistance, rest_decay, stall, swelling,
+    observed, pressure_fall, resistance, rest_decay, returns, stall, swelling,
 ))  # fmt: skip
 
 

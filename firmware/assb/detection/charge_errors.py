@@ -59,7 +59,7 @@ _LOST_TAU_S = const(14400)  # ... and for so long may it come back
 WORKS_C = 0.005
 JUMP_C = 0.02
 _LEAN_TAU_S = const(60)
-LEAN = 1.5  # sigmas
+LEAN = 0.4  # sigmas
 _LEAN_MORE = const(3)
 _LEAN_MOST = const(5)
 _CLIP = const(3)  # sigmas
@@ -71,6 +71,7 @@ CURRENT_ERROR = 0.003
 KNEE_SHARE = 0.3
 KNEE_V = 0.001
 ANCHOR_V2 = 1e-7
+_OFFSET_HOURS = const(2)  # for so long the current sensor's offset is the same (assumption)
 BEGIN_V = 0.02
 PACK_NOISE = 1.4
 OHM_LEAST = -0.5  # no lower: what looks like it is something else (assumption)
@@ -83,6 +84,7 @@ _DOCV_V = const(131)
 _HYSTERESIS_V = const(404)
 _HYSTERESIS_RATE = const(405)
 # ... and in its group `detection` (a test compares)
+_CHARGE_OFFSET_C = const(12)
 _CHARGE_GAIN_FRAC = const(13)
 _CHARGE_CAPACITY_FRAC = const(14)
 _CHARGE_OCV_V = const(15)
@@ -119,6 +121,7 @@ class ChargeErrors:
         self.begun = self.alone = self.lost = False  # lost: the offset is to be found anew
         self.lean = self.highest = 0.0  # of the innovations, in sigmas; highest error of R0 of late
         self.jumps = 0
+        self.other_fell = False
 
     def begin(self, q, excess_v, alone):
         """Nothing is known of the errors."""
@@ -175,7 +178,8 @@ class ChargeErrors:
         p[_PAIRS - 1] += CAPACITY_DRIFT * CAPACITY_DRIFT * hours
 
     def _resistance_walk(self, q, move):
-        may_return = self.highest > NEVER_LOST and self.error[_FAST] > LOST_LEAST
+        sigma = sqrt(self.covariance[_ROW[_FAST] + _FAST])
+        may_return = self.highest > NEVER_LOST and self.error[_FAST] + sigma > LOST_LEAST
         free = move.pair or not move.charges or may_return or self.lean < -LEAN
         if not free or move.size_c <= WORKS_C:
             return OHM_DRIFT
@@ -192,7 +196,9 @@ class ChargeErrors:
         shape_v = LOOP_ERROR * half * flat[_HYSTERESIS_V]
         loop2 = 2 * unknown_v * unknown_v * flat[_HYSTERESIS_RATE] * travelled
         loop2 += 0.5 * shape_v * shape_v * abs(move.turned)
-        known2 = drift_v * drift_v * hours + part * (warm2 + RELAX_ERROR * RELAX_ERROR * relaxed)
+        offset_v = move.slope_v * cell.q[_CHARGE_OFFSET_C] if alone and not move.rests else 0.0
+        drift2 = (drift_v * drift_v + _OFFSET_HOURS * offset_v * offset_v) * hours
+        known2 = drift2 + part * (warm2 + RELAX_ERROR * RELAX_ERROR * relaxed)
         return known2 + (loop2 + self._bend2(cell, move, travelled))
 
     def _bend2(self, cell, move, travelled):
@@ -269,7 +275,9 @@ class ChargeErrors:
         self._see_jump(move)
 
     def _see_jump(self, move):
-        """A step that stays: a contact was lost, or came back if it had been; at rest, something gave way."""
+        """A step that stays: a contact was lost, or came back if it had been; at rest, something gave way, in a pair
+        (`other_fell`) perhaps the other cell, which may end as suddenly."""
+        self.other_fell = False
         self.jumps = self.jumps + 1 if abs(self.sigmas) > _JUMP else 0
         if move.steep or self.jumps < 2:
             return
@@ -281,6 +289,7 @@ class ChargeErrors:
             self.covariance[_ROW[_FAST] + _FAST] += higher * higher
         elif self.innovation_v < 0 and move.size_c <= WORKS_C:
             self.covariance[0] += self.innovation_v * self.innovation_v
+            self.other_fell = move.pair
 
     def hold_resistance(self, tests):
         """A resistance too low for any cell: the filter and what it took of a leak are put back to the bound."""

@@ -2,8 +2,8 @@
 
 The deficit (deficit.py), in a pack less the middle of all cells', is taken every few seconds: the middle one of them,
 so that a loose wire's jumps are gone. What explains it without a leak is followed by a filter (charge_errors.py), and
-beside it leaks of three sizes are tested for (leak_test.py). The score is the likeliest one's logarithm of the
-likelihood ratio over `charge_nats`.
+beside it leaks of four sizes are tested for (leak_test.py). The score is the likeliest one's logarithm of the
+likelihood ratio over `charge_nats`, or what whole cycles took (returns.py).
 
 A reading of the current within the sensor's offset is taken for none, so that a rest tells weak leaks. At the ends of
 SOC nothing is told; what was missing before stays on the account. In a pack all cells have one sensor and one table; a
@@ -20,6 +20,7 @@ from .charge_errors import ChargeErrors, Move
 from .deficit import Deficit, flowing_a
 from .leak_test import LEAKS_C, LeakTest
 from .observed import later, share
+from .returns import Returns
 
 _MISSING_CHARGE = const(2)
 _LATEST = const(5)  # seconds of a window
@@ -31,9 +32,12 @@ _OHM_TAU_S = const(60)
 _OFFSET_TAU_S = const(600)
 _RELEARN_S = const(300)
 DOUBT = 0.5  # of charge_nats: with less of a leak, errors that are no cell's are begun anew
+RETURN_ERROR = 0.4  # of a leak's rate that cycles tell
 LEAK_ERROR = 0.25  # of a leak's rate, as the resistances are that it shows across
 
-# Places in the group `detection` of the flat layout (a test compares)
+# Place in the flat layout ...
+_COULOMBIC_EFFICIENCY_FRAC = const(1)
+# ... and in its group `detection` (a test compares)
 _CHARGE_NATS = const(24)
 _CHARGE_SETTLE_S = const(25)
 _CHARGE_SLOPE_MOST_V = const(27)
@@ -45,6 +49,7 @@ class MissingCharge:
         self.deficit = Deficit()
         self.errors = ChargeErrors(real, self.deficit)
         self.test = [LeakTest(real, leak_c) for leak_c in LEAKS_C]
+        self.returns = Returns(real)
         self.step = Move()
         self.seen_s = 0.0
         self.known = False  # whether it may be compared
@@ -62,6 +67,10 @@ class MissingCharge:
         self.ends = False
 
     def lose(self):
+        self.returns.lose()
+        self._lose_offset()
+
+    def _lose_offset(self):
         self.errors.lost = True
         self._begin_window()
 
@@ -70,9 +79,11 @@ class MissingCharge:
         current_a, soc = flowing_a(cell), cell.ekf.soc
         self.deficit.find(cell, missing, current_a)
         self.seen_s = later(self.seen_s, cell.dt_s)
+        gain = cell.flat[_COULOMBIC_EFFICIENCY_FRAC] if current_a > 0 else 1.0
+        self.returns.count(gain * current_a * cell.dt_s / (3600 * cell.nominal_ah()), cell.dt_s)
         self.known = True
         if self.cells != others.cells:  # the offset to the others is another one
-            self.lose()
+            self._lose_offset()
             self.cells = others.cells
         self._keep(cell, current_a, self.deficit.deficit_v - others.deficit_v)
         self.ends = self.ends or soc < SOC_AT_END or soc > 1 - SOC_AT_END
@@ -83,7 +94,7 @@ class MissingCharge:
         if self.seen_s < cell.q[_CHARGE_SETTLE_S]:
             cell.tell(_MISSING_CHARGE, LEARNING, 0.0)
         else:
-            cell.judge(_MISSING_CHARGE, self.nats / cell.q[_CHARGE_NATS])
+            cell.judge(_MISSING_CHARGE, max(self.nats / cell.q[_CHARGE_NATS], self.returns.score))
 
     def _keep(self, cell, current_a, excess_v):
         row, at, model = self.row, _PLACES * self.rows, self.deficit
@@ -125,15 +136,20 @@ class MissingCharge:
             errors.lost = True
         else:
             self._weigh(cell, at, step)
+        if self.seen_s >= cell.q[_CHARGE_SETTLE_S]:
+            self.returns.see(cell, self.deficit, step)
         self.loop_then = self.deficit.open_hysteresis
         self.open2_then_v, self.open3_then_v = self.deficit.open2_v, self.deficit.open3_v
         if not step.pair:
             errors.hold_resistance(self.test)
-        self._tell_leak()
+        self._tell_leak(cell)
         if not errors.fits() and self.nats < DOUBT * cell.q[_CHARGE_NATS]:
             self._begin(cell, excess_v, alone)
-            self.seen_s = min(self.seen_s, cell.q[_CHARGE_SETTLE_S] - _RELEARN_S)
-            self._tell_leak()
+            self._settle_again(cell)
+            self._tell_leak(cell)
+
+    def _settle_again(self, cell):
+        self.seen_s = min(self.seen_s, cell.q[_CHARGE_SETTLE_S] - _RELEARN_S)
 
     def _begin(self, cell, excess_v, alone):
         self.errors.begin(cell.q, excess_v, alone)
@@ -174,8 +190,10 @@ class MissingCharge:
             if test.nats <= 0 or settles:
                 test.begin()
         errors.correct(step)
+        if errors.other_fell:
+            self._settle_again(cell)
 
-    def _tell_leak(self):
+    def _tell_leak(self, cell):
         best = self.test[0]
         for test in self.test:
             if test.nats > best.nats:
@@ -183,3 +201,6 @@ class MissingCharge:
         self.nats = best.nats
         self.leak_a = best.shown / best.known if best.known > 0 else 0.0
         self.leak_sigma_a = 2 / sqrt(best.known) + LEAK_ERROR * self.leak_a if best.known > 0 else 0.0
+        if self.returns.score > self.nats / cell.q[_CHARGE_NATS]:
+            self.leak_a = self.returns.leak_c * cell.nominal_ah()
+            self.leak_sigma_a = RETURN_ERROR * self.leak_a

@@ -1,0 +1,127 @@
+"""Evidence 3, charge: a cycle takes more than it gives back.
+
+When a tenth of SOC is passed again, in the same direction with the same current, the cell holds what it held then. What
+went in between is what a leak took, whatever the capacity, the table and the resistances are. A contact that was lost
+or came back between them shifts the SOC that the filter has one way on charge and the other way on discharge; so both
+have to tell it, each twice or on one passing since the current turned, and the smaller counts. What the sensor's offset
+may have counted does not. Cells with flat or unsure OCV have to show more.
+
+A leak of C/20 is told so within one turn of the current, for a constant current and a contact that may be lost hide it
+from the voltage (charge_errors.py).
+"""
+
+from array import array
+from math import sqrt
+
+from assb.const import const
+
+from .observed import LONG_S
+
+_PASSES = const(20)  # tenths of SOC, on charge and on discharge
+_TENTHS = const(10)
+TENTH_LAST = 0.99
+RETURN_FRAC = 0.007  # of SOC; this and the next three are assumptions that a campaign was made with
+RETURN_V = 0.003
+DOUBT_SHARE = 0.1  # of the filter's variances: an error of SOC comes back with its cycle
+OFFSET_MOST = 1.5  # times the sensor's offset
+FLOWS_C = 0.02
+SETTLED_FRAC = 0.1
+SAME_FRAC = 0.05
+_SAME_K = const(2)
+_APART_S = const(600)
+_RETURN_S = const(14400)  # what one direction told is forgotten
+_HOUR_S = const(3600)
+_NET_MOST = const(4)
+
+# Place in the group `detection` of the parameters (a test compares)
+_CHARGE_OFFSET_C = const(12)
+
+
+class Returns:
+    def __init__(self, real):
+        passes, ways = [0.0] * _PASSES, [0.0] * 2
+        self.net_at, self.at_s = array(real, passes), array(real, passes)  # of the latest passing; at_s 0: never
+        self.current_a, self.degc, self.soc_var = array(real, passes), array(real, passes), array(real, passes)
+        self.net = self.clock_s = 0.0  # of SOC, went in
+        self.tenth = self.way = 0  # where SOC is, from 1; 0: nobody knows
+        # on charge and on discharge: the least of the latest two; since when; told when; since the current turned
+        self.more, self.latest = array(real, ways), array(real, ways)
+        self.over_s, self.told_s = array(real, ways), array(real, ways)
+        self.first, self.first_s, self.grows_c = array(real, ways), array(real, ways), array(real, ways)
+        self.score = self.leak_c = 0.0  # leak_c: of the capacity in an hour
+
+    def lose(self):
+        for k in range(_PASSES):
+            self.at_s[k] = 0.0
+        self.told_s[0] = self.told_s[1] = 0.0
+        self.tenth = 0
+        self.score = self.leak_c = 0.0
+
+    def count(self, soc, dt_s):
+        """Every second: so much of SOC went in."""
+        self.net += soc
+        self.clock_s += dt_s
+
+    def see(self, cell, deficit, step):
+        """After each window of a few seconds."""
+        self._begin_counters()
+        for way in range(2):
+            if self.told_s[way] > 0 and self.clock_s - self.told_s[way] > _RETURN_S:
+                self.told_s[way] = self.score = self.leak_c = 0.0
+        before, up = self.tenth, step.current_a > 0
+        self.tenth = tenth = 1 + int(_TENTHS * min(max(cell.ekf.soc, 0.0), TENTH_LAST))
+        settled_v = deficit.slow_ohm * step.current_a
+        if before == 0 or tenth != before + (1 if up else -1) or step.size_c < FLOWS_C or step.steep:
+            return
+        if step.slope_v > 0 and abs(deficit.open2_v - settled_v) <= SETTLED_FRAC * abs(settled_v):
+            self._pass(cell, before if up else _TENTHS + tenth, step)
+
+    def _begin_counters(self):
+        """Single precision holds them for months."""
+        if abs(self.net) > _NET_MOST:
+            for k in range(_PASSES):
+                self.net_at[k] -= self.net
+            self.net = 0.0
+        half_s = LONG_S / 2
+        if self.clock_s > LONG_S:
+            for k in range(_PASSES):
+                self.at_s[k] = self.at_s[k] - half_s if self.at_s[k] > half_s else 0.0
+            for way in range(2):
+                self.told_s[way] = self.told_s[way] - half_s if self.told_s[way] > half_s else 0.0
+                self.first_s[way] -= half_s
+            self.clock_s -= half_s
+
+    def _pass(self, cell, k, step):
+        current_a, degc, soc_var = step.current_a, cell.temperature_degc, cell.ekf.soc_var
+        same = abs(current_a - self.current_a[k]) <= SAME_FRAC * abs(current_a)
+        if self.at_s[k] > 0 and same and abs(degc - self.degc[k]) <= _SAME_K:
+            by_v = RETURN_V / step.slope_v
+            self._compare(k // _TENTHS, self.net - self.net_at[k], self.clock_s - self.at_s[k])
+            self._judge(DOUBT_SHARE * (soc_var + self.soc_var[k]) + by_v * by_v, cell.q[_CHARGE_OFFSET_C])
+        self.net_at[k], self.at_s[k] = self.net, self.clock_s
+        self.current_a[k], self.degc[k], self.soc_var[k] = current_a, degc, soc_var
+
+    def _compare(self, way, more, over_s):
+        """Since this tenth was passed the last time."""
+        since_s = self.clock_s - self.first_s[way]
+        if self.way != way or self.told_s[way] <= 0:
+            self.first[way] = self.latest[way] = more
+            self.first_s[way] = self.clock_s
+            self.grows_c[way] = 0.0
+        elif since_s >= _APART_S:
+            self.grows_c[way] = _HOUR_S * (more - self.first[way]) / since_s
+        self.more[way] = min(more, self.latest[way])
+        self.latest[way] = more
+        self.over_s[way] = over_s
+        self.told_s[way] = self.clock_s
+        self.way = way
+
+    def _judge(self, doubt2, offset_c):
+        low = 0 if self.more[0] < self.more[1] else 1
+        self.score = self.leak_c = 0.0
+        if self.told_s[0] <= 0 or self.told_s[1] <= 0 or self.more[low] <= 0:
+            return
+        by_sensor = OFFSET_MOST * offset_c * self.over_s[low] / _HOUR_S
+        self.score = (self.more[low] - by_sensor) / sqrt(RETURN_FRAC * RETURN_FRAC + doubt2)
+        mean_c = _HOUR_S * self.more[low] / self.over_s[low]
+        self.leak_c = max(mean_c, self.grows_c[0], self.grows_c[1])
