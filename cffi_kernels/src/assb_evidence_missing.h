@@ -158,7 +158,8 @@ typedef struct {
 
 static real resistance_walk(const detection_params_t *q, const ASSB_EST(charge_evidence) *c, const move_t *m)
 {
-    int may_return = c->highest > NEVER_LOST && c->error[FAST] + ASSB_EST(square_root)(c->covariance[UP(FAST, FAST)]) > LOST_LEAST;
+    int may_return =
+        c->highest > NEVER_LOST && c->error[FAST] + ASSB_EST(square_root)(c->covariance[UP(FAST, FAST)]) > LOST_LEAST;
     int free = m->size_c > WORKS_C && (m->pair || !m->charges || may_return || c->lean < -LEAN);
     real more = magnitude(c->lean) - 1;
     return free ? q->charge_contact * (1 + (more > 0 ? LEAN_MORE * more : 0)) : OHM_DRIFT;
@@ -193,8 +194,7 @@ static real charge_walk(const detection_params_t *q, const params_t *cell, const
     real knee_v = m->steep ? KNEE_SHARE * m->slope_v * travelled + KNEE_V : 0;
     real bend2 = m->steep ? knee_v * knee_v : bent_v * bent_v / (2 * width) * travelled;
     real offset_v = m->alone && !m->rests ? m->slope_v * q->charge_offset_c : 0;
-    return (drift_v * drift_v + OFFSET_HOURS * offset_v * offset_v) * hours + part * (warm2 + relax2) +
-           (loop2 + bend2);
+    return (drift_v * drift_v + OFFSET_HOURS * offset_v * offset_v) * hours + part * (warm2 + relax2) + (loop2 + bend2);
 }
 
 /* From one window to the next. */
@@ -276,7 +276,8 @@ static void anchor(const params_t *cell, ASSB_EST(charge_evidence) *c, const rea
 }
 
 /* A step that stays, beyond all doubt: a contact was lost, or came back if it had been; at rest, something gave way. */
-static void see_jump(const detection_params_t *q, ASSB_EST(charge_evidence) *c, const move_t *m, real sigmas, real innovation_v, real current_a)
+static void see_jump(const detection_params_t *q, ASSB_EST(charge_evidence) *c, const move_t *m, real sigmas,
+                     real innovation_v, real current_a)
 {
     c->jumps = sigmas > JUMP || sigmas < -JUMP ? c->jumps + 1 : 0;
     if (m->steep || c->jumps < 2)

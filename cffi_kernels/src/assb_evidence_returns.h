@@ -92,8 +92,8 @@ static void pass_tenth(const detection_params_t *q, ASSB_EST(returns) *r, int k,
 }
 
 /* After each window of a few seconds; slope_v 0: in a knee of the OCV. */
-static void see_returns(const detection_params_t *q, ASSB_EST(charge_evidence) *c, const state_t *state,
-                        real current_a, real size_c, real degc, real slope_v)
+static void see_returns(const detection_params_t *q, ASSB_EST(charge_evidence) *c, const state_t *state, real current_a,
+                        real size_c, real degc, real slope_v)
 {
     ASSB_EST(returns) *r = &c->returns;
     begin_counters(r);

@@ -192,6 +192,8 @@ def same_struct(twin, struct, name) -> None:
         elif isinstance(own, list):
             for k, (a, b) in enumerate(zip(own, other, strict=True)):
                 same_struct(a, b, f"{name}.{member}[{k}]")
+        elif kind.type.kind == "struct":
+            same_struct(own, other, f"{name}.{member}")
         else:  # structs of reals, laid out flat
             same(own, [getattr(row, column) for row in other for column, _ in inner.fields], f"{name}.{member}")
 
@@ -280,6 +282,12 @@ def mutated(old: str, new: str, folder: Path, monkeypatch) -> type:
         ("if below == _LATEST // 2", "if below == 0"),
         ("test.follows[_CHARGE_V] += test.unseen_ohm(cell, errors)", "pass"),
         ("excess_v - self.offset_v)", "excess_v)"),
+        ("_OFFSET_HOURS * offset_v * offset_v", "0"),
+        ("self.more[way] = min(more, self.latest[way])", "self.more[way] = more"),
+        ("by_v = RETURN_V / step.slope_v", "by_v = 0.0"),
+        ("low = 0 if self.more[0] < self.more[1] else 1", "low = 0"),
+        ("self.leak_c = max(mean_c, self.grows_c[0], self.grows_c[1])", "self.leak_c = mean_c"),
+        ("before if up else _TENTHS + tenth", "before if up else _TENTHS + before"),
         ("max(self.expected_v / middle_s, floor)", "self.expected_v / middle_s"),
         ("(first * third - second * second)", "(first * third + second * second)"),
         ("self.discharged / (self.charged - (", "self.discharged / (self.charged + ("),

@@ -1,0 +1,129 @@
+"""A cycle that takes more than it gives back: what it tells, and what must not fool it."""
+
+from types import SimpleNamespace
+
+import pytest
+from assb.detection.returns import OFFSET_MOST, SAME_FRAC, Returns
+from assb.estimation import flat_layout, parameters
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+WINDOW_S = 30.0
+OFFSET_C = flat_layout.DEFAULTS["charge_offset_c"]
+LOW, HIGH = 0.04, 0.96
+
+
+class Cycled:
+    """A cell between LOW and HIGH of the SOC that its filter has, and what is told of it after each window."""
+
+    def __init__(self, rate_c=0.5):
+        self.returns = Returns("d")
+        self.rate_c, self.way, self.soc, self.now_s = rate_c, 1, 0.5, 0.0
+        self.degc, self.slope_v, self.steep = 25.0, 0.8, False
+        names = [name for name, _ in parameters.detection_rows()]
+        q = [OFFSET_C if name == "charge_offset_c" else 0.0 for name in names]
+        self.cell = SimpleNamespace(q=q, temperature_degc=25.0, ekf=SimpleNamespace(soc=0.5, soc_var=1e-6))
+
+    def run(self, hours, leak_c=0.0, shift=0.0, offset_c=0.0):
+        """`shift`: a contact that is lost leaves so much too much SOC on charge and too little on discharge.
+        Returns the highest score."""
+        most = 0.0
+        for _ in range(round(3600 * hours / WINDOW_S)):
+            self.now_s += WINDOW_S
+            self.soc += (self.way * self.rate_c - leak_c) * WINDOW_S / 3600
+            self.returns.count((self.way * self.rate_c + offset_c) * WINDOW_S / 3600, WINDOW_S)
+            seen = self.soc + self.way * shift
+            if not LOW < seen < HIGH and (seen > 0.5) == (self.way > 0):
+                self.way = -self.way
+            self.cell.ekf.soc = self.soc + self.way * shift
+            self.cell.temperature_degc = self.degc
+            step = SimpleNamespace(
+                current_a=self.way * self.rate_c, size_c=self.rate_c, slope_v=self.slope_v, steep=self.steep
+            )
+            self.returns.see(self.cell, SimpleNamespace(slow_ohm=0.1, open2_v=0.1 * step.current_a), step)
+            most = max(most, self.returns.score)
+        return most
+
+
+def cycle_h(rate_c):
+    return 2 * (HIGH - LOW) / rate_c
+
+
+@given(st.floats(0.1, 1.0), st.floats(-0.03, 0.03))
+@settings(max_examples=20, deadline=None)
+def test_cycles_that_give_back_what_they_took_say_nothing(rate_c, shift):
+    assert Cycled(rate_c).run(4 * cycle_h(rate_c), shift=shift) < 0.3
+
+
+@pytest.mark.parametrize(("leak_c", "within_turns"), [(1 / 20, 1.1), (1 / 100, 2.2)])
+@pytest.mark.parametrize("begins", [0.0, 0.3, 0.7])
+def test_a_leak_is_told_once_both_directions_were_seen_and_so_is_its_rate(leak_c, within_turns, begins):
+    cell, cycle = Cycled(0.5), cycle_h(0.5)
+    assert cell.run((1.2 + begins) * cycle) < 0.3
+    assert cell.run(0.5 * within_turns * cycle + 0.5, leak_c) > 1.4
+    assert 0.5 < cell.returns.leak_c / leak_c < 2
+
+
+@given(st.floats(0.0, 2.0), st.floats(0.1, 3.0), st.floats(0.0, 0.06))
+@settings(max_examples=40, deadline=None)
+def test_a_contact_that_is_lost_and_comes_back_is_no_leak(lost_after, back_after, shift):
+    """In cycles; whenever it happens, one direction at least has nothing to tell."""
+    cell, cycle = Cycled(0.5), cycle_h(0.5)
+    cell.run((1.2 + lost_after) * cycle)
+    assert cell.run(back_after * cycle, shift=shift) < 1
+    assert cell.run(2 * cycle) < 1
+
+
+@pytest.mark.parametrize("offset_c", [-3 * OFFSET_C, OFFSET_MOST * OFFSET_C])
+def test_what_the_sensors_offset_counts_is_no_leak(offset_c):
+    assert Cycled(0.2).run(4 * cycle_h(0.2), offset_c=offset_c) < 0.1
+
+
+def test_more_than_that_is_one():
+    assert Cycled(0.2).run(4 * cycle_h(0.2), offset_c=6 * OFFSET_C) > 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"rate_c": 0.5 * (1 + 1.5 * SAME_FRAC)}, {"degc": 28.0}, {"steep": True}, {"slope_v": 0.0}, {"rate_c": 0.015},
+    ],
+)  # fmt: skip
+def test_other_conditions_are_not_compared(change):
+    cell, cycle = Cycled(0.5), cycle_h(0.5)
+    cell.run(1.2 * cycle)
+    vars(cell).update(change)
+    assert cell.run(0.9 * cycle, 1 / 20) == 0
+
+
+def test_a_flat_ocv_has_to_show_more():
+    scores = []
+    for slope_v in (0.8, 0.1):
+        cell = Cycled(0.5)
+        cell.slope_v = slope_v
+        cell.run(1.2 * cycle_h(0.5))
+        scores.append(cell.run(cycle_h(0.5), 1 / 100))
+    assert scores[0] > 3 * scores[1] > 0
+
+
+def test_charge_that_nobody_saw_begins_it_anew_and_what_was_told_is_forgotten_after_hours():
+    cell, cycle = Cycled(0.5), cycle_h(0.5)
+    cell.run(1.2 * cycle)
+    assert cell.run(cycle, 1 / 20) > 1
+    cell.returns.lose()
+    assert cell.run(0.9 * cycle, 1 / 20) == 0
+    assert cell.run(cycle, 1 / 20) > 1
+    cell.steep = True  # nothing is passed any more
+    cell.run(4.1)
+    assert cell.returns.score == 0
+    assert cell.returns.leak_c == 0
+
+
+def test_counters_begin_anew_and_forget_nothing():
+    cell, cycle = Cycled(0.5), cycle_h(0.5)
+    cell.returns.clock_s, cell.returns.net = 9.5e4, 3.9
+    assert cell.run(1.2 * cycle, offset_c=0.01) < 0.3
+    assert cell.run(1.5 * cycle, 1 / 20, offset_c=0.01) > 1.4
+    assert cell.returns.clock_s < 9.5e4
+    assert abs(cell.returns.net) < 3.9
+    assert 15 < 1 / cell.returns.leak_c < 30
