@@ -93,6 +93,7 @@ typedef struct {
 typedef struct {
     ASSB_REAL net_at[ASSB_PASSES], at_s[ASSB_PASSES]; /* of the latest passing; at_s 0: never */
     ASSB_REAL current_a[ASSB_PASSES], degc[ASSB_PASSES], soc_var[ASSB_PASSES];
+    ASSB_REAL owed[ASSB_PASSES];                        /* less than nothing went in: so much is first to come back */
     ASSB_REAL net, clock_s, tenth, way;                 /* tenth: where SOC is, from 1; 0: nobody knows */
     ASSB_REAL more[2], latest[2], over_s[2], told_s[2]; /* the least of the latest two; since when; told when */
     ASSB_REAL first[2], first_s[2], grows_c[2];         /* since the current turned */

@@ -31,6 +31,7 @@ enum { CHARGE_V, TABLE_V, FAST, MIDDLE, SLOW, PER_SOC };
 #define PAIR_SOC ((real)0.05) /* variance of the pairs' error per SOC that is travelled */
 #define CAPACITY_DRIFT ((real)0.0005)
 #define NEVER_LOST ((real)0.15)   /* higher resistances than this are a contact that is lost ... */
+#define UNKNOWN_LOST ((real)0.6)  /* ... and such may be one, for all that is known */
 #define LOST_LEAST ((real) - 0.1) /* ... until they are lower than this ... */
 #define LOST_TAU_S ((real)14400)  /* ... and for so long may it come back */
 #define WORKS_C ((real)0.005)
@@ -156,10 +157,16 @@ typedef struct {
     int alone, pair, rests, steep, charges;
 } move_t;
 
+/* Whether R0 was higher than a cell's, surely, or so far as anyone knows. */
+static int was_lost(const ASSB_EST(charge_evidence) *c, real sigma)
+{
+    return c->highest > NEVER_LOST || c->error[FAST] + sigma > UNKNOWN_LOST;
+}
+
 static real resistance_walk(const detection_params_t *q, const ASSB_EST(charge_evidence) *c, const move_t *m)
 {
-    int may_return =
-        c->highest > NEVER_LOST && c->error[FAST] + ASSB_EST(square_root)(c->covariance[UP(FAST, FAST)]) > LOST_LEAST;
+    real sigma = ASSB_EST(square_root)(c->covariance[UP(FAST, FAST)]);
+    int may_return = was_lost(c, sigma) && c->error[FAST] + sigma > LOST_LEAST;
     int free = m->size_c > WORKS_C && (m->pair || !m->charges || may_return || c->lean < -LEAN);
     real more = magnitude(c->lean) - 1;
     return free ? q->charge_contact * (1 + (more > 0 ? LEAN_MORE * more : 0)) : OHM_DRIFT;
@@ -283,7 +290,8 @@ static void see_jump(const detection_params_t *q, ASSB_EST(charge_evidence) *c, 
     if (m->steep || c->jumps < 2)
         return;
     c->jumps = 0;
-    int leaks = m->charges && innovation_v > 0 && !m->pair && c->highest <= NEVER_LOST;
+    real sigma = ASSB_EST(square_root)(c->covariance[UP(FAST, FAST)]);
+    int leaks = m->charges && innovation_v > 0 && !m->pair && !was_lost(c, sigma);
     if (m->size_c > JUMP_C && !leaks) {
         real higher = clamp(innovation_v / (c->ohm * current_a), -JUMP_MOST, JUMP_MOST);
         c->covariance[UP(FAST, FAST)] = c->covariance[UP(FAST, FAST)] + higher * higher;

@@ -20,7 +20,7 @@
 static void lose_returns(ASSB_EST(returns) *r)
 {
     for (int k = 0; k < ASSB_PASSES; k++)
-        r->at_s[k] = 0;
+        r->at_s[k] = r->owed[k] = 0;
     r->told_s[0] = r->told_s[1] = 0;
     r->tenth = r->score = r->leak_c = 0;
 }
@@ -81,7 +81,9 @@ static void pass_tenth(const detection_params_t *q, ASSB_EST(returns) *r, int k,
     int is_same = magnitude(current_a - r->current_a[k]) <= SAME_FRAC * magnitude(current_a);
     if (r->at_s[k] > 0 && is_same && magnitude(degc - r->degc[k]) <= SAME_K) {
         real by_v = RETURN_V / slope_v;
-        compare_pass(r, k / TENTHS, r->net - r->net_at[k], r->clock_s - r->at_s[k]);
+        real more = r->net - r->net_at[k] + r->owed[k];
+        r->owed[k] = least(more, 0);
+        compare_pass(r, k / TENTHS, more, r->clock_s - r->at_s[k]);
         judge_returns(r, DOUBT_SHARE * (soc_var + r->soc_var[k]) + by_v * by_v, q->charge_offset_c);
     }
     r->net_at[k] = r->net;

@@ -54,6 +54,7 @@ PAIR_DRIFT = 0.05
 PAIR_SOC = 0.05  # variance of the pairs' error per SOC that is travelled
 CAPACITY_DRIFT = 0.0005
 NEVER_LOST = 0.15  # higher resistances than this are a contact that is lost ...
+UNKNOWN_LOST = 0.6  # and such may be one, for all that is known ...
 LOST_LEAST = -0.1  # ... until they are lower than this ...
 _LOST_TAU_S = const(14400)  # ... and for so long may it come back
 WORKS_C = 0.005
@@ -177,9 +178,14 @@ class ChargeErrors:
         p[_ROW[_SLOW] + _SLOW] += pair2
         p[_PAIRS - 1] += CAPACITY_DRIFT * CAPACITY_DRIFT * hours
 
+    def _was_lost(self):
+        """Whether R0 was higher than a cell's, surely, or so far as anyone knows."""
+        highest = self.error[_FAST] + sqrt(self.covariance[_ROW[_FAST] + _FAST])
+        return self.highest > NEVER_LOST or highest > UNKNOWN_LOST
+
     def _resistance_walk(self, q, move):
-        sigma = sqrt(self.covariance[_ROW[_FAST] + _FAST])
-        may_return = self.highest > NEVER_LOST and self.error[_FAST] + sigma > LOST_LEAST
+        highest = self.error[_FAST] + sqrt(self.covariance[_ROW[_FAST] + _FAST])
+        may_return = self._was_lost() and highest > LOST_LEAST
         free = move.pair or not move.charges or may_return or self.lean < -LEAN
         if not free or move.size_c <= WORKS_C:
             return OHM_DRIFT
@@ -282,7 +288,7 @@ class ChargeErrors:
         if move.steep or self.jumps < 2:
             return
         self.jumps = 0
-        leaks = move.charges and self.innovation_v > 0 and not move.pair and self.highest <= NEVER_LOST
+        leaks = move.charges and self.innovation_v > 0 and not move.pair and not self._was_lost()
         if move.size_c > JUMP_C and not leaks:
             higher = self.innovation_v / (self.deficit.ohm * move.current_a)
             higher = min(max(higher, -_JUMP_MOST), _JUMP_MOST)

@@ -3,8 +3,9 @@
 When a tenth of SOC is passed again, in the same direction with the same current, the cell holds what it held then. What
 went in between is what a leak took, whatever the capacity, the table and the resistances are. A contact that was lost
 or came back between them shifts the SOC that the filter has one way on charge and the other way on discharge; so both
-have to tell it, each twice or on one passing since the current turned, and the smaller counts. What the sensor's offset
-may have counted does not. Cells with flat or unsure OCV have to show more.
+have to tell it, each twice or on one passing since the current turned, and the smaller counts. What one of them took
+less than nothing, when the contact was lost, is first to come back. What the sensor's offset may have counted does not
+count. Cells with flat or unsure OCV have to show more.
 
 A leak of C/20 is told so within one turn of the current, for a constant current and a contact that may be lost hide it
 from the voltage (charge_errors.py).
@@ -42,6 +43,7 @@ class Returns:
         passes, ways = [0.0] * _PASSES, [0.0] * 2
         self.net_at, self.at_s = array(real, passes), array(real, passes)  # of the latest passing; at_s 0: never
         self.current_a, self.degc, self.soc_var = array(real, passes), array(real, passes), array(real, passes)
+        self.owed = array(real, passes)  # less than nothing went in: so much is first to come back
         self.net = self.clock_s = 0.0  # of SOC, went in
         self.tenth = self.way = 0  # where SOC is, from 1; 0: nobody knows
         # on charge and on discharge: the least of the latest two; since when; told when; since the current turned
@@ -52,7 +54,7 @@ class Returns:
 
     def lose(self):
         for k in range(_PASSES):
-            self.at_s[k] = 0.0
+            self.at_s[k] = self.owed[k] = 0.0
         self.told_s[0] = self.told_s[1] = 0.0
         self.tenth = 0
         self.score = self.leak_c = 0.0
@@ -96,7 +98,9 @@ class Returns:
         same = abs(current_a - self.current_a[k]) <= SAME_FRAC * abs(current_a)
         if self.at_s[k] > 0 and same and abs(degc - self.degc[k]) <= _SAME_K:
             by_v = RETURN_V / step.slope_v
-            self._compare(k // _TENTHS, self.net - self.net_at[k], self.clock_s - self.at_s[k])
+            more = self.net - self.net_at[k] + self.owed[k]
+            self.owed[k] = min(more, 0.0)
+            self._compare(k // _TENTHS, more, self.clock_s - self.at_s[k])
             self._judge(DOUBT_SHARE * (soc_var + self.soc_var[k]) + by_v * by_v, cell.q[_CHARGE_OFFSET_C])
         self.net_at[k], self.at_s[k] = self.net, self.clock_s
         self.current_a[k], self.degc[k], self.soc_var[k] = current_a, degc, soc_var
