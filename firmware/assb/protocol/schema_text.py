@@ -383,8 +383,8 @@ EVENT_TEXT = {
     "check_failed": "A check of the self-test failed; `assb selftest` says what its code means",
     "self_tested": "The self-test that the host asked for is over; bit n: check n failed",
     "limit_blind": "A limit row tripped because its quantity was not there for that long",
-    "interrupted": "Ctrl-C on the console ended the firmware; its outputs went off first",
     "locked_out": "This board was locked out before it restarted; look at the stack, then `clear` and `reset`",
+    "interrupted": "Ctrl-C on the console ended the firmware; its outputs went off first",
 }
 
 COMMAND_TEXT = {
