@@ -6,6 +6,7 @@ What fails is an event check_failed with the check and a code; self_tested ends 
 import binascii
 
 from .const import const
+from .port.heap import collect
 from .protocol import tables
 from .storage.manifest import FileCheck
 
@@ -19,6 +20,10 @@ _CONFIGURATION = const(1)
 _GOLDEN_VECTOR = const(2)
 _SENSORS = const(3)
 _PLAUSIBILITY = const(4)
+
+# Codes of the golden vector, as schema_text says them
+_WRONG = const(1)
+_NOT_RUN = const(2)  # no heap for it: nothing is known
 
 _HEADER_BYTES = const(22)  # of the config image: its CRC is the last four
 _TEMPERATURE_LEAST_CDEGC = const(-4000)  # what a TMP117 measures but for its last degrees
@@ -72,14 +77,18 @@ class SelfTest:
             self._fail(_CONFIGURATION, 2)
 
     def _golden_vector(self):
-        from .estimation import golden
-
         try:
+            from .estimation import golden
+
+            collect()  # its cell is one piece of 3.3 kB
             right = golden.right(self._app.kernel[0].Ekf(golden.cell()))
+        except MemoryError:
+            self._fail(_GOLDEN_VECTOR, _NOT_RUN)
+            return
         except Exception:  # whatever is wrong with it, it does not give the vector
             right = False
         if not right:
-            self._fail(_GOLDEN_VECTOR, 1)
+            self._fail(_GOLDEN_VECTOR, _WRONG)
 
     def _sensors(self):
         for number in self._app.board.absent():

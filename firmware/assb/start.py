@@ -16,6 +16,11 @@ _NATIVE_WRONG = const(3)  # a native module is there, but does not load or fails
 _ALL_WRONG = const(4)  # the twin fails its golden vector as well: the self-test fails
 _FILES_WRONG = const(5)  # a file of the firmware is not what was flashed: the self-test fails
 
+# Ids of the wire, as in schema.py (a test compares)
+_EV_INTERRUPTED = const(62)
+
+_CTRL_C = const(3)
+
 BOOT_LOOP = -3  # config_status after crashes in a row: the configuration was not even read, the state is MAINTENANCE
 
 
@@ -126,6 +131,8 @@ def run(app):
 
 def main():
     """Build everything from /config.bin and run until a reset. Whatever ends the loop, the outputs go off first."""
+    import micropython
+
     from .port.boot_record import BootRecord
 
     record = BootRecord()  # before anything that can fail, so that a crash is counted
@@ -156,16 +163,14 @@ def main():
         if config:
             config.release()
         collect()
+        micropython.kbd_intr(-1)  # from here on the console says which Ctrl-C is meant
         run(app)
         app.keep()
         record.intend_reset()
     except KeyboardInterrupt:
         _outputs_off(board)
-        if watchdog:
-            watchdog.keep_alive()
-        if app:
-            app.keep()
-        print("assb: stopped by Ctrl-C, outputs are off")
+        _interrupted(app, watchdog)
+        micropython.kbd_intr(_CTRL_C)
         return
     except Exception as error:
         _outputs_off(board)
@@ -181,6 +186,16 @@ def main():
     import machine
 
     machine.reset()
+
+
+def _interrupted(app, watchdog):
+    """Outputs are off: what is known is kept, and the prompt may last."""
+    if watchdog:
+        watchdog.keep_alive()
+    if app:
+        app.events.push(_EV_INTERRUPTED, 0, 0)
+        app.keep()
+    print("assb: stopped by Ctrl-C, outputs are off")
 
 
 def _keep(log):

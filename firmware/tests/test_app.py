@@ -29,6 +29,7 @@ def test_the_places_in_app_are_those_of_the_table():
         "board",
         "capture",
         "short_watch",
+        "start",
         "telemetry",
         "console_commands",
         "control.protection",

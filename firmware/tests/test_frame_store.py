@@ -174,3 +174,16 @@ def test_a_place_without_a_frame_is_refused(tmp_path, place):
     bench.send("frames", place=place)
     bench.run(200)
     assert b"!err frames reason=no_frame" in bytes(bench.console.wire)
+
+
+def test_no_heap_for_a_file_loses_the_frame_and_not_the_program(tmp_path, monkeypatch):
+    def no_heap(_place):
+        raise MemoryError
+
+    bench = start(tmp_path)
+    monkeypatch.setattr(bench.app.frames, "_open", no_heap)
+    put_stage(bench, SOFT_SHORT)
+    assert not bench.app.frames.pending
+    assert list(bench.app.frames.ranks) == [0, 0, 0, 0]
+    monkeypatch.undo()
+    assert any(put_stage(bench, HARD_SHORT).app.frames.ranks)

@@ -10,11 +10,15 @@ import time
 from pathlib import Path
 
 import pytest
+from assb_hil.dut.flash_image import write_image
+from assb_hil.dut.idle_world import IdleWorld
+from assb_hil.dut.virtual import VirtualBoard
+from assb_host.flash.plan import plan_for
 from virtual_bench import make_board
 
 MPREMOTE = Path(sys.executable).parent / "mpremote"
 BUSY = "import time\nn = 0\nwhile True:\n    n += 1\n    print('tick', n)\n    time.sleep_ms(10)\n"
-DEADLINE_S = 60
+DEADLINE_S = 25
 
 
 def test_ctrl_c_during_the_boot_waits_for_the_prompt(tmp_path):
@@ -30,6 +34,18 @@ def test_ctrl_c_during_the_boot_waits_for_the_prompt(tmp_path):
 def board(request, tmp_path):
     with make_board(tmp_path, request.param, boot="print('booted')") as running, running.background():
         yield running
+        assert running.counters()["crashes"] == 0
+
+
+def test_mpremote_takes_a_board_from_its_firmware_with_the_outputs_off_first(tmp_path):
+    path = tmp_path / "flash.bin"
+    write_image(path, plan_for("li_lpscl_nca").files)
+    with VirtualBoard(IdleWorld(), flash=path) as running:
+        running.power_on()
+        with running.background():
+            assert mpremote(running, "resume", "exec", "print(6 * 7)").stdout.endswith("42\n")
+            running_again(running)
+            assert "config.bin" in mpremote(running, "fs", "ls").stdout
         assert running.counters()["crashes"] == 0
 
 
@@ -67,10 +83,7 @@ def test_mpremote_runs_code_and_reports_its_errors(board, tmp_path):
 def test_mpremote_resets_the_board_and_it_comes_up_again(board):
     assert mpremote(board, "soft-reset").returncode == 0
     assert board.counters()["soft_resets"] >= 1
-    assert mpremote(board, "reset").returncode == 0
-    deadline_s = time.monotonic() + DEADLINE_S
-    while not board.counters()["hard_resets"]:
-        assert time.monotonic() < deadline_s
+    running_again(board)
     assert mpremote(board, "resume", "exec", "import machine; print(machine.reset_cause())").stdout == "2\n"
 
 
@@ -91,6 +104,14 @@ def test_mpremote_repl_is_entered_and_left(board):
         process.kill()
         process.wait()
         os.close(terminal)
+
+
+def running_again(board) -> None:
+    """A hard reset, and it has begun."""
+    assert mpremote(board, "reset").returncode == 0
+    deadline_s = time.monotonic() + DEADLINE_S
+    while not board.counters()["hard_resets"]:
+        assert time.monotonic() < deadline_s
 
 
 def read_until(terminal: int, wanted: bytes) -> bytes:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import powered_lives
 import pytest
+from assb.protocol import schema
 from assb.protocol.image import decode
 from assb.storage import learned
 from assb.storage.records import HEADER_BYTES, OK, Record
@@ -78,6 +79,11 @@ def values_of(body):
     return struct.unpack_from(f"<{3 + len(TAUGHT)}f", body, learned.HEAD_BYTES)
 
 
+def logged(image):
+    """Events that the log on flash has, asked for in another life."""
+    return {entry[1] for entry in live(image, act=lambda session: session.send("events")).log().values()}
+
+
 def newest(image):
     return values_of(stored(image)[max(stored(image))])
 
@@ -110,17 +116,27 @@ def test_a_reset_that_is_meant_writes_first(tmp_path):
     assert life.event("learned_state_restored")["deviation_ppm"] == pytest.approx(0, abs=5000)
 
 
-def test_ctrl_c_and_the_soft_reset_of_a_flash_write_first(tmp_path):
+@pytest.mark.parametrize("keys", [b"\x03", b"\r\x03", b"\x03\x03", b"noise\n\x03\r"])
+def test_ctrl_c_and_the_soft_reset_of_a_flash_write_first(tmp_path, keys):
     image = made_image(tmp_path / "flash.bin")
 
     def stop(session):
-        session.dut.write_console(b"\x03")
+        session.dut.write_console(keys)
         session.run_to(session.t_s + 0.3)
         session.dut.write_console(b"\x04")
 
     life = live(image, duration_s=2 * UP_S, act=stop)
     assert life.names.count("boot") == 2
     assert "learned_state_restored" in life.names
+    assert schema.EV_INTERRUPTED in logged(image)
+
+
+@pytest.mark.parametrize("noise", [b"\x03x\n", b"!stop\x03\x03\n", b"\x07\x03", b"\x03\x01\x03\n", b"\x80\x03\r\n"])
+def test_a_ctrl_c_in_noise_ends_nothing(tmp_path, noise):
+    image = made_image(tmp_path / "flash.bin")
+    life = live(image, duration_s=2 * UP_S, act=lambda session: session.dut.write_console(noise))
+    assert life.names.count("boot") == 1
+    assert schema.EV_INTERRUPTED not in logged(image)
 
 
 def cut_everywhere(image):

@@ -8,9 +8,14 @@ from assb.const import const
 from ..protocol.commands import LINE_MAX
 
 _BYTES_PER_POLL = const(32)  # of input, so that a flood takes no more than its share of a slice
+_CTRL_C = const(3)
 
 
 class Console:
+    """Ctrl-C is a byte like others while the firmware runs, so that noise does not end it. Alone in its line (before a
+    line end, a second one, or silence until the next call) it is meant: read_line raises KeyboardInterrupt.
+    """
+
     def __init__(self):
         self._in = sys.stdin.buffer
         self._out = sys.stdout.buffer
@@ -21,7 +26,7 @@ class Console:
         self._byte = bytearray(1)
         self._line = bytearray(LINE_MAX)
         self._length = 0
-        self._too_long = False
+        self._too_long = self._asked = False  # asked: a Ctrl-C came first in its line
         self.dropped_line_count = 0
 
     def writable(self):
@@ -40,22 +45,34 @@ class Console:
 
     def read_line(self):
         """The next whole line as text, or None. Lines that are too long or not ASCII are dropped and counted."""
+        if self._asked and not self._in_poll.poll(0):
+            self._interrupt()
         for _ in range(_BYTES_PER_POLL):
             if not self._in_poll.poll(0):
                 return None
             if not self._in.readinto(self._byte, 1):
                 return None
             byte = self._byte[0]
-            if byte in (10, 13):
+            if self._asked:
+                if byte in (10, 13, _CTRL_C):
+                    self._interrupt()
+                self._asked, self._too_long = False, True
+            elif byte == _CTRL_C and not self._length and not self._too_long:
+                self._asked = True
+            elif byte in (10, 13):
                 line = self._finish()
                 if line is not None:
                     return line
-            elif self._length == LINE_MAX or byte > 126:
+            elif self._length == LINE_MAX or byte > 126 or byte == _CTRL_C:
                 self._too_long = True
             else:
                 self._line[self._length] = byte
                 self._length += 1
         return None
+
+    def _interrupt(self):
+        self._asked = False
+        raise KeyboardInterrupt
 
     def _finish(self):
         length, self._length = self._length, 0

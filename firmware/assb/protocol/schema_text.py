@@ -384,6 +384,7 @@ EVENT_TEXT = {
     "self_tested": "The self-test that the host asked for is over; bit n: check n failed",
     "limit_blind": "A limit row tripped because its quantity was not there for that long",
     "locked_out": "This board was locked out before it restarted; look at the stack, then `clear` and `reset`",
+    "interrupted": "Ctrl-C on the console ended the firmware; its outputs went off first",
 }
 
 COMMAND_TEXT = {
@@ -433,8 +434,8 @@ CHECK_TEXT = {
         "Flash the board again with its pack.",
     ),
     "golden_vector": (
-        "the estimator does not make of the golden vector what it must",
-        "Flash the board again; if it stays so, the board is broken.",
+        "1 the estimator does not make of the golden vector what it must, 2 not_run: no heap was free for it",
+        "Restart the board and ask again; flash it again. If it stays so, the board is broken.",
     ),
     "sensors": (
         "a device does not say who it is; the code is its number, as in bus_error",

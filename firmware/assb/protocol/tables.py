@@ -200,6 +200,7 @@ EVENTS = """\
 56 self_tested failed_checks -
 60 limit_blind row age_ms
 61 locked_out cause -
+62 interrupted - -
 """
 
 # id name settable(1: while running, 0: config image only) lowest highest default

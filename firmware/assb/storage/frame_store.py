@@ -117,10 +117,11 @@ class FrameStore:
             if end < len(frame):
                 return
             self._file.close()
-        except OSError as error:
+        except (OSError, MemoryError) as error:  # no heap for the buffers of a file: the frame is lost, not the program
             self._waiting = None
             self._close()
-            self._events.push(_EV_STORAGE_FAILED, error.errno or _IO_ERROR, _PLACE)
+            code = _NO_MEMORY if isinstance(error, MemoryError) else error.errno or _IO_ERROR
+            self._events.push(_EV_STORAGE_FAILED, code, _PLACE)
             return
         self._file = self._waiting = None
         self._rank[self._place], self._order[self._place] = frame[12], struct.unpack_from("<H", frame, 6)[0]
@@ -139,7 +140,7 @@ class FrameStore:
         if file:
             try:
                 file.close()
-            except OSError:
+            except (OSError, MemoryError):
                 pass
 
     def path(self, place):

@@ -11,6 +11,7 @@ from assb_host.errors import EXIT_FAILED, EXIT_OK
 from assb_host.link.decoder import Frame
 from assb_host.link.link import Link
 
+NOT_RUN = {"golden_vector": [2]}  # codes that tell of no fault, but of a check that could not be made
 DEADLINE_S = 60.0  # a quarter of a megabyte of files, read between the ticks of a slow board
 
 
@@ -51,4 +52,5 @@ def run(link: Link) -> dict[str, list[int]]:
 
 def told(name: str, codes: list[int]) -> str:
     what, remedy = CHECK_TEXT[name]
-    return f"FAILED, code {', '.join(map(str, codes))}: {what}. {remedy}"
+    verdict = "not_run" if NOT_RUN.get(name) == codes else "FAILED"
+    return f"{verdict}, code {', '.join(map(str, codes))}: {what}. {remedy}"
