@@ -109,9 +109,12 @@ class Board:
         self.samples = Plausibility(len(self._monitors), len(self._thermometers))
         self._alerts = bytearray(len(self._monitors))
         self._heard_ms = [-1] * len(self._thermometers)
-        self._load_cell = self._regulator = None
+        self._load_cell = self._check_cell = self._regulator = None
         for device in config.devices_of("nau7802"):
-            self._load_cell = self._make_load_cell(device)
+            if device[1]:
+                self._check_cell = self._make_load_cell(device, "check_cell_zero_counts")
+            else:
+                self._load_cell = self._make_load_cell(device, "load_cell_zero_counts")
         for device in config.devices_of("mcp4725"):
             self._regulator = self._make_regulator(device)
         self.regulates = self._regulator is not None
@@ -145,12 +148,10 @@ class Board:
         self._set_up(32 + device[1], thermometer.configure, device[5][0], device[5][1])
         return thermometer
 
-    def _make_load_cell(self, device):
+    def _make_load_cell(self, device, zero_counts):
         bridge = NAU7802(self._buses[device[2]], device[3])
         self._set_up(48 + device[1], bridge.configure, device[5][0], device[5][1], device[5][2])
-        return LoadCell(
-            bridge, self._parameter("load_cell_zero_counts"), self._parameter("load_cell_kpa_per_count_ppb")
-        )
+        return LoadCell(bridge, self._parameter(zero_counts), self._parameter("load_cell_kpa_per_count_ppb"))
 
     def _make_regulator(self, device):
         dac = MCP4725(self._buses[device[2]], device[3])
@@ -173,6 +174,7 @@ class Board:
         self._s_current = signals.pack("current_ua")
         self._s_pack = signals.pack("pack_voltage_uv")
         self._s_pressure = signals.pack("pressure_kpa")
+        self._s_disagreement = signals.pack("pressure_disagreement_kpa")
         self._s_temperature = signals.pack("temperature_cdegc")
         self._s_voltages = [signals.cell(cell, "voltage_uv") for cell in range(len(cells))]
         self._count = min(len(cells), len(self._monitors))
@@ -221,6 +223,16 @@ class Board:
             samples.see(samples.pressure, load_cell.pressure_kpa, load_cell.counts, now_ms)
         elif load_cell.status != NOT_READY:
             self._signals.lose(self._s_pressure)
+        if self._check_cell:
+            self._compare_pressures(now_ms)
+
+    def _compare_pressures(self, now_ms):
+        signals, check_cell = self._signals, self._check_cell
+        if check_cell.update() and signals.valid[self._s_pressure]:
+            apart_kpa = abs(check_cell.pressure_kpa - signals.value[self._s_pressure])
+            signals.put(self._s_disagreement, apart_kpa, now_ms)
+        elif check_cell.status not in (0, NOT_READY):
+            signals.lose(self._s_disagreement)
 
     def sample_slow(self, now_ms):
         """Slow tick: the hottest thermometer, the chips' own diagnosis, outputs asserted again."""
@@ -287,6 +299,8 @@ class Board:
                     found.append(first + at)
         if self._load_cell and not self._signals.valid[self._s_pressure]:
             found.append(48)  # its converter has no identity: it has to convert
+        if self._check_cell and not self._signals.valid[self._s_disagreement]:
+            found.append(49)
         return found
 
     def ready(self):
@@ -299,6 +313,7 @@ class Board:
             and valid[self._s_current] == 1
             and valid[self._s_temperature] == 1
             and (not self.measures_pressure or valid[self._s_pressure] == 1)
+            and (not self._check_cell or valid[self._s_disagreement] == 1)
         )
 
     def contactor_closed(self):
@@ -358,7 +373,7 @@ class Board:
 
     def bus_error_count(self):
         count = 0
-        for device in self._monitors + self._thermometers + [self._load_cell, self._regulator]:
+        for device in self._monitors + self._thermometers + [self._load_cell, self._check_cell, self._regulator]:
             if device is not None:
                 count += device.error_count
         return count & tables.INT30_MAX

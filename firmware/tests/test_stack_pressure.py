@@ -1,7 +1,7 @@
 """Pressure regulation against a stack with a slow regulator, swelling and stiction."""
 
 import pytest
-from assb.control.stack_pressure import _BLEED, StackPressure
+from assb.control.stack_pressure import _BLEED, _LET_GO, StackPressure
 from assb.protocol import schema
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -94,6 +94,17 @@ def test_at_rest_it_holds_and_after_a_fault_it_bleeds_only_where_the_rig_says_so
         for _ in range(200):
             command = bleed.rest(command, measured_kpa, STEP_MS, True)
         assert command == DEFAULTS["pressure_min_kpa"]
+
+
+def test_a_rig_that_lets_go_after_a_fault_lets_go_at_its_rate_measured_or_not_and_only_then():
+    step_kpa = DEFAULTS["pressure_rate_max_kpa_s"] * STEP_MS // 1000
+    air, screw = regulator(pressure_safe_state=_LET_GO), regulator(**SCREW, pressure_safe_state=_LET_GO)
+    for measured_kpa in (5200, 0):
+        assert air.rest(5200, measured_kpa, STEP_MS, True) == 5200 - step_kpa
+        assert air.rest(step_kpa // 2, measured_kpa, STEP_MS, True) == 0
+        assert screw.rest(-300, measured_kpa, STEP_MS, True) == -300 - step_kpa  # down to its limit switch
+        assert air.rest(5200, measured_kpa, STEP_MS, False) == 5200
+        assert screw.rest(-300, measured_kpa, STEP_MS, False) == -300
 
 
 def test_pressure_above_the_window_comes_down_whatever_the_safe_state():
@@ -240,3 +251,19 @@ def test_a_screw_in_fault_bleeds_only_by_a_pressure_that_it_sees():
     assert bleed.rest(-300, 0, STEP_MS, True) == -300
     assert bleed.rest(-300, 5200, STEP_MS, False) == -300
     assert bleed.rest(-300, DEFAULTS["pressure_max_kpa"] + 1, STEP_MS, False) == -300 - step_kpa
+
+
+@pytest.mark.parametrize("screw", [False, True])
+def test_a_press_that_yields_is_pushed_no_further_and_may_still_come_down(screw):
+    loop = regulator(**(SCREW if screw else {}))
+    loop.start(5000, 5000)
+    loop.yields = True
+    for _ in range(300):
+        assert loop.regulate(4300, 0, None, loop.command_kpa, STEP_MS) <= 5000
+    for _ in range(300):
+        loop.regulate(5700, 0, None, loop.command_kpa, STEP_MS)
+    assert loop.command_kpa < 4900
+    down_kpa, loop.yields = loop.command_kpa, False
+    for _ in range(100):
+        loop.regulate(4300, 0, None, loop.command_kpa, STEP_MS)
+    assert loop.command_kpa > down_kpa + 50

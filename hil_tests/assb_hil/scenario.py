@@ -3,7 +3,7 @@
 Reading is strict: an unknown key, a wrong type or a value out of range names the file, the place and what is allowed.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -75,7 +75,7 @@ class Scenario:
     worst_costs: bool = False
     heap_low_min_b: int = 8_000
     plant_changes: dict[str, float] = field(default_factory=dict)
-    pack_changes: dict[str, float] = field(default_factory=dict)
+    pack_changes: Mapping[str, int | float | str | bool] = field(default_factory=dict)
     loads: tuple[Load, ...] = ()
     commands: tuple[Command, ...] = ()
     faults: tuple[Fault, ...] = ()
@@ -104,7 +104,7 @@ class Head(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     worst_costs: bool = False
     heap_low_min_b: Annotated[int, Meta(ge=0)] = 8_000
     plant_changes: dict[str, float] = {}
-    pack_changes: dict[str, float] = {}
+    pack_changes: dict[str, int | float | str | bool] = {}
     command: tuple[Command, ...] = ()
 
 
@@ -295,7 +295,7 @@ def fitted_channels(pack: PackConfig) -> list[tuple[str, int]]:
     return [
         ("current_a", 0),
         *(("voltage_v", chip.cell) for chip in board.ina228),
-        *(("pressure_mpa", chip.stack) for chip in board.nau7802),
+        *(("pressure_mpa", chip.place) for chip in board.nau7802),
         *(("temperature_degc", chip.place) for chip in board.tmp117),
     ]
 

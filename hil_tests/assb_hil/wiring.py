@@ -86,11 +86,12 @@ class Wiring:
             die_temperature_degc=lambda: plant.ambient_degc,
         )
 
-    def _nau7802(self, stack: int, arguments: tuple[int, ...]) -> NAU7802:
-        pressed = self._plant.stacks[stack]
-        pressure = self._channel("pressure_mpa", stack, lambda: pressed.pressure_mpa)
+    def _nau7802(self, place: int, arguments: tuple[int, ...]) -> NAU7802:
+        """Every load cell stands in the first stack."""
+        pressed = self._plant.stacks[0]
+        pressure = self._channel("pressure_mpa", place, lambda: pressed.pressure_mpa)
         counts_per_mpa = 1e12 / self._config.parameter("load_cell_kpa_per_count_ppb")
-        zero_counts = self._config.parameter("load_cell_zero_counts")
+        zero_counts = self._config.parameter("check_cell_zero_counts" if place else "load_cell_zero_counts")
         # counts = ratio * gain * 2 * full scale (the chip's own law), solved for the ratio
         per_count = 1.0 / (arguments[0] * 2.0 * FULL_SCALE)
         return NAU7802(

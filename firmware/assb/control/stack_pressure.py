@@ -28,6 +28,7 @@ from assb.const import const
 
 _HOLD = const(0)
 _BLEED = const(1)
+_LET_GO = const(2)
 _NONE = const(0)  # stages of a short
 _SUSPECT = const(1)
 FILTER_S = 0.4  # time constant of the pressure's noise filter (assumption: below any lag of a press)
@@ -44,6 +45,7 @@ _PUSH_S = 60.0  # what was pushed longer ago does not count: a drift is followed
 _ANSWER = 0.3  # of what was pushed, seen in the pressure
 _HUNTS = 5  # turns that come too soon, one after the other
 _WIDEST = 1.5  # steps of the actuator that a deadband may be wider (assumption)
+_OPEN_KPA = const(-262000)  # further open than any screw travels
 _NARROW_S = 1200.0  # time constant of what a deadband was widened by (assumption)
 
 
@@ -67,6 +69,7 @@ class StackPressure:
         # nm/mAh * mA / 3600 s/h = nm/s; kPa/um is 1e-3 kPa/nm
         self._swelling_kpa_s_per_ma = parameter("swelling_nm_per_mah") * stiffness_kpa_per_um / 3.6e6
         self._expansion_kpa_per_cdegc = parameter("expansion_nm_per_k") * stiffness_kpa_per_um / 1e5
+        self.yields = False  # set by who knows: the press gives less than it is asked for, or the load cell lies
         self._usual_play_kpa = -1
         self.tune(parameter)
         self.reversals = 0
@@ -138,9 +141,9 @@ class StackPressure:
         return self.command_kpa
 
     def _within(self, wanted, pressure_kpa):
-        if self._by_position:
-            return min(wanted, self.command_kpa) if pressure_kpa >= self._command_max_kpa else wanted
-        return min(max(wanted, 0.0), float(self._command_max_kpa))
+        if self.yields or (self._by_position and pressure_kpa >= self._command_max_kpa):
+            wanted = min(wanted, self.command_kpa)
+        return wanted if self._by_position else min(max(wanted, 0.0), float(self._command_max_kpa))
 
     def _ramp(self, most_kpa):
         before_kpa = self._setpoint_kpa
@@ -242,25 +245,35 @@ class StackPressure:
 
     def rest(self, applied_kpa, pressure_kpa, dt_ms, faulted):
         """Not regulating: hold the actuator, but come down while the pressure is above its window; after a fault bleed
-        to the window's lower edge if the rig says so: a regulator measured or not, a screw while the pressure is known,
-        which alone tells it how far. `pressure_kpa`: 0 when not measured.
+        to the window's lower edge, or let go, if the rig says so. A screw bleeds while the pressure is known, which
+        alone tells it how far, and lets go down to its limit switch. `pressure_kpa`: 0 when not measured.
         """
-        step_kpa = self._rate_kpa_s * dt_ms / 1000
         self._regulates = False
+        floor_kpa = self._floor_kpa(applied_kpa, pressure_kpa, faulted)
         self.command_kpa = applied_kpa
+        if applied_kpa > floor_kpa:
+            self.command_kpa = int(_towards(applied_kpa, floor_kpa, self._rate_kpa_s * dt_ms / 1000))
+        return self.command_kpa
+
+    def _floor_kpa(self, applied_kpa, pressure_kpa, faulted):
+        """Down to which command it comes."""
+        if faulted and self._safe_state == _LET_GO:
+            return _OPEN_KPA if self._by_position else 0
         bleeds = faulted and self._safe_state == _BLEED
         if self._by_position:
-            if pressure_kpa > (self.min_kpa if bleeds else self.max_kpa):
-                self.command_kpa = int(applied_kpa - step_kpa)
-        elif pressure_kpa > self.max_kpa:
-            self.command_kpa = int(_towards(applied_kpa, 0, step_kpa))
-        elif bleeds and applied_kpa > self.min_kpa:
-            self.command_kpa = int(_towards(applied_kpa, self.min_kpa, step_kpa))
-        return self.command_kpa
+            return _OPEN_KPA if pressure_kpa > (self.min_kpa if bleeds else self.max_kpa) else applied_kpa
+        if pressure_kpa > self.max_kpa:
+            return 0
+        return self.min_kpa if bleeds else applied_kpa
+
+    @property
+    def ramps(self):
+        """The setpoint is on its way."""
+        return self._setpoint_kpa != self.aim_kpa
 
     def inside(self, pressure_kpa, ramped):
         """Is the pressure inside its window and, where `ramped`, the ramp at its end?"""
-        return self.min_kpa <= pressure_kpa <= self.max_kpa and (not ramped or self._setpoint_kpa == self.aim_kpa)
+        return self.min_kpa <= pressure_kpa <= self.max_kpa and not (ramped and self.ramps)
 
 
 def _towards(value, target, step):

@@ -84,7 +84,7 @@ DEVICE_KINDS = (
     # none | adc_range (0: ±163.84 mV, 1: ±40.96 mV), conversion_us, averages, polarity (1 or -1).
     # instance = cell; 0 has the shunt
     "ina228",
-    "nau7802",  # none | gain, rate_hz, ldo_mv (0: AVDD is fed from outside). Stack force, instance = stack
+    "nau7802",  # none | gain, rate_hz, ldo_mv (0: AVDD is fed from outside). Stack force; 0 regulates, 1 checks
     "tmp117",  # none | averages, cycle_ms. instance = place on the stack
     "mcp4725",  # none | none. 0–10 V set point of the electro-pneumatic regulator
     "contactor",  # drive, feedback, precharge | drive_close_level, feedback_closed_level

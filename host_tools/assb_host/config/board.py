@@ -101,7 +101,7 @@ class Ina228(Table):
 
 class Nau7802(Table):
     bus: I2cBusNumber
-    stack: Annotated[int, Meta(ge=0, le=15)] = 0
+    place: Annotated[int, Meta(ge=0, le=1, description="0: regulates; 1: a second load cell, which only checks")] = 0
     address: I2cAddress = 0x2A
     gain: Literal[1, 2, 4, 8, 16, 32, 64, 128] = 128
     rate_hz: Literal[10, 20, 40, 80, 320] = 80

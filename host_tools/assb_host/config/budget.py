@@ -14,7 +14,7 @@ from assb_host.config.pack import PackConfig
 # storage, collection again
 SLICES_BESIDE_CELLS = 7
 # Signals that the slow tick puts on the blackboard; a fast tick may find them one slow period old
-SLOW_SIGNALS = ("cell_stage", "estimator_status", "press_stalled")
+SLOW_SIGNALS = ("cell_stage", "estimator_status", "press_stalled", "press_mismatch_kpa", "outside_window_ms")
 # Time constant of the low-pass whose lead is the rate of pressure: firmware/assb/quantities.py
 FILTER_MS = {"pressure_rate_kpa_s": 1000.0}
 
@@ -64,7 +64,8 @@ def sample_age_ms(pack: PackConfig, name: str) -> float:
     if signal == "estimator_status":  # it refuses what it is given, the slowest of which is the temperature
         return pack.parameters["slow_period_ms"] + thermometer_period_ms(pack)
     if signal in SLOW_SIGNALS and name != "hard_short":  # which is called in the fast tick
-        return float(pack.parameters["slow_period_ms"])
+        own_ms = pack.limits[name].trip if signal == "outside_window_ms" else 0
+        return float(own_ms + pack.parameters["slow_period_ms"])
     period_ms = channel_period_ms(pack, row)
     if signal.endswith("_still_ms"):
         return pack.limits[name].trip + period_ms

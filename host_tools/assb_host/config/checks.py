@@ -148,10 +148,14 @@ def check_channels(pack: PackConfig) -> None:
 def quantities_of(pack: PackConfig):
     """(signals, whether they can be measured, what is missing for them)."""
     board = pack.board
-    pressure = [row[3] for row in schema.LIMIT_ROWS if row[3].startswith("pressure_")]
+    pressure = [row[3] for row in schema.LIMIT_ROWS if row[3].startswith("pressure_")] + ["outside_window_ms"]
     return (
         (pressure, board.nau7802, f"board {board.name} has no nau7802 to measure pressure"),
-        (["press_stalled"], board.mcp4725, f"board {board.name} has no mcp4725 to command pressure with"),
+        (
+            ["press_stalled", "press_mismatch_kpa"],
+            board.mcp4725,
+            f"board {board.name} has no mcp4725 to command pressure with",
+        ),
         (["pressure_disagreement_kpa"], len(board.nau7802) > 1, f"board {board.name} has no second nau7802"),
         (["cell_spread_uv"], pack.file.cells_in_series > 1, "one cell has nothing to be apart from"),
         (["pack_mismatch_uv"], False, f"board {board.name} has no monitor of the whole pack"),

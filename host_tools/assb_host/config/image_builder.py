@@ -120,7 +120,7 @@ def device_records(board: Board) -> list[tuple]:
         records.append(("ina228", chip.cell, chip.bus, chip.address, pins(), setting))
     for chip in board.nau7802:
         setting = arguments(chip.gain, chip.rate_hz, chip.excitation_mv)
-        records.append(("nau7802", chip.stack, chip.bus, chip.address, pins(), setting))
+        records.append(("nau7802", chip.place, chip.bus, chip.address, pins(), setting))
     for chip in board.tmp117:
         setting = arguments(chip.averages, chip.cycle_ms)
         records.append(("tmp117", chip.place, chip.bus, chip.address, pins(), setting))

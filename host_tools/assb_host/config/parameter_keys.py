@@ -44,6 +44,7 @@ ROWS = (
     ("press_hold_ms", "pressure", "hold_s", 1000, False),
     ("press_timeout_ms", "pressure", "press_timeout_s", 1000, True),
     ("load_cell_zero_counts", "load_cell", "zero_counts", 1, True),
+    ("check_cell_zero_counts", "load_cell", "second_zero_counts", 1, False),
     ("lease_ms", "supervision", "lease_ms", 1, True),
     ("precharge_ms", "supervision", "precharge_ms", 1, True),
     ("precharge_current_ma", "supervision", "precharge_current_a", 1000, False),
@@ -84,7 +85,7 @@ ELSEWHERE = {
     "pressure_by_position": "board: mcp4725",
     "lease_lapse_stops": "supervision.lease_lapse",
 }
-WORDS = {"safe_state": ("hold", "bleed"), "lease_lapse": ("continue", "stop")}
+WORDS = {"safe_state": ("hold", "bleed", "let_go"), "lease_lapse": ("continue", "stop")}
 
 
 def parameter_row(name: str):
