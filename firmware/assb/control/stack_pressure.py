@@ -45,6 +45,7 @@ _PUSH_S = 60.0  # what was pushed longer ago does not count: a drift is followed
 _ANSWER = 0.3  # of what was pushed, seen in the pressure
 _HUNTS = 5  # turns that come too soon, one after the other
 _WIDEST = 1.5  # steps of the actuator that a deadband may be wider (assumption)
+_SLEW_RATES = const(2)  # the ramp, and as much again to correct it
 _OPEN_KPA = const(-262000)  # further open than any screw travels
 _NARROW_S = 1200.0  # time constant of what a deadband was widened by (assumption)
 
@@ -106,7 +107,7 @@ class StackPressure:
         self._regulates = True
         self._setpoint_kpa = self._expected_kpa = self._seen_kpa = float(pressure_kpa)
         self._direction = 1
-        self._output_kpa = self._furthest_kpa = float(command_kpa)
+        self._output_kpa = self._furthest_kpa = self._moved_kpa = float(command_kpa)
         self._offset_kpa = self._crossed_kpa = 0.0
         self._left_kpa = 0.0
         self._turning_s = self._settled_s = self._wide_kpa = self._pushed_kpa = self._stalled_kpa = self._stalled_s = (
@@ -135,10 +136,16 @@ class StackPressure:
         ahead_kpa = self._give_way(current_ma, cdegc, dt_s)
         self._turn()
         wanted = self._output_kpa + self._kp * error_kpa + self._offset_kpa - ahead_kpa
-        limited = self._within(wanted, pressure_kpa)
+        limited = self._within(self._slew(wanted, _SLEW_RATES * self._rate_kpa_s * dt_s), pressure_kpa)
         self._output_kpa += limited - wanted
+        self._moved_kpa = limited - self._offset_kpa
         self.command_kpa = round(limited)
         return self.command_kpa
+
+    def _slew(self, wanted, most_kpa):
+        """Ramp and correction together are no faster; crossing the play is no pressure, so it does not count."""
+        moved_kpa = min(max(wanted - self._offset_kpa, self._moved_kpa - most_kpa), self._moved_kpa + most_kpa)
+        return self._offset_kpa + moved_kpa
 
     def _within(self, wanted, pressure_kpa):
         if self.yields or (self._by_position and pressure_kpa >= self._command_max_kpa):
@@ -161,6 +168,7 @@ class StackPressure:
             self._output_kpa -= left_kpa
             self._furthest_kpa -= left_kpa
             self._pushed_kpa -= left_kpa
+            self._moved_kpa -= left_kpa
             left_kpa = 0
         if self._by_position:
             self._left_kpa += (left_kpa - self._left_kpa) * min(1.0, dt_s / FILTER_S)
