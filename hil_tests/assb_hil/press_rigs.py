@@ -82,13 +82,16 @@ class Screw:
 class PressedPack:
     """A pack in a rig. `step` moves everything by TICK_S; regulated or not, `pressure_kpa` is the truth."""
 
-    def __init__(self, profile: str, rig: Rig, *, soc: float, seed: int, changes: Mapping[str, int] | None = None):
+    def __init__(
+        self, profile: str, rig: Rig, *, soc: float, seed: int, changes: Mapping[str, int] | None = None,
+        temperature_degc: float | None = None,
+    ):  # fmt: skip
         """Starts at nine tenths of the target where a regulator is to press it up, else at the target. `changes`: of
         the parameters that the firmware is given. Raises ConfigError where the bench does not reach the target."""
         self.plant: PlantFile = load_plant(profile, bench=rig.bench)
         limits = self.plant.limits
         start_mpa = (0.9 if rig.regulated else 1.0) * limits.pressure_mpa
-        self.pack: Pack = self.plant.pack(soc=soc, pressure_mpa=start_mpa, seed=seed)
+        self.pack: Pack = self.plant.pack(soc=soc, temperature_degc=temperature_degc, pressure_mpa=start_mpa, seed=seed)
         self._start_kpa = round(1000 * start_mpa)
         self.parameters = {**believed(load_pack(profile), self.plant, seed), **(changes or {})}
         self.sensor = Sensor(load_cell(self.plant), seed, "pressure")
@@ -97,6 +100,8 @@ class PressedPack:
         self._dac: Dac | None = None
         self.move_count = 0
         self.measured_kpa = self._start_kpa
+        self.start = (self.pack.cells[0].soc, self.pack.cells[0].temperature_degc, start_mpa)
+        self.aim_mpa, self.rate_per_s = math.nan, 0.0  # what the press was given for the last step
         if rig.regulated:
             self.actuator = self._made_actuator()
             self.regulator = StackPressure(self.parameters.__getitem__)
@@ -126,14 +131,13 @@ class PressedPack:
 
     def step(self, current_a: float, ambient_degc: float) -> None:
         """Raises ValueError for what the plant refuses."""
-        aim_mpa, rate_per_s = None, 0.0
         if self.regulator and self.actuator:
             self._regulate(current_a)
             if self._dac:
-                aim_mpa = self._dac.code * self.quantum_kpa / 1000.0
+                self.aim_mpa = self._dac.code * self.quantum_kpa / 1000.0
             elif self._screw:
-                rate_per_s = self._screw.rate_per_s
-        status = self.pack.step(current_a, TICK_S, ambient_degc, 0.0, None, aim_mpa, rate_per_s)
+                self.rate_per_s = self._screw.rate_per_s
+        status = self.pack.step(current_a, TICK_S, ambient_degc, 0.0, None, self.aim_mpa, self.rate_per_s)
         if status:
             raise ValueError(f"the plant refused a step: status {status}, {current_a} A, {ambient_degc} degC")
 

@@ -179,3 +179,44 @@ def tune_lines(found: dict) -> list[str]:
     ]
     out += [f"{key} = {value:g}" for key, value in keys.items()]
     return [*out, f"expected error {errors['rms_kpa']:.1f} kPa rms; the limit is the {errors['bound']}"]
+
+
+def study_options(command):
+    for option in (
+        click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder for plot and JSON."),
+        click.option("--json", "as_json", is_flag=True, help="One JSON object."),
+        click.option("--seeds", type=click.IntRange(1), default=200, show_default=True, help="Cells."),
+    ):
+        command = option(command)
+    return command
+
+
+@pressure.command("fast-charge")
+@study_options
+@click.option("--charges", type=click.IntRange(1), default=10, show_default=True, help="In a row, a discharge between.")
+def fast_charge(seeds, charges, as_json, out):
+    """Charges asked for at 4C, with the firmware's limits and without: how long they take, how many cells short."""
+    from assb_hil import fast_charge_study
+
+    study(fast_charge_study, out, as_json, lambda progress: fast_charge_study.fast_charge_study(
+        seeds, charges, progress=progress
+    ))  # fmt: skip
+
+
+@pressure.command()
+@study_options
+def life(seeds, as_json, out):
+    """Time to the first short of a Li-metal cell under one load: regulated, in a fixed gap, on springs."""
+    from assb_hil import press_life_study
+
+    study(press_life_study, out, as_json, lambda progress: press_life_study.press_life_study(seeds, progress=progress))
+
+
+def study(module, out, as_json, run) -> None:
+    """Runs one and prints it; `module` has its lines and its plot."""
+    prepare(out)
+    with progress_bar("study") as progress:
+        found = run(progress)
+    if out:
+        keep(out, found["study"], found, lambda path: module.plot(found, path))
+    click.echo(json.dumps(found) if as_json else "\n".join(module.lines(found)))
