@@ -92,6 +92,8 @@ _BLEED_BITS = const(50)
 _PRESS_MISMATCH_KPA = const(51)
 _OUTSIDE_WINDOW_MS = const(52)
 
+_CONTACT_LOSS_AT = const(24)  # of an evidence's two bits, and its state there (a test compares)
+_ACTIVE = const(3)
 _GIVES_WAY_BIT_2 = const(1 << 15)  # of the row press_gives_way (a test compares)
 _MISSED_MAX_US = const(100000000)  # keeps lateness within 30 bits
 _HEALTHY_MS = const(30000)  # after this long without a crash, earlier crashes are forgotten
@@ -478,7 +480,7 @@ class App:
         measured = signals.valid[_PRESSURE_KPA]
         pressure_kpa = signals.value[_PRESSURE_KPA]
         applied_kpa = self.board.applied_kpa()
-        signals.put(_PRESSURE_TARGET_KPA, self.pressure.respond(signals.value[_STAGE]), now_ms)
+        signals.put(_PRESSURE_TARGET_KPA, self._aim_kpa(dt_ms), now_ms)
         if self.supervisor.regulate and measured:
             command_kpa = self._regulate(pressure_kpa, applied_kpa, now_ms, dt_ms)
         else:
@@ -489,6 +491,14 @@ class App:
             self.board.command_kpa(command_kpa)
         signals.put(_PRESSURE_COMMAND_KPA, self.board.applied_kpa(), now_ms)
         self._hold_window(pressure_kpa, measured, now_ms)
+
+    def _aim_kpa(self, dt_ms):
+        signals, lost = self.signals, False
+        for cell in self.cells:
+            lost = lost or signals.value[cell.shorts.evidence_place] >> _CONTACT_LOSS_AT & _ACTIVE == _ACTIVE
+        current_ua = signals.value[_CURRENT_UA] if signals.valid[_CURRENT_UA] else 0
+        current_ma = current_ua // 1000 if abs(current_ua) > self._rest_ua else 0
+        return self.pressure.respond(signals.value[_STAGE], lost, current_ma, dt_ms)
 
     def _regulate(self, pressure_kpa, applied_kpa, now_ms, dt_ms):
         """The new command, and on the blackboard how the press obeyed the last ones."""

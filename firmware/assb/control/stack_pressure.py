@@ -29,8 +29,8 @@ from assb.const import const
 _HOLD = const(0)
 _BLEED = const(1)
 _LET_GO = const(2)
-_NONE = const(0)  # stages of a short
-_SUSPECT = const(1)
+_SUSPECT = const(1)  # stage of a short
+_HEAL_MS = const(600000)  # pressed on after contact was lost (assumption: voids close within minutes)
 FILTER_S = 0.4  # time constant of the pressure's noise filter (assumption: below any lag of a press)
 _TURN_S = 20.0  # after a turn the error tells of the play for so long (assumption: a few lags and its crossing)
 _SETTLED_S = 2.0  # ... or until it was inside the deadband for so long
@@ -62,6 +62,10 @@ class StackPressure:
         self._command_max_kpa = parameter("pressure_command_max_kpa")
         self._safe_state = parameter("pressure_safe_state")
         self._recovery_kpa = parameter("pressure_recovery_kpa")
+        self._charge_kpa = parameter("pressure_charge_kpa")
+        self._discharge_kpa = parameter("pressure_discharge_kpa")
+        self._contact_kpa = parameter("pressure_contact_kpa")
+        self._healing_ms = 0
         self._lead_s = parameter("pressure_lead_ms") / 1000
         self._by_position = parameter("pressure_by_position")
         self._lag_s = FILTER_S if self._by_position else FILTER_S + self._lead_s
@@ -90,15 +94,21 @@ class StackPressure:
             self._usual_play_kpa = play_kpa
             self.play_kpa = float(play_kpa)
 
-    def respond(self, stage):
-        """To the worst stage of a short: a suspect is given the pressure at which cells recover, where there is one;
-        from a soft short on the pressure stays where it is. Returns what is aimed at."""
-        if stage == _NONE:
-            self.aim_kpa = self.target_kpa
-        elif stage == _SUSPECT:
-            self.aim_kpa = self._recovery_kpa or self.target_kpa
-        elif self._regulates:
-            self.aim_kpa = int(self._setpoint_kpa + 0.5)
+    def respond(self, stage, contact_lost=False, current_ma=0, dt_ms=0):
+        """To what the cells need, where the configuration names a pressure for it: a suspect of a short that at which
+        cells recover, one that lost contact that at which voids close, else the one of charge or discharge
+        (`current_ma` 0: rest). From a soft short on the pressure stays where it is. Returns what is aimed at."""
+        self._healing_ms = _HEAL_MS if contact_lost else max(self._healing_ms - dt_ms, 0)
+        if stage > _SUSPECT:
+            if self._regulates:
+                self.aim_kpa = int(self._setpoint_kpa + 0.5)
+            return self.aim_kpa
+        wanted_kpa = self._charge_kpa if current_ma > 0 else self._discharge_kpa if current_ma < 0 else 0
+        if stage == _SUSPECT:
+            wanted_kpa = self._recovery_kpa
+        elif self._healing_ms and self._contact_kpa:
+            wanted_kpa = self._contact_kpa
+        self.aim_kpa = wanted_kpa or self.target_kpa
         return self.aim_kpa
 
     def start(self, pressure_kpa, command_kpa):

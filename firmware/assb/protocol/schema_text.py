@@ -220,6 +220,9 @@ PARAMETER_TEXT = {
     "balance_hot_cdegc": "No bleeding from this temperature of the stack on",
     "bleed_ohm": "Resistance of a bleed switch and its resistor; what it takes is part of its cell's current",
     "check_cell_zero_counts": "Counts of the second load cell's converter without load",
+    "pressure_charge_kpa": "Stack pressure to seek while the pack is charged; 0: it keeps the target",
+    "pressure_discharge_kpa": "Stack pressure to seek while the pack is discharged; 0: it keeps the target",
+    "pressure_contact_kpa": "Stack pressure to seek after a cell lost contact, for ten minutes; 0: it keeps the target",
 }
 
 # row: (what it watches for, what to do)

@@ -277,6 +277,9 @@ PARAMETERS = """\
 105 balance_hot_cdegc 0 -4000 8000 4500
 106 bleed_ohm 0 1 100000 100
 110 check_cell_zero_counts 0 -8388608 8388607 0
+111 pressure_charge_kpa 0 0 262000 0
+112 pressure_discharge_kpa 0 0 262000 0
+113 pressure_contact_kpa 0 0 262000 0
 """
 
 # id name scope signal kind least-trip greatest-trip action judged missing longest-debounce-ms derates

@@ -85,8 +85,10 @@ def check_pressure(pack: PackConfig) -> None:
     low, high = v["pressure_low"], v["pressure_high"]
     if not p["pressure_min_kpa"] <= p["pressure_target_kpa"] <= p["pressure_max_kpa"]:
         raise fail(pack, "pressure.target_mpa", "min_mpa <= target_mpa <= max_mpa")
-    if p["pressure_recovery_kpa"] and not p["pressure_min_kpa"] <= p["pressure_recovery_kpa"] <= p["pressure_max_kpa"]:
-        raise fail(pack, "pressure.recovery_mpa", "0 (none), or min_mpa <= recovery_mpa <= max_mpa")
+    for state in ("recovery", "charge", "discharge", "contact"):
+        wanted_kpa = p[f"pressure_{state}_kpa"]
+        if wanted_kpa and not p["pressure_min_kpa"] <= wanted_kpa <= p["pressure_max_kpa"]:
+            raise fail(pack, f"pressure.{state}_mpa", f"0 (none), or min_mpa <= {state}_mpa <= max_mpa")
     if low.enabled and low.trip >= p["pressure_min_kpa"]:
         raise fail(
             pack, "limits.pressure_low.trip_mpa", "less than pressure.min_mpa", "the window lies between the trips"
