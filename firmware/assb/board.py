@@ -110,7 +110,7 @@ class Board:
         self._alerts = bytearray(len(self._monitors))
         self._heard_ms = [-1] * len(self._thermometers)
         self._load_cell = self._check_cell = self._regulator = None
-        for device in config.devices_of("nau7802"):
+        for device in config.devices_of("nau7802") + config.devices_of("hx711"):
             if device[1]:
                 self._check_cell = self._make_load_cell(device, "check_cell_zero_counts")
             else:
@@ -149,8 +149,12 @@ class Board:
         return thermometer
 
     def _make_load_cell(self, device, zero_counts):
-        bridge = NAU7802(self._buses[device[2]], device[3])
-        self._set_up(48 + device[1], bridge.configure, device[5][0], device[5][1], device[5][2])
+        if device[0] == "hx711":
+            bridge = _hx711(device[4])
+            self._set_up(48 + device[1], bridge.configure, device[5][0], device[5][1])
+        else:
+            bridge = NAU7802(self._buses[device[2]], device[3])
+            self._set_up(48 + device[1], bridge.configure, device[5][0], device[5][1], device[5][2])
         return LoadCell(bridge, self._parameter(zero_counts), self._parameter("load_cell_kpa_per_count_ppb"))
 
     def _make_regulator(self, device):
@@ -381,3 +385,12 @@ class Board:
 
 def _output(pin):
     return machine.Pin(pin, machine.Pin.OUT, value=0) if pin >= 0 else None
+
+
+def _hx711(pins):
+    """Loaded where one is fitted: its code is heap."""
+    from time import ticks_us
+
+    from .drivers.hx711 import HX711
+
+    return HX711(machine.Pin(pins[0], machine.Pin.IN), _output(pins[1]), ticks_us)

@@ -261,7 +261,7 @@ def _check_bench(scenario: Scenario, pack: PackConfig, plant: PlantFile) -> None
         allowed = f"a plant on a pneumatic bench: board {board.name} drives a regulator, {plant.bench_name} has none"
         raise ConfigError(path, "plant", scenario.plant, allowed)
     remedy = f"board {board.name} has no other"
-    fitted = [kind for kind in ("ina228", "nau7802", "tmp117", "mcp4725") if getattr(board, kind)]
+    fitted = [kind for kind in ("ina228", "nau7802", "hx711", "tmp117", "mcp4725") if getattr(board, kind)]
     channels = fitted_channels(pack)
     for position, fault in enumerate(scenario.faults):
         where = f"fault[{position}]"
@@ -295,7 +295,7 @@ def fitted_channels(pack: PackConfig) -> list[tuple[str, int]]:
     return [
         ("current_a", 0),
         *(("voltage_v", chip.cell) for chip in board.ina228),
-        *(("pressure_mpa", chip.place) for chip in board.nau7802),
+        *(("pressure_mpa", chip.place) for chip in board.bridges),
         *(("temperature_degc", chip.place) for chip in board.tmp117),
     ]
 

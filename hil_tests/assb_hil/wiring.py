@@ -10,6 +10,7 @@ from assb.protocol.image import NO_PIN, Config
 from assb_host.config import PackConfig
 from assb_host.config.errors import ConfigError
 
+from assb_hil.chips.hx711 import HX711
 from assb_hil.chips.ina228 import INA228
 from assb_hil.chips.mcp4725 import MCP4725
 from assb_hil.chips.nau7802 import FULL_SCALE, NAU7802
@@ -20,6 +21,7 @@ from assb_hil.recorder import of_cell
 from assb_hil.sensors import Channel
 
 DAC_FULL_CODE = 4096
+ON_PINS = -1  # the bus of chips that sit on none
 
 
 def plant_for(pack: PackConfig, name: str, changes: Mapping[str, float] | None = None) -> PlantFile:
@@ -52,6 +54,8 @@ class Wiring:
         self.drive_pin = self.feedback_pin = self.charge_pin = self.discharge_pin = self.alarm_pin = NO_PIN
         self.close_level = 1
         self.bleed_pins: dict[int, int] = {}  # pin: cell
+        self.data_pins: dict[int, HX711] = {}
+        self.clock_pins: dict[int, HX711] = {}
         self.bleed_ohm = config.parameter("bleed_ohm")
         for device in config.devices:
             kind, _, bus, address, pins, _ = device
@@ -65,6 +69,10 @@ class Wiring:
                 self.alarm_pin = pins[0]
             elif kind == "bleed":
                 self.bleed_pins |= {pin: 4 * device[1] + at for at, pin in enumerate(pins) if pin != NO_PIN}
+            elif kind == "hx711":
+                self.chips[ON_PINS, pins[0]] = chip = self._hx711(device[1], device[5])
+                self.kinds.setdefault(kind, []).append(chip)
+                self.data_pins[pins[0]] = self.clock_pins[pins[1]] = chip
             elif kind in MAKERS:
                 chip = MAKERS[kind](self, device[1], device[5])
                 self.chips[bus, address] = chip
@@ -86,18 +94,21 @@ class Wiring:
             die_temperature_degc=lambda: plant.ambient_degc,
         )
 
-    def _nau7802(self, place: int, arguments: tuple[int, ...]) -> NAU7802:
-        """Every load cell stands in the first stack."""
+    def _bridge_v_per_v(self, place: int, gain: int) -> Callable[[], float]:
+        """Of a load cell; every one stands in the first stack."""
         pressed = self._plant.stacks[0]
         pressure = self._channel("pressure_mpa", place, lambda: pressed.pressure_mpa)
         counts_per_mpa = 1e12 / self._config.parameter("load_cell_kpa_per_count_ppb")
         zero_counts = self._config.parameter("check_cell_zero_counts" if place else "load_cell_zero_counts")
-        # counts = ratio * gain * 2 * full scale (the chip's own law), solved for the ratio
-        per_count = 1.0 / (arguments[0] * 2.0 * FULL_SCALE)
-        return NAU7802(
-            bridge_v_per_v=lambda: (zero_counts + counts_per_mpa * pressure()) * per_count,
-            external_avdd=arguments[2] == 0,
-        )
+        # counts = ratio * gain * 2 * full scale (the chips' own law), solved for the ratio
+        per_count = 1.0 / (gain * 2.0 * FULL_SCALE)
+        return lambda: (zero_counts + counts_per_mpa * pressure()) * per_count
+
+    def _nau7802(self, place: int, arguments: tuple[int, ...]) -> NAU7802:
+        return NAU7802(self._bridge_v_per_v(place, arguments[0]), external_avdd=arguments[2] == 0)
+
+    def _hx711(self, place: int, arguments: tuple[int, ...]) -> HX711:
+        return HX711(self._bridge_v_per_v(place, arguments[0]), arguments[1])
 
     def _tmp117(self, place: int, _arguments: tuple[int, ...]) -> TMP117:
         """Places are the units in their order; more thermometers than units share the last one."""

@@ -53,7 +53,7 @@ def test_every_fault_is_shown_by_a_scenario_unless_no_board_here_drives_its_pres
 def test_the_listing_tells_keys_needs_and_what_a_device_lacks():
     rows = {row["name"]: row for row in fault_rows(frozenset({"chip_models"}))}
     assert rows["soft_short"]["parameters"][0] == {"name": "rs_ohm", "unit": "ohm", "required": True}
-    assert rows["sensor_lost"]["parameters"][0]["one_of"] == ["ina228", "mcp4725", "nau7802", "tmp117"]
+    assert rows["sensor_lost"]["parameters"][0]["one_of"] == ["hx711", "ina228", "mcp4725", "nau7802", "tmp117"]
     assert rows["soft_short"]["supported"]
     assert not rows["power_cut"]["supported"]
     assert rows["limit_switch"]["press"] == ["stepper"]

@@ -34,7 +34,7 @@ _HEAL_MS = const(600000)  # pressed on after contact was lost (assumption: voids
 FILTER_S = 0.4  # time constant of the pressure's noise filter (assumption: below any lag of a press)
 _TURN_S = 20.0  # after a turn the error tells of the play for so long (assumption: a few lags and its crossing)
 _SETTLED_S = 2.0  # ... or until it was inside the deadband for so long
-_CROSS_PER_S = 2.0  # of the error, into the crossing
+_CROSS_PER_S = 4.0  # of the error, into the crossing
 _PLAY_MOST = 1.5  # of the configured play: how far it may be learned away from it, and the inverse below
 _SHORT_SHARE = 0.05  # of the play is left when it is crossed, at least two steps (assumption: how well it is known)
 _LEARNED = 0.5  # of what a turn shows of it
@@ -146,7 +146,7 @@ class StackPressure:
         ahead_kpa = self._give_way(current_ma, cdegc, dt_s)
         self._turn()
         wanted = self._output_kpa + self._kp * error_kpa + self._offset_kpa - ahead_kpa
-        limited = self._within(self._slew(wanted, _SLEW_RATES * self._rate_kpa_s * dt_s), pressure_kpa)
+        limited = self._within(self._slew(wanted, _SLEW_RATES * self._rate_kpa_s * dt_s), pressure_kpa, applied_kpa)
         self._output_kpa += limited - wanted
         self._moved_kpa = limited - self._offset_kpa
         self.command_kpa = round(limited)
@@ -157,9 +157,9 @@ class StackPressure:
         moved_kpa = min(max(wanted - self._offset_kpa, self._moved_kpa - most_kpa), self._moved_kpa + most_kpa)
         return self._offset_kpa + moved_kpa
 
-    def _within(self, wanted, pressure_kpa):
+    def _within(self, wanted, pressure_kpa, applied_kpa):
         if self.yields or (self._by_position and pressure_kpa >= self._command_max_kpa):
-            wanted = min(wanted, self.command_kpa)
+            wanted = min(wanted, applied_kpa)  # not the last command: a screw may still be on its way there
         return wanted if self._by_position else min(max(wanted, 0.0), float(self._command_max_kpa))
 
     def _ramp(self, most_kpa):
@@ -189,8 +189,9 @@ class StackPressure:
             return
         self._turning_s -= dt_s
         onward_kpa = self._direction * error_kpa
-        if onward_kpa > 0 and self._crossed_kpa < _PLAY_MOST * self._usual_play_kpa:
-            self._cross(_CROSS_PER_S * onward_kpa * dt_s)
+        left_kpa = _PLAY_MOST * self._usual_play_kpa - self._crossed_kpa
+        if onward_kpa > 0 and left_kpa > 0:
+            self._cross(min(_CROSS_PER_S * onward_kpa * dt_s, left_kpa))
             self._settled_s = 0.0
             return
         self._settled_s += dt_s

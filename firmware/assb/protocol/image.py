@@ -91,6 +91,7 @@ DEVICE_KINDS = (
     "enable_lines",  # charge, discharge | none. To the cycler or charger, 1 enables
     "alarm",  # output | none. 1: a short, or a stack that is not cold after one
     "bleed",  # switches of four cells | none. 1 bleeds; instance n: cells 4 n to 4 n + 3
+    "hx711",  # dout, sck | gain, rate_hz. Stack force; 0 regulates, 1 checks
 )
 
 ON_BUS = ("ina228", "nau7802", "tmp117", "mcp4725")
@@ -347,8 +348,8 @@ def _check_press(config):
     """What moves a press needs a pressure to move it by, and the rows that watch that."""
     if not config.devices_of("mcp4725"):
         return
-    if not config.devices_of("nau7802"):
-        raise ImageError("drives a press, but no nau7802 measures its pressure", "devices.mcp4725")
+    if not (config.devices_of("nau7802") or config.devices_of("hx711")):
+        raise ImageError("drives a press, but no load cell measures its pressure", "devices.mcp4725")
     for name in PRESS_ROWS:
         if not config.limits[tables.position(tables.LIMIT_ROWS, name)][1] & ROW_ENABLED:
             raise ImageError("can't be switched off where a press is driven", "limits." + name)

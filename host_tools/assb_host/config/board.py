@@ -110,6 +110,14 @@ class Nau7802(Table):
     ] = 3300
 
 
+class Hx711(Table):
+    dout_pin: Pin
+    sck_pin: Pin
+    place: Annotated[int, Meta(ge=0, le=1, description="0: regulates; 1: a second load cell, which only checks")] = 0
+    gain: Literal[64, 128] = 128
+    rate_hz: Annotated[Literal[10, 80], Meta(description="What its RATE pin is wired to")] = 80
+
+
 class Tmp117(Table):
     bus: I2cBusNumber
     place: Annotated[int, Meta(ge=0, le=15, description="Place on the stack, from 0")] = 0
@@ -158,11 +166,17 @@ class Board(Table):
     tmp117: Annotated[list[Tmp117], Meta(min_length=1)]
     contactor: ContactorPins
     nau7802: list[Nau7802] = []
+    hx711: list[Hx711] = []
     mcp4725: list[Mcp4725] = []
     based_on: Annotated[str, Meta(description="Board whose tables this file takes over where it has none itself")] = ""
     enable_lines: EnablePins | None = None
     alarm: AlarmPin | None = None
     bleed: BleedPins | None = None
+
+    @property
+    def bridges(self) -> list[Nau7802 | Hx711]:
+        """Converters of load cells, by place."""
+        return sorted([*self.nau7802, *self.hx711], key=lambda chip: chip.place)
 
 
 def load_board(path: Path) -> Board:
@@ -196,6 +210,9 @@ def check_wiring(board: Board, path: Path) -> None:
         other = taken.setdefault((chip.bus, chip.address), key)
         if other != key:
             raise ConfigError(path, f"{key}.address", hex(chip.address), f"an address that {other} has not taken")
+    places = [chip.place for chip in board.bridges]
+    if places not in ([], [0], [0, 1]):
+        raise ConfigError(path, "place", places, "of the load cells' converters: 0, or 0 and 1")
     pins: dict[int, str] = {}
     for key, pin in pin_uses(board):
         other = pins.setdefault(pin, key)
@@ -213,6 +230,7 @@ def chips(board: Board):
 def pin_uses(board: Board):
     """(key, pin) of every pin that is wired."""
     tables = [(f"i2c[{n}]", bus) for n, bus in enumerate(board.i2c)] + list(chips(board))
+    tables += [(f"hx711[{n}]", chip) for n, chip in enumerate(board.hx711)]
     tables += [("contactor", board.contactor), ("enable_lines", board.enable_lines), ("alarm", board.alarm)]
     for at, pin in enumerate(board.bleed.pins if board.bleed else ()):
         yield f"bleed.pins[{at}]", pin

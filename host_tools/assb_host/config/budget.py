@@ -76,7 +76,7 @@ def channel_period_ms(pack: PackConfig, row) -> float:
     """Time between two samples of the sensor that a row's quantity comes from; 0 for what the firmware makes itself."""
     board, signal = pack.board, row[3]
     if signal.startswith("pressure_"):
-        return 1000 / min(converter.rate_hz for converter in board.nau7802) if board.nau7802 else 0.0
+        return 1000 / min(converter.rate_hz for converter in board.bridges) if board.bridges else 0.0
     if signal.startswith("temperature_"):
         return thermometer_period_ms(pack)
     if row[9] in ("voltage_stale", "current_stale") or signal == "pack_mismatch_uv" or row[1] == "hard_short":
@@ -92,12 +92,14 @@ def thermometer_period_ms(pack: PackConfig) -> float:
 def bus_us(pack: PackConfig) -> float:
     """Transfers of one fast tick: voltage and current of each monitor, ready flag and result of the bridge converter.
 
-    A transfer is at most 7 bytes of 9 bits (address, register, address, up to four of data).
+    A transfer is at most 7 bytes of 9 bits (address, register, address, up to four of data). An HX711 is read by hand:
+    up to 27 pulses, a level after each of 24, and two more.
     """
     board = pack.board
     transfers = 3 * len(board.ina228) + 2 * len(board.nau7802)
     slowest_hz = min(bus.frequency_hz for bus in board.i2c)
-    return transfers * (7 * 9 * 1e6 / slowest_hz + board.cost.i2c_overhead_us)
+    by_hand_us = (2 * 27 + 26) * board.cost.pin_us * len(board.hx711)
+    return by_hand_us + transfers * (7 * 9 * 1e6 / slowest_hz + board.cost.i2c_overhead_us)
 
 
 def actuator_ms(pack: PackConfig, name: str) -> float:

@@ -108,8 +108,9 @@ def check_pressure(pack: PackConfig) -> None:
 def check_press(pack: PackConfig) -> None:
     """What drives a press measures its pressure and watches it; image.py has the same for the board."""
     name = pack.board.name
-    if not pack.board.nau7802:
-        raise ConfigError(pack.path, "board", name, "with a nau7802", "its mcp4725 drives a press without a pressure")
+    if not pack.board.bridges:
+        allowed = "with a nau7802 or hx711"
+        raise ConfigError(pack.path, "board", name, allowed, "its mcp4725 drives a press without a pressure")
     for row in image.PRESS_ROWS:
         if not pack.limits[row].enabled:
             raise ConfigError(pack.path, f"limits.{row}.enabled", False, "true", f"board {name} drives a press")
@@ -152,13 +153,13 @@ def quantities_of(pack: PackConfig):
     board = pack.board
     pressure = [row[3] for row in schema.LIMIT_ROWS if row[3].startswith("pressure_")] + ["outside_window_ms"]
     return (
-        (pressure, board.nau7802, f"board {board.name} has no nau7802 to measure pressure"),
+        (pressure, board.bridges, f"board {board.name} has no nau7802 or hx711 to measure pressure"),
         (
             ["press_stalled", "press_mismatch_kpa"],
             board.mcp4725,
             f"board {board.name} has no mcp4725 to command pressure with",
         ),
-        (["pressure_disagreement_kpa"], len(board.nau7802) > 1, f"board {board.name} has no second nau7802"),
+        (["pressure_disagreement_kpa"], len(board.bridges) > 1, f"board {board.name} has no second nau7802 or hx711"),
         (["cell_spread_uv"], pack.file.cells_in_series > 1, "one cell has nothing to be apart from"),
         (["pack_mismatch_uv"], False, f"board {board.name} has no monitor of the whole pack"),
     )

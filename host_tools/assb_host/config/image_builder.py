@@ -121,6 +121,10 @@ def device_records(board: Board) -> list[tuple]:
     for chip in board.nau7802:
         setting = arguments(chip.gain, chip.rate_hz, chip.excitation_mv)
         records.append(("nau7802", chip.place, chip.bus, chip.address, pins(), setting))
+    for chip in board.hx711:
+        records.append(
+            ("hx711", chip.place, 0, 0, pins(chip.dout_pin, chip.sck_pin), arguments(chip.gain, chip.rate_hz))
+        )
     for chip in board.tmp117:
         setting = arguments(chip.averages, chip.cycle_ms)
         records.append(("tmp117", chip.place, chip.bus, chip.address, pins(), setting))

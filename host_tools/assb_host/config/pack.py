@@ -20,7 +20,8 @@ from assb_host.config.locate import find
 from assb_host.config.parameter_keys import WORDS, parameters_of, table_struct, word_field
 from assb_host.config.toml_reader import convert, read_toml
 
-# NAU7802: full scale is half the reference over the gain (datasheet 1.7, 7.1), and the bridge is fed by the reference
+# NAU7802: full scale is half the reference over the gain (datasheet 1.7, 7.1), and the bridge is fed by the reference;
+# HX711: +-20 mV at gain 128 and 5 V, the same
 NAU7802_FULL_SCALE_FRAC = 0.5
 NAU7802_FULL_CODE = 1 << 23
 MCP4725_FULL_CODE = 4095
@@ -193,7 +194,7 @@ def quantum_kpa(file, board: Board) -> int:
 
 def load_cell_ppb(load_cell, board: Board, cell: Cell) -> int:
     """Stack pressure per count of the bridge converter, 1e-9 kPa."""
-    gain = board.nau7802[0].gain if board.nau7802 else 128
+    gain = board.bridges[0].gain if board.bridges else 128
     rated_kpa = load_cell.rated_kn * 1e4 / cell.geometry.layer_area_cm2
     signal_frac = load_cell.sensitivity_mv_per_v / 1000 * gain / NAU7802_FULL_SCALE_FRAC
     return round(rated_kpa / (signal_frac * NAU7802_FULL_CODE) * 1e9)

@@ -82,7 +82,7 @@ ELSEWHERE = {
     "capacity_uah": "cell: capacity_ah",
     "units_per_cell": "cell: geometry.units_in_series",
     "swelling_nm_per_mah": "cell: swelling, geometry",
-    "load_cell_kpa_per_count_ppb": "load_cell, cell: geometry, board: nau7802.gain",
+    "load_cell_kpa_per_count_ppb": "load_cell, cell: geometry, board: nau7802.gain or hx711.gain",
     "pressure_safe_state": "pressure.safe_state",
     "pressure_quantum_kpa": "pressure.regulator_full_scale_mpa, board: mcp4725",
     "pressure_by_position": "board: mcp4725",
