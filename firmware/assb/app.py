@@ -513,7 +513,7 @@ class App:
         if self.board.regulates:
             mismatch_kpa = watch.update(pressure_kpa, applied_kpa, current_ma, cdegc, pressure.ramps, dt_ms)
             signals.put(_PRESS_MISMATCH_KPA, mismatch_kpa, now_ms)
-            signals.put(_PRESS_STALLED, 1 if pressure.stalled else 0, now_ms)
+            signals.put(_PRESS_STALLED, 1 if pressure.stalled or pressure.ended else 0, now_ms)
         signals.put(_OUTSIDE_WINDOW_MS, watch.count_outside(pressure.inside(pressure_kpa, False), dt_ms), now_ms)
         return command_kpa
 

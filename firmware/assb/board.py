@@ -28,6 +28,7 @@ _TRIP = 6  # column of a limit row
 # The longest transfer takes 160 us at 400 kHz and no chip here stretches the clock. Ports wait 50 ms by default: with a
 # bus that is held low, a tick would take ten times its period, and the watchdog would starve.
 _BUS_TIMEOUT_US = const(2000)
+_NO_SWITCHES = ("limit_switches", 0, 0, 0, (-1, -1, -1, -1), (0, 0, 0, 0))
 
 
 class NoBoard:
@@ -117,6 +118,9 @@ class Board:
                 self._load_cell = self._make_load_cell(device, "load_cell_zero_counts")
         for device in config.devices_of("mcp4725"):
             self._regulator = self._make_regulator(device)
+        self._stepper = None
+        for device in config.devices_of("stepper"):
+            self._regulator = self._make_screw(device, config.devices_of("limit_switches"))
         self.regulates = self._regulator is not None
         self.measures_pressure = self._load_cell is not None
 
@@ -163,6 +167,21 @@ class Board:
         return ElectroPneumatic(
             dac, self._parameter("regulator_full_scale_kpa"), self._parameter("pressure_command_max_kpa")
         )
+
+    def _make_screw(self, device, switches):
+        from .drivers.screw_press import ScrewPress
+        from .drivers.stepper import Stepper
+
+        pins, (rate, ramp, closes, opens) = device[4], device[5]
+        _, _, _, _, ends, arguments = switches[0] if switches else _NO_SWITCHES
+        closed, opened = [machine.Pin(pin, machine.Pin.IN) if pin >= 0 else None for pin in ends[:2]]
+        step, direction, enable = [_output(pin) for pin in pins[:3]]
+        travel = (-opens, closes)
+        self._stepper = Stepper(
+            step, direction, enable, closed, opened, arguments[0], rate, ramp, self._parameter("fast_period_ms"), travel
+        )
+        kpa_per_step = self._parameter("stack_stiffness_kpa_per_um") * self._parameter("press_nm_per_step") / 1000
+        return ScrewPress(self._stepper, kpa_per_step)
 
     def _set_up(self, number, configure, *arguments):
         try:
@@ -218,6 +237,8 @@ class Board:
             signals.lose(self._s_pack)
         if self.measures_pressure:
             self._sample_pressure(now_ms)
+        if self._stepper:
+            self._stepper.tick()
         self.polls += 1
 
     def _sample_pressure(self, now_ms):
@@ -348,6 +369,8 @@ class Board:
         self.bleeding = 0
         for at in range(4):
             self._outputs[at] = 0
+        if self._stepper:
+            self._stepper.release()
         self._assert_outputs()
 
     def _assert_outputs(self):

@@ -333,3 +333,19 @@ def test_no_storm_of_loads_temperatures_and_faults_moves_the_press_past_its_slew
             else:
                 held_kpa = command
                 assert 0 <= command <= DEFAULTS["pressure_command_max_kpa"]
+
+
+@pytest.mark.parametrize("screw", [False, True])
+def test_an_actuator_at_the_end_of_its_travel_is_told_as_stalled_and_one_that_is_slow_is_not(screw):
+    loop = regulator(**(SCREW if screw else {}))
+    loop.start(4700, 5000)
+    held_kpa = 5000
+    for _ in range(400):  # slow: a tenth of what it is asked for at most
+        command = loop.regulate(4700, 0, None, held_kpa, STEP_MS)
+        held_kpa += max(min(command - held_kpa, 4), -4)
+        if held_kpa > 5060:
+            break
+        assert not loop.ended
+    ended = [loop.ended for _ in range(100) if loop.regulate(4700, 0, None, held_kpa, STEP_MS) is not None]
+    assert ended[-1]
+    assert not any(ended[:40])

@@ -209,10 +209,14 @@ class Rig:
     def pin_read(self, pin: int) -> int:
         if pin == self.wiring.feedback_pin:
             return self.plant.contactor.feedback
+        if pin in (self.wiring.closed_switch_pin, self.wiring.open_switch_pin):
+            return self.wiring.switch(pin)
         chip = self.wiring.data_pins.get(pin)
         return self._pins.get(pin, 0) if chip is None else chip.dout
 
     def pin_peek(self, pin: int) -> tuple[int, int] | None:
+        if pin in (self.wiring.closed_switch_pin, self.wiring.open_switch_pin):
+            return None
         if pin in self.wiring.data_pins:
             chip = self.wiring.data_pins[pin]
             return (1, chip.next_change_us) if chip.idle else None
@@ -239,6 +243,10 @@ class Rig:
             self.plant.bleed(wiring.bleed_pins[pin], level / wiring.bleed_ohm)
             self.event(self.now_us, "bleed_switched", cell=wiring.bleed_pins[pin], level=level)
             self._refresh()
+        elif pin == wiring.step_pin:
+            if level:
+                self._settle(self.now_us)
+                self.plant.turn_screw(-1 if self._pins.get(wiring.direction_pin) else 1)
         elif pin in wiring.clock_pins:
             self._clock(wiring.clock_pins[pin], level)
         elif pin == wiring.alarm_pin:

@@ -260,6 +260,9 @@ def _check_bench(scenario: Scenario, pack: PackConfig, plant: PlantFile) -> None
     if board.mcp4725 and plant.bench.pneumatic is None:
         allowed = f"a plant on a pneumatic bench: board {board.name} drives a regulator, {plant.bench_name} has none"
         raise ConfigError(path, "plant", scenario.plant, allowed)
+    if board.stepper and plant.bench.stepper is None:
+        allowed = f"a plant on a stepper bench: board {board.name} turns a screw, {plant.bench_name} has none"
+        raise ConfigError(path, "plant", scenario.plant, allowed)
     remedy = f"board {board.name} has no other"
     fitted = [kind for kind in ("ina228", "nau7802", "hx711", "tmp117", "mcp4725") if getattr(board, kind)]
     channels = fitted_channels(pack)

@@ -53,6 +53,8 @@ class Wiring:
         self.kinds: dict[str, list[Any]] = {}
         self.drive_pin = self.feedback_pin = self.charge_pin = self.discharge_pin = self.alarm_pin = NO_PIN
         self.close_level = 1
+        self.step_pin = self.direction_pin = self.closed_switch_pin = self.open_switch_pin = NO_PIN
+        self.switch_level = 0
         self.bleed_pins: dict[int, int] = {}  # pin: cell
         self.data_pins: dict[int, HX711] = {}
         self.clock_pins: dict[int, HX711] = {}
@@ -69,6 +71,12 @@ class Wiring:
                 self.alarm_pin = pins[0]
             elif kind == "bleed":
                 self.bleed_pins |= {pin: 4 * device[1] + at for at, pin in enumerate(pins) if pin != NO_PIN}
+            elif kind == "stepper":
+                self.step_pin, self.direction_pin = pins[0], pins[1]
+                plant.board_turns_screw = True
+            elif kind == "limit_switches":
+                self.closed_switch_pin, self.open_switch_pin = pins[0], pins[1]
+                self.switch_level = device[5][0]
             elif kind == "hx711":
                 self.chips[ON_PINS, pins[0]] = chip = self._hx711(device[1], device[5])
                 self.kinds.setdefault(kind, []).append(chip)
@@ -122,6 +130,12 @@ class Wiring:
             raise ValueError(f"the board drives a regulator; bench {self._spec.bench_name} has none")
         share = self._plant.stacks[0].pressure_mpa / full_scale_mpa
         return MCP4725(eeprom_code=min(round(share * DAC_FULL_CODE), DAC_FULL_CODE - 1))
+
+    def switch(self, pin: int) -> int:
+        """Level of a limit switch of the screw."""
+        stack = self._plant.stacks[0]
+        at_end = stack.at_min if pin == self.closed_switch_pin else stack.at_max
+        return self.switch_level if at_end else 1 - self.switch_level
 
     def follow_dac(self) -> None:
         """The valve's input is the DAC's output; 0 V without one."""

@@ -313,3 +313,22 @@ def test_a_pin_of_an_hx711_is_taken(tmp_path):
     path.write_text(text.replace("sck_pin = 19", "sck_pin = 10"), encoding="utf-8")
     with pytest.raises(ConfigError, match=r"contactor\.drive_pin"):
         load_board(path)
+
+
+def test_a_screw_makes_the_press_one_of_position_with_the_step_that_it_has():
+    pack = load_pack("liin_tis2", board="virtual-screw")
+    assert pack.parameters["pressure_by_position"] == 1
+    assert pack.parameters["press_nm_per_step"] == 1000
+    assert pack.parameters["pressure_quantum_kpa"] == 10  # 0.01 MPa/um times 1 um
+    config = image.decode(build_image(pack))
+    (motor,) = config.devices_of("stepper")
+    assert (motor[4], motor[5]) == ((20, 21, 22, -1), (100, 1000, 6000, 6000))
+    assert config.devices_of("limit_switches")[0][4][:2] == (26, 27)
+
+
+def test_a_board_has_one_press(tmp_path):
+    text = text_of("board", "virtual-screw").replace("mcp4725 = []\n", "").replace('"virtual-screw"', '"both"')
+    path = tmp_path / "both.toml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError, match="there is one press"):
+        load_board(path)

@@ -18,7 +18,8 @@ follow is taken back from the output (back-calculation, Astrom and Hagglund, Adv
 Moves wear a press, and a law with play in its loop may hunt: turns that follow each other soon widen the deadband,
 which narrows again within an hour.
 
-A press that does not answer is pushed only so far: `stalled` tells it, and the setpoint waits.
+A press that does not answer is pushed only so far: `stalled` tells it, and the setpoint waits. One that is at its end
+is asked on: `ended`. Output, ramp and correction move no faster than twice the rate limit.
 
 A command is a pressure also for a screw: what would stand had the stack not grown since the start, so it may be below
 zero. The screw closes no further once the pressure that is measured reaches the largest one ever commanded.
@@ -43,6 +44,7 @@ _REACH_FRAC = 0.05  # of the setpoint, by which regulator and load cell may disa
 _REACH_PLAYS = 1.2
 _PUSH_S = 60.0  # what was pushed longer ago does not count: a drift is followed for hours (assumption)
 _ANSWER = 0.3  # of what was pushed, seen in the pressure
+_END_S = 5.0  # longer than any actuator takes to begin to move (assumption)
 _HUNTS = 5  # turns that come too soon, one after the other
 _WIDEST = 1.5  # steps of the actuator that a deadband may be wider (assumption)
 _SLEW_RATES = const(2)  # the ramp, and as much again to correct it
@@ -124,6 +126,7 @@ class StackPressure:
             0.0
         )
         self._least_kpa = self._seen_kpa
+        self._ended_s, self._applied_kpa = 0.0, command_kpa
         self.stalled = False
         self._straight_s = _SOON_S
         self._soon_turns = 0
@@ -174,7 +177,10 @@ class StackPressure:
         """What the actuator does not hold of the last command: less than its step is rounding, which a screw shows in
         the pressure and a regulator hides in its play; more is a limit, a slew or a jam."""
         left_kpa = self.command_kpa - applied_kpa
+        if applied_kpa != self._applied_kpa:
+            self._ended_s, self._applied_kpa = 0.0, applied_kpa
         if abs(left_kpa) > self._quantum_kpa:
+            self._ended_s += dt_s
             self._output_kpa -= left_kpa
             self._furthest_kpa -= left_kpa
             self._pushed_kpa -= left_kpa
@@ -182,6 +188,12 @@ class StackPressure:
             left_kpa = 0
         if self._by_position:
             self._left_kpa += (left_kpa - self._left_kpa) * min(1.0, dt_s / FILTER_S)
+
+    @property
+    def ended(self):
+        """What is asked is not moved at all: the end of the travel, or an actuator that does not hear. Nothing winds up
+        then, so it is asked on and on."""
+        return self._ended_s > _END_S
 
     def _learn(self, error_kpa, dt_s):
         if self._turning_s <= 0:

@@ -92,6 +92,9 @@ DEVICE_KINDS = (
     "alarm",  # output | none. 1: a short, or a stack that is not cold after one
     "bleed",  # switches of four cells | none. 1 bleeds; instance n: cells 4 n to 4 n + 3
     "hx711",  # dout, sck | gain, rate_hz. Stack force; 0 regulates, 1 checks
+    # step, dir (1 closes), enable | pulses a second at most, ramp per s2, steps that it may close, and open
+    "stepper",
+    "limit_switches",  # of the stepper: closed, open | level at the end of the travel
 )
 
 ON_BUS = ("ina228", "nau7802", "tmp117", "mcp4725")
@@ -346,10 +349,12 @@ def _check_devices(devices):
 
 def _check_press(config):
     """What moves a press needs a pressure to move it by, and the rows that watch that."""
-    if not config.devices_of("mcp4725"):
+    if not (config.devices_of("mcp4725") or config.devices_of("stepper")):
         return
+    if config.devices_of("mcp4725") and config.devices_of("stepper"):
+        raise ImageError("drives two presses, it is one", "devices.stepper")
     if not (config.devices_of("nau7802") or config.devices_of("hx711")):
-        raise ImageError("drives a press, but no load cell measures its pressure", "devices.mcp4725")
+        raise ImageError("drives a press, but no load cell measures its pressure", "devices")
     for name in PRESS_ROWS:
         if not config.limits[tables.position(tables.LIMIT_ROWS, name)][1] & ROW_ENABLED:
             raise ImageError("can't be switched off where a press is driven", "limits." + name)

@@ -223,6 +223,7 @@ PARAMETER_TEXT = {
     "pressure_charge_kpa": "Stack pressure to seek while the pack is charged; 0: it keeps the target",
     "pressure_discharge_kpa": "Stack pressure to seek while the pack is discharged; 0: it keeps the target",
     "pressure_contact_kpa": "Stack pressure to seek after a cell lost contact, for ten minutes; 0: it keeps the target",
+    "press_nm_per_step": "Travel of a screw press for one pulse of its stepper",
 }
 
 # row: (what it watches for, what to do)

@@ -280,6 +280,7 @@ PARAMETERS = """\
 111 pressure_charge_kpa 0 0 262000 0
 112 pressure_discharge_kpa 0 0 262000 0
 113 pressure_contact_kpa 0 0 262000 0
+114 press_nm_per_step 0 1 1000000 1000
 """
 
 # id name scope signal kind least-trip greatest-trip action judged missing longest-debounce-ms derates

@@ -131,6 +131,23 @@ class Mcp4725(Table):
     address: I2cAddress = 0x60
 
 
+class StepperPins(Table):
+    """A screw press on a stepper motor behind STEP/DIR/EN; DIR 1 closes, EN 1 holds. One pulse a fast tick at most."""
+
+    step_pin: Pin
+    dir_pin: Pin
+    enable_pin: Pin
+    um_per_step: Annotated[float, Meta(ge=0.001, le=1000.0, description="Travel of the screw for a pulse")]
+    rate_per_s: Annotated[int, Meta(ge=1, le=200, description="Pulses a second at most")]
+    ramp_per_s2: Annotated[int, Meta(ge=1, le=100_000, description="How much faster within a second")]
+    close_steps: Annotated[int, Meta(ge=0, le=10_000_000, description="How far it may close from where it starts")]
+    open_steps: Annotated[int, Meta(ge=0, le=10_000_000, description="How far it may open from where it starts")]
+    source: Source
+    closed_switch_pin: Pin | None = None
+    open_switch_pin: Pin | None = None
+    switch_level: Annotated[Literal[0, 1], Meta(description="Of both switches at the end of the travel")] = 0
+
+
 class ContactorPins(Table):
     drive_pin: Pin
     feedback_pin: Pin | None = None
@@ -172,6 +189,11 @@ class Board(Table):
     enable_lines: EnablePins | None = None
     alarm: AlarmPin | None = None
     bleed: BleedPins | None = None
+    stepper: StepperPins | None = None
+
+    @property
+    def drives_press(self) -> bool:
+        return bool(self.mcp4725) or self.stepper is not None
 
     @property
     def bridges(self) -> list[Nau7802 | Hx711]:
@@ -213,6 +235,8 @@ def check_wiring(board: Board, path: Path) -> None:
     places = [chip.place for chip in board.bridges]
     if places not in ([], [0], [0, 1]):
         raise ConfigError(path, "place", places, "of the load cells' converters: 0, or 0 and 1")
+    if board.mcp4725 and board.stepper:
+        raise ConfigError(path, "stepper", board.stepper.um_per_step, "absent beside a mcp4725: there is one press")
     pins: dict[int, str] = {}
     for key, pin in pin_uses(board):
         other = pins.setdefault(pin, key)
@@ -232,6 +256,7 @@ def pin_uses(board: Board):
     tables = [(f"i2c[{n}]", bus) for n, bus in enumerate(board.i2c)] + list(chips(board))
     tables += [(f"hx711[{n}]", chip) for n, chip in enumerate(board.hx711)]
     tables += [("contactor", board.contactor), ("enable_lines", board.enable_lines), ("alarm", board.alarm)]
+    tables += [("stepper", board.stepper)]
     for at, pin in enumerate(board.bleed.pins if board.bleed else ()):
         yield f"bleed.pins[{at}]", pin
     for key, table in tables:

@@ -97,11 +97,11 @@ def check_pressure(pack: PackConfig) -> None:
         raise fail(
             pack, "limits.pressure_high.trip_mpa", "more than pressure.max_mpa", "the window lies between the trips"
         )
-    if p["pressure_command_max_kpa"] > p["regulator_full_scale_kpa"]:
+    if pack.board.mcp4725 and p["pressure_command_max_kpa"] > p["regulator_full_scale_kpa"]:
         raise fail(pack, "pressure.command_max_mpa", "at most pressure.regulator_full_scale_mpa")
     if p["pressure_target_kpa"] > p["pressure_command_max_kpa"]:
         raise fail(pack, "pressure.target_mpa", "at most pressure.command_max_mpa")
-    if pack.board.mcp4725:
+    if pack.board.drives_press:
         check_press(pack)
 
 
@@ -110,7 +110,7 @@ def check_press(pack: PackConfig) -> None:
     name = pack.board.name
     if not pack.board.bridges:
         allowed = "with a nau7802 or hx711"
-        raise ConfigError(pack.path, "board", name, allowed, "its mcp4725 drives a press without a pressure")
+        raise ConfigError(pack.path, "board", name, allowed, "it drives a press without a pressure")
     for row in image.PRESS_ROWS:
         if not pack.limits[row].enabled:
             raise ConfigError(pack.path, f"limits.{row}.enabled", False, "true", f"board {name} drives a press")
@@ -156,8 +156,8 @@ def quantities_of(pack: PackConfig):
         (pressure, board.bridges, f"board {board.name} has no nau7802 or hx711 to measure pressure"),
         (
             ["press_stalled", "press_mismatch_kpa"],
-            board.mcp4725,
-            f"board {board.name} has no mcp4725 to command pressure with",
+            board.drives_press,
+            f"board {board.name} has no mcp4725 or stepper to command pressure with",
         ),
         (["pressure_disagreement_kpa"], len(board.bridges) > 1, f"board {board.name} has no second nau7802 or hx711"),
         (["cell_spread_uv"], pack.file.cells_in_series > 1, "one cell has nothing to be apart from"),

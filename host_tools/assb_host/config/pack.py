@@ -173,7 +173,8 @@ def wire_parameters(file, board: Board, cell: Cell) -> dict[str, int]:
         "swelling_nm_per_mah": file.cells_in_series * swelling_nm_per_mah(cell),  # one on the other in one press
         "load_cell_kpa_per_count_ppb": load_cell_ppb(file.load_cell, board, cell),
         "pressure_quantum_kpa": quantum_kpa(file, board),
-        "pressure_by_position": 0,
+        "pressure_by_position": int(board.stepper is not None),
+        "press_nm_per_step": round(board.stepper.um_per_step * 1000) if board.stepper else 1000,
         "pressure_safe_state": WORDS["safe_state"].index(file.pressure.safe_state),
         "lease_lapse_stops": WORDS["lease_lapse"].index(file.supervision.lease_lapse),
     }
@@ -187,6 +188,8 @@ def swelling_nm_per_mah(cell: Cell) -> int:
 
 def quantum_kpa(file, board: Board) -> int:
     """Stack pressure of the press's smallest step, rounded up; 0 for a rig that only monitors."""
+    if board.stepper:
+        return math.ceil(file.pressure.stiffness_mpa_per_um * board.stepper.um_per_step * 1000)
     if not board.mcp4725:
         return 0
     return math.ceil(file.pressure.regulator_full_scale_mpa * 1000 / MCP4725_FULL_CODE)

@@ -84,8 +84,9 @@ ELSEWHERE = {
     "swelling_nm_per_mah": "cell: swelling, geometry",
     "load_cell_kpa_per_count_ppb": "load_cell, cell: geometry, board: nau7802.gain or hx711.gain",
     "pressure_safe_state": "pressure.safe_state",
-    "pressure_quantum_kpa": "pressure.regulator_full_scale_mpa, board: mcp4725",
-    "pressure_by_position": "board: mcp4725",
+    "pressure_quantum_kpa": "pressure: regulator_full_scale_mpa or stiffness_mpa_per_um, board: mcp4725 or stepper",
+    "pressure_by_position": "board: stepper",
+    "press_nm_per_step": "board: stepper.um_per_step",
     "lease_lapse_stops": "supervision.lease_lapse",
 }
 WORDS = {"safe_state": ("hold", "bleed", "let_go"), "lease_lapse": ("continue", "stop")}
