@@ -501,21 +501,21 @@ def storm(press, seed):
 
 
 STORMS = (
-    ("regulator", 1, "0a4b21de"),
-    ("regulator", 2, "3fee25b7"),
-    ("regulator", 3, "0a4c1745"),
-    ("regulator with play", 1, "f3d500ba"),
-    ("regulator with play", 2, "fee19f61"),
-    ("regulator with play", 3, "796c324a"),
-    ("bleeding regulator", 1, "03070465"),
-    ("bleeding regulator", 2, "9344f209"),
-    ("bleeding regulator", 3, "4b09c778"),
-    ("screw", 1, "85cc6abe"),
-    ("screw", 2, "c3668971"),
-    ("screw", 3, "7f9623e3"),
-    ("screw without play", 1, "8275643d"),
-    ("screw without play", 2, "6a9e1921"),
-    ("screw without play", 3, "3afc676e"),
+    ("regulator", 1, "024c5766"),
+    ("regulator", 2, "3a2cbe5e"),
+    ("regulator", 3, "0afa1b07"),
+    ("regulator with play", 1, "55b1b8b4"),
+    ("regulator with play", 2, "86f6865f"),
+    ("regulator with play", 3, "cc412df8"),
+    ("bleeding regulator", 1, "84fce27c"),
+    ("bleeding regulator", 2, "80ffc25c"),
+    ("bleeding regulator", 3, "962b37c6"),
+    ("screw", 1, "9837573e"),
+    ("screw", 2, "57299a8a"),
+    ("screw", 3, "eb22bf77"),
+    ("screw without play", 1, "12059b51"),
+    ("screw without play", 2, "7e8db365"),
+    ("screw without play", 3, "47e8d572"),
 )
 
 

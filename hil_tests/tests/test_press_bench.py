@@ -94,3 +94,10 @@ def test_the_regulators_tick_on_the_vm_costs_little_heap():
     assert 0 < figures["garbage_b"] <= 3000  # a slow tick collects twice; floats of 64 bit
     assert figures["regulator_b"] + figures["watch_b"] <= 4000
     assert "us here" in lines(figures)[0]
+
+
+def test_the_air_press_that_hunts_first_does_not():
+    """hcsi_nmc811: where a crossing twice as fast turned two thousand times a cycle."""
+    held = hold("hcsi_nmc811", RIGS[0])
+    assert held.reversals_per_cycle <= 30
+    assert held.rms_kpa <= 20.0
