@@ -13,6 +13,7 @@ from .const import const
 from .control import supervisor as sv
 from .control.alarm import Alarm
 from .control.derating import Derating
+from .control.press_watch import PressWatch
 from .control.protection import OPEN as ROW_OPEN
 from .control.protection import Protection
 from .control.stack_pressure import StackPressure
@@ -88,7 +89,12 @@ _TRIP_BITS_2 = const(35)
 _PRESS_STALLED = const(43)
 _LEASE_LAPSED = const(49)
 _BLEED_BITS = const(50)
+_PRESS_MISMATCH_KPA = const(51)
+_OUTSIDE_WINDOW_MS = const(52)
 
+_CONTACT_LOSS_AT = const(24)  # of an evidence's two bits, and its state there (a test compares)
+_ACTIVE = const(3)
+_GIVES_WAY_BIT_2 = const(1 << 15)  # of the row press_gives_way (a test compares)
 _MISSED_MAX_US = const(100000000)  # keeps lateness within 30 bits
 _HEALTHY_MS = const(30000)  # after this long without a crash, earlier crashes are forgotten
 
@@ -137,7 +143,7 @@ class App:
             settings("precharge_pause_ms"),
         )
         self.derating = Derating(settings("charge_current_max_ma"), settings("discharge_current_max_ma"))
-        self.pressure = StackPressure(settings)
+        self.pressure, self.press_watch = StackPressure(settings), PressWatch(settings)
         self.lockout = self._recall_lockout(store)
         self.alarm = Alarm(settings, now_ms, self._locked_by() == _BY_HARD_SHORT)
         columns = tables.positions(tables.CELL_SIGNALS)
@@ -474,13 +480,9 @@ class App:
         measured = signals.valid[_PRESSURE_KPA]
         pressure_kpa = signals.value[_PRESSURE_KPA]
         applied_kpa = self.board.applied_kpa()
-        signals.put(_PRESSURE_TARGET_KPA, self.pressure.respond(signals.value[_STAGE]), now_ms)
+        signals.put(_PRESSURE_TARGET_KPA, self._aim_kpa(dt_ms), now_ms)
         if self.supervisor.regulate and measured:
-            if not self._regulating:
-                self.pressure.start(pressure_kpa, applied_kpa)
-            current_ma = signals.value[_CURRENT_UA] // 1000
-            cdegc = signals.value[_TEMPERATURE_CDEGC] if signals.valid[_TEMPERATURE_CDEGC] else None
-            command_kpa = self.pressure.regulate(pressure_kpa, current_ma, cdegc, applied_kpa, dt_ms)
+            command_kpa = self._regulate(pressure_kpa, applied_kpa, now_ms, dt_ms)
         else:
             faulted = self.supervisor.state in (sv.FAULT, sv.LOCKOUT)
             command_kpa = self.pressure.rest(applied_kpa, pressure_kpa if measured else 0, dt_ms, faulted)
@@ -488,9 +490,32 @@ class App:
         if command_kpa != applied_kpa:
             self.board.command_kpa(command_kpa)
         signals.put(_PRESSURE_COMMAND_KPA, self.board.applied_kpa(), now_ms)
-        if self._regulating and self.board.regulates:
-            signals.put(_PRESS_STALLED, 1 if self.pressure.stalled else 0, now_ms)
         self._hold_window(pressure_kpa, measured, now_ms)
+
+    def _aim_kpa(self, dt_ms):
+        signals, lost = self.signals, False
+        for cell in self.cells:
+            lost = lost or signals.value[cell.shorts.evidence_place] >> _CONTACT_LOSS_AT & _ACTIVE == _ACTIVE
+        current_ua = signals.value[_CURRENT_UA] if signals.valid[_CURRENT_UA] else 0
+        current_ma = current_ua // 1000 if abs(current_ua) > self._rest_ua else 0
+        return self.pressure.respond(signals.value[_STAGE], lost, current_ma, dt_ms)
+
+    def _regulate(self, pressure_kpa, applied_kpa, now_ms, dt_ms):
+        """The new command, and on the blackboard how the press obeyed the last ones."""
+        signals, pressure, watch = self.signals, self.pressure, self.press_watch
+        if not self._regulating:
+            pressure.start(pressure_kpa, applied_kpa)
+            watch.start(pressure_kpa, applied_kpa)
+        current_ma = signals.value[_CURRENT_UA] // 1000
+        cdegc = signals.value[_TEMPERATURE_CDEGC] if signals.valid[_TEMPERATURE_CDEGC] else None
+        pressure.yields = self.protection.trip_bits_2 & _GIVES_WAY_BIT_2 != 0
+        command_kpa = pressure.regulate(pressure_kpa, current_ma, cdegc, applied_kpa, dt_ms)
+        if self.board.regulates:
+            mismatch_kpa = watch.update(pressure_kpa, applied_kpa, current_ma, cdegc, pressure.ramps, dt_ms)
+            signals.put(_PRESS_MISMATCH_KPA, mismatch_kpa, now_ms)
+            signals.put(_PRESS_STALLED, 1 if pressure.stalled or pressure.ended else 0, now_ms)
+        signals.put(_OUTSIDE_WINDOW_MS, watch.count_outside(pressure.inside(pressure_kpa, False), dt_ms), now_ms)
+        return command_kpa
 
     def _hold_window(self, pressure_kpa, measured, now_ms):
         """Pressed: inside the window for `press_hold_ms` while regulating; a rig that only monitors need not ramp."""

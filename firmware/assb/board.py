@@ -28,6 +28,7 @@ _TRIP = 6  # column of a limit row
 # The longest transfer takes 160 us at 400 kHz and no chip here stretches the clock. Ports wait 50 ms by default: with a
 # bus that is held low, a tick would take ten times its period, and the watchdog would starve.
 _BUS_TIMEOUT_US = const(2000)
+_NO_SWITCHES = ("limit_switches", 0, 0, 0, (-1, -1, -1, -1), (0, 0, 0, 0))
 
 
 class NoBoard:
@@ -109,11 +110,17 @@ class Board:
         self.samples = Plausibility(len(self._monitors), len(self._thermometers))
         self._alerts = bytearray(len(self._monitors))
         self._heard_ms = [-1] * len(self._thermometers)
-        self._load_cell = self._regulator = None
-        for device in config.devices_of("nau7802"):
-            self._load_cell = self._make_load_cell(device)
+        self._load_cell = self._check_cell = self._regulator = None
+        for device in config.devices_of("nau7802") + config.devices_of("hx711"):
+            if device[1]:
+                self._check_cell = self._make_load_cell(device, "check_cell_zero_counts")
+            else:
+                self._load_cell = self._make_load_cell(device, "load_cell_zero_counts")
         for device in config.devices_of("mcp4725"):
             self._regulator = self._make_regulator(device)
+        self._stepper = None
+        for device in config.devices_of("stepper"):
+            self._regulator = self._make_screw(device, config.devices_of("limit_switches"))
         self.regulates = self._regulator is not None
         self.measures_pressure = self._load_cell is not None
 
@@ -145,12 +152,14 @@ class Board:
         self._set_up(32 + device[1], thermometer.configure, device[5][0], device[5][1])
         return thermometer
 
-    def _make_load_cell(self, device):
-        bridge = NAU7802(self._buses[device[2]], device[3])
-        self._set_up(48 + device[1], bridge.configure, device[5][0], device[5][1], device[5][2])
-        return LoadCell(
-            bridge, self._parameter("load_cell_zero_counts"), self._parameter("load_cell_kpa_per_count_ppb")
-        )
+    def _make_load_cell(self, device, zero_counts):
+        if device[0] == "hx711":
+            bridge = _hx711(device[4])
+            self._set_up(48 + device[1], bridge.configure, device[5][0], device[5][1])
+        else:
+            bridge = NAU7802(self._buses[device[2]], device[3])
+            self._set_up(48 + device[1], bridge.configure, device[5][0], device[5][1], device[5][2])
+        return LoadCell(bridge, self._parameter(zero_counts), self._parameter("load_cell_kpa_per_count_ppb"))
 
     def _make_regulator(self, device):
         dac = MCP4725(self._buses[device[2]], device[3])
@@ -158,6 +167,21 @@ class Board:
         return ElectroPneumatic(
             dac, self._parameter("regulator_full_scale_kpa"), self._parameter("pressure_command_max_kpa")
         )
+
+    def _make_screw(self, device, switches):
+        from .drivers.screw_press import ScrewPress
+        from .drivers.stepper import Stepper
+
+        pins, (rate, ramp, closes, opens) = device[4], device[5]
+        _, _, _, _, ends, arguments = switches[0] if switches else _NO_SWITCHES
+        closed, opened = [machine.Pin(pin, machine.Pin.IN) if pin >= 0 else None for pin in ends[:2]]
+        step, direction, enable = [_output(pin) for pin in pins[:3]]
+        travel = (-opens, closes)
+        self._stepper = Stepper(
+            step, direction, enable, closed, opened, arguments[0], rate, ramp, self._parameter("fast_period_ms"), travel
+        )
+        kpa_per_step = self._parameter("stack_stiffness_kpa_per_um") * self._parameter("press_nm_per_step") / 1000
+        return ScrewPress(self._stepper, kpa_per_step)
 
     def _set_up(self, number, configure, *arguments):
         try:
@@ -173,6 +197,7 @@ class Board:
         self._s_current = signals.pack("current_ua")
         self._s_pack = signals.pack("pack_voltage_uv")
         self._s_pressure = signals.pack("pressure_kpa")
+        self._s_disagreement = signals.pack("pressure_disagreement_kpa")
         self._s_temperature = signals.pack("temperature_cdegc")
         self._s_voltages = [signals.cell(cell, "voltage_uv") for cell in range(len(cells))]
         self._count = min(len(cells), len(self._monitors))
@@ -212,6 +237,8 @@ class Board:
             signals.lose(self._s_pack)
         if self.measures_pressure:
             self._sample_pressure(now_ms)
+        if self._stepper:
+            self._stepper.tick()
         self.polls += 1
 
     def _sample_pressure(self, now_ms):
@@ -221,6 +248,16 @@ class Board:
             samples.see(samples.pressure, load_cell.pressure_kpa, load_cell.counts, now_ms)
         elif load_cell.status != NOT_READY:
             self._signals.lose(self._s_pressure)
+        if self._check_cell:
+            self._compare_pressures(now_ms)
+
+    def _compare_pressures(self, now_ms):
+        signals, check_cell = self._signals, self._check_cell
+        if check_cell.update() and signals.valid[self._s_pressure]:
+            apart_kpa = abs(check_cell.pressure_kpa - signals.value[self._s_pressure])
+            signals.put(self._s_disagreement, apart_kpa, now_ms)
+        elif check_cell.status not in (0, NOT_READY):
+            signals.lose(self._s_disagreement)
 
     def sample_slow(self, now_ms):
         """Slow tick: the hottest thermometer, the chips' own diagnosis, outputs asserted again."""
@@ -287,6 +324,8 @@ class Board:
                     found.append(first + at)
         if self._load_cell and not self._signals.valid[self._s_pressure]:
             found.append(48)  # its converter has no identity: it has to convert
+        if self._check_cell and not self._signals.valid[self._s_disagreement]:
+            found.append(49)
         return found
 
     def ready(self):
@@ -299,6 +338,7 @@ class Board:
             and valid[self._s_current] == 1
             and valid[self._s_temperature] == 1
             and (not self.measures_pressure or valid[self._s_pressure] == 1)
+            and (not self._check_cell or valid[self._s_disagreement] == 1)
         )
 
     def contactor_closed(self):
@@ -329,6 +369,8 @@ class Board:
         self.bleeding = 0
         for at in range(4):
             self._outputs[at] = 0
+        if self._stepper:
+            self._stepper.release()
         self._assert_outputs()
 
     def _assert_outputs(self):
@@ -358,7 +400,7 @@ class Board:
 
     def bus_error_count(self):
         count = 0
-        for device in self._monitors + self._thermometers + [self._load_cell, self._regulator]:
+        for device in self._monitors + self._thermometers + [self._load_cell, self._check_cell, self._regulator]:
             if device is not None:
                 count += device.error_count
         return count & tables.INT30_MAX
@@ -366,3 +408,12 @@ class Board:
 
 def _output(pin):
     return machine.Pin(pin, machine.Pin.OUT, value=0) if pin >= 0 else None
+
+
+def _hx711(pins):
+    """Loaded where one is fitted: its code is heap."""
+    from time import ticks_us
+
+    from .drivers.hx711 import HX711
+
+    return HX711(machine.Pin(pins[0], machine.Pin.IN), _output(pins[1]), ticks_us)

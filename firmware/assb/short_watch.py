@@ -44,7 +44,7 @@ class ShortWatch:
         # a short in one of n units shows 1/n of its leak or dip, against n of their voltages
         self._units_squared = settings("units_per_cell") * settings("units_per_cell")
         self._s_stage = at("cell_stage")
-        self._s_evidence = at("evidence_states")
+        self.evidence_place = self._s_evidence = at("evidence_states")
         self._s_pressure = signals.pack("pressure_kpa")
         self._s_command = signals.pack("pressure_command_kpa")
 

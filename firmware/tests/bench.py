@@ -78,6 +78,9 @@ LEVELS = {  # warn, derate, trip, reset, debounce_ms; None: the level is not use
     "forbidden_current": (None, None, 50000, 20000, 200),
     "weld_current": (None, None, 50000, 20000, 200),
     "lease_lapsed": (None, None, 1, 0, 0),
+    "press_runaway": (None, None, 100000, 500, 1000),  # a bench moves its pressure by hand
+    "press_gives_way": (None, None, -100000, -500, 1000),
+    "window_unreached": (None, None, 3600000, 1000, 0),
 }
 UNAVAILABLE = ("pack_mismatch", "pressure_disagreement")  # on the bench's board
 RECOVERY = {

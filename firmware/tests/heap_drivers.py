@@ -8,6 +8,7 @@ import micropython
 from assb.drivers.contactor import Contactor
 from assb.drivers.electro_pneumatic import ElectroPneumatic
 from assb.drivers.enable_lines import EnableLines
+from assb.drivers.hx711 import HX711
 from assb.drivers.ina228 import INA228
 from assb.drivers.load_cell import LoadCell
 from assb.drivers.mcp4725 import MCP4725
@@ -115,6 +116,31 @@ def pressure_cases():
     locked("load_cell without acknowledge", cell.update)
 
 
+class Bits:
+    """DOUT of an HX711 that has a conversion: low, 24 bits, high."""
+
+    def __init__(self, code):
+        self.code = code
+        self.at = -1
+
+    def value(self):
+        at = self.at
+        self.at = at + 1 if at < 24 else -1
+        return 0 if at < 0 else 1 if at == 24 else self.code >> (23 - at) & 1
+
+
+def hand_read_cases():
+    bits = Bits(0x123456)
+    bridge = HX711(bits, Pin(0), lambda: 0)
+    bridge.configure(sleep_ms=no_sleep)
+    bits.at = -1
+    for _ in range(4):
+        bridge.update()
+    locked("hx711 update", bridge.update)
+    print("hx711 values:", bridge.status, bridge.counts)
+    locked("hx711 between conversions", HX711(Pin(1), Pin(0), lambda: 0).update)
+
+
 def temperature_cases():
     bus = Bus({0x00: b"\x0c\x80", 0x01: b"\x20\xa0", 0x0F: b"\x01\x17"}, (0x01,))
     thermometer = TMP117(bus, 0x48)
@@ -149,5 +175,6 @@ MISSING = OSError(19)
 locked("control", allocate)
 monitor_cases()
 pressure_cases()
+hand_read_cases()
 temperature_cases()
 actuator_cases()

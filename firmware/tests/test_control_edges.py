@@ -501,21 +501,21 @@ def storm(press, seed):
 
 
 STORMS = (
-    ("regulator", 1, "bc0bdc81"),
-    ("regulator", 2, "294553b9"),
-    ("regulator", 3, "f5130a11"),
-    ("regulator with play", 1, "636e3261"),
-    ("regulator with play", 2, "e6cdbf65"),
-    ("regulator with play", 3, "574a0b0c"),
-    ("bleeding regulator", 1, "e50030e7"),
-    ("bleeding regulator", 2, "c02db5a1"),
-    ("bleeding regulator", 3, "c7700002"),
-    ("screw", 1, "9320a3ff"),
-    ("screw", 2, "e0a204ba"),
-    ("screw", 3, "73ee79a8"),
-    ("screw without play", 1, "d5ee3639"),
-    ("screw without play", 2, "7949df91"),
-    ("screw without play", 3, "f45b323d"),
+    ("regulator", 1, "024c5766"),
+    ("regulator", 2, "3a2cbe5e"),
+    ("regulator", 3, "0afa1b07"),
+    ("regulator with play", 1, "55b1b8b4"),
+    ("regulator with play", 2, "86f6865f"),
+    ("regulator with play", 3, "cc412df8"),
+    ("bleeding regulator", 1, "84fce27c"),
+    ("bleeding regulator", 2, "80ffc25c"),
+    ("bleeding regulator", 3, "962b37c6"),
+    ("screw", 1, "9837573e"),
+    ("screw", 2, "57299a8a"),
+    ("screw", 3, "eb22bf77"),
+    ("screw without play", 1, "12059b51"),
+    ("screw without play", 2, "7e8db365"),
+    ("screw without play", 3, "47e8d572"),
 )
 
 

@@ -19,6 +19,8 @@ CASES = (
     "load_cell saturated",
     "load_cell between conversions",
     "load_cell without acknowledge",
+    "hx711 update",
+    "hx711 between conversions",
     "tmp117 update",
     "regulator vent",
     "regulator verify",
@@ -67,6 +69,7 @@ def test_call_allocates_nothing(outcomes, case):
     [
         ("ina228", "0 59200000 -800000 2500"),  # 0x4a000 * 195.3125 uV; -0xc800 * 15.625 uA
         ("load_cell", "0 1788"),  # (0x123456 - 1000) * 0.0015 kPa
+        ("hx711", "0 1193046"),
         ("tmp117", "0 2500"),
         ("regulator", "2457 6000"),
     ],

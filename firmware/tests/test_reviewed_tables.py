@@ -73,6 +73,9 @@ LIMIT_ROWS = """\
 42 forbidden_current pack forbidden_ua high 1000 1073741823 open connected current_stale 10000 both
 43 weld_current pack forbidden_ua high 1000 1073741823 lockout open current_stale 10000 both
 44 lease_lapsed pack lease_lapsed high 1 1 log always self 1000 both
+45 press_runaway pack press_mismatch_kpa high 10 400000 open connected pressure_stale 60000 both
+46 press_gives_way pack press_mismatch_kpa low -400000 -10 stop connected pressure_stale 60000 both
+47 window_unreached pack outside_window_ms high 1000 3600000 stop connected pressure_stale 60000 both
 """
 BOOT, REST, CHARGE, DISCHARGE, DERATE, MAINTENANCE = 0, 5, 6, 7, 8, 11
 RUNNING = {REST, CHARGE, DISCHARGE, DERATE}

@@ -313,3 +313,52 @@ def test_the_limits_of_current_fall_while_a_cell_nears_its_trip_level_and_never_
     assert seen[0] == 600
     assert 0 < seen[-1] <= 6
     assert bench.app.signals.value[bench.app.signals.pack("discharge_limit_ma")] == 600
+
+
+@pytest.mark.parametrize(("name", "by_kpa", "outputs"), [
+    ("press_runaway", 900, (0, 0, 0, 0)), ("press_gives_way", -900, (1, 0, 0, 0)),
+])  # fmt: skip
+def test_a_press_that_gives_more_or_less_than_it_is_asked_for_trips_its_row(name, by_kpa, outputs):
+    bench = with_level(name, trip=700 if by_kpa > 0 else -700, debounce_ms=1000)
+    bench.run(500)
+    bench.send("arm")
+    bench.board.pressure_kpa = bench.board.held_kpa = 5000
+    bench.run_leased(6000)
+    assert (bench.state, bench.tripped()) == ("REST", set())
+    bench.board.command_kpa = lambda kpa: None  # it holds, and the pressure goes
+    bench.board.held_kpa = 5000 - by_kpa
+    took_ms = until_tripped(bench, name, 20000)
+    assert 1000 <= took_ms <= 6000  # its lag and the debounce
+    bench.run(2 * FAST_MS)
+    assert bench.board.outputs == outputs
+
+
+def test_a_window_that_is_not_reached_stops_both_currents_after_its_time_and_not_before():
+    from bench import limit
+
+    rows = {
+        "window_unreached": limit("window_unreached", trip=20000),
+        "actuator_stall": limit("actuator_stall", flags=0),
+    }
+    bench = Bench(limits=rows).to_rest()
+    bench.board.pressure_kpa = 4450  # just outside
+    bench.run_leased(18000)
+    assert bench.board.outputs == (1, 0, 1, 1)
+    until_tripped(bench, "window_unreached", 3000)
+    assert bench.board.outputs == (1, 0, 0, 0)
+
+
+def test_the_press_is_pushed_no_further_while_its_row_says_that_it_gives_way():
+    from assb import app
+    from assb.protocol import tables
+
+    assert 1 << (tables.position(tables.LIMIT_ROWS, "press_gives_way") - 30) == app._GIVES_WAY_BIT_2
+    bench = with_level("press_gives_way", trip=-700, debounce_ms=1000).to_rest()
+    bench.board.pressure_kpa = bench.board.held_kpa = 5000
+    bench.run_leased(10000)
+    bench.board.pressure_kpa = 4150
+    until_tripped(bench, "press_gives_way", 20000)
+    bench.run_leased(200)
+    held_kpa = bench.board.held_kpa
+    bench.run_leased(20000)
+    assert bench.board.held_kpa <= held_kpa

@@ -64,6 +64,53 @@ def test_a_suspect_is_given_the_recovery_pressure_and_from_a_soft_short_on_the_p
     assert target_kpa(bench) == RECOVERY_KPA  # where it stands
 
 
+def test_contact_that_is_lost_is_given_its_pressure_until_some_time_after_it_is_back():
+    from assb import app
+    from assb.detection import ACTIVE
+
+    assert 2 * schema.EVIDENCES.index("contact_loss") == app._CONTACT_LOSS_AT
+    assert app._ACTIVE == ACTIVE
+    bench = Bench(pressure_contact_kpa=5400).to_rest().run_leased(2000)
+    place = bench.app.signals.cell(0, "evidence_states")
+    bench.app.cells[0].step = lambda now_ms: None  # nothing else writes there
+    bench.app._slots = bench.app._plan(10)
+    bench.app.signals.put(place, ACTIVE << app._CONTACT_LOSS_AT, bench.clock.now_ms())
+    assert target_kpa(bench.run_leased(500)) == 5400
+    bench.app.signals.put(place, (ACTIVE - 1) << app._CONTACT_LOSS_AT | ACTIVE, bench.clock.now_ms())
+    assert target_kpa(bench.run_leased(595000)) == 5400
+    assert target_kpa(bench.run_leased(6000)) == TARGET_KPA
+
+
+def test_charge_and_discharge_have_pressures_of_their_own_and_a_suspect_comes_first():
+    bench = Bench(pressure_charge_kpa=4700, pressure_discharge_kpa=5300, pressure_recovery_kpa=RECOVERY_KPA).to_rest()
+    for current_ua, wanted_kpa in ((0, TARGET_KPA), (200000, 4700), (-200000, 5300), (5000, TARGET_KPA)):
+        bench.board.current_ua = current_ua
+        assert target_kpa(bench.run_leased(500)) == wanted_kpa
+    bench = at_stage(SUSPECT, pressure_charge_kpa=4700, pressure_recovery_kpa=RECOVERY_KPA)
+    bench.board.current_ua = 200000
+    assert target_kpa(bench.run_leased(500)) == RECOVERY_KPA
+
+
+def test_below_its_derate_level_pressure_takes_the_current_in_proportion_and_a_row_stops_it():
+    from bench import limit
+
+    rows = {
+        "pressure_low": limit("pressure_low", flags=7, warn=4700, derate=4500, trip=4000, reset=4600, recovery=0,
+                              recovery_ms=500),
+        "actuator_stall": limit("actuator_stall", flags=0),
+    }  # fmt: skip
+    bench = Bench(limits=rows).to_rest()
+    limits = {}
+    for pressure_kpa in (4600, 4450, 4250, 4050, 3990, 4700):
+        bench.board.pressure_kpa = pressure_kpa
+        bench.run_leased(3000)
+        limits[pressure_kpa] = bench.app.signals.value[bench.app.signals.pack("charge_limit_ma")]
+    whole = limits[4600]
+    assert whole > limits[4450] > limits[4250] > limits[4050] > limits[3990] == 0
+    assert limits[4250] == pytest.approx(whole * 0.5 * 0.5, rel=0.02)  # half of it at the level, half of the way left
+    assert limits[4700] == whole
+
+
 def test_a_hard_short_keeps_the_alarm_until_the_stack_was_cold_for_a_while():
     alarm = Alarm(DEFAULTS.__getitem__, 0)
     assert alarm.update(HARD_SHORT, COLD_CDEGC, 1, 0)

@@ -38,6 +38,9 @@ class Plant:
         self._valve_v = self._valve_offset_mpa = 0.0
         self.aims_mpa: list[float] = []  # what the regulator is asked for, in each stack
         self.set_valve(0.0)
+        self.board_turns_screw = False  # else the bench's own controller does, towards aims_mpa
+        self._step_most_per_s = spec.stacks[0].actuator.steps_per_s_max
+        self._pulses = 0.0  # that the motor has yet to follow, + opens
         self.contactor = Contactor(*spec.contactor_times_us())
         self.cycler = Cycler(spec.cycler, loads)
         self.origin_us = 0  # when the scenario began: the loads count from here
@@ -60,6 +63,16 @@ class Plant:
         asked_mpa = self._valve_v / VALVE_FULL_V * self.full_scale_mpa + self._valve_offset_mpa
         self.aims_mpa = [min(max(asked_mpa, 0.0), self.full_scale_mpa)] * len(self.stacks)
 
+    def turn_screw(self, pulses: int) -> None:
+        """Pulses for the motor, + opens; it follows at its own rate."""
+        self._pulses += pulses
+
+    def _turned_per_s(self, dt_s: float) -> float:
+        most = self._step_most_per_s * dt_s
+        steps = min(max(self._pulses, -most), most)
+        self._pulses -= steps
+        return steps / dt_s
+
     def step_to(self, now_us: int) -> None:
         """Everything moves to now_us with the inputs of this moment."""
         pack, cycler, connected = self.pack, self.cycler, self.contactor.closed
@@ -68,7 +81,9 @@ class Plant:
             dt_s = 1e-6 * (next_us - self.now_us)
             self.current_a = current_a = cycler.step(next_us - self.origin_us, dt_s, pack, connected)
             across_s = [short_s + bleed_s for short_s, bleed_s in zip(self.short_s, self._bleed_s, strict=True)]
-            status = pack.step(current_a, dt_s, self.ambient_degc, 0.0, across_s, self.aims_mpa)
+            aims_mpa = None if self.board_turns_screw else self.aims_mpa
+            turns_per_s = self._turned_per_s(dt_s) if self._pulses else 0.0
+            status = pack.step(current_a, dt_s, self.ambient_degc, 0.0, across_s, aims_mpa, turns_per_s)
             if status:
                 raise ValueError(
                     f"the plant refused a step ({STATUS_TEXT[status]}) at {next_us} us: current {current_a} A, "

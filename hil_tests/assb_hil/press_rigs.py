@@ -9,15 +9,15 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from assb.control.stack_pressure import FILTER_S, StackPressure
+from assb.control.stack_pressure import StackPressure
 from assb.drivers.electro_pneumatic import ElectroPneumatic
 from assb.drivers.screw_press import ScrewPress
 from assb_host.config import PackConfig, load_pack
 from assb_kernels import Pack, Sensor, SensorParams
 
 from assb_hil.plant_file import PlantFile, load_plant
+from assb_hil.press_tuning import TICK_S, deadband_kpa, integral_gain_per_s
 
-TICK_S = 0.1  # the slow tick
 DAC_CODES = 4095
 
 
@@ -28,8 +28,6 @@ class Belief:
     stiffness_frac: float = 0.05
     play_frac: float = 0.05
     swelling_frac: float = 0.05
-    deadband_noises: float = 3.0  # rms of the load cell's noise behind the regulator's filter
-    integral_lags: float = 0.4  # integral gain times all lags in the loop; half of what begins to ring (measured here)
 
 
 BELIEF = Belief()
@@ -84,13 +82,16 @@ class Screw:
 class PressedPack:
     """A pack in a rig. `step` moves everything by TICK_S; regulated or not, `pressure_kpa` is the truth."""
 
-    def __init__(self, profile: str, rig: Rig, *, soc: float, seed: int, changes: Mapping[str, int] | None = None):
+    def __init__(
+        self, profile: str, rig: Rig, *, soc: float, seed: int, changes: Mapping[str, int] | None = None,
+        temperature_degc: float | None = None,
+    ):  # fmt: skip
         """Starts at nine tenths of the target where a regulator is to press it up, else at the target. `changes`: of
         the parameters that the firmware is given. Raises ConfigError where the bench does not reach the target."""
         self.plant: PlantFile = load_plant(profile, bench=rig.bench)
         limits = self.plant.limits
         start_mpa = (0.9 if rig.regulated else 1.0) * limits.pressure_mpa
-        self.pack: Pack = self.plant.pack(soc=soc, pressure_mpa=start_mpa, seed=seed)
+        self.pack: Pack = self.plant.pack(soc=soc, temperature_degc=temperature_degc, pressure_mpa=start_mpa, seed=seed)
         self._start_kpa = round(1000 * start_mpa)
         self.parameters = {**believed(load_pack(profile), self.plant, seed), **(changes or {})}
         self.sensor = Sensor(load_cell(self.plant), seed, "pressure")
@@ -98,6 +99,9 @@ class PressedPack:
         self._screw: Screw | None = None
         self._dac: Dac | None = None
         self.move_count = 0
+        self.measured_kpa = self._start_kpa
+        self.start = (self.pack.cells[0].soc, self.pack.cells[0].temperature_degc, start_mpa)
+        self.aim_mpa, self.rate_per_s = math.nan, 0.0  # what the press was given for the last step
         if rig.regulated:
             self.actuator = self._made_actuator()
             self.regulator = StackPressure(self.parameters.__getitem__)
@@ -127,19 +131,18 @@ class PressedPack:
 
     def step(self, current_a: float, ambient_degc: float) -> None:
         """Raises ValueError for what the plant refuses."""
-        aim_mpa, rate_per_s = None, 0.0
         if self.regulator and self.actuator:
             self._regulate(current_a)
             if self._dac:
-                aim_mpa = self._dac.code * self.quantum_kpa / 1000.0
+                self.aim_mpa = self._dac.code * self.quantum_kpa / 1000.0
             elif self._screw:
-                rate_per_s = self._screw.rate_per_s
-        status = self.pack.step(current_a, TICK_S, ambient_degc, 0.0, None, aim_mpa, rate_per_s)
+                self.rate_per_s = self._screw.rate_per_s
+        status = self.pack.step(current_a, TICK_S, ambient_degc, 0.0, None, self.aim_mpa, self.rate_per_s)
         if status:
             raise ValueError(f"the plant refused a step: status {status}, {current_a} A, {ambient_degc} degC")
 
     def _regulate(self, current_a: float) -> None:
-        measured_kpa = round(1000.0 * self.sensor.read(self.pack.stacks[0].pressure_mpa, TICK_S))
+        self.measured_kpa = measured_kpa = round(1000.0 * self.sensor.read(self.pack.stacks[0].pressure_mpa, TICK_S))
         cdegc = round(100.0 * self.pack.cells[0].temperature_degc)
         before = self._dac.code if self._dac else self._screw.position if self._screw else 0
         command_kpa = self.regulator.regulate(
@@ -156,6 +159,14 @@ def load_cell(plant: PlantFile) -> SensorParams:
     return SensorParams(noise_rms=spec.noise_rms, drift_per_rt_h=spec.drift_per_rt_h)
 
 
+def press_lag_s(plant: PlantFile) -> float:
+    """Of the press alone; a screw that turns fast enough has none."""
+    stack, actuator = plant.stacks[0].stack, plant.stacks[0].actuator
+    if not plant.bench.pneumatic:
+        return 0.0
+    return actuator.time_constant_s + 1.0 / (stack.stiffness_mpa_per_um * actuator.piston_um_per_s_mpa)
+
+
 def believed(pack: PackConfig, plant: PlantFile, seed: int, belief: Belief = BELIEF) -> dict[str, int]:
     """The pack's parameters, with what a step test would find of this rig."""
     luck = random.Random(f"{seed} {plant.name} {plant.bench_name} belief")
@@ -166,12 +177,9 @@ def believed(pack: PackConfig, plant: PlantFile, seed: int, belief: Belief = BEL
         play_mpa = actuator.backlash_um * stack.stiffness_mpa_per_um
     full_kpa = round(1000.0 * plant.bench.pneumatic.full_scale_mpa.value) if plant.bench.pneumatic else 1
     quantum_kpa = full_kpa / DAC_CODES if plant.bench.pneumatic else stiffness * actuator.um_per_step
-    filtered_frac = math.sqrt(TICK_S / (2.0 * FILTER_S))  # of white noise, behind a first-order filter
-    deadband_kpa = belief.deadband_noises * filtered_frac * 1000.0 * plant.sensors["pressure_mpa"].noise_rms
-    lag_s = FILTER_S + TICK_S
-    if plant.bench.pneumatic:
-        lag_s += actuator.time_constant_s + 1.0 / (stack.stiffness_mpa_per_um * actuator.piston_um_per_s_mpa)
-        deadband_kpa = max(deadband_kpa, 0.5 * quantum_kpa)
+    air = plant.bench.pneumatic is not None
+    band_kpa = deadband_kpa(1000.0 * plant.sensors["pressure_mpa"].noise_rms, quantum_kpa, air)
+    lag_s = press_lag_s(plant)
 
     def seen(value: float, sigma: float) -> float:
         return value * (1.0 + luck.gauss(0.0, sigma))
@@ -183,9 +191,9 @@ def believed(pack: PackConfig, plant: PlantFile, seed: int, belief: Belief = BEL
         "pressure_max_kpa": round(1000.0 * limits.pressure_max_mpa),
         "pressure_command_max_kpa": full_kpa if plant.bench.pneumatic else round(1200.0 * limits.pressure_max_mpa),
         "regulator_full_scale_kpa": full_kpa,
-        "pressure_ki_ppm_s": round(1e6 * belief.integral_lags / lag_s),
-        "pressure_lead_ms": round(1000.0 * (lag_s - FILTER_S)),
-        "pressure_deadband_kpa": math.ceil(deadband_kpa),
+        "pressure_ki_ppm_s": round(1e6 * integral_gain_per_s(lag_s)),
+        "pressure_lead_ms": round(1000.0 * (lag_s + TICK_S)),
+        "pressure_deadband_kpa": band_kpa,
         "stack_stiffness_kpa_per_um": max(1, round(seen(stiffness, belief.stiffness_frac))),
         "pressure_play_kpa": round(seen(1000.0 * play_mpa, belief.play_frac)),
         "pressure_quantum_kpa": math.ceil(quantum_kpa),

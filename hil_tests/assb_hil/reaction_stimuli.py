@@ -174,6 +174,18 @@ STIMULI: dict[str, Stimulus] = {
         lambda t: (SensorOffset(at_s=t, channel="pressure_mpa", offset=-1.8), RegulatorStalled(at_s=t)),
         lasts_s=8.0,
     ),
+    "press_runaway": offset("pressure_mpa", 0.9, "+0.9 MPa at the load cell", 5.0, at_s=33.0, quick=False),
+    "press_gives_way": offset(
+        "pressure_mpa", -0.9, "-0.9 MPa at the load cell", 5.0, at_s=33.0, quick=False,
+        pack_changes=later("actuator_stall", 9000),
+    ),
+    "window_unreached": Stimulus(
+        "-0.8 MPa at the load cell, the press stands, for 5 s in place of 60 s",
+        lambda t: (SensorOffset(at_s=t, channel="pressure_mpa", offset=-0.8), RegulatorStalled(at_s=t)),
+        lasts_s=7.0,
+        pack_changes=later("actuator_stall", 9000) | later("press_gives_way", 9000)
+        | {"limits.window_unreached.trip_s": 5.0, "limits.window_unreached.warn_s": 2.0},
+    ),
     "forbidden_current": Stimulus(
         "the cycler charges on in the cold; from the charge being forbidden",
         lambda t: (SensorOffset(at_s=t, channel="temperature_degc", offset=-30.0), CyclerDisobeys(at_s=t)),

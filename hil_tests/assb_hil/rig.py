@@ -21,7 +21,7 @@ from assb_hil.loads import Load
 from assb_hil.plant import PLANT_EVENTS, Plant
 from assb_hil.plant_file import PlantFile
 from assb_hil.recorder import Recorder, truth_names
-from assb_hil.wiring import Wiring
+from assb_hil.wiring import ON_PINS, Wiring
 
 TRUTH_PERIOD_US = 100_000
 NOT_BEGUN_US = 1 << 60
@@ -209,9 +209,17 @@ class Rig:
     def pin_read(self, pin: int) -> int:
         if pin == self.wiring.feedback_pin:
             return self.plant.contactor.feedback
-        return self._pins.get(pin, 0)
+        if pin in (self.wiring.closed_switch_pin, self.wiring.open_switch_pin):
+            return self.wiring.switch(pin)
+        chip = self.wiring.data_pins.get(pin)
+        return self._pins.get(pin, 0) if chip is None else chip.dout
 
     def pin_peek(self, pin: int) -> tuple[int, int] | None:
+        if pin in (self.wiring.closed_switch_pin, self.wiring.open_switch_pin):
+            return None
+        if pin in self.wiring.data_pins:
+            chip = self.wiring.data_pins[pin]
+            return (1, chip.next_change_us) if chip.idle else None
         if pin != self.wiring.feedback_pin:
             return self._pins.get(pin, 0), NEVER
         contactor = self.plant.contactor
@@ -235,8 +243,22 @@ class Rig:
             self.plant.bleed(wiring.bleed_pins[pin], level / wiring.bleed_ohm)
             self.event(self.now_us, "bleed_switched", cell=wiring.bleed_pins[pin], level=level)
             self._refresh()
+        elif pin == wiring.step_pin:
+            if level:
+                self._settle(self.now_us)
+                self.plant.turn_screw(-1 if self._pins.get(wiring.direction_pin) else 1)
+        elif pin in wiring.clock_pins:
+            self._clock(wiring.clock_pins[pin], level)
         elif pin == wiring.alarm_pin:
             self.event(self.now_us, "alarm_sounded", level=level)
+
+    def _clock(self, chip: Any, level: int) -> None:
+        """A pulse of a chip that is read by hand; only one that was powered down has another time to be looked at."""
+        chip.advance(self.now_us)
+        due_us = chip.next_change_us
+        chip.sck(level)
+        if chip.next_change_us != due_us:
+            self._refresh()
 
     def adc_read_u16(self, pin: int) -> int:
         return 0
@@ -311,7 +333,7 @@ class Rig:
 
     def _refresh(self) -> None:
         """After a change from outside: who acknowledges, what the DAC drives, when to look next."""
-        self._acks = frozenset(place for place, chip in self._chips.items() if chip.acking)
+        self._acks = frozenset(place for place, chip in self._chips.items() if chip.acking and place[0] != ON_PINS)
         self._peeked = {place: {} for place in self._chips}
         self.wiring.follow_dac()
         self._looks = [self._due_us(chip, self.now_us) for chip in self._chips.values()]

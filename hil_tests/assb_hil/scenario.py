@@ -3,7 +3,7 @@
 Reading is strict: an unknown key, a wrong type or a value out of range names the file, the place and what is allowed.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -75,7 +75,7 @@ class Scenario:
     worst_costs: bool = False
     heap_low_min_b: int = 8_000
     plant_changes: dict[str, float] = field(default_factory=dict)
-    pack_changes: dict[str, float] = field(default_factory=dict)
+    pack_changes: Mapping[str, int | float | str | bool] = field(default_factory=dict)
     loads: tuple[Load, ...] = ()
     commands: tuple[Command, ...] = ()
     faults: tuple[Fault, ...] = ()
@@ -104,7 +104,7 @@ class Head(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     worst_costs: bool = False
     heap_low_min_b: Annotated[int, Meta(ge=0)] = 8_000
     plant_changes: dict[str, float] = {}
-    pack_changes: dict[str, float] = {}
+    pack_changes: dict[str, int | float | str | bool] = {}
     command: tuple[Command, ...] = ()
 
 
@@ -260,8 +260,11 @@ def _check_bench(scenario: Scenario, pack: PackConfig, plant: PlantFile) -> None
     if board.mcp4725 and plant.bench.pneumatic is None:
         allowed = f"a plant on a pneumatic bench: board {board.name} drives a regulator, {plant.bench_name} has none"
         raise ConfigError(path, "plant", scenario.plant, allowed)
+    if board.stepper and plant.bench.stepper is None:
+        allowed = f"a plant on a stepper bench: board {board.name} turns a screw, {plant.bench_name} has none"
+        raise ConfigError(path, "plant", scenario.plant, allowed)
     remedy = f"board {board.name} has no other"
-    fitted = [kind for kind in ("ina228", "nau7802", "tmp117", "mcp4725") if getattr(board, kind)]
+    fitted = [kind for kind in ("ina228", "nau7802", "hx711", "tmp117", "mcp4725") if getattr(board, kind)]
     channels = fitted_channels(pack)
     for position, fault in enumerate(scenario.faults):
         where = f"fault[{position}]"
@@ -295,7 +298,7 @@ def fitted_channels(pack: PackConfig) -> list[tuple[str, int]]:
     return [
         ("current_a", 0),
         *(("voltage_v", chip.cell) for chip in board.ina228),
-        *(("pressure_mpa", chip.stack) for chip in board.nau7802),
+        *(("pressure_mpa", chip.place) for chip in board.bridges),
         *(("temperature_degc", chip.place) for chip in board.tmp117),
     ]
 

@@ -10,6 +10,7 @@ from assb.protocol.image import NO_PIN, Config
 from assb_host.config import PackConfig
 from assb_host.config.errors import ConfigError
 
+from assb_hil.chips.hx711 import HX711
 from assb_hil.chips.ina228 import INA228
 from assb_hil.chips.mcp4725 import MCP4725
 from assb_hil.chips.nau7802 import FULL_SCALE, NAU7802
@@ -20,6 +21,7 @@ from assb_hil.recorder import of_cell
 from assb_hil.sensors import Channel
 
 DAC_FULL_CODE = 4096
+ON_PINS = -1  # the bus of chips that sit on none
 
 
 def plant_for(pack: PackConfig, name: str, changes: Mapping[str, float] | None = None) -> PlantFile:
@@ -51,7 +53,11 @@ class Wiring:
         self.kinds: dict[str, list[Any]] = {}
         self.drive_pin = self.feedback_pin = self.charge_pin = self.discharge_pin = self.alarm_pin = NO_PIN
         self.close_level = 1
+        self.step_pin = self.direction_pin = self.closed_switch_pin = self.open_switch_pin = NO_PIN
+        self.switch_level = 0
         self.bleed_pins: dict[int, int] = {}  # pin: cell
+        self.data_pins: dict[int, HX711] = {}
+        self.clock_pins: dict[int, HX711] = {}
         self.bleed_ohm = config.parameter("bleed_ohm")
         for device in config.devices:
             kind, _, bus, address, pins, _ = device
@@ -65,6 +71,16 @@ class Wiring:
                 self.alarm_pin = pins[0]
             elif kind == "bleed":
                 self.bleed_pins |= {pin: 4 * device[1] + at for at, pin in enumerate(pins) if pin != NO_PIN}
+            elif kind == "stepper":
+                self.step_pin, self.direction_pin = pins[0], pins[1]
+                plant.board_turns_screw = True
+            elif kind == "limit_switches":
+                self.closed_switch_pin, self.open_switch_pin = pins[0], pins[1]
+                self.switch_level = device[5][0]
+            elif kind == "hx711":
+                self.chips[ON_PINS, pins[0]] = chip = self._hx711(device[1], device[5])
+                self.kinds.setdefault(kind, []).append(chip)
+                self.data_pins[pins[0]] = self.clock_pins[pins[1]] = chip
             elif kind in MAKERS:
                 chip = MAKERS[kind](self, device[1], device[5])
                 self.chips[bus, address] = chip
@@ -86,17 +102,21 @@ class Wiring:
             die_temperature_degc=lambda: plant.ambient_degc,
         )
 
-    def _nau7802(self, stack: int, arguments: tuple[int, ...]) -> NAU7802:
-        pressed = self._plant.stacks[stack]
-        pressure = self._channel("pressure_mpa", stack, lambda: pressed.pressure_mpa)
+    def _bridge_v_per_v(self, place: int, gain: int) -> Callable[[], float]:
+        """Of a load cell; every one stands in the first stack."""
+        pressed = self._plant.stacks[0]
+        pressure = self._channel("pressure_mpa", place, lambda: pressed.pressure_mpa)
         counts_per_mpa = 1e12 / self._config.parameter("load_cell_kpa_per_count_ppb")
-        zero_counts = self._config.parameter("load_cell_zero_counts")
-        # counts = ratio * gain * 2 * full scale (the chip's own law), solved for the ratio
-        per_count = 1.0 / (arguments[0] * 2.0 * FULL_SCALE)
-        return NAU7802(
-            bridge_v_per_v=lambda: (zero_counts + counts_per_mpa * pressure()) * per_count,
-            external_avdd=arguments[2] == 0,
-        )
+        zero_counts = self._config.parameter("check_cell_zero_counts" if place else "load_cell_zero_counts")
+        # counts = ratio * gain * 2 * full scale (the chips' own law), solved for the ratio
+        per_count = 1.0 / (gain * 2.0 * FULL_SCALE)
+        return lambda: (zero_counts + counts_per_mpa * pressure()) * per_count
+
+    def _nau7802(self, place: int, arguments: tuple[int, ...]) -> NAU7802:
+        return NAU7802(self._bridge_v_per_v(place, arguments[0]), external_avdd=arguments[2] == 0)
+
+    def _hx711(self, place: int, arguments: tuple[int, ...]) -> HX711:
+        return HX711(self._bridge_v_per_v(place, arguments[0]), arguments[1])
 
     def _tmp117(self, place: int, _arguments: tuple[int, ...]) -> TMP117:
         """Places are the units in their order; more thermometers than units share the last one."""
@@ -110,6 +130,12 @@ class Wiring:
             raise ValueError(f"the board drives a regulator; bench {self._spec.bench_name} has none")
         share = self._plant.stacks[0].pressure_mpa / full_scale_mpa
         return MCP4725(eeprom_code=min(round(share * DAC_FULL_CODE), DAC_FULL_CODE - 1))
+
+    def switch(self, pin: int) -> int:
+        """Level of a limit switch of the screw."""
+        stack = self._plant.stacks[0]
+        at_end = stack.at_min if pin == self.closed_switch_pin else stack.at_max
+        return self.switch_level if at_end else 1 - self.switch_level
 
     def follow_dac(self) -> None:
         """The valve's input is the DAC's output; 0 V without one."""

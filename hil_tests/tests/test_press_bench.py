@@ -84,3 +84,20 @@ def test_the_command_prints_the_rows_and_leaves_a_plot(tmp_path):
     refused = CliRunner().invoke(bench, ["pressure", "--profile", "lead_acid"])
     assert refused.exit_code == 2
     assert PROFILES[0] in refused.output
+
+
+def test_the_regulators_tick_on_the_vm_costs_little_heap():
+    from assb_hil.regulator_bench import lines, measure_regulator
+
+    figures = measure_regulator(ticks=2000)
+    assert figures["tick_us"] > figures["empty_call_us"] > 0
+    assert 0 < figures["garbage_b"] <= 3000  # a slow tick collects twice; floats of 64 bit
+    assert figures["regulator_b"] + figures["watch_b"] <= 4000
+    assert "us here" in lines(figures)[0]
+
+
+def test_the_air_press_that_hunts_first_does_not():
+    """hcsi_nmc811: where a crossing twice as fast turned two thousand times a cycle."""
+    held = hold("hcsi_nmc811", RIGS[0])
+    assert held.reversals_per_cycle <= 30
+    assert held.rms_kpa <= 20.0

@@ -212,7 +212,8 @@ def test_a_chip_that_the_board_lacks_cannot_be_lost(tmp_path):
     path.write_text(board[: board.index("[[mcp4725]]")] + board[board.index("[contactor]") :], encoding="utf-8")
     pack = tmp_path / "li_lpscl_nca.toml"
     text = find("pack", "li_lpscl_nca").read_text(encoding="utf-8")
-    text = text.replace("[limits.actuator_stall]", "[limits.actuator_stall]\nenabled = false")
+    for row in ("actuator_stall", "press_runaway", "press_gives_way"):
+        text = text.replace(f"[limits.{row}]", f"[limits.{row}]\nenabled = false")
     pack.write_text(text.replace('board = "virtual-pico"', 'board = "bare.toml"'), encoding="utf-8")
     lost = '[[fault]]\nname = "sensor_lost"\nat_s = 3.0\ndevice = "mcp4725"\n'
     with pytest.raises(ConfigError, match=r"fault\[1\].device: got 'mcp4725'; allowed one of ina228, nau7802, tmp117"):

@@ -9,6 +9,7 @@ import pytest
 from assb.protocol import image, schema
 from assb_host.cli import run
 from assb_host.config import ConfigError, build_image, fault_time_budget_ms, load_pack, shipped_names
+from assb_host.config.board import load_board
 from assb_host.config.locate import shipped_folder
 from assb_host.config.parameter_keys import ELSEWHERE, ROWS
 from assb_host.errors import EXIT_CONFIG
@@ -284,3 +285,50 @@ def test_shipped_files_are_named_after_themselves():
     for kind in ("board", "pack", "cell"):
         for name in shipped_names(kind):
             assert tomllib.loads(text_of(kind, name))["name"] == name
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "says"),
+    [("place = 0", "place = 0", "0, or 0 and 1"), ("place = 1", "", "0, or 0 and 1"), ("place = 0", "place = 1", "")],
+)
+def test_load_cells_are_the_first_and_perhaps_a_second_that_checks(tmp_path, first, second, says):
+    text = text_of("board", "virtual-hx711").replace('"virtual-hx711"', '"two"')
+    text = text.replace("place = 0", first)
+    if second:
+        text += f"\n[[hx711]]\n{second}\ndout_pin = 20\nsck_pin = 21\n"
+    path = tmp_path / "two.toml"
+    path.write_text(text, encoding="utf-8")
+    if says:
+        with pytest.raises(ConfigError, match=says):
+            load_board(path)
+        return
+    board = load_board(path)
+    assert [chip.dout_pin for chip in board.bridges] == [18, 20]
+    assert load_pack("li_lpscl_nca", board=str(path), changes={"limits.pressure_disagreement.enabled": True})
+
+
+def test_a_pin_of_an_hx711_is_taken(tmp_path):
+    text = text_of("board", "virtual-hx711").replace('"virtual-hx711"', '"taken"')
+    path = tmp_path / "taken.toml"
+    path.write_text(text.replace("sck_pin = 19", "sck_pin = 10"), encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"contactor\.drive_pin"):
+        load_board(path)
+
+
+def test_a_screw_makes_the_press_one_of_position_with_the_step_that_it_has():
+    pack = load_pack("liin_tis2", board="virtual-screw")
+    assert pack.parameters["pressure_by_position"] == 1
+    assert pack.parameters["press_nm_per_step"] == 1000
+    assert pack.parameters["pressure_quantum_kpa"] == 10  # 0.01 MPa/um times 1 um
+    config = image.decode(build_image(pack))
+    (motor,) = config.devices_of("stepper")
+    assert (motor[4], motor[5]) == ((20, 21, 22, -1), (100, 1000, 6000, 6000))
+    assert config.devices_of("limit_switches")[0][4][:2] == (26, 27)
+
+
+def test_a_board_has_one_press(tmp_path):
+    text = text_of("board", "virtual-screw").replace("mcp4725 = []\n", "").replace('"virtual-screw"', '"both"')
+    path = tmp_path / "both.toml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError, match="there is one press"):
+        load_board(path)

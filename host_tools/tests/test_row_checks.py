@@ -67,6 +67,10 @@ ONE, TWO = "li_lpscl_nca", "li_lpscl_nca_2s"
         (ONE, {}, {"limits.pressure_disagreement.enabled": True}, "second nau7802"),
         (TWO, {"limits.cell_spread.enabled": True}, {"limits.pack_overvoltage.trip_v": 8.71}, "2 times"),
         (TWO, {"limits.pack_overvoltage.trip_v": 8.7}, {"limits.pack_undervoltage.trip_v": 4.79}, "2 times"),
+        *[
+            (ONE, {f"pressure.{state}_mpa": 5.5}, {f"pressure.{state}_mpa": 5.51}, f"{state}_mpa <= max_mpa")
+            for state in ("recovery", "charge", "discharge", "contact")
+        ],
         (ONE, {}, {"supervision.precharge_ms": 50}, "without a precharge path"),
         (ONE, {}, {"supervision.precharge_current_a": 0.1}, "without supervision.precharge_ms"),
         (ONE, {}, {"supervision.precharge_retries": 1}, "more than supervision.precharge_ms"),

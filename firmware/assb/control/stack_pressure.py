@@ -18,7 +18,8 @@ follow is taken back from the output (back-calculation, Astrom and Hagglund, Adv
 Moves wear a press, and a law with play in its loop may hunt: turns that follow each other soon widen the deadband,
 which narrows again within an hour.
 
-A press that does not answer is pushed only so far: `stalled` tells it, and the setpoint waits.
+A press that does not answer is pushed only so far: `stalled` tells it, and the setpoint waits. One that is at its end
+is asked on: `ended`. Output, ramp and correction move no faster than twice the rate limit.
 
 A command is a pressure also for a screw: what would stand had the stack not grown since the start, so it may be below
 zero. The screw closes no further once the pressure that is measured reaches the largest one ever commanded.
@@ -28,8 +29,9 @@ from assb.const import const
 
 _HOLD = const(0)
 _BLEED = const(1)
-_NONE = const(0)  # stages of a short
-_SUSPECT = const(1)
+_LET_GO = const(2)
+_SUSPECT = const(1)  # stage of a short
+_HEAL_MS = const(600000)  # pressed on after contact was lost (assumption: voids close within minutes)
 FILTER_S = 0.4  # time constant of the pressure's noise filter (assumption: below any lag of a press)
 _TURN_S = 20.0  # after a turn the error tells of the play for so long (assumption: a few lags and its crossing)
 _SETTLED_S = 2.0  # ... or until it was inside the deadband for so long
@@ -42,8 +44,11 @@ _REACH_FRAC = 0.05  # of the setpoint, by which regulator and load cell may disa
 _REACH_PLAYS = 1.2
 _PUSH_S = 60.0  # what was pushed longer ago does not count: a drift is followed for hours (assumption)
 _ANSWER = 0.3  # of what was pushed, seen in the pressure
+_END_S = 5.0  # longer than any actuator takes to begin to move (assumption)
 _HUNTS = 5  # turns that come too soon, one after the other
 _WIDEST = 1.5  # steps of the actuator that a deadband may be wider (assumption)
+_SLEW_RATES = const(2)  # the ramp, and as much again to correct it
+_OPEN_KPA = const(-262000)  # further open than any screw travels
 _NARROW_S = 1200.0  # time constant of what a deadband was widened by (assumption)
 
 
@@ -59,6 +64,10 @@ class StackPressure:
         self._command_max_kpa = parameter("pressure_command_max_kpa")
         self._safe_state = parameter("pressure_safe_state")
         self._recovery_kpa = parameter("pressure_recovery_kpa")
+        self._charge_kpa = parameter("pressure_charge_kpa")
+        self._discharge_kpa = parameter("pressure_discharge_kpa")
+        self._contact_kpa = parameter("pressure_contact_kpa")
+        self._healing_ms = 0
         self._lead_s = parameter("pressure_lead_ms") / 1000
         self._by_position = parameter("pressure_by_position")
         self._lag_s = FILTER_S if self._by_position else FILTER_S + self._lead_s
@@ -67,6 +76,7 @@ class StackPressure:
         # nm/mAh * mA / 3600 s/h = nm/s; kPa/um is 1e-3 kPa/nm
         self._swelling_kpa_s_per_ma = parameter("swelling_nm_per_mah") * stiffness_kpa_per_um / 3.6e6
         self._expansion_kpa_per_cdegc = parameter("expansion_nm_per_k") * stiffness_kpa_per_um / 1e5
+        self.yields = False  # set by who knows: the press gives less than it is asked for, or the load cell lies
         self._usual_play_kpa = -1
         self.tune(parameter)
         self.reversals = 0
@@ -86,15 +96,21 @@ class StackPressure:
             self._usual_play_kpa = play_kpa
             self.play_kpa = float(play_kpa)
 
-    def respond(self, stage):
-        """To the worst stage of a short: a suspect is given the pressure at which cells recover, where there is one;
-        from a soft short on the pressure stays where it is. Returns what is aimed at."""
-        if stage == _NONE:
-            self.aim_kpa = self.target_kpa
-        elif stage == _SUSPECT:
-            self.aim_kpa = self._recovery_kpa or self.target_kpa
-        elif self._regulates:
-            self.aim_kpa = int(self._setpoint_kpa + 0.5)
+    def respond(self, stage, contact_lost=False, current_ma=0, dt_ms=0):
+        """To what the cells need, where the configuration names a pressure for it: a suspect of a short that at which
+        cells recover, one that lost contact that at which voids close, else the one of charge or discharge
+        (`current_ma` 0: rest). From a soft short on the pressure stays where it is. Returns what is aimed at."""
+        self._healing_ms = _HEAL_MS if contact_lost else max(self._healing_ms - dt_ms, 0)
+        if stage > _SUSPECT:
+            if self._regulates:
+                self.aim_kpa = int(self._setpoint_kpa + 0.5)
+            return self.aim_kpa
+        wanted_kpa = self._charge_kpa if current_ma > 0 else self._discharge_kpa if current_ma < 0 else 0
+        if stage == _SUSPECT:
+            wanted_kpa = self._recovery_kpa
+        elif self._healing_ms and self._contact_kpa:
+            wanted_kpa = self._contact_kpa
+        self.aim_kpa = wanted_kpa or self.target_kpa
         return self.aim_kpa
 
     def start(self, pressure_kpa, command_kpa):
@@ -103,13 +119,14 @@ class StackPressure:
         self._regulates = True
         self._setpoint_kpa = self._expected_kpa = self._seen_kpa = float(pressure_kpa)
         self._direction = 1
-        self._output_kpa = self._furthest_kpa = float(command_kpa)
+        self._output_kpa = self._furthest_kpa = self._moved_kpa = float(command_kpa)
         self._offset_kpa = self._crossed_kpa = 0.0
         self._left_kpa = 0.0
         self._turning_s = self._settled_s = self._wide_kpa = self._pushed_kpa = self._stalled_kpa = self._stalled_s = (
             0.0
         )
         self._least_kpa = self._seen_kpa
+        self._ended_s, self._applied_kpa = 0.0, command_kpa
         self.stalled = False
         self._straight_s = _SOON_S
         self._soon_turns = 0
@@ -132,15 +149,21 @@ class StackPressure:
         ahead_kpa = self._give_way(current_ma, cdegc, dt_s)
         self._turn()
         wanted = self._output_kpa + self._kp * error_kpa + self._offset_kpa - ahead_kpa
-        limited = self._within(wanted, pressure_kpa)
+        limited = self._within(self._slew(wanted, _SLEW_RATES * self._rate_kpa_s * dt_s), pressure_kpa, applied_kpa)
         self._output_kpa += limited - wanted
+        self._moved_kpa = limited - self._offset_kpa
         self.command_kpa = round(limited)
         return self.command_kpa
 
-    def _within(self, wanted, pressure_kpa):
-        if self._by_position:
-            return min(wanted, self.command_kpa) if pressure_kpa >= self._command_max_kpa else wanted
-        return min(max(wanted, 0.0), float(self._command_max_kpa))
+    def _slew(self, wanted, most_kpa):
+        """Ramp and correction together are no faster; crossing the play is no pressure, so it does not count."""
+        moved_kpa = min(max(wanted - self._offset_kpa, self._moved_kpa - most_kpa), self._moved_kpa + most_kpa)
+        return self._offset_kpa + moved_kpa
+
+    def _within(self, wanted, pressure_kpa, applied_kpa):
+        if self.yields or (self._by_position and pressure_kpa >= self._command_max_kpa):
+            wanted = min(wanted, applied_kpa)  # not the last command: a screw may still be on its way there
+        return wanted if self._by_position else min(max(wanted, 0.0), float(self._command_max_kpa))
 
     def _ramp(self, most_kpa):
         before_kpa = self._setpoint_kpa
@@ -154,13 +177,23 @@ class StackPressure:
         """What the actuator does not hold of the last command: less than its step is rounding, which a screw shows in
         the pressure and a regulator hides in its play; more is a limit, a slew or a jam."""
         left_kpa = self.command_kpa - applied_kpa
+        if applied_kpa != self._applied_kpa:
+            self._ended_s, self._applied_kpa = 0.0, applied_kpa
         if abs(left_kpa) > self._quantum_kpa:
+            self._ended_s += dt_s
             self._output_kpa -= left_kpa
             self._furthest_kpa -= left_kpa
             self._pushed_kpa -= left_kpa
+            self._moved_kpa -= left_kpa
             left_kpa = 0
         if self._by_position:
             self._left_kpa += (left_kpa - self._left_kpa) * min(1.0, dt_s / FILTER_S)
+
+    @property
+    def ended(self):
+        """What is asked is not moved at all: the end of the travel, or an actuator that does not hear. Nothing winds up
+        then, so it is asked on and on."""
+        return self._ended_s > _END_S
 
     def _learn(self, error_kpa, dt_s):
         if self._turning_s <= 0:
@@ -168,8 +201,9 @@ class StackPressure:
             return
         self._turning_s -= dt_s
         onward_kpa = self._direction * error_kpa
-        if onward_kpa > 0 and self._crossed_kpa < _PLAY_MOST * self._usual_play_kpa:
-            self._cross(_CROSS_PER_S * onward_kpa * dt_s)
+        left_kpa = _PLAY_MOST * self._usual_play_kpa - self._crossed_kpa
+        if onward_kpa > 0 and left_kpa > 0:
+            self._cross(min(_CROSS_PER_S * onward_kpa * dt_s, left_kpa))
             self._settled_s = 0.0
             return
         self._settled_s += dt_s
@@ -242,25 +276,35 @@ class StackPressure:
 
     def rest(self, applied_kpa, pressure_kpa, dt_ms, faulted):
         """Not regulating: hold the actuator, but come down while the pressure is above its window; after a fault bleed
-        to the window's lower edge if the rig says so: a regulator measured or not, a screw while the pressure is known,
-        which alone tells it how far. `pressure_kpa`: 0 when not measured.
+        to the window's lower edge, or let go, if the rig says so. A screw bleeds while the pressure is known, which
+        alone tells it how far, and lets go down to its limit switch. `pressure_kpa`: 0 when not measured.
         """
-        step_kpa = self._rate_kpa_s * dt_ms / 1000
         self._regulates = False
+        floor_kpa = self._floor_kpa(applied_kpa, pressure_kpa, faulted)
         self.command_kpa = applied_kpa
+        if applied_kpa > floor_kpa:
+            self.command_kpa = int(_towards(applied_kpa, floor_kpa, self._rate_kpa_s * dt_ms / 1000))
+        return self.command_kpa
+
+    def _floor_kpa(self, applied_kpa, pressure_kpa, faulted):
+        """Down to which command it comes."""
+        if faulted and self._safe_state == _LET_GO:
+            return _OPEN_KPA if self._by_position else 0
         bleeds = faulted and self._safe_state == _BLEED
         if self._by_position:
-            if pressure_kpa > (self.min_kpa if bleeds else self.max_kpa):
-                self.command_kpa = int(applied_kpa - step_kpa)
-        elif pressure_kpa > self.max_kpa:
-            self.command_kpa = int(_towards(applied_kpa, 0, step_kpa))
-        elif bleeds and applied_kpa > self.min_kpa:
-            self.command_kpa = int(_towards(applied_kpa, self.min_kpa, step_kpa))
-        return self.command_kpa
+            return _OPEN_KPA if pressure_kpa > (self.min_kpa if bleeds else self.max_kpa) else applied_kpa
+        if pressure_kpa > self.max_kpa:
+            return 0
+        return self.min_kpa if bleeds else applied_kpa
+
+    @property
+    def ramps(self):
+        """The setpoint is on its way."""
+        return self._setpoint_kpa != self.aim_kpa
 
     def inside(self, pressure_kpa, ramped):
         """Is the pressure inside its window and, where `ramped`, the ramp at its end?"""
-        return self.min_kpa <= pressure_kpa <= self.max_kpa and (not ramped or self._setpoint_kpa == self.aim_kpa)
+        return self.min_kpa <= pressure_kpa <= self.max_kpa and not (ramped and self.ramps)
 
 
 def _towards(value, target, step):

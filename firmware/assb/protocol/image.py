@@ -84,13 +84,17 @@ DEVICE_KINDS = (
     # none | adc_range (0: ±163.84 mV, 1: ±40.96 mV), conversion_us, averages, polarity (1 or -1).
     # instance = cell; 0 has the shunt
     "ina228",
-    "nau7802",  # none | gain, rate_hz, ldo_mv (0: AVDD is fed from outside). Stack force, instance = stack
+    "nau7802",  # none | gain, rate_hz, ldo_mv (0: AVDD is fed from outside). Stack force; 0 regulates, 1 checks
     "tmp117",  # none | averages, cycle_ms. instance = place on the stack
     "mcp4725",  # none | none. 0–10 V set point of the electro-pneumatic regulator
     "contactor",  # drive, feedback, precharge | drive_close_level, feedback_closed_level
     "enable_lines",  # charge, discharge | none. To the cycler or charger, 1 enables
     "alarm",  # output | none. 1: a short, or a stack that is not cold after one
     "bleed",  # switches of four cells | none. 1 bleeds; instance n: cells 4 n to 4 n + 3
+    "hx711",  # dout, sck | gain, rate_hz. Stack force; 0 regulates, 1 checks
+    # step, dir (1 closes), enable | pulses a second at most, ramp per s2, steps that it may close, and open
+    "stepper",
+    "limit_switches",  # of the stepper: closed, open | level at the end of the travel
 )
 
 ON_BUS = ("ina228", "nau7802", "tmp117", "mcp4725")
@@ -345,10 +349,12 @@ def _check_devices(devices):
 
 def _check_press(config):
     """What moves a press needs a pressure to move it by, and the rows that watch that."""
-    if not config.devices_of("mcp4725"):
+    if not (config.devices_of("mcp4725") or config.devices_of("stepper")):
         return
-    if not config.devices_of("nau7802"):
-        raise ImageError("drives a press, but no nau7802 measures its pressure", "devices.mcp4725")
+    if config.devices_of("mcp4725") and config.devices_of("stepper"):
+        raise ImageError("drives two presses, it is one", "devices.stepper")
+    if not (config.devices_of("nau7802") or config.devices_of("hx711")):
+        raise ImageError("drives a press, but no load cell measures its pressure", "devices")
     for name in PRESS_ROWS:
         if not config.limits[tables.position(tables.LIMIT_ROWS, name)][1] & ROW_ENABLED:
             raise ImageError("can't be switched off where a press is driven", "limits." + name)

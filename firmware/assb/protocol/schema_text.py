@@ -55,6 +55,8 @@ SIGNAL_TEXT = {
     "forbidden_ua": "Current that flows in a direction that is not enabled, 0: none",
     "lease_lapsed": "The host's lease lapsed and nobody has armed or stopped since",
     "bleed_bits": "Cells that are bled to balance them, bit n = cell n",
+    "press_mismatch_kpa": "Pressure beyond what the press was asked for, with its lag and what the stack grew: + more",
+    "outside_window_ms": "How long the pressure has been outside its window while it is regulated",
     "voltage_uv": "Cell voltage",
     "soc_ppm": "Estimated state of charge",
     "soc_sigma_ppm": "1-sigma uncertainty of the state of charge",
@@ -164,7 +166,8 @@ PARAMETER_TEXT = {
     "pressure_ki_ppm_s": "Integral gain of the pressure regulator, per second",
     "pressure_feed_forward_ppm": "Share of the expected swelling that feed-forward takes out",
     "pressure_deadband_kpa": "Errors of pressure up to this are left alone: a few times the noise of its sensor",
-    "pressure_safe_state": "What the press does when the firmware gives up: 0 hold, 1 bleed to the window's lower end",
+    "pressure_safe_state": "What the press does when the firmware gives up: 0 hold, 1 bleed to the window's lower end, "
+    "2 let go: for a rig whose mechanical limit takes the stack over",
     "swelling_nm_per_mah": "Growth of the whole stack per charge, from electrode swelling and layer area; < 0 shrinks",
     "stack_stiffness_kpa_per_um": "Stiffness of frame, spring and cell in series",
     "lease_ms": "Longest time that a host may stay silent while the pack is armed",
@@ -216,6 +219,11 @@ PARAMETER_TEXT = {
     "balance_longest_ms": "Longest stretch of bleeding; then the pack must rest again",
     "balance_hot_cdegc": "No bleeding from this temperature of the stack on",
     "bleed_ohm": "Resistance of a bleed switch and its resistor; what it takes is part of its cell's current",
+    "check_cell_zero_counts": "Counts of the second load cell's converter without load",
+    "pressure_charge_kpa": "Stack pressure to seek while the pack is charged; 0: it keeps the target",
+    "pressure_discharge_kpa": "Stack pressure to seek while the pack is discharged; 0: it keeps the target",
+    "pressure_contact_kpa": "Stack pressure to seek after a cell lost contact, for ten minutes; 0: it keeps the target",
+    "press_nm_per_step": "Travel of a screw press for one pulse of its stepper",
 }
 
 # row: (what it watches for, what to do)
@@ -342,6 +350,18 @@ LIMIT_TEXT = {
         "Open the independent cut-off; replace the welded contactor.",
     ),
     "lease_lapsed": ("The host fell silent while the pack was armed", "Mend the link or the script, and arm again."),
+    "press_runaway": (
+        "More pressure than the press was asked for: it runs away, or the load cell drifts",
+        "Relieve the press by hand; check regulator or screw, and calibrate the load cell.",
+    ),
+    "press_gives_way": (
+        "Less pressure than the press was asked for: supply lost, a slipping screw, or a load cell that drifts",
+        "Check air supply, clamps and spacers; calibrate the load cell.",
+    ),
+    "window_unreached": (
+        "The press does not bring the pressure into its window",
+        "Check its travel, its largest command and the spacers; the window must be within its reach.",
+    ),
 }
 
 EVENT_TEXT = {

@@ -88,6 +88,8 @@ PACK_SIGNALS = """\
 55 forbidden_ua i
 56 lease_lapsed B
 57 bleed_bits H
+58 press_mismatch_kpa i
+59 outside_window_ms I
 """
 
 CELL_SIGNALS = """\
@@ -162,6 +164,7 @@ MESSAGES = """\
 14 FRAME fixed - place:B,boot:H,number:H,cell:B,stage:B,rows:H,trigger_row:H,row:H,width:B,values:*i
 15 CRASH fixed - boot:H,text:*s
 20 ROWS pack pack_period_ms warn_bits_2,derate_bits_2,trip_bits_2,current_10s_ua,pressure_rate_kpa_s,press_stalled,pressure_disagreement_kpa,cell_spread_uv,pack_mismatch_uv,forbidden_ua,lease_lapsed,bleed_bits
+21 PRESS pack pack_period_ms press_mismatch_kpa,outside_window_ms
 """
 
 # id name meaning-of-a meaning-of-b
@@ -222,7 +225,7 @@ PARAMETERS = """\
 15 pressure_ki_ppm_s 1 0 10000000 150000
 16 pressure_feed_forward_ppm 1 0 10000000 1000000
 17 pressure_deadband_kpa 1 0 1000 5
-18 pressure_safe_state 0 0 1 0
+18 pressure_safe_state 0 0 2 0
 19 swelling_nm_per_mah 0 -10000000 10000000 0
 20 stack_stiffness_kpa_per_um 0 0 100000 50
 21 lease_ms 0 1000 3600000 5000
@@ -274,6 +277,11 @@ PARAMETERS = """\
 104 balance_longest_ms 0 1000 36000000 3600000
 105 balance_hot_cdegc 0 -4000 8000 4500
 106 bleed_ohm 0 1 100000 100
+110 check_cell_zero_counts 0 -8388608 8388607 0
+111 pressure_charge_kpa 0 0 262000 0
+112 pressure_discharge_kpa 0 0 262000 0
+113 pressure_contact_kpa 0 0 262000 0
+114 press_nm_per_step 0 1 1000000 1000
 """
 
 # id name scope signal kind least-trip greatest-trip action judged missing longest-debounce-ms derates
@@ -327,6 +335,9 @@ LIMIT_ROWS = """\
 42 forbidden_current pack forbidden_ua high 1000 1073741823 open connected current_stale 10000 both
 43 weld_current pack forbidden_ua high 1000 1073741823 lockout open current_stale 10000 both
 44 lease_lapsed pack lease_lapsed high 1 1 log always self 1000 both
+45 press_runaway pack press_mismatch_kpa high 10 400000 open connected pressure_stale 60000 both
+46 press_gives_way pack press_mismatch_kpa low -400000 -10 stop connected pressure_stale 60000 both
+47 window_unreached pack outside_window_ms high 1000 3600000 stop connected pressure_stale 60000 both
 """
 KINDS = "high low stale"
 

@@ -111,6 +111,16 @@ def bench_pressure(profiles, seed, cycles, as_json, out):
     click.echo(json.dumps(figures) if as_json else "\n".join(lines(table)))
 
 
+@bench.command("regulator")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def bench_regulator(as_json):
+    """What the pressure regulator costs a slow tick of the firmware: time and bytes, on the MicroPython VM."""
+    from assb_hil.regulator_bench import lines, measure_regulator
+
+    figures = measure_regulator()
+    click.echo(json.dumps({"regulator": figures}) if as_json else "\n".join(lines(figures)))
+
+
 def print_speed(as_json):
     from assb_hil.plant_bench import measure_plant
 

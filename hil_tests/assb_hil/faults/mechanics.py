@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
-from assb_hil.faults.base import Fault, FaultRig, LastingFault, Positive, gradually
+from assb_hil.faults.base import UPDATE_US, Fault, FaultRig, LastingFault, Positive, gradually
 
 PNEUMATIC, STEPPER = "pneumatic", "stepper"
 Pressure = Annotated[float, Meta(ge=-10.0, le=10.0)]
@@ -31,6 +31,28 @@ class PressureStep(LastingMechanicalFault, frozen=True, kw_only=True):
 
     def begin(self, rig: FaultRig, now_us: int) -> None:
         rig.plant.set_valve(offset_mpa=self.offset_mpa)
+
+    def end(self, rig: FaultRig) -> None:
+        rig.plant.set_valve(offset_mpa=0.0)
+
+
+class PressRunsAway(LastingMechanicalFault, frozen=True, kw_only=True):
+    """The regulator's valve opens by itself, evenly: its pressure leaves the command at this rate, up to its supply."""
+
+    name: ClassVar[str] = "press_runs_away"
+    press: ClassVar[tuple[str, ...]] = (PNEUMATIC,)
+    rate_mpa_s: Annotated[float, Meta(ge=-10.0, le=10.0)]
+
+    def begin(self, rig: FaultRig, now_us: int) -> None:
+        last_us = None if self.for_s is None else now_us + round(self.for_s * 1e6)
+
+        def open_further(at_us: int) -> bool:
+            goes_on = last_us is None or at_us < last_us
+            if goes_on:
+                rig.plant.set_valve(offset_mpa=self.rate_mpa_s * (at_us - now_us) * 1e-6)
+            return goes_on
+
+        rig.every(now_us, UPDATE_US, open_further)
 
     def end(self, rig: FaultRig) -> None:
         rig.plant.set_valve(offset_mpa=0.0)

@@ -9,7 +9,7 @@ from assb_hil.recorder import of_cell
 from assb_hil.sensors import Channel
 
 Quantity = Literal["voltage_v", "current_a", "pressure_mpa", "temperature_degc"]
-Device = Literal["ina228", "nau7802", "tmp117", "mcp4725"]
+Device = Literal["ina228", "nau7802", "hx711", "tmp117", "mcp4725"]
 # What a chip reads with a wire off. INA228, 6.5: 1 MOhm from VBUS to ground, and joined inputs differ by their offset.
 # NAU7802: an open bridge lead drifts into saturation (assumption; 100 MPa is beyond its full scale on any bench here).
 OPEN_VALUES = {"voltage_v": 0.0, "current_a": 0.0, "pressure_mpa": 100.0}

@@ -101,13 +101,21 @@ class Ina228(Table):
 
 class Nau7802(Table):
     bus: I2cBusNumber
-    stack: Annotated[int, Meta(ge=0, le=15)] = 0
+    place: Annotated[int, Meta(ge=0, le=1, description="0: regulates; 1: a second load cell, which only checks")] = 0
     address: I2cAddress = 0x2A
     gain: Literal[1, 2, 4, 8, 16, 32, 64, 128] = 128
     rate_hz: Literal[10, 20, 40, 80, 320] = 80
     excitation_mv: Annotated[
         Literal[0, 2400, 2700, 3000, 3300, 3600, 3900, 4200, 4500], Meta(description="0: AVDD is fed from outside")
     ] = 3300
+
+
+class Hx711(Table):
+    dout_pin: Pin
+    sck_pin: Pin
+    place: Annotated[int, Meta(ge=0, le=1, description="0: regulates; 1: a second load cell, which only checks")] = 0
+    gain: Literal[64, 128] = 128
+    rate_hz: Annotated[Literal[10, 80], Meta(description="What its RATE pin is wired to")] = 80
 
 
 class Tmp117(Table):
@@ -121,6 +129,23 @@ class Tmp117(Table):
 class Mcp4725(Table):
     bus: I2cBusNumber
     address: I2cAddress = 0x60
+
+
+class StepperPins(Table):
+    """A screw press on a stepper motor behind STEP/DIR/EN; DIR 1 closes, EN 1 holds. One pulse a fast tick at most."""
+
+    step_pin: Pin
+    dir_pin: Pin
+    enable_pin: Pin
+    um_per_step: Annotated[float, Meta(ge=0.001, le=1000.0, description="Travel of the screw for a pulse")]
+    rate_per_s: Annotated[int, Meta(ge=1, le=200, description="Pulses a second at most")]
+    ramp_per_s2: Annotated[int, Meta(ge=1, le=100_000, description="How much faster within a second")]
+    close_steps: Annotated[int, Meta(ge=0, le=10_000_000, description="How far it may close from where it starts")]
+    open_steps: Annotated[int, Meta(ge=0, le=10_000_000, description="How far it may open from where it starts")]
+    source: Source
+    closed_switch_pin: Pin | None = None
+    open_switch_pin: Pin | None = None
+    switch_level: Annotated[Literal[0, 1], Meta(description="Of both switches at the end of the travel")] = 0
 
 
 class ContactorPins(Table):
@@ -158,11 +183,22 @@ class Board(Table):
     tmp117: Annotated[list[Tmp117], Meta(min_length=1)]
     contactor: ContactorPins
     nau7802: list[Nau7802] = []
+    hx711: list[Hx711] = []
     mcp4725: list[Mcp4725] = []
     based_on: Annotated[str, Meta(description="Board whose tables this file takes over where it has none itself")] = ""
     enable_lines: EnablePins | None = None
     alarm: AlarmPin | None = None
     bleed: BleedPins | None = None
+    stepper: StepperPins | None = None
+
+    @property
+    def drives_press(self) -> bool:
+        return bool(self.mcp4725) or self.stepper is not None
+
+    @property
+    def bridges(self) -> list[Nau7802 | Hx711]:
+        """Converters of load cells, by place."""
+        return sorted([*self.nau7802, *self.hx711], key=lambda chip: chip.place)
 
 
 def load_board(path: Path) -> Board:
@@ -196,6 +232,11 @@ def check_wiring(board: Board, path: Path) -> None:
         other = taken.setdefault((chip.bus, chip.address), key)
         if other != key:
             raise ConfigError(path, f"{key}.address", hex(chip.address), f"an address that {other} has not taken")
+    places = [chip.place for chip in board.bridges]
+    if places not in ([], [0], [0, 1]):
+        raise ConfigError(path, "place", places, "of the load cells' converters: 0, or 0 and 1")
+    if board.mcp4725 and board.stepper:
+        raise ConfigError(path, "stepper", board.stepper.um_per_step, "absent beside a mcp4725: there is one press")
     pins: dict[int, str] = {}
     for key, pin in pin_uses(board):
         other = pins.setdefault(pin, key)
@@ -213,7 +254,9 @@ def chips(board: Board):
 def pin_uses(board: Board):
     """(key, pin) of every pin that is wired."""
     tables = [(f"i2c[{n}]", bus) for n, bus in enumerate(board.i2c)] + list(chips(board))
+    tables += [(f"hx711[{n}]", chip) for n, chip in enumerate(board.hx711)]
     tables += [("contactor", board.contactor), ("enable_lines", board.enable_lines), ("alarm", board.alarm)]
+    tables += [("stepper", board.stepper)]
     for at, pin in enumerate(board.bleed.pins if board.bleed else ()):
         yield f"bleed.pins[{at}]", pin
     for key, table in tables:

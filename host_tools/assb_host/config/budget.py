@@ -14,7 +14,7 @@ from assb_host.config.pack import PackConfig
 # storage, collection again
 SLICES_BESIDE_CELLS = 7
 # Signals that the slow tick puts on the blackboard; a fast tick may find them one slow period old
-SLOW_SIGNALS = ("cell_stage", "estimator_status", "press_stalled")
+SLOW_SIGNALS = ("cell_stage", "estimator_status", "press_stalled", "press_mismatch_kpa", "outside_window_ms")
 # Time constant of the low-pass whose lead is the rate of pressure: firmware/assb/quantities.py
 FILTER_MS = {"pressure_rate_kpa_s": 1000.0}
 
@@ -64,7 +64,8 @@ def sample_age_ms(pack: PackConfig, name: str) -> float:
     if signal == "estimator_status":  # it refuses what it is given, the slowest of which is the temperature
         return pack.parameters["slow_period_ms"] + thermometer_period_ms(pack)
     if signal in SLOW_SIGNALS and name != "hard_short":  # which is called in the fast tick
-        return float(pack.parameters["slow_period_ms"])
+        own_ms = pack.limits[name].trip if signal == "outside_window_ms" else 0
+        return float(own_ms + pack.parameters["slow_period_ms"])
     period_ms = channel_period_ms(pack, row)
     if signal.endswith("_still_ms"):
         return pack.limits[name].trip + period_ms
@@ -75,7 +76,7 @@ def channel_period_ms(pack: PackConfig, row) -> float:
     """Time between two samples of the sensor that a row's quantity comes from; 0 for what the firmware makes itself."""
     board, signal = pack.board, row[3]
     if signal.startswith("pressure_"):
-        return 1000 / min(converter.rate_hz for converter in board.nau7802) if board.nau7802 else 0.0
+        return 1000 / min(converter.rate_hz for converter in board.bridges) if board.bridges else 0.0
     if signal.startswith("temperature_"):
         return thermometer_period_ms(pack)
     if row[9] in ("voltage_stale", "current_stale") or signal == "pack_mismatch_uv" or row[1] == "hard_short":
@@ -91,12 +92,14 @@ def thermometer_period_ms(pack: PackConfig) -> float:
 def bus_us(pack: PackConfig) -> float:
     """Transfers of one fast tick: voltage and current of each monitor, ready flag and result of the bridge converter.
 
-    A transfer is at most 7 bytes of 9 bits (address, register, address, up to four of data).
+    A transfer is at most 7 bytes of 9 bits (address, register, address, up to four of data). An HX711 is read by hand:
+    up to 27 pulses, a level after each of 24, and two more.
     """
     board = pack.board
     transfers = 3 * len(board.ina228) + 2 * len(board.nau7802)
     slowest_hz = min(bus.frequency_hz for bus in board.i2c)
-    return transfers * (7 * 9 * 1e6 / slowest_hz + board.cost.i2c_overhead_us)
+    by_hand_us = (2 * 27 + 26) * board.cost.pin_us * len(board.hx711)
+    return by_hand_us + transfers * (7 * 9 * 1e6 / slowest_hz + board.cost.i2c_overhead_us)
 
 
 def actuator_ms(pack: PackConfig, name: str) -> float:

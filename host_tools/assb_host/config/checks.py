@@ -85,8 +85,10 @@ def check_pressure(pack: PackConfig) -> None:
     low, high = v["pressure_low"], v["pressure_high"]
     if not p["pressure_min_kpa"] <= p["pressure_target_kpa"] <= p["pressure_max_kpa"]:
         raise fail(pack, "pressure.target_mpa", "min_mpa <= target_mpa <= max_mpa")
-    if p["pressure_recovery_kpa"] and not p["pressure_min_kpa"] <= p["pressure_recovery_kpa"] <= p["pressure_max_kpa"]:
-        raise fail(pack, "pressure.recovery_mpa", "0 (none), or min_mpa <= recovery_mpa <= max_mpa")
+    for state in ("recovery", "charge", "discharge", "contact"):
+        wanted_kpa = p[f"pressure_{state}_kpa"]
+        if wanted_kpa and not p["pressure_min_kpa"] <= wanted_kpa <= p["pressure_max_kpa"]:
+            raise fail(pack, f"pressure.{state}_mpa", f"0 (none), or min_mpa <= {state}_mpa <= max_mpa")
     if low.enabled and low.trip >= p["pressure_min_kpa"]:
         raise fail(
             pack, "limits.pressure_low.trip_mpa", "less than pressure.min_mpa", "the window lies between the trips"
@@ -95,19 +97,20 @@ def check_pressure(pack: PackConfig) -> None:
         raise fail(
             pack, "limits.pressure_high.trip_mpa", "more than pressure.max_mpa", "the window lies between the trips"
         )
-    if p["pressure_command_max_kpa"] > p["regulator_full_scale_kpa"]:
+    if pack.board.mcp4725 and p["pressure_command_max_kpa"] > p["regulator_full_scale_kpa"]:
         raise fail(pack, "pressure.command_max_mpa", "at most pressure.regulator_full_scale_mpa")
     if p["pressure_target_kpa"] > p["pressure_command_max_kpa"]:
         raise fail(pack, "pressure.target_mpa", "at most pressure.command_max_mpa")
-    if pack.board.mcp4725:
+    if pack.board.drives_press:
         check_press(pack)
 
 
 def check_press(pack: PackConfig) -> None:
     """What drives a press measures its pressure and watches it; image.py has the same for the board."""
     name = pack.board.name
-    if not pack.board.nau7802:
-        raise ConfigError(pack.path, "board", name, "with a nau7802", "its mcp4725 drives a press without a pressure")
+    if not pack.board.bridges:
+        allowed = "with a nau7802 or hx711"
+        raise ConfigError(pack.path, "board", name, allowed, "it drives a press without a pressure")
     for row in image.PRESS_ROWS:
         if not pack.limits[row].enabled:
             raise ConfigError(pack.path, f"limits.{row}.enabled", False, "true", f"board {name} drives a press")
@@ -148,11 +151,15 @@ def check_channels(pack: PackConfig) -> None:
 def quantities_of(pack: PackConfig):
     """(signals, whether they can be measured, what is missing for them)."""
     board = pack.board
-    pressure = [row[3] for row in schema.LIMIT_ROWS if row[3].startswith("pressure_")]
+    pressure = [row[3] for row in schema.LIMIT_ROWS if row[3].startswith("pressure_")] + ["outside_window_ms"]
     return (
-        (pressure, board.nau7802, f"board {board.name} has no nau7802 to measure pressure"),
-        (["press_stalled"], board.mcp4725, f"board {board.name} has no mcp4725 to command pressure with"),
-        (["pressure_disagreement_kpa"], len(board.nau7802) > 1, f"board {board.name} has no second nau7802"),
+        (pressure, board.bridges, f"board {board.name} has no nau7802 or hx711 to measure pressure"),
+        (
+            ["press_stalled", "press_mismatch_kpa"],
+            board.drives_press,
+            f"board {board.name} has no mcp4725 or stepper to command pressure with",
+        ),
+        (["pressure_disagreement_kpa"], len(board.bridges) > 1, f"board {board.name} has no second nau7802 or hx711"),
         (["cell_spread_uv"], pack.file.cells_in_series > 1, "one cell has nothing to be apart from"),
         (["pack_mismatch_uv"], False, f"board {board.name} has no monitor of the whole pack"),
     )

@@ -120,12 +120,21 @@ def device_records(board: Board) -> list[tuple]:
         records.append(("ina228", chip.cell, chip.bus, chip.address, pins(), setting))
     for chip in board.nau7802:
         setting = arguments(chip.gain, chip.rate_hz, chip.excitation_mv)
-        records.append(("nau7802", chip.stack, chip.bus, chip.address, pins(), setting))
+        records.append(("nau7802", chip.place, chip.bus, chip.address, pins(), setting))
+    for chip in board.hx711:
+        records.append(
+            ("hx711", chip.place, 0, 0, pins(chip.dout_pin, chip.sck_pin), arguments(chip.gain, chip.rate_hz))
+        )
     for chip in board.tmp117:
         setting = arguments(chip.averages, chip.cycle_ms)
         records.append(("tmp117", chip.place, chip.bus, chip.address, pins(), setting))
     for position, chip in enumerate(board.mcp4725):
         records.append(("mcp4725", position, chip.bus, chip.address, pins(), arguments()))
+    if (motor := board.stepper) is not None:
+        travel = (motor.rate_per_s, motor.ramp_per_s2, motor.close_steps, motor.open_steps)
+        records.append(("stepper", 0, 0, 0, pins(motor.step_pin, motor.dir_pin, motor.enable_pin), travel))
+        switches = pins(motor.closed_switch_pin, motor.open_switch_pin)
+        records.append(("limit_switches", 0, 0, 0, switches, arguments(motor.switch_level)))
     wires = pins(contactor.drive_pin, contactor.feedback_pin, contactor.precharge_pin)
     records.append(("contactor", 0, 0, 0, wires, arguments(1, contactor.feedback_closed_level)))
     if lines is not None:

@@ -20,7 +20,8 @@ from assb_host.config.locate import find
 from assb_host.config.parameter_keys import WORDS, parameters_of, table_struct, word_field
 from assb_host.config.toml_reader import convert, read_toml
 
-# NAU7802: full scale is half the reference over the gain (datasheet 1.7, 7.1), and the bridge is fed by the reference
+# NAU7802: full scale is half the reference over the gain (datasheet 1.7, 7.1), and the bridge is fed by the reference;
+# HX711: +-20 mV at gain 128 and 5 V, the same
 NAU7802_FULL_SCALE_FRAC = 0.5
 NAU7802_FULL_CODE = 1 << 23
 MCP4725_FULL_CODE = 4095
@@ -172,7 +173,8 @@ def wire_parameters(file, board: Board, cell: Cell) -> dict[str, int]:
         "swelling_nm_per_mah": file.cells_in_series * swelling_nm_per_mah(cell),  # one on the other in one press
         "load_cell_kpa_per_count_ppb": load_cell_ppb(file.load_cell, board, cell),
         "pressure_quantum_kpa": quantum_kpa(file, board),
-        "pressure_by_position": 0,
+        "pressure_by_position": int(board.stepper is not None),
+        "press_nm_per_step": round(board.stepper.um_per_step * 1000) if board.stepper else 1000,
         "pressure_safe_state": WORDS["safe_state"].index(file.pressure.safe_state),
         "lease_lapse_stops": WORDS["lease_lapse"].index(file.supervision.lease_lapse),
     }
@@ -186,6 +188,8 @@ def swelling_nm_per_mah(cell: Cell) -> int:
 
 def quantum_kpa(file, board: Board) -> int:
     """Stack pressure of the press's smallest step, rounded up; 0 for a rig that only monitors."""
+    if board.stepper:
+        return math.ceil(file.pressure.stiffness_mpa_per_um * board.stepper.um_per_step * 1000)
     if not board.mcp4725:
         return 0
     return math.ceil(file.pressure.regulator_full_scale_mpa * 1000 / MCP4725_FULL_CODE)
@@ -193,7 +197,7 @@ def quantum_kpa(file, board: Board) -> int:
 
 def load_cell_ppb(load_cell, board: Board, cell: Cell) -> int:
     """Stack pressure per count of the bridge converter, 1e-9 kPa."""
-    gain = board.nau7802[0].gain if board.nau7802 else 128
+    gain = board.bridges[0].gain if board.bridges else 128
     rated_kpa = load_cell.rated_kn * 1e4 / cell.geometry.layer_area_cm2
     signal_frac = load_cell.sensitivity_mv_per_v / 1000 * gain / NAU7802_FULL_SCALE_FRAC
     return round(rated_kpa / (signal_frac * NAU7802_FULL_CODE) * 1e9)

@@ -28,6 +28,9 @@ ROWS = (
     ("current_gain_error_ppm", "current", "gain_error_frac", 1_000_000, False),
     ("pressure_target_kpa", "pressure", "target_mpa", 1000, True),
     ("pressure_recovery_kpa", "pressure", "recovery_mpa", 1000, False),
+    ("pressure_charge_kpa", "pressure", "charge_mpa", 1000, False),
+    ("pressure_discharge_kpa", "pressure", "discharge_mpa", 1000, False),
+    ("pressure_contact_kpa", "pressure", "contact_mpa", 1000, False),
     ("pressure_min_kpa", "pressure", "min_mpa", 1000, True),
     ("pressure_max_kpa", "pressure", "max_mpa", 1000, True),
     ("pressure_rate_max_kpa_s", "pressure", "rate_max_mpa_s", 1000, True),
@@ -44,6 +47,7 @@ ROWS = (
     ("press_hold_ms", "pressure", "hold_s", 1000, False),
     ("press_timeout_ms", "pressure", "press_timeout_s", 1000, True),
     ("load_cell_zero_counts", "load_cell", "zero_counts", 1, True),
+    ("check_cell_zero_counts", "load_cell", "second_zero_counts", 1, False),
     ("lease_ms", "supervision", "lease_ms", 1, True),
     ("precharge_ms", "supervision", "precharge_ms", 1, True),
     ("precharge_current_ma", "supervision", "precharge_current_a", 1000, False),
@@ -78,13 +82,14 @@ ELSEWHERE = {
     "capacity_uah": "cell: capacity_ah",
     "units_per_cell": "cell: geometry.units_in_series",
     "swelling_nm_per_mah": "cell: swelling, geometry",
-    "load_cell_kpa_per_count_ppb": "load_cell, cell: geometry, board: nau7802.gain",
+    "load_cell_kpa_per_count_ppb": "load_cell, cell: geometry, board: nau7802.gain or hx711.gain",
     "pressure_safe_state": "pressure.safe_state",
-    "pressure_quantum_kpa": "pressure.regulator_full_scale_mpa, board: mcp4725",
-    "pressure_by_position": "board: mcp4725",
+    "pressure_quantum_kpa": "pressure: regulator_full_scale_mpa or stiffness_mpa_per_um, board: mcp4725 or stepper",
+    "pressure_by_position": "board: stepper",
+    "press_nm_per_step": "board: stepper.um_per_step",
     "lease_lapse_stops": "supervision.lease_lapse",
 }
-WORDS = {"safe_state": ("hold", "bleed"), "lease_lapse": ("continue", "stop")}
+WORDS = {"safe_state": ("hold", "bleed", "let_go"), "lease_lapse": ("continue", "stop")}
 
 
 def parameter_row(name: str):

@@ -43,8 +43,8 @@ def channel_periods_ms(pack: PackConfig) -> dict[str, float]:
         "current_stale": max(fast_ms, monitor_ms),
         "temperature_stale": max(slow_ms, thermometer_ms),
     }
-    if board.nau7802:
-        periods_ms["pressure_stale"] = max(fast_ms, 1000 / min(converter.rate_hz for converter in board.nau7802))
+    if board.bridges:
+        periods_ms["pressure_stale"] = max(fast_ms, 1000 / min(converter.rate_hz for converter in board.bridges))
     return periods_ms
 
 

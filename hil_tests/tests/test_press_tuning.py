@@ -1,0 +1,131 @@
+"""A step test finds what a press is, whatever the firmware believed before; the report's bounds are what is seen."""
+
+import json
+
+import numpy as np
+import pytest
+from assb_hil.commands.pressure import pressure
+from assb_hil.plant_file import load_plant
+from assb_hil.press_report import of_board, of_rig
+from assb_hil.press_rigs import FIXED_GAP, RIGS, PressedPack, press_lag_s
+from assb_hil.press_step_test import on_board, on_rig, wait_until_pressed
+from assb_hil.press_tuning import TICK_S, Trace, expected_errors, find_press, integral_gain_per_s, settings, staircase
+from assb_host.errors import LinkError
+from assb_host.link.console import DutConsole
+from assb_host.link.link import Link
+from click.testing import CliRunner
+
+PROFILE = "li_lpscl_nca"
+AIR, SPRING, STIFF = RIGS
+
+
+def step_tested(rig, **changes):
+    pressed = PressedPack(PROFILE, rig, soc=0.5, seed=3, changes=changes)
+    trace = on_rig(pressed, 400.0)
+    screw = pressed.parameters["pressure_by_position"]
+    return pressed, find_press(trace, float(pressed.parameters["stack_stiffness_kpa_per_um"]) if screw else None)
+
+
+@pytest.mark.parametrize(("rig", "believed"), [(SPRING, 6), (SPRING, 15), (STIFF, 120), (STIFF, 300)])
+def test_the_stiffness_and_the_backlash_of_a_screw_are_found_from_a_belief_that_is_far_off(rig, believed):
+    pressed, press = step_tested(
+        rig, stack_stiffness_kpa_per_um=believed, pressure_play_kpa=0, pressure_ki_ppm_s=150000
+    )
+    stack, actuator = pressed.plant.stacks[0].stack, pressed.plant.stacks[0].actuator
+    assert press.stiffness_kpa_per_um == pytest.approx(1000.0 * stack.stiffness_mpa_per_um, rel=0.03)
+    true_kpa = 1000.0 * stack.stiffness_mpa_per_um * actuator.backlash_um
+    assert press.play_kpa == pytest.approx(true_kpa, abs=max(0.1 * true_kpa, pressed.quantum_kpa))
+    assert press.noise_kpa == pytest.approx(1.5, abs=1.0)
+
+
+def test_the_play_and_the_lag_of_an_air_press_are_found():
+    pressed, press = step_tested(AIR, pressure_play_kpa=0, pressure_ki_ppm_s=150000)
+    actuator = pressed.plant.stacks[0].actuator
+    assert press.stiffness_kpa_per_um is None
+    assert press.play_kpa == pytest.approx(
+        1000.0 * (actuator.hysteresis_mpa + 2 * actuator.piston_friction_mpa), rel=0.1
+    )
+    assert press.lag_s == pytest.approx(press_lag_s(pressed.plant) + TICK_S, abs=0.2)
+    keys = settings(press, pressed.quantum_kpa)
+    assert keys["integral_gain_per_s"] == pytest.approx(integral_gain_per_s(press_lag_s(pressed.plant)), rel=0.2)
+    assert "stiffness_mpa_per_um" not in keys
+
+
+@pytest.mark.parametrize(("command", "gain", "says"), [
+    (5000.0 + 0 * np.arange(600), 1.0, "too little"),
+    (5000.0 + 300.0 * np.sin(np.arange(600) / 20.0), 0.0, "does not follow"),
+])  # fmt: skip
+def test_a_trace_that_shows_nothing_is_refused(command, gain, says):
+    noise = np.random.default_rng(1).normal(0.0, 2.0, 600)
+    with pytest.raises(ValueError, match=says):
+        find_press(Trace(TICK_S, command, 5000.0 + gain * (command - 5000.0) + noise), 50.0)
+
+
+def test_a_staircase_gives_each_ramp_its_time_and_ends_high():
+    targets = list(staircase(4600.0, 5400.0, 200.0, 20.0, rounds=2))
+    assert len(targets) == 5 * 240
+    assert (targets[0], targets[300], targets[-1]) == (5400.0, 4600.0, 5400.0)
+
+
+@pytest.mark.parametrize("rig", RIGS, ids=lambda rig: rig.name)
+def test_what_the_report_expects_is_what_the_load_cell_shows_within_a_factor_of_two(rig):
+    found = of_rig(PressedPack("lto_nmc", rig, soc=0.05, seed=1))
+    assert found.kind == "simulated"
+    assert found.errors.rms_kpa / 2 <= found.rms_kpa <= 2 * found.errors.rms_kpa
+    assert found.errors.bound == "actuator quantum"
+
+
+@pytest.mark.parametrize(("changed", "bound"), [
+    ({}, "actuator quantum"), ({"noise_kpa": 30.0}, "sensor noise"), ({"grows_kpa_s": 500.0}, "loop"),
+])  # fmt: skip
+def test_the_largest_bound_is_named(changed, bound):
+    plain = {"quantum_kpa": 20.0, "noise_kpa": 1.5, "lag_s": 0.1, "play_kpa": 400.0, "grows_kpa_s": 0.1, "air": False}
+    errors = expected_errors(**{**plain, **changed})
+    assert errors.bound == bound
+    assert errors.rms_kpa >= max(errors.quantum_kpa, errors.sensor_kpa, errors.loop_kpa)
+
+
+def test_a_rig_that_is_not_regulated_is_refused():
+    for call in (lambda pressed: on_rig(pressed, 100.0), of_rig):
+        with pytest.raises(ValueError, match="not regulated"):
+            call(PressedPack(PROFILE, FIXED_GAP, soc=0.5, seed=1))
+
+
+@pytest.mark.bench(events=("lease_lapsed",), trips=("lease_lapsed",))
+def test_a_board_is_tested_over_its_link_and_gets_its_target_back(dut):
+    link = Link(DutConsole(dut))
+    link.hello(10.0)
+    with pytest.raises(LinkError, match="SAFE, not pressed"):
+        wait_until_pressed(link, 3.0)
+    link.request("arm")
+    link.keep_lease(1.0)
+    wait_until_pressed(link, 60.0)
+    trace = on_board(link, 300)
+    assert link.request("get", name="pressure_target_kpa")["value"] == "5000"
+    actuator = load_plant(PROFILE).stacks[0].actuator
+    press = find_press(trace, None)
+    assert press.play_kpa == pytest.approx(
+        1000.0 * (actuator.hysteresis_mpa + 2 * actuator.piston_friction_mpa), abs=20
+    )
+    of_board(link, 30.0)  # on its way back
+    listened = of_board(link, 30.0)
+    assert listened.kind == "measured"
+    assert listened.rms_kpa <= 30.0
+    link.drop_lease()
+    with pytest.raises(LinkError, match="in the middle of the test"):  # nobody renews the lease any more
+        on_board(link, 300)
+
+
+@pytest.mark.parametrize("command", ["tune", "report"])
+def test_the_commands_print_json_and_leave_a_plot(command, tmp_path):
+    options = [command, "--profile", "liin_tis2", "--rig", "spring_stepper", "--json", "--out", str(tmp_path)]
+    done = CliRunner().invoke(pressure, options)
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.output)
+    assert told == json.loads((tmp_path / f"pressure_{command}.json").read_text())
+    assert (tmp_path / f"pressure_{command}.png").read_bytes().startswith(b"\x89PNG")
+    plain = CliRunner().invoke(pressure, options[:5])
+    assert "the limit is the" in plain.output
+    refused = CliRunner().invoke(pressure, [command, "--profile", "lead_acid"])
+    assert refused.exit_code == 2
+    assert "li_lpscl_nca" in refused.output
