@@ -4,6 +4,10 @@ import importlib.util
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("assb", deadline=None, derandomize=True)  # the same wherever and however slowly it runs
+settings.load_profile("assb")
 
 _PAGE = Path(__file__).with_name("host_tools") / "checks" / "requirements_page.py"
 

@@ -160,8 +160,8 @@ def lines(study: dict[str, Any]) -> list[str]:
     for each in study["rows"]:
         name, limits = f"{each['profile']:14} {each['temperature_degc']:4g}", "on " if each["limits"] else "off"
         shorted = f"{each['shorted']:4} of {each['seeds']}"
-        if each["median_charges_to_short"]:
-            shorted += f", charge {each['median_charges_to_short']:g}"
+        if each["shorted"]:
+            shorted += f", {each['shorted_in_first_frac']:.0%} in the first"
         out.append(
             f"{name}  {limits}      {each['charge_min']:10.1f}       {each['hottest_degc']:8.1f}"
             f"       {shorted:22}   {each['bound']}"

@@ -22,7 +22,7 @@ class Report:
     """kPa about the target; `errors` is what bounds them. `what`: the rig, or the board."""
 
     what: str
-    kind: str  # simulated, or measured
+    kind: str  # simulated, or as the board tells it
     target_kpa: float
     rms_kpa: float
     peak_kpa: float
@@ -108,7 +108,7 @@ def of_board(link: Link, seconds: float, progress: Progress = lambda share: None
         p["pressure_play_kpa"], growth_kpa_s(p, float(np.max(np.abs(columns["current_ua"]))) * 1e-6),
         not p["pressure_by_position"],
     )  # fmt: skip
-    return report(link.console.name, "measured", frames[-1].fields["pressure_target_kpa"], trace, errors)
+    return report(link.console.name, "as the board tells it", frames[-1].fields["pressure_target_kpa"], trace, errors)
 
 
 def report(what: str, kind: str, target_kpa: float, trace: Trace, errors: Errors) -> Report:
