@@ -9,6 +9,9 @@ typedef ASSB_EST(power_limit) power_limit_t;
 
 #define CLOSE_V ((real)1e-4) /* this near to its limit a voltage is taken to have reached it; never beyond */
 #define ROUNDS 40
+/* of capacity_scale; beyond, 0 times infinity would become a knot. What may be restored is within, too. */
+#define SCALE_LEAST ((real)1e-3)
+#define SCALE_MOST ((real)1e3)
 
 /* Place on the axes of R0's table. */
 typedef struct {
@@ -216,7 +219,7 @@ int ASSB_EST(power_check)(const power_params_t *p)
 static int ask_status(const params_t *cell, const state_t *s, const power_ask_t *ask)
 {
     real state = s->soc + s->v1_v + s->v2_v + s->hysteresis + s->leak_a + s->resistance_scale + s->innovation_var;
-    if (!(state - state == 0 && within(s->soc, 0, 1)))
+    if (!(state - state == 0 && within(s->soc, 0, 1) && within(s->capacity_scale, SCALE_LEAST, SCALE_MOST)))
         return ASSB_BAD_PARAMETER;
     if (!within(ask->temperature_degc, cell->temperature_min_degc, cell->temperature_max_degc))
         return ASSB_BAD_TEMPERATURE;

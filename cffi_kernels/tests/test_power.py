@@ -441,3 +441,24 @@ def test_an_aged_cell_is_full_sooner(believed):
         limits.append(kernel)
     assert [limit.bound[2] for limit in limits] == ["soc", "soc"]
     assert limits[1].current_a[2] == pytest.approx(0.5 * limits[0].current_a[2], rel=1e-6)
+
+
+@pytest.mark.parametrize("scale", [0.0, -1.0, 1e-30, 1e30, math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("charging", [True, False])
+def test_a_capacity_scale_that_no_learning_leaves_is_refused_and_becomes_no_index(believed, scale, charging):
+    """Only somebody who writes into the state gets there: 30 s over no capacity, times no current, is no number."""
+    flat = limited(believed, charge_max_a=0.0, discharge_max_a=0.0)
+    twin = power.Power(flat)
+    for precision in ("f64", "f32"):
+        twin_cell, kernel_cell = ekf.Ekf(flat), Estimator(flat, precision)
+        come_from((twin_cell, kernel_cell), (), 0.5)
+        kernel_limits = Power(flat, precision)
+        before = kernel_limits.limits(kernel_cell, charging, 25.0, 5.0)
+        assert twin.limits(twin_cell, charging, 25.0, 5.0) == 0
+        held = [*twin.current_a, *twin.power_w, *twin.voltage_v, *twin.bound]
+        twin_cell.capacity_scale = kernel_cell.c_state.capacity_scale = scale
+        with pytest.raises(ValueError, match=STATUS_TEXT[-6]):
+            kernel_limits.limits(kernel_cell, charging, 25.0, 5.0)
+        assert tuple(kernel_limits._limit.current_a) == before.current_a
+        assert twin.limits(twin_cell, charging, 25.0, 5.0) == power._BAD_PARAMETER
+        assert [*twin.current_a, *twin.power_w, *twin.voltage_v, *twin.bound] == held

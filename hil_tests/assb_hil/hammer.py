@@ -2,11 +2,12 @@
 
 A deck of lines is drawn from a seed: whole commands with one to three injuries (a bit, a character lost, twice or put
 in, an end cut off, two lines in one), commands that change something but carry no CRC or a wrong one, lines that are
-too long, and bytes. What is left with a right CRC by chance is a command and is not sent. Nor are Ctrl-C and Ctrl-D,
-which end a firmware by MicroPython's own rule: they are no lines.
+too long, and bytes. What is left with a right CRC by chance is a command and is not sent. Nor is a Ctrl-C that comes
+first in its line, where it may be meant (port/console.py), nor Ctrl-D, which ends a firmware by MicroPython's own rule.
 """
 
 import random
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -25,7 +26,8 @@ CHUNK = 256  # lines between two looks at what the board makes of them
 # The console takes 32 bytes and two lines a slice (port/console.py, console_commands.py), a slice a fast tick
 BYTES_PER_TICK, LINES_PER_TICK = 32, 2
 SPARE_TICKS = 20
-FORBIDDEN = b"\x03\x04"
+CTRL_C = 3
+FORBIDDEN = re.compile(rb"\x04|(?<![^\r\n])\x03+")  # Ctrl-D, and a Ctrl-C that comes first in its line
 SETTABLE = [row[1] for row in schema.PARAMETERS if row[2]]
 LINE_END = b"\n"
 ALLOWED_EVENTS = {schema.EVENTS[at][0] for at in range(len(schema.EVENTS)) if schema.EVENTS[at][1] == "stopped"}
@@ -75,7 +77,7 @@ class Deck:
         rng, data = self.random, self._whole()
         for _ in range(rng.randint(1, 3)):
             at = rng.randrange(len(data)) if data else 0
-            injury = rng.randrange(7)
+            injury = rng.randrange(8)
             if injury == 0 and data:
                 data[at] ^= 1 << rng.randrange(8)
             elif injury == 1 and data:
@@ -90,7 +92,9 @@ class Deck:
                 data = data[:at] + self._whole()
             elif injury == 6 and len(data) > 1:
                 data[at - 1], data[at] = data[at], data[at - 1]
-        return bytes(byte for byte in data if byte not in FORBIDDEN)
+            elif injury == 7:
+                data.insert(at, CTRL_C)
+        return sendable(data)
 
     def _unsigned(self) -> bytes:
         name, pairs = self.command()
@@ -102,8 +106,13 @@ class Deck:
         length = rng.choice(
             (0, 1, 3, 8, 8, 16, 30, LINE_MAX, LINE_MAX + 1, 3 * LINE_MAX) if rng.random() < 0.1 else (1, 4, 12)
         )
-        data = rng.randbytes(length)
-        return bytes(byte for byte in data if byte not in FORBIDDEN)
+        return sendable(rng.randbytes(length))
+
+
+def sendable(data: bytes | bytearray) -> bytes:
+    """Without FORBIDDEN; looked at again, as a Ctrl-C may come first once a Ctrl-D is gone."""
+    sent, count = FORBIDDEN.subn(b"", bytes(data))
+    return sendable(sent) if count else sent
 
 
 @dataclass

@@ -42,6 +42,7 @@ class Plant:
         self._step_most_per_s = spec.stacks[0].actuator.steps_per_s_max
         self._pulses = 0.0  # that the motor has yet to follow, + opens
         self.contactor = Contactor(*spec.contactor_times_us())
+        self.precharge = spec.precharge_path()
         self.cycler = Cycler(spec.cycler, loads)
         self.origin_us = 0  # when the scenario began: the loads count from here
         self.now_us = 0
@@ -79,7 +80,8 @@ class Plant:
         while self.now_us < now_us:
             next_us = min(now_us, self.now_us + STEP_MAX_US)
             dt_s = 1e-6 * (next_us - self.now_us)
-            self.current_a = current_a = cycler.step(next_us - self.origin_us, dt_s, pack, connected)
+            asked_a = cycler.step(next_us - self.origin_us, dt_s, pack, connected)
+            self.current_a = current_a = asked_a + self.precharge.step(pack.voltage_v, connected, dt_s)
             across_s = [short_s + bleed_s for short_s, bleed_s in zip(self.short_s, self._bleed_s, strict=True)]
             aims_mpa = None if self.board_turns_screw else self.aims_mpa
             turns_per_s = self._turned_per_s(dt_s) if self._pulses else 0.0

@@ -264,6 +264,11 @@ class ContactorTable(Table):
     release_ms: Figure[positive(1000)]
 
 
+class PrechargeTable(Table):
+    resistance_ohm: Figure[positive(1e4)]
+    load_uf: Annotated[Figure[positive(1e6)], Meta(description="Capacitor at the input of what is connected")]
+
+
 class CyclerTable(Table):
     enable_delay_ms: Figure[between(0, 1e5)]
     limit_delay_ms: Figure[between(0, 1e5)]
@@ -299,6 +304,7 @@ class BenchTables(Table):
     description: Description
     stack: StackTable
     contactor: ContactorTable
+    precharge: PrechargeTable
     cycler: CyclerTable
     sensors: SensorTables
     pneumatic: Pneumatic | None = None

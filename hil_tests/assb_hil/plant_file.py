@@ -27,6 +27,7 @@ from assb_hil.plant_parameters import (
     spread,
     stack_params,
 )
+from assb_hil.precharge_path import PrechargePath
 
 FOLDERS = {"plant": "assb_hil.plants", "format": "assb_hil.plants.formats", "bench": "assb_hil.plants.benches"}
 CHANNELS = ("voltage_v", "current_a", "pressure_mpa", "temperature_degc")
@@ -116,6 +117,11 @@ class PlantFile:
         """Operate and release time."""
         times = self.bench.contactor
         return int(times.operate_ms.value * 1000), int(times.release_ms.value * 1000)
+
+    def precharge_path(self) -> PrechargePath:
+        """With an empty capacitor."""
+        path = self.bench.precharge
+        return PrechargePath(path.resistance_ohm.value, 1e-6 * path.load_uf.value)
 
     def regulator_full_scale_mpa(self, seed: int) -> float:
         """Pressure at 10 V of the regulator that this seed draws. Raises ConfigError for a bench without one."""

@@ -236,6 +236,11 @@ class Rig:
             self.plant.contactor.drive(level)
             self.event(self.now_us, "coil_switched", closed=level)
             self._refresh()
+        elif pin == wiring.precharge_pin:
+            self._settle(self.now_us)
+            self.plant.precharge.on = bool(level)
+            self.event(self.now_us, "precharge_switched", level=level)
+            self._refresh()
         elif pin in (wiring.charge_pin, wiring.discharge_pin):
             self._enable(pin == wiring.charge_pin, level)
         elif pin in wiring.bleed_pins:

@@ -30,6 +30,8 @@ EVENT_FIELDS: dict[str, tuple[str, ...]] = {
     "coil_switched": ("closed",),
     "contact_moved": ("closed",),
     "enable_switched": ("line", "level"),
+    "precharge_switched": ("level",),
+    "bleed_switched": ("cell", "level"),
     "alarm_sounded": ("level",),
     **{f"sent_{name}": ("keys",) for name in COMMAND_KEYS},
     **{name: ("cell", value) for name, value in PLANT_EVENTS.items()},

@@ -51,7 +51,9 @@ class Wiring:
         self.sensors: dict[str, Channel] = {}
         self.chips: dict[tuple[int, int], Any] = {}
         self.kinds: dict[str, list[Any]] = {}
-        self.drive_pin = self.feedback_pin = self.charge_pin = self.discharge_pin = self.alarm_pin = NO_PIN
+        self.drive_pin = self.precharge_pin = self.feedback_pin = self.charge_pin = self.discharge_pin = (
+            self.alarm_pin
+        ) = NO_PIN
         self.close_level = 1
         self.step_pin = self.direction_pin = self.closed_switch_pin = self.open_switch_pin = NO_PIN
         self.switch_level = 0
@@ -62,7 +64,7 @@ class Wiring:
         for device in config.devices:
             kind, _, bus, address, pins, _ = device
             if kind == "contactor":
-                self.drive_pin, self.feedback_pin = pins[0], pins[1]
+                self.drive_pin, self.feedback_pin, self.precharge_pin = pins[:3]
                 self.close_level = device[5][0]
                 plant.contactor.feedback_closed_level = device[5][1]
             elif kind == "enable_lines":

@@ -165,7 +165,9 @@ def plant_text(leave=(), **more):
 
 def bench_text(press):
     lines = ['description = "made up"', "[stack]", *figure_lines(STACK)]
-    lines += ["[contactor]", *figure_lines({"operate_ms": 12.5, "release_ms": 6.5}), "[cycler]", *figure_lines(CYCLER)]
+    lines += ["[contactor]", *figure_lines({"operate_ms": 12.5, "release_ms": 6.5})]
+    lines += ["[precharge]", *figure_lines({"resistance_ohm": 8.0, "load_uf": 500.0})]
+    lines += ["[cycler]", *figure_lines(CYCLER)]
     for channel, values in SENSORS.items():
         lines += [f"[sensors.{channel}]", *plain_lines(dict(zip(SENSOR_KEYS, values, strict=True)))]
     table = PRESSES[press] | (REGULATOR if press == "pneumatic" else {})

@@ -30,7 +30,7 @@ CATALOGUE = {
     "cell": "hard_short soft_short growing_short contact_lost capacity_lost heating",
     "mechanics": "creep spring_breaks regulator_stalled stack_slips limit_switch pressure_step supply_lost "
     "press_runs_away "
-    "contactor_welded contactor_stuck_open feedback_stuck cycler_disobeys",
+    "contactor_welded contactor_stuck_open feedback_stuck load_shorted cycler_disobeys",
     "board": "power_lost power_cut board_reset board_hangs heap_filled gc_forced slow_tick clock_jump",
     "link": "link_bit_errors link_lost link_repeated link_reordered link_truncated link_flood link_unplugged "
     "second_host",

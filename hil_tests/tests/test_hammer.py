@@ -8,13 +8,14 @@ from assb.protocol import frame as wire
 from assb.protocol.commands import format_line
 from assb.protocol.frame import Crc16
 from assb_hil import session as sessions
-from assb_hil.hammer import FORBIDDEN, Deck, Hammer, false_frames
+from assb_hil.hammer import Deck, Hammer, false_frames
 from assb_hil.pytest_plugin import bench_scenario
-from assb_host.flash.firmware_files import compiled
+from assb_host.flash.firmware_files import MANIFEST, SLOT, compiled, manifest
 from assb_host.link.decoder import Decoder
 from cobs import cobs
 
 LINES = 20_000
+MANIFEST_PATH = f"/{SLOT}/{MANIFEST}"
 
 
 @pytest.fixture
@@ -38,29 +39,39 @@ def test_no_damaged_line_changes_anything_and_the_link_recovers_within_one_comma
     assert believed <= 3  # 0.3 to be expected of a CRC-16
 
 
-def obeying(broken: str, mended: str, folder: Path) -> dict[str, bytes]:
-    """The firmware with one line of its command handler changed."""
-    source = Path(assb.__file__).parent / "console_commands.py"
-    text = source.read_text(encoding="utf-8")
+def changed(module: str, broken: str, mended: str, folder: Path) -> dict[str, bytes]:
+    """The firmware with one line of a module changed, and a manifest that says so: the board would refuse it else."""
+    text = (Path(assb.__file__).parent / f"{module}.py").read_text(encoding="utf-8")
     assert broken in text
-    changed = folder / "console_commands.py"
-    changed.write_text(text.replace(broken, mended), encoding="utf-8")
-    return {"/a/assb/console_commands.mpy": compiled(changed, "assb/console_commands.py", folder)}
+    source = folder / "changed.py"
+    source.write_text(text.replace(broken, mended), encoding="utf-8")
+    files = sessions.compiled_firmware() | {f"/a/assb/{module}.mpy": compiled(source, f"assb/{module}.py", folder)}
+    del files[MANIFEST_PATH]
+    return files | {MANIFEST_PATH: manifest(files)}
 
 
 @pytest.mark.parametrize(
-    ("broken", "mended"),
+    ("module", "broken", "mended"),
     [
-        pytest.param("if needs_crc and not checked:", "if False:", id="obeys lines without a checksum"),
-        pytest.param("except LineError as error:", "except ZeroDivisionError as error:", id="falls over an error"),
+        pytest.param(
+            "console_commands", "if needs_crc and not checked:", "if False:", id="obeys lines without a checksum"
+        ),
+        pytest.param(
+            "console_commands",
+            "except LineError as error:",
+            "except ZeroDivisionError as error:",
+            id="falls over an error",
+        ),
+        pytest.param("port/console", "if self._asked:", "if byte == _CTRL_C:", id="takes any Ctrl-C for a wish to end"),
     ],
 )
-def test_a_firmware_that_is_broken_is_found_out(tmp_path, monkeypatch, broken, mended):
-    files = sessions.compiled_firmware() | obeying(broken, mended, tmp_path)
+def test_a_firmware_that_is_broken_is_found_out(tmp_path, monkeypatch, module, broken, mended):
+    files = changed(module, broken, mended, tmp_path)
     monkeypatch.setattr(sessions, "compiled_firmware", lambda: files)
     with sessions.open_session(bench_scenario(None)) as session:
         session.start()
         hammer = Hammer(session, seed=1)
+        hammer.link.wait_for(hammer._is_safe, 20.0, "SAFE")
         try:
             outcome = hammer.run(1000)
         except Exception as error:  # no answer any more, or a refusal that is none
@@ -92,7 +103,9 @@ def test_no_line_of_the_deck_has_a_right_checksum_and_the_deck_is_that_of_its_se
     deck, again = Deck(5), Deck(5)
     lines = [deck.line() for _ in range(3000)]
     assert lines == [again.line() for _ in range(3000)]
-    assert not any(set(line) & set(FORBIDDEN) for line in lines)
+    assert not any(b"\x04" in line for line in lines)
+    assert not any(part.startswith(b"\x03") for line in lines for part in line.splitlines())
+    assert sum(b"\x03" in line for line in lines) > 100
     assert not any(deck._is_signed(part) for line in lines for part in line.splitlines())
     assert deck.withheld > 0
     assert deck._is_signed(format_line(Crc16(), "arm", [("lease_ms", 5000)]).encode())

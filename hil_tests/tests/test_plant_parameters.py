@@ -1,5 +1,6 @@
 """Figures of plant, format and bench files as parameters of the simulation: each against the file's own, by hand."""
 
+import math
 import random
 from dataclasses import asdict, fields
 from functools import partial
@@ -146,6 +147,11 @@ def test_cycler_contactor_and_limits_are_the_files(made):
         }
     )
     assert plant.contactor_times_us() == (12_500, 6_500)
+    path = plant.precharge_path()
+    path.on = True
+    assert path.step(4.0, False, 1e-9) == pytest.approx(-4.0 / 8.0, rel=1e-5)
+    path.step(4.0, False, 8.0 * 500e-6)
+    assert path.load_v == pytest.approx(4.0 * (1 - math.exp(-1)), rel=1e-5)
     assert asdict(plant.limits) == LIMITS
     window = {name: value for name, value in LIMITS.items() if name.rsplit("_", 2)[1] in ("min", "max")}
     del window["charge_max_c"], window["discharge_max_c"]

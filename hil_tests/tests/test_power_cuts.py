@@ -7,17 +7,20 @@ it; the next life of the board tells what is left. `pytest --all-cuts` goes thro
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 from assb.protocol import image_writer, schema
 from assb.protocol.image import decode
 from assb.signals import Events
+from assb.storage import lockout
 from assb.storage.event_log import FILE_BYTES, FOLDER, EventLog
-from assb.storage.records import Store
+from assb.storage.records import OK, Store
 from assb_hil.dut.idle_world import IdleWorld
 from assb_hil.dut.virtual import VirtualBoard
+from assb_hil.faults.cells import HardShort
+from assb_hil.faults.mechanics import FeedbackStuck
 from assb_hil.scenario import Scenario
 from assb_host.config import build_image, load_pack
 from assb_host.errors import FlashError, LinkError, NotRunningError, PortError
@@ -171,6 +174,31 @@ def check_boots(told: Life, cut: Life, after: Life) -> None:
     assert after.event("boot")["reset_cause"] == "power_on"
 
 
+def check_lockout(told: Life, cut: Life, after: Life) -> None:
+    """Locked out or not, and nothing between; a board that kept its power is."""
+    nothing_more(told, cut, after)
+    locked = "locked_out" in after.names
+    assert schema.STATES[int(after.last("state"))] == ("LOCKOUT" if locked else "SAFE")
+    assert locked or not cut.powered
+    assert not locked or after.event("locked_out")["cause"] == "contactor"
+
+
+def check_worse_lockout(told: Life, cut: Life, after: Life) -> None:
+    """It was locked out before and stays so, for the old cause or the worse one."""
+    nothing_more(told, cut, after)
+    assert schema.STATES[int(after.last("state"))] == "LOCKOUT"
+    cause = after.event("locked_out")["cause"]
+    assert cause == "hard_short" or (cause == "contactor" and not cut.powered)
+
+
+def locked_out(tmp_path: Path) -> dict[str, bytes]:
+    """The record of a contactor that did not follow."""
+    record = Store(lambda: 0, str(tmp_path)).record(lockout.FOLDER, lockout.LAYOUT, 1)
+    record.body[0] = lockout.BY_CONTACTOR
+    assert record.write() == OK
+    return {f"{lockout.FOLDER}/a": (tmp_path / "lockout" / "a").read_bytes()}
+
+
 def writers(tmp_path: Path) -> list[Writer]:
     set_both = [
         (2.6, send("sync")),
@@ -179,6 +207,8 @@ def writers(tmp_path: Path) -> list[Writer]:
         (3.6, send("sync")),
         (4.0, send("sync")),
     ]
+    contact = FeedbackStuck(at_s=2.5, level=1)  # of an open contactor: it trips 200 ms later
+    short = HardShort(at_s=2.5)
     connected_s = 6.0 + ARM_TO_REST_S
     journal = [*leased(6.0, connected_s + 5.5), *marked(*(connected_s + 0.2 + 0.8 * at for at in range(6)))]
     return [
@@ -197,12 +227,21 @@ def writers(tmp_path: Path) -> list[Writer]:
         Writer("crash record", idle(0.6, 4.0), [], check_crash, config=crashing_config()),
         Writer("boot record", idle(0.6, 4.0), [(1.5, send("reset")), (2.8, send("reset"))], check_boots),
         Writer("learned state", idle(0.6, 14.0), [], nothing_more),
+        Writer("lockout record", replace(idle(0.6, 4.0), faults=(contact,)), [], check_lockout, cuts_from_s=2.6),
+        Writer(
+            "lockout record, worse cause",
+            replace(idle(0.6, 4.0), faults=(short,)),
+            [],
+            check_worse_lockout,
+            locked_out(tmp_path),
+            cuts_from_s=2.45,
+        ),
     ]
 
 
 NAMES = (
     "event log", "event log, other file", "event journal", "parameters", "freeze frame", "crash record", "boot record",
-    "learned state",
+    "learned state", "lockout record", "lockout record, worse cause",
 )  # fmt: skip
 
 
@@ -210,7 +249,10 @@ NAMES = (
 def test_power_may_fail_at_any_flash_operation(tmp_path, name, request):
     made = {writer.name: writer for writer in writers(tmp_path)}
     assert tuple(made) == NAMES
-    assert walk(tmp_path, made[name], request.config.getoption("--all-cuts"))
+    lives = walk(tmp_path, made[name], request.config.getoption("--all-cuts"))
+    assert lives
+    locked = ["locked_out" in life.names for life in lives]
+    assert locked == sorted(locked)  # written whole by one operation, it is there after every later one
 
 
 def flash_config(image: Path, cut: int | None) -> int:

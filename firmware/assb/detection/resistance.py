@@ -39,9 +39,6 @@ class Resistance:
         self.seen = self.steps = self.recent_steps = 0
         self.steady = False
 
-    def lose(self):
-        self.seen = 0
-
     def see(self, cell):
         """Every sample."""
         if cell.dt_s > STEP_WIDEST_S or not cell.has_pressure:

@@ -154,7 +154,7 @@ class Power:
         p, at = self._p, self._at
         state = cell.soc + cell.v1_v + cell.v2_v + cell.hysteresis + cell.leak_a
         state = state + cell.resistance_scale + cell.innovation_var
-        if not (state - state == 0 and 0 <= cell.soc <= 1):
+        if not (state - state == 0 and 0 <= cell.soc <= 1 and 1e-3 <= cell.capacity_scale <= 1e3):
             return _BAD_PARAMETER
         if not cell._temperature_min_degc <= temperature_degc <= cell._temperature_max_degc:
             return _BAD_TEMPERATURE

@@ -172,6 +172,20 @@ class FeedbackStuck(LastingFault, frozen=True, kw_only=True):
         rig.plant.contactor.feedback_stuck_level = None
 
 
+class LoadShorted(LastingFault, frozen=True, kw_only=True):
+    """What is connected draws current while it is precharged, as a resistor: the precharge current does not fall."""
+
+    name: ClassVar[str] = "load_shorted"
+    group: ClassVar[str] = "mechanics"
+    load_ohm: Annotated[float, Meta(gt=0.0, le=1e4)]
+
+    def begin(self, rig: FaultRig, now_us: int) -> None:
+        rig.plant.precharge.load_s = 1.0 / self.load_ohm
+
+    def end(self, rig: FaultRig) -> None:
+        rig.plant.precharge.load_s = 0.0
+
+
 class CyclerDisobeys(LastingFault, frozen=True, kw_only=True):
     """The cycler goes on as it was asked to by its load, whatever the board's lines and limits say."""
 

@@ -17,7 +17,6 @@
 #define CORPUS_MOST 4096
 #define LENGTH_MOST 512
 #define HEAD 16
-#define YOUNG 64
 
 const char *__asan_default_options(void);
 const char *__ubsan_default_options(void);
@@ -27,6 +26,8 @@ static unsigned char taken[WAYS], known[WAYS];
 static uintptr_t before;
 static unsigned char corpus[CORPUS_MOST][LENGTH_MOST];
 static size_t lengths[CORPUS_MOST], kept;
+static uint32_t runs_through[WAYS];    /* a way, so far */
+static size_t found[CORPUS_MOST], way; /* what was new about an input, and about the last one */
 static unsigned char trial[LENGTH_MOST];
 static size_t trial_length;
 static const char *crash_file;
@@ -112,7 +113,11 @@ static int runs_new(void)
     (trial[0] % 2 ? assb_est_f32_fuzz : assb_est_f64_fuzz)(&in);
     for (size_t k = 0; k < WAYS; k++) {
         unsigned char bit = (unsigned char)(taken[k] ? 1u << bucket(taken[k]) % 8 : 0);
-        is_new |= (bit & ~known[k]) != 0;
+        runs_through[k] += bit != 0;
+        if (bit & ~known[k]) {
+            is_new = 1;
+            way = k;
+        }
         known[k] |= bit;
     }
     return is_new;
@@ -120,7 +125,7 @@ static int runs_new(void)
 
 static void injure(void)
 {
-    uint32_t injuries = 1 + draw(4);
+    uint32_t injuries = 1 + draw(2) * draw(4); /* mostly one, which leaves the rest as it led here */
     for (uint32_t k = 0; k < injuries; k++) {
         /* the beginning says what the rest is */
         size_t at = draw((uint32_t)(draw(2) || trial_length < HEAD ? trial_length : HEAD));
@@ -162,6 +167,15 @@ static void keep(void)
     size_t at = kept < CORPUS_MOST ? kept++ : draw(CORPUS_MOST);
     memcpy(corpus[at], trial, trial_length);
     lengths[at] = trial_length;
+    found[at] = way;
+}
+
+/* Of two inputs the one whose way the fewest runs took: what is easy to come to needs no more of them. After FairFuzz:
+ * Lemieux & Sen 2018, doi:10.1145/3238147.3238176 */
+static size_t rarest(void)
+{
+    size_t one = draw((uint32_t)kept), other = draw((uint32_t)kept);
+    return runs_through[found[other]] < runs_through[found[one]] ? other : one;
 }
 
 static void read_input(const char *path)
@@ -202,8 +216,7 @@ int main(int count, char **arguments)
         keep();
     }
     for (long run = 0; run < runs; run++) {
-        /* what was found last has been looked at least */
-        size_t from = draw(2) || kept < YOUNG ? draw((uint32_t)kept) : kept - 1 - draw(YOUNG);
+        size_t from = rarest();
         memcpy(trial, corpus[from], lengths[from]);
         trial_length = lengths[from];
         injure();
