@@ -139,8 +139,13 @@ def running(image, tmp_path):
 
 
 def monitor(port, *options, **kwargs):
+    """It hears SIGINT even where the tests run in the background of a shell, which has it ignored."""
     command = [sys.executable, "-m", "assb_host", "monitor", "--port", port, *options]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **kwargs)
+    heard = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **kwargs)
+    finally:
+        signal.signal(signal.SIGINT, heard)
 
 
 def test_monitor_prints_lines_and_ctrl_c_ends_it_well(running):

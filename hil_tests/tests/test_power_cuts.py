@@ -290,7 +290,7 @@ def said_after_boot(image: Path) -> tuple[list[dict], str]:
 
 
 def test_power_may_fail_at_any_flash_operation_of_a_flash_of_the_configuration(tmp_path, request, monkeypatch):
-    monkeypatch.setattr(board_repl, "BYTE_DEADLINE_S", 0.3)  # a board without power is given up on after a moment
+    monkeypatch.setattr(board_repl, "BYTE_DEADLINE_S", 1.0)  # a board without power is given up on after a moment
     image = made_image(tmp_path / "flash.bin", CONFIG)
     kept = image.read_bytes()
     total = flash_config(image, None)
