@@ -1,6 +1,6 @@
 /* Evidence of charge 3: what the current brought and the voltage does not show. Included by assb_detection.c.
  *
- * A Kalman filter of what may be wrong with the model (assb_charge_error), and beside it CUSUM tests for leaks of three
+ * A Kalman filter of what may be wrong with the model (assb_charge_error), and beside it CUSUM tests for leaks of four
  * sizes, each with what its leak would do to the voltage and to the filter (generalised likelihood ratio, Willsky and
  * Jones 1976, doi:10.1109/TAC.1976.1101146). */
 

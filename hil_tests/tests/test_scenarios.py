@@ -7,7 +7,7 @@ from assb_hil.commands.demo import DEMO_SCENARIO
 from assb_hil.scenario import load_scenario, scenario_names
 from assb_hil.session import open_session, run_scenario
 
-# Known gaps: a leak in a pair, or behind one reading of two units, is told late while a constant current charges
+# Known gap: a leak in a pair may be the other cell's contact, and is told late
 TOLD_LATE = ("two_cells_drive",)
 
 

@@ -180,12 +180,14 @@ class ChargeErrors:
 
     def _was_lost(self):
         """Whether R0 was higher than a cell's, surely, or so far as anyone knows."""
-        highest = self.error[_FAST] + sqrt(self.covariance[_ROW[_FAST] + _FAST])
-        return self.highest > NEVER_LOST or highest > UNKNOWN_LOST
+        return self.highest > NEVER_LOST or self._possible() > UNKNOWN_LOST
+
+    def _possible(self):
+        """As high as the relative error of R0 may be now, by one sigma."""
+        return self.error[_FAST] + sqrt(self.covariance[_ROW[_FAST] + _FAST])
 
     def _resistance_walk(self, q, move):
-        highest = self.error[_FAST] + sqrt(self.covariance[_ROW[_FAST] + _FAST])
-        may_return = self._was_lost() and highest > LOST_LEAST
+        may_return = self._was_lost() and self._possible() > LOST_LEAST
         free = move.pair or not move.charges or may_return or self.lean < -LEAN
         if not free or move.size_c <= WORKS_C:
             return OHM_DRIFT
