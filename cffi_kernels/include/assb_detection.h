@@ -98,6 +98,7 @@ typedef struct {
     ASSB_REAL more[2], latest[2], over_s[2], told_s[2]; /* the least of the latest two; since when; told when */
     ASSB_REAL first[2], first_s[2], grows_c[2];         /* since the current turned */
     ASSB_REAL score, leak_c;                            /* leak_c: of the capacity in an hour */
+    ASSB_REAL edge;                                     /* the latest passing, 0: none */
 } ASSB_EST(returns);
 
 typedef struct {
@@ -135,7 +136,7 @@ typedef struct {
 } ASSB_EST(efficiency_evidence);
 
 typedef struct {
-    ASSB_REAL before_v, before_a, middle_v, middle_a, seen, steady;
+    ASSB_REAL before_v, before_a, middle_v, middle_a, after_v, after_a, seen, steady;
     ASSB_REAL usual, recent, steps, recent_steps, usual_mpa, usual_degc;
 } ASSB_EST(resistance_evidence);
 

@@ -91,7 +91,7 @@ void ASSB_EST(forget)(ASSB_EST(state) *state);
 /* Correct with a SOC that something else than the voltage tells, its error independent of the states'. ASSB_BAD_SOC
  * outside 0..1 or for a sigma not in (0, 1]. */
 int ASSB_EST(observe_soc)(const ASSB_EST(params) *params, ASSB_EST(state) *state, ASSB_REAL soc, ASSB_REAL soc_sigma);
-/* Step through n samples; returns how many were refused (their status is in results, their state unchanged). */
-long ASSB_EST(run)(const ASSB_EST(params) *params, ASSB_EST(state) *state, const ASSB_EST(columns) *in,
+/* Step through n samples; of a refused one the status is in results, and the state stays. */
+void ASSB_EST(run)(const ASSB_EST(params) *params, ASSB_EST(state) *state, const ASSB_EST(columns) *in,
                    const ASSB_EST(results) *out, long n);
 /* cdef end */

@@ -87,8 +87,8 @@ ASSB_REAL ASSB_EST(capacity_sigma)(const ASSB_EST(learning_params) *params, cons
 ASSB_REAL ASSB_EST(soc_sigma)(const ASSB_EST(state) *state, const ASSB_EST(learning) *learning);
 /* By Newton's method, without libm; 0 for what is not positive. */
 ASSB_REAL ASSB_EST(square_root)(ASSB_REAL x);
-/* Step and learn through n samples; returns how many were refused. */
-long ASSB_EST(learning_run)(const ASSB_EST(params) *params, const ASSB_EST(learning_params) *learning_params,
+/* Step and learn through n samples; of a refused one the status is in results. */
+void ASSB_EST(learning_run)(const ASSB_EST(params) *params, const ASSB_EST(learning_params) *learning_params,
                             ASSB_EST(state) *state, ASSB_EST(learning) *learning, const ASSB_EST(columns) *in,
                             const ASSB_EST(learning_results) *out, long n);
 /* cdef end */

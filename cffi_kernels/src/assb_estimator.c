@@ -250,24 +250,21 @@ static int sinks(const ASSB_EST(results) *out, const state_t *s, sink_t *list)
     return count;
 }
 
-long ASSB_EST(run)(const params_t *p, state_t *state, const ASSB_EST(columns) *in, const ASSB_EST(results) *out, long n)
+void ASSB_EST(run)(const params_t *p, state_t *state, const ASSB_EST(columns) *in, const ASSB_EST(results) *out, long n)
 {
     state_t s = *state; /* its own memory: nothing that is written can be one of the parameters */
     sink_t list[RESULTS_MOST];
     int count = sinks(out, &s, list);
-    long refused = 0;
     for (long k = 0; k < n; k++) {
         sample_t sample = {in->voltage_v[k], in->current_a[k], in->temperature_degc[k], in->pressure_mpa[k],
                            in->dt_s[k]};
         int status = step(p, &s, &sample);
-        refused += status != ASSB_OK;
         for (int row = 0; row < count; row++)
             list[row].to[k] = *list[row].from;
         if (out->status != NULL)
             out->status[k] = status;
     }
     *state = s;
-    return refused;
 }
 #endif
 

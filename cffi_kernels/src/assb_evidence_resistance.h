@@ -50,7 +50,8 @@ static void learn_ratio(const detection_params_t *q, detection_t *d, real ratio,
     }
 }
 
-/* 7 and 13: steps of current, between the sample before and the one after; the one between holds parts of both. */
+/* 7 and 13: steps of current, between the sample before and the one after; the one between holds parts of both, or is
+   after it as well. The next one says that the step is over. */
 static void see_resistance(const detection_params_t *q, const params_t *cell, detection_t *d, const state_t *state,
                            const sample_t *in)
 {
@@ -59,18 +60,20 @@ static void see_resistance(const detection_params_t *q, const params_t *cell, de
         r->seen = 0;
         return;
     }
-    real step_a = in->current_a - r->before_a;
-    int is_step = r->seen >= 2 && magnitude(step_a) > STEP_LEAST_C * cell->capacity_ah;
-    /* the second of the two differences must be small, or the step is not over */
-    int is_over = magnitude(in->current_a - r->middle_a) <= STEADY_FRAC * magnitude(step_a);
-    if (is_step && is_over && r->steady > 0)
-        learn_ratio(q, d, (in->voltage_v - r->before_v) / step_a * state->resistance_scale / state->r0_ohm, in);
-    r->steady = r->seen >= 1 && magnitude(r->middle_a - r->before_a) <= STEADY_FRAC * STEP_LEAST_C * cell->capacity_ah;
+    real step_a = r->after_a - r->before_a;
+    int is_step = r->seen >= 3 && magnitude(step_a) > STEP_LEAST_C * cell->capacity_ah;
+    int stands = magnitude(r->middle_a - r->before_a) <= STEADY_FRAC * STEP_LEAST_C * cell->capacity_ah;
+    int is_over = magnitude(in->current_a - r->after_a) <= STEADY_FRAC * magnitude(step_a);
+    if (is_step && r->steady > 0 && stands == 0 && is_over)
+        learn_ratio(q, d, (r->after_v - r->before_v) / step_a * state->resistance_scale / state->r0_ohm, in);
+    r->steady = r->seen >= 2 && stands;
     r->before_v = r->middle_v;
     r->before_a = r->middle_a;
-    r->middle_v = in->voltage_v;
-    r->middle_a = in->current_a;
-    r->seen = r->seen < 2 ? r->seen + 1 : r->seen;
+    r->middle_v = r->after_v;
+    r->middle_a = r->after_a;
+    r->after_v = in->voltage_v;
+    r->after_a = in->current_a;
+    r->seen = r->seen < 3 ? r->seen + 1 : r->seen;
 }
 
 static void begin_stall(detection_t *d, const sample_t *in)

@@ -22,7 +22,7 @@ static void lose_returns(ASSB_EST(returns) *r)
     for (int k = 0; k < ASSB_PASSES; k++)
         r->at_s[k] = r->owed[k] = 0;
     r->told_s[0] = r->told_s[1] = 0;
-    r->tenth = r->score = r->leak_c = 0;
+    r->tenth = r->score = r->leak_c = r->edge = 0;
 }
 
 /* Single precision holds them for months. */
@@ -105,7 +105,10 @@ static void see_returns(const detection_params_t *q, ASSB_EST(charge_evidence) *
     real before = r->tenth, settled_v = c->slow_ohm * current_a;
     int up = current_a > 0;
     r->tenth = 1 + (real)(int)(TENTHS * clamp(state->soc, 0, TENTH_LAST));
-    if (before > 0 && r->tenth == before + (up ? 1 : -1) && size_c >= FLOWS_C && slope_v > 0 &&
-        magnitude(c->open2_v - settled_v) <= SETTLED_FRAC * magnitude(settled_v))
-        pass_tenth(q, r, up ? (int)before : TENTHS + (int)r->tenth, current_a, degc, state->covariance[0], slope_v);
+    if (before <= 0 || r->tenth != before + (up ? 1 : -1) || size_c < FLOWS_C)
+        return;
+    int k = up ? (int)before : TENTHS + (int)r->tenth, again = r->edge == (real)k;
+    r->edge = (real)k;
+    if (!again && slope_v > 0 && magnitude(c->open2_v - settled_v) <= SETTLED_FRAC * magnitude(settled_v))
+        pass_tenth(q, r, k, current_a, degc, state->covariance[0], slope_v);
 }

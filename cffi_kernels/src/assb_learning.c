@@ -569,19 +569,16 @@ static void write_results(const ASSB_EST(learning_results) *out, const learning_
         out->status[k] = status;
 }
 
-long ASSB_EST(learning_run)(const params_t *p, const learning_params_t *q, state_t *s, learning_t *l,
+void ASSB_EST(learning_run)(const params_t *p, const learning_params_t *q, state_t *s, learning_t *l,
                             const ASSB_EST(columns) *in, const ASSB_EST(learning_results) *out, long n)
 {
-    long refused = 0;
     for (long k = 0; k < n; k++) {
         sample_t sample = {in->voltage_v[k], in->current_a[k], in->temperature_degc[k], in->pressure_mpa[k],
                            in->dt_s[k]};
         int status = ASSB_EST(step)(p, s, &sample);
         if (status == ASSB_OK)
             ASSB_EST(learning_update)(p, q, s, l, &sample);
-        refused += status != ASSB_OK;
         write_results(out, q, s, l, status, k);
     }
-    return refused;
 }
 #endif

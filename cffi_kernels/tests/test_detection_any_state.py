@@ -60,6 +60,9 @@ def take_over(twin: Any, struct: Any) -> None:
 
 
 NAMES = [name for name, _count in parameters.detection_rows()]
+SETTLE = NAMES.index("charge_settle_s")
+RC_FACTOR = parameters.offset("rc_factor")
+SLOW_OHM = 0.25
 TAU2_S = parameters.offset("tau2_s")
 
 
@@ -78,6 +81,7 @@ class Detectors:
         self.sample = ffi.new("assb_est_f64_detection_sample *")
         self.reference = ffi.new("assb_est_f64_reference *")
         self.flat = flat
+        self.factors = flat[RC_FACTOR : RC_FACTOR + parameters.OCV_POINTS]
 
     def begin(self) -> detector.Detector:
         """A new state of everything; its twin."""
@@ -101,6 +105,9 @@ class Detectors:
         sample.temperature_degc = rng.choice((25.0, 25.0, 0.0, -10.0, 7.0, 14.0, 21.0, 77.0, 90.0, rng.uniform(0, 60)))
         self._meet()
         self._let_go_on()
+        self._draw_reference()
+        if rng.random() < 0.6:
+            self._let_window_close()
         twin = detector.Detector(self.flat, StateOfC(self.kernel), "d")
         self.put(twin, self.c[0])
         return twin
@@ -141,7 +148,8 @@ class Detectors:
             c.dips.after_s = rng.choice((0.35, 0.45, 0.95)) - rng.choice((0.0, sample.dt_s))
             c.dips.waits, c.dips.deep = rng.choice((0, 1)), rng.choice((0.0, 0.25))
             c.dips.variance_v2, c.dips.ages = rng.choice((0.0, 1e-6)), rng.choice((0, 1, 15, 16, 16))
-            c.dips.age_s = [0.0] * lib.ASSB_DIPS
+            age_s = rng.choice((0.01, 10.0))  # a window that is full stays so, or is left by its oldest
+            c.dips.age_s = [age_s * (lib.ASSB_DIPS - k) for k in range(lib.ASSB_DIPS)]
             self.state.innovation_v = rng.choice((0.0, 0.0, 0.001))
             c.noise.usual_v2, c.noise.seen_s = rng.choice((0.0, 1e-9, 1.0)), rng.choice((59.5, 100.0, 410.0))
             c.noise.has_before = 2
@@ -152,18 +160,114 @@ class Detectors:
             c.swelling.direction = (sample.current_a > 0) - (sample.current_a < 0)
             c.swelling.aim_mpa, c.swelling.start_degc = sample.aim_mpa, sample.temperature_degc
             c.swelling.charge_frac = rng.choice((0.01, -0.01, 0.5, -0.5, 0.0))
+            self._let_swell()
             c.stall.low_a, c.stall.start_degc = sample.current_a, sample.temperature_degc
-            c.stall.span_s, c.stall.charge_frac = rng.choice((1.0, 100.0, 1000.0)), rng.choice((0.25, 0.001, 0.0))
-            c.tail.points, c.tail.voltage_v, c.tail.begin_a = rng.choice((1, 2)), sample.voltage_v, 2 * sample.current_a
+            c.stall.span_s = rng.choice((1.0, 100.0, 1000.0))
+            c.stall.charge_frac = rng.choice((0.25, 0.001, 0.0, 0.0019, 0.0021))
+            c.tail.points, c.tail.voltage_v = rng.choice((1, 2)), sample.voltage_v
             c.tail.second_a = sample.current_a * rng.choice((1.0625, 1.25))
             c.tail.first_a = sample.current_a * rng.choice((1.25, 1.5))
-            c.tail.holds, c.tail.usual_a = rng.choice((2, 3)), 0.5 * sample.current_a
+            c.tail.begin_a = rng.choice((1.0, 1.2, 2.0, 4.0)) * sample.current_a
+            c.tail.holds, c.tail.usual_a = rng.choice((2, 3, 3, 4)), 0.5 * sample.current_a
             c.tail.hold_s, c.tail.mark_s = rng.choice((120.0, 240.0, 119.5)), rng.choice((0.0, 120.0))
             c.resistance.seen, c.resistance.steady, c.resistance.steps = 2, 1, rng.choice((7, 8, 9))
             c.resistance.middle_a, c.resistance.before_a = (
                 sample.current_a,
                 sample.current_a - rng.choice((0.5, 0.05, 1)),
             )
+
+    def _draw_reference(self) -> None:
+        rng, reference = self.draw.random, self.reference
+        self.draw.fill(reference[0])
+        reference.cells = rng.choice((1, 2, 3, 4))
+        if rng.random() < 0.7:
+            self.c[0].charge.cells = reference.cells
+
+    def _let_window_close(self) -> None:
+        """The next second is the last of a window, and the filter of the charge's errors is under way."""
+        rng, charge, sample = self.draw.random, self.c[0].charge, self.sample
+        charge.cells, charge.alone = self.reference.cells, float(self.reference.cells < 2)
+        charge.rows, charge.begun, charge.ends = lib.ASSB_LATEST - 1, 1, rng.choice((0, 0, 0, 1))
+        charge.jumps, charge.lost = rng.choice((0, 1, 1)), rng.choice((0, 0, 0, 1))
+        charge.seen_s = self.q[SETTLE] + rng.choice((0.0, -sample.dt_s, 1.0, -1000.0, 400.0))
+        charge.highest = rng.choice((0.0, 0.15, 0.17, 0.2, 1.0))
+        charge.lean = rng.choice((0.0, -0.4, -0.5, 1.5, -1.5))
+        charge.ohm = charge.usual_ohm = rng.choice((0.5, 1.0))
+        charge.degc = sample.temperature_degc + rng.choice((0.0, 0.0, 2.0, -2.0))
+        charge.span_s = rng.choice((3.0, 4.0))
+        charge.open_hysteresis, charge.driven = rng.choice((0.0, 0.5, -1.0)), rng.choice((0.0, 0.5, 1.0))
+        charge.loop_then = charge.open_hysteresis + rng.choice((0.0, 0.0, 0.25))
+        for name in ("open1_v", "open2_v", "open3_v", "open2_then_v", "open3_then_v"):
+            setattr(charge, name, rng.choice((0.0, 0.0, 0.125, -0.125)))
+        self._draw_covariance(charge)
+        self.state.soc = rng.choice((0.0, 1.0, 1e-5, 0.1, 0.5, 0.55, 0.7, 0.95, rng.random()))
+        work_a = rng.choice((0.0, 0.0, 0.001, 0.0055, 0.01, 0.022, 0.5, -0.5, 1.0, -1.0))
+        for k in range(lib.ASSB_LATEST):
+            charge.row[k].current_a = charge.row[rng.randrange(lib.ASSB_LATEST)].current_a if k % 2 else work_a
+            charge.row[k].excess_v = rng.choice((0.0, 0.001, -0.001, 0.25, -0.25, rng.uniform(-0.01, 0.01)))
+            for name in ("fast_v", "middle_v", "slow_v"):
+                setattr(charge.row[k], name, rng.choice((0.0, 0.0625, -0.25, 0.5)))
+        sample.current_a = self.c[0].sum_a = work_a
+        self.c[0].span_s, self.c[0].sum_v = 1.0, 3.5
+        charge.current_a, charge.swing_a = work_a + rng.choice((0.0, 0.0, 0.5)), rng.choice((0.0, 0.0, 0.25))
+        charge.moved_as = rng.choice((0.0, 0.0, 4 * work_a, -36.0))
+        for test in charge.test:
+            test.nats = rng.choice((0.0, -0.5, 0.5, 2.0, 8.0, 40.0))
+        self._draw_returns(charge.returns, work_a)
+        if rng.random() < 0.7:
+            charge.open2_v = self._slow_ohm() * work_a * rng.choice((1.0, 1.0, 1.05, 1.2))
+
+    def _slow_ohm(self) -> float:
+        place = (len(self.factors) - 1) * self.state.soc
+        knot = min(int(place), len(self.factors) - 2)
+        return SLOW_OHM * (self.factors[knot] + (place - knot) * (self.factors[knot + 1] - self.factors[knot]))
+
+    def _draw_covariance(self, charge: Any) -> None:
+        """Of errors that depend on each other a little: the diagonal outweighs the rest."""
+        rng, count = self.draw.random, lib.ASSB_CHARGE_ERRORS
+        deviation = [rng.choice((1e-7, 1e-3, 0.01, 0.1, 0.25, 0.5, 1.0)) for _ in range(count)]
+        at = 0
+        for i in range(count):
+            charge.error[i] = rng.choice((0.0, 0.0, -0.6, -0.5, 0.05, 0.15, 0.3, 7.0, rng.uniform(-0.1, 0.1)))
+            for j in range(i, count):
+                share = 1.0 if i == j else rng.choice((0.0, 0.125, -0.125))
+                charge.covariance[at] = share * deviation[i] * deviation[j]
+                at += 1
+
+    def _draw_returns(self, returns: Any, current_a: float) -> None:
+        """A tenth of the SOC is passed just now, in steady current, after days or months."""
+        rng = self.draw.random
+        returns.clock_s = rng.choice((0.0, 1000.0, 5e4, 1e5, 1e5 + 1.0, 1e5 + 1.0))
+        returns.net = rng.choice((0.0, 0.5, -0.5, 4.0, -5.0, 5.0))
+        for at in (returns.at_s, returns.told_s, returns.first_s):
+            at[0 : len(at)] = [self._moment(returns.clock_s) for _ in at]
+        sign = 1 if current_a > 0 else -1
+        tenth = 1 + int(10 * min(max(self.state.soc, 0.0), 0.99))
+        returns.tenth = min(max(tenth - sign * rng.choice((1, 1, 1, 0)), 0), 10)
+        here = returns.tenth if sign > 0 else 10 + tenth
+        returns.edge = rng.choice((0, max(here - 1, 0), here))
+        factor = rng.choice((1.0, 1.0, 1.04, 1.06))
+        for k in range(len(returns.current_a)):
+            returns.current_a[k] = factor * current_a
+            returns.degc[k] = self.sample.temperature_degc + rng.choice((0.0, 1.0, 3.0))
+
+    def _moment(self, clock_s: float) -> float:
+        """In the past of the counters, near what they ask of it."""
+        rng = self.draw.random
+        ago_s = rng.choice((500.0, 598.0, 599.0, 600.0, 602.0, 1e4, 14398.0, 14399.0, 14400.0, 14402.0))
+        return rng.choice((0.0, 0.5, clock_s - ago_s, clock_s - ago_s, 6e4, 50000.5))
+
+    def _let_swell(self) -> None:
+        """About as this tenth of the SOC usually does."""
+        rng, swelling, sample = self.draw.random, self.c[0].swelling, self.sample
+        per_frac_um = self.q[NAMES.index("gap_swelling_um")]
+        stiffness = self.q[NAMES.index("gap_stiffness_mpa_per_um")]
+        if stiffness <= 0:
+            return
+        height_um = sample.gap_um + sample.pressure_mpa / stiffness
+        swelling.start_um = height_um - per_frac_um * swelling.charge_frac * rng.choice((1.0, 1.02, 0.9, 1.5))
+        for at in range(lib.ASSB_SWELLING_BINS):
+            swelling.usual[at], swelling.visits[at] = 1.0, rng.choice((2, 3, 4))
 
     def put(self, twin: detector.Detector, c: Any) -> None:
         twin.cell.q = self.q
@@ -196,11 +300,12 @@ class Detectors:
 def dyadic(believed: dict) -> list[float]:
     """A cell whose numbers are sums of few powers of two."""
     return flat_layout.pack(believed | {
-        "capacity_ah": 1.0, "ocv_v": [3.0 + max(k - 40, 0) / 64 + k / 1024 for k in range(129)], "tau1_s": 2.0,
+        "capacity_ah": 2.0, "ocv_v": [3.0 + max(k - 40, 0) / 64 + k / 1024 for k in range(129)], "tau1_s": 2.0,
         "tau2_s": 64.0, "hysteresis_v": 0.125, "hysteresis_rate": 8.0, "entropy_v_per_k": 0.0078125,
         "ocv_temperature_degc": 25.0, "coulombic_efficiency_frac": 0.96875,
         "rc_factor": [1.0 + (k % 3) / 4 for k in range(129)], "gap_swelling_um": 256.0, "plating_watch": 1.0,
-        "gap_stiffness_mpa_per_um": 0.0625, "heat_j_per_k": 16.0, "charge_slope_least_v": 0.5,
+        "gap_stiffness_mpa_per_um": 0.0625, "heat_j_per_k": 16.0, "r2_ohm": [SLOW_OHM] * len(believed["r2_ohm"]),
+        "charge_slope_least_v": 0.5,
     })  # fmt: skip
 
 
@@ -223,11 +328,6 @@ def test_detectors_end_a_second_alike_from_any_state(dyadic, seed):
     pack = detector.Pack()
 
     def act(twin):
-        both.draw.fill(both.reference[0], lambda name: True)
-        both.reference.cells = both.draw.random.choice((1, 2, 3, 4))
-        if both.draw.random.random() < 0.7:
-            both.c[0].charge.cells = both.reference.cells
-            twin.charge.cells = int(both.reference.cells)
         pack.cells = int(both.reference.cells)
         for name in ("deficit_v", "slope_v_per_s", "noise_ratio"):
             setattr(pack, name, getattr(both.reference, name))

@@ -24,6 +24,7 @@ HERE = Path(__file__).resolve().parent
 NOT_KERNEL_TESTS = (
     "test_board_processors.py",
     "test_build_kernels.py",
+    "test_detection_twin.py",
     "test_estimator_bytes.py",
     "test_estimator_twin.py",
     "test_learning_twin.py",

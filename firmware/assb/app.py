@@ -14,8 +14,8 @@ from .control import supervisor as sv
 from .control.alarm import Alarm
 from .control.derating import Derating
 from .control.press_watch import PressWatch
+from .control.protection import NO_CHARGE, Protection
 from .control.protection import OPEN as ROW_OPEN
-from .control.protection import Protection
 from .control.stack_pressure import StackPressure
 from .control.supervisor import Supervisor
 from .port.clock import ESTIMATE, FAST, GC, SLICE, spent_us
@@ -25,6 +25,7 @@ from .protocol.frame import FrameWriter
 from .quantities import Quantities
 from .settings import Settings
 from .signals import Events, Signals
+from .slow_stream import SlowStream
 from .telemetry import Telemetry
 from .ticks import elapsed_ms, later, until_ms
 
@@ -41,6 +42,7 @@ _EV_CONTACTOR = const(14)
 _EV_SELF_TEST = const(17)
 _EV_ALARM = const(35)
 _EV_CRASHED = const(54)
+_EV_INJECTION = const(80)
 
 # Of what start.choose_kernel chose: places and faults (a test compares)
 _KIND = const(1)
@@ -91,11 +93,18 @@ _LEASE_LAPSED = const(49)
 _BLEED_BITS = const(50)
 _PRESS_MISMATCH_KPA = const(51)
 _OUTSIDE_WINDOW_MS = const(52)
+_HEATER_PERMILLE = const(53)
+_HEATER_CDEGC = const(54)
+_HEATER_UNANSWERED_MS = const(55)
 
 _CONTACT_LOSS_AT = const(24)  # of an evidence's two bits, and its state there (a test compares)
 _ACTIVE = const(3)
 _GIVES_WAY_BIT_2 = const(1 << 15)  # of the row press_gives_way (a test compares)
+_COLD_BIT = const(1 << 26)  # of the row discharge_undertemperature (a test compares)
 _MISSED_MAX_US = const(100000000)  # keeps lateness within 30 bits
+_TRIAL_MS = const(10000)  # firmware on trial that has not confirmed itself by then does not
+_ON_TRIAL = const(2)  # in slots.status
+_NO_CONFIG = const(-1)
 _HEALTHY_MS = const(30000)  # after this long without a crash, earlier crashes are forgotten
 
 
@@ -106,7 +115,8 @@ class App:
     store: the records.Store; None: nothing is kept. crash: the CrashRecord of earlier boots.
     """
 
-    log = params = frames = learned = None
+    log = params = frames = learned = stream = note = None
+    injection = None  # (lease_ms, t_ms): this firmware ends, and begins anew on values that the host sends
 
     def __init__(self, board, config, config_status, clock, console, watchdog, record, kernel, store=None, crash=None):
         now_ms = clock.now_ms()
@@ -126,7 +136,7 @@ class App:
         self.signals = Signals(self.cell_count, now_ms)
         self.capture = Capture(self.signals, settings)
         self.writer = FrameWriter(tables.schema_id())
-        self.telemetry = Telemetry(self.signals, self.events, self.writer, console, now_ms)
+        self.telemetry = Telemetry(self.signals, self.events, self.writer, console, now_ms, board.injected)
         self.protection = Protection(
             self.signals,
             config.limits if config else (),
@@ -144,7 +154,7 @@ class App:
         )
         self.derating = Derating(settings("charge_current_max_ma"), settings("discharge_current_max_ma"))
         self.pressure, self.press_watch = StackPressure(settings), PressWatch(settings)
-        self.lockout = self._recall_lockout(store)
+        self.heating, self.lockout = self._heating(), self._recall_lockout(store)
         self.alarm = Alarm(settings, now_ms, self._locked_by() == _BY_HARD_SHORT)
         columns = tables.positions(tables.CELL_SIGNALS)
         power = kernel[0].Power(config.estimator) if config else None
@@ -156,20 +166,21 @@ class App:
         self.reset_wanted = self.ready = False  # ready: every channel gave valid data; part of the self-test
         self._rest_ua, self._precharge_ua = 1000 * settings("rest_current_ma"), 1000 * settings("precharge_current_ma")
         # fast ticks that were skipped altogether since the last one; in this round: worst lateness, fast ticks, slices
-        self._missed_us = self._late_us = self._ticks = self._done = 0
+        self._missed_us = self._late_us = self._ticks = self._done = self._streams = 0
         self._deadline_us = self.protection.trip_level("deadline_overrun")
         self._press_hold_ms = settings("press_hold_ms")
         self._lapse_stops = settings("lease_lapse_stops")
         # requests: supervisor conditions asked for by commands, taken at the next fast tick
         self.requests = self.lease_ms = self._lapsed = 0
-        self._lease_since_ms = self._pressed_since_ms = self._pressure_at_ms = self._started_ms = now_ms
+        self._lease_since_ms = self._pressed_since_ms = self._pressure_at_ms = self._started_ms = self._heated_ms = (
+            now_ms
+        )
         self._pressed = self._regulating = False
         self._healthy = self._paused = False  # paused: this slice was allowed to take longer
         self.tune()
-        self._fast_ms, self._due_ms = settings("fast_period_ms"), now_ms
+        self._fast_ms = settings("fast_period_ms")
         self.quantities = Quantities(self.signals, board.samples, self._fast_ms)
         self.balancing = self._balancing(now_ms)
-        self._due_us = clock.now_us()
         slow_ms = settings("slow_period_ms")
         self.limits = CellLimits(self.cells, slow_ms, self.derating)
         self._slots = self._plan(slow_ms // self._fast_ms)
@@ -177,6 +188,7 @@ class App:
         board.attach(self.signals, self.cells, self.events)
         self._recall_learned(store, now_ms)
         self._say_boot()
+        self._due_ms, self._due_us = clock.now_ms(), clock.now_us()  # a second later than now_ms on a slow board
 
     def _say_boot(self):
         self.events.push(_EV_BOOT, self.record.reset_cause, self.record.boot_count)
@@ -199,6 +211,10 @@ class App:
         self.log = EventLog(store, self.record.boot_count, self.events)
         self.events.log_to(self.log)
         self.kept.append(self.log)
+        from .storage.note import Note
+
+        self.note = Note(store, self.events)
+        self.kept.append(self.note)
         if self.config:
             from .storage.params import Params
 
@@ -224,9 +240,7 @@ class App:
             return None
         from .storage.lockout import Lockout
 
-        lockout = Lockout(store, self.protection, self.events)
-        self.kept.append(lockout)
-        return lockout
+        return Lockout(store, self.protection, self.events)
 
     def _locked_by(self):
         """What locked this board out and outlasts a restart; 0: nothing."""
@@ -239,6 +253,14 @@ class App:
         from .control.balancing import Balancing
 
         return Balancing(self.signals, self.settings, now_ms)
+
+    def _heating(self):
+        """None, and no heap for it, on a board without a heater."""
+        if not self.board.heats:
+            return None
+        from .control.heating import Heating
+
+        return Heating(self.settings)
 
     def _plan(self, slot_count):
         """Slices of the slow tick, spread over its fast ticks; a slot may hold several when cells are many."""
@@ -260,8 +282,11 @@ class App:
 
     def tune(self):
         """Parameters changed: everything that copied one takes it again."""
+        self.board.calibrate(self.settings)
         self.telemetry.tune(self.settings)
         self.pressure.tune(self.settings)
+        if self.heating:
+            self.heating.tune(self.settings)
 
     def step(self, now_ms):
         """Do what is due at `now_ms`; returns when to come again (ms ticks)."""
@@ -316,21 +341,20 @@ class App:
         self.board.sample(now_ms)
         # what flows through the precharge path is meant to flow
         self.quantities.update(
-            supervisor.charge or supervisor.precharge, supervisor.discharge or supervisor.precharge, now_ms
+            signals.value[_CHARGE_ENABLED] or supervisor.precharge,
+            signals.value[_DISCHARGE_ENABLED] or supervisor.precharge,
+            now_ms,
         )
         self.capture.record(now_ms, protection.trip_bits, protection.trip_bits_2, protection.blocked & ROW_OPEN)
         if supervisor.state > sv.SELFTEST or not self.config:
             protection.evaluate(now_ms, supervisor.main)
         supervisor.step(self._conditions(now_ms), protection.blocked, now_ms)
         self._judge_self_test(now_ms)
-        self.derating.update(
-            protection.charge_permille if supervisor.charge else 0,
-            protection.discharge_permille if supervisor.discharge else 0,
-        )
+        self.derating.update(protection.charge_permille, protection.discharge_permille, now_ms)
         if supervisor.main != signals.value[_CONTACTOR_COMMAND]:
             self.events.push(_EV_CONTACTOR_COMMAND, supervisor.main, 0)
         self._respond(now_ms)
-        self.board.apply(supervisor.main, supervisor.precharge, supervisor.charge, supervisor.discharge)
+        self._drive(now_ms)
         self._publish(now_ms)
 
     def _judge_self_test(self, now_ms):
@@ -372,6 +396,8 @@ class App:
             conditions |= sv.SETTLED
         if self.ready:
             conditions |= sv.READY
+        if self.warms_up():
+            conditions |= sv.COLD
         if self.config_status == _BOOT_LOOP:
             conditions |= sv.UPDATE
         elif not self.config:
@@ -381,6 +407,12 @@ class App:
         if self._pressed:
             conditions |= sv.PRESSED
         return conditions | self._lease_conditions(now_ms)
+
+    def warms_up(self):
+        """Both directions are forbidden, discharge by cold alone, and there is a heater that is meant to heat."""
+        protection = self.protection
+        alone = protection.discharge_blockers == 1 and protection.trip_bits & _COLD_BIT
+        return alone and protection.blocked & NO_CHARGE and self.heating and self.heating.target_cdegc > 0
 
     def _contactor_closed(self, now_ms):
         signals = self.signals
@@ -405,15 +437,22 @@ class App:
         self.signals.put(_LEASE_LAPSED, self._lapsed, now_ms)
         return conditions
 
+    def _drive(self, now_ms):
+        """The outputs that the supervisor allows, each direction only while derating leaves something of it."""
+        signals, supervisor, derating = self.signals, self.supervisor, self.derating
+        charge = supervisor.charge & derating.charge
+        discharge = supervisor.discharge & derating.discharge
+        self.board.apply(supervisor.main, supervisor.precharge, charge, discharge)
+        signals.put(_CONTACTOR_COMMAND, supervisor.main, now_ms)
+        signals.put(_CHARGE_ENABLED, charge, now_ms)
+        signals.put(_DISCHARGE_ENABLED, discharge, now_ms)
+        signals.put(_CHARGE_LIMIT_MA, derating.charge_ma if charge else 0, now_ms)
+        signals.put(_DISCHARGE_LIMIT_MA, derating.discharge_ma if discharge else 0, now_ms)
+
     def _publish(self, now_ms):
         # no `put = signals.put`: a bound method that is kept takes heap
-        signals, supervisor, protection = self.signals, self.supervisor, self.protection
-        signals.put(_STATE, supervisor.state, now_ms)
-        signals.put(_CONTACTOR_COMMAND, supervisor.main, now_ms)
-        signals.put(_CHARGE_ENABLED, supervisor.charge, now_ms)
-        signals.put(_DISCHARGE_ENABLED, supervisor.discharge, now_ms)
-        signals.put(_CHARGE_LIMIT_MA, self.derating.charge_ma, now_ms)
-        signals.put(_DISCHARGE_LIMIT_MA, self.derating.discharge_ma, now_ms)
+        signals, protection = self.signals, self.protection
+        signals.put(_STATE, self.supervisor.state, now_ms)
         signals.put(_WARN_BITS, protection.warn_bits, now_ms)
         signals.put(_DERATE_BITS, protection.derate_bits, now_ms)
         signals.put(_TRIP_BITS, protection.trip_bits, now_ms)
@@ -425,6 +464,9 @@ class App:
     # ---- slow tick ----
 
     def _slice(self, now_ms):
+        self.board.mend()
+        if self.lockout and self.lockout.step(now_ms):
+            self._paused = True
         self.commands.poll(now_ms)
         for job, kind in self._slots[self._slot]:
             job(now_ms)
@@ -433,6 +475,8 @@ class App:
         self.telemetry.send_events()
         if self.dump and not (self._slot and self.supervisor.main) and self.dump.send(self.telemetry, now_ms):
             self.dump = None
+        if self.stream and not self.stream.send(now_ms):
+            self.tell_all(False)
         if self.self_test and not self.supervisor.regulate:  # neither connected nor on the way there
             self._paused = True  # a part may take longer than a tick
             if self.self_test.step():
@@ -458,6 +502,27 @@ class App:
             self.ready = self.kernel[_FAULT] < _ALL_WRONG and self.board.ready()
         if self.balancing:
             self._balance(now_ms)
+        if self.heating:
+            self._heat(now_ms)
+
+    def _heat(self, now_ms):
+        """While pressed or on the way there, by the temperature that is known; in no other state."""
+        signals, heating = self.signals, self.heating
+        dt_ms = elapsed_ms(now_ms, self._heated_ms)
+        self._heated_ms = now_ms
+        cdegc = None
+        if signals.valid[_TEMPERATURE_CDEGC]:
+            cdegc = signals.value[_TEMPERATURE_CDEGC]
+            signals.put(_HEATER_CDEGC, cdegc, now_ms)
+        else:
+            signals.lose(_HEATER_CDEGC)
+        permille = heating.update(cdegc, self.supervisor.regulate, dt_ms)
+        self.board.heat(permille, heating.on)
+        signals.put(_HEATER_PERMILLE, permille, now_ms)
+        if cdegc is None:
+            signals.lose(_HEATER_UNANSWERED_MS)
+        else:
+            signals.put(_HEATER_UNANSWERED_MS, heating.unanswered_ms, now_ms)
 
     def _balance(self, now_ms):
         """Only in SAFE or at REST, with no current either way and no row that takes one away."""
@@ -481,13 +546,16 @@ class App:
         pressure_kpa = signals.value[_PRESSURE_KPA]
         applied_kpa = self.board.applied_kpa()
         signals.put(_PRESSURE_TARGET_KPA, self._aim_kpa(dt_ms), now_ms)
-        if self.supervisor.regulate and measured:
+        regulate, homing = self.supervisor.regulate, self.board.homing
+        faulted = self.supervisor.state in (sv.FAULT, sv.LOCKOUT)
+        # nothing goes on to where it was wanted before, nor homes in a state that has another use for the press
+        ends = (self._regulating and not (regulate and measured)) or (homing and (regulate or faulted))
+        if regulate and measured:
             command_kpa = self._regulate(pressure_kpa, applied_kpa, now_ms, dt_ms)
         else:
-            faulted = self.supervisor.state in (sv.FAULT, sv.LOCKOUT)
             command_kpa = self.pressure.rest(applied_kpa, pressure_kpa if measured else 0, dt_ms, faulted)
-        self._regulating = self.supervisor.regulate and measured
-        if command_kpa != applied_kpa:
+            self._regulating = False
+        if ends or (command_kpa != applied_kpa and not homing):
             self.board.command_kpa(command_kpa)
         signals.put(_PRESSURE_COMMAND_KPA, self.board.applied_kpa(), now_ms)
         self._hold_window(pressure_kpa, measured, now_ms)
@@ -504,8 +572,15 @@ class App:
         """The new command, and on the blackboard how the press obeyed the last ones."""
         signals, pressure, watch = self.signals, self.pressure, self.press_watch
         if not self._regulating:
+            start_kpa = pressure.startable_kpa(pressure_kpa, applied_kpa)
+            if start_kpa != applied_kpa:
+                self.board.command_kpa(start_kpa)
+                applied_kpa = self.board.applied_kpa()
+                if start_kpa != applied_kpa:
+                    return applied_kpa  # the press was not reached: it starts once it is
             pressure.start(pressure_kpa, applied_kpa)
             watch.start(pressure_kpa, applied_kpa)
+            self._regulating = True
         current_ma = signals.value[_CURRENT_UA] // 1000
         cdegc = signals.value[_TEMPERATURE_CDEGC] if signals.valid[_TEMPERATURE_CDEGC] else None
         pressure.yields = self.protection.trip_bits_2 & _GIVES_WAY_BIT_2 != 0
@@ -549,10 +624,16 @@ class App:
             or abs(self.signals.value[_CURRENT_UA]) > self._rest_ua
         )
         if self.capture.recording and not connected:
-            return  # a pause would tear a hole into the freeze frame
+            if self.log:
+                self.log.step(now_ms, True)  # without an erase: a pause would tear a hole into the freeze frame
+            return
         for part in self.kept:
             if part.step(now_ms, bool(connected)):
                 self._paused = not connected
+                return
+        if self.record.slot & _ON_TRIAL and not connected:
+            self._paused = self._judge_trial(elapsed_ms(now_ms, self._started_ms))
+            if self._paused:
                 return
         if not (connected or self._healthy) and elapsed_ms(now_ms, self._started_ms) > _HEALTHY_MS:
             self._healthy = True
@@ -561,6 +642,19 @@ class App:
                 return
         if self.log and not connected:
             self._paused = self.log.make_room()
+
+    def _judge_trial(self, run_ms):
+        """New firmware confirms itself once its own part of the self-test is passed: True when it did, which takes a
+        write. Missing sensors are not its fault; what can't, asks for the reset that counts its trial down.
+        """
+        right = self.kernel[_FAULT] < _ALL_WRONG and self.config_status >= _NO_CONFIG
+        if right and self.supervisor.state > sv.SELFTEST:
+            self.record.confirm_slot()
+            return True
+        if not right and run_ms > _TRIAL_MS:
+            self.safe()
+            self.reset_wanted = True
+        return False
 
     def _slice_collect(self, now_ms):
         """Collect garbage at a chosen moment, after the estimators and at the end; note the low water before it."""
@@ -593,6 +687,8 @@ class App:
     def stop(self):
         self.lease_ms = self._lapsed = 0
         self.requests = self.requests & ~sv.ARM | sv.STOP  # an arm that waits for its tick is taken back
+        if self.board.homing:
+            self.board.command_kpa(self.board.applied_kpa())
         self.events.push(_EV_STOPPED, 0, 0)
 
     def clear(self):
@@ -605,6 +701,28 @@ class App:
             self.lockout.clear()
         self.events.push(_EV_FAULTS_CLEARED, self.protection.trip_bits, self.protection.trip_bits_2)
 
+    def tell_all(self, wanted):
+        """Every step of the estimators goes to the host as well, or no longer. False: no cell has begun."""
+        self.stream = None
+        for cell in self.cells:
+            cell.stream = None
+        if not wanted:
+            return True
+        if not self.cells or not all([cell.started for cell in self.cells]):
+            return False
+        self._streams = (self._streams + 1) & 0xFF
+        self.stream = SlowStream(self._streams, self.cells, self.telemetry, self.signals)
+        for cell in self.cells:
+            cell.stream = self.stream
+        return True
+
+    def inject(self, lease_ms, t_ms):
+        """Outputs off; the main loop ends, and another begins (injection.py)."""
+        self.safe()
+        self.events.push(_EV_INJECTION, lease_ms, 0)
+        self.injection = (lease_ms, t_ms)
+        self.reset_wanted = True
+
     def send_hello(self):
         writer, config = self.writer, self.config
         from . import VERSION
@@ -615,7 +733,7 @@ class App:
         put(4, writer.schema_id)
         for part in VERSION:
             put(1, part)
-        put(1, 0)
+        put(1, self.record.slot)
         put(1, self.record.reset_cause)
         put(2, self.record.boot_count)
         put(4, config.crc if config else 0)
@@ -639,6 +757,8 @@ class App:
 
     def keep(self):
         """Before a reset that is meant, outputs off: what has come since the last write is written."""
+        if self.lockout:
+            self.lockout.keep()
         for part in self.kept:
             part.keep()
 

@@ -7,6 +7,10 @@ from .short_watch import ShortWatch
 from .signals import CELL_COUNT, PACK_COUNT
 from .ticks import elapsed_ms
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .slow_stream import SlowStream
+
 _NOT_STARTED = const(-100)  # estimator_status until the first valid sample
 _NONE_YET = const(-1)  # before the first step, which only sets the clock: nobody knows what its samples span
 # Places after charge_2s_ma, in the order of tables.CELL_SIGNALS (a test compares)
@@ -15,7 +19,9 @@ _TEN_S_MW = const(3)
 _BOUND = const(4)
 _DISCHARGE = const(5)
 _UNKNOWN = const(-1)  # no limit can be worked out
-_CONTACT_FULL_MPA = const(592)  # place in the flat layout (a test compares)
+# Places in the flat layout (a test compares)
+_HOT_FULL_DEGC = const(589)
+_CONTACT_FULL_MPA = const(592)
 # Places in what learning exports (a test compares)
 _RESISTANCE = const(0)
 _CAPACITY = const(3)
@@ -33,18 +39,20 @@ class CellWatch:
         self.learning = kernel.Learning(flat, self.ekf)
         self._initial_sigma = settings("soc_initial_sigma_ppm") / 1e6
         self._signals = signals
-        self._means = Means(2)
+        self.means = Means(2)
         self.started = False
         self.estimates = False  # whether the last sample was taken
         self.kept = None  # what a record says of this cell, until its first sample
         self._power = power
-        self._step_ms = _NONE_YET
+        self.step_ms = _NONE_YET
+        self.stream: "SlowStream | None" = None  # while the host wants every step
         self._rest_ua = 1000 * settings("rest_current_ma")
         self._columns = columns
         self._base = PACK_COUNT + cell * CELL_COUNT
         self._s_voltage = self._at("voltage_uv")
         self._s_current = signals.pack("current_ua")
         self._s_temperature = signals.pack("temperature_cdegc")
+        self._s_coldest = signals.pack("temperature_low_cdegc")
         self._s_pressure = signals.pack("pressure_kpa")
         self.shorts = ShortWatch(cell, flat, self.ekf, settings, signals, events, self._at, pack)
         self._put("estimator_status", _NOT_STARTED, 0)
@@ -52,25 +60,31 @@ class CellWatch:
 
     def add_sample(self, voltage_uv, current_ua, now_ms):
         """From the fast tick; allocates nothing."""
-        self._means.add(0, voltage_uv)
-        self._means.add(1, current_ua)
+        self.means.add(0, voltage_uv)
+        self.means.add(1, current_ua)
         self.shorts.add_sample(voltage_uv, current_ua, now_ms)
 
     def step(self, now_ms):
         signals = self._signals
         value = signals.value
-        dt_ms = 0 if self._step_ms == _NONE_YET else elapsed_ms(now_ms, self._step_ms)
-        self._step_ms = now_ms
-        if not (
+        dt_ms = 0 if self.step_ms == _NONE_YET else elapsed_ms(now_ms, self.step_ms)
+        self.step_ms = now_ms
+        voltage_uv = self.means.take(0, value[self._s_voltage])
+        current_ua = self.means.take(1, value[self._s_current])
+        if (
             dt_ms
             and signals.valid[self._s_voltage]
             and signals.valid[self._s_current]
             and signals.valid[self._s_temperature]
         ):
-            self._blind(dt_ms)
-            return  # the estimator's age grows, its last status stands; stale rows act on the sensors themselves
-        voltage_uv = self._means.take(0, value[self._s_voltage])
-        current_ua = self._means.take(1, value[self._s_current])
+            self._see(voltage_uv, current_ua, dt_ms, now_ms)
+        else:  # the estimator's age grows, its last status stands; stale rows act on the sensors themselves
+            self._blind(current_ua, dt_ms)
+        if self.stream:
+            self.stream.tell(self, now_ms, dt_ms, voltage_uv, current_ua)
+
+    def _see(self, voltage_uv, current_ua, dt_ms, now_ms):
+        value = self._signals.value
         voltage_v, current_a = voltage_uv / 1e6, current_ua / 1e6
         temperature_degc, dt_s = value[self._s_temperature] / 100, dt_ms / 1000
         if not self.started:
@@ -93,12 +107,10 @@ class CellWatch:
         else:
             self.learning.lose()
 
-    def _blind(self, dt_ms):
+    def _blind(self, current_ua, dt_ms):
         """A sensor is lost: charge is counted as long as the current is known, and nothing is learned."""
         signals = self._signals
         value = signals.value
-        current_ua = self._means.take(1, value[self._s_current])
-        self._means.take(0, 0)  # of before the loss: no part of what comes after it
         self.estimates = False
         self.learning.lose()
         self.shorts.blind()
@@ -164,13 +176,21 @@ class CellWatch:
         status = _UNKNOWN
         if self.estimates and signals.valid[self._s_temperature]:
             status = power.limits(
-                self.ekf, charging, value[self._s_temperature] / 100, value[self._s_pressure] / 1000, known
+                self.ekf, charging, self._limiting_degc(charging), value[self._s_pressure] / 1000, known
             )
         at = self._at("charge_2s_ma") + (0 if charging else _DISCHARGE)
         for k in range(3):
             put(at + k, _int30(power.current_a[k] * 1e3) if status == 0 else 0, now_ms)
         put(at + _TEN_S_MW, _int30(power.power_w[_TEN_S] * 1e3) if status == 0 else 0, now_ms)
         put(at + _BOUND, power.bound[_TEN_S] if status == 0 else 0, now_ms)
+
+    def _limiting_degc(self, charging):
+        """Of the coldest place on charge, where lithium plates first, unless the hottest is one that heat limits."""
+        value = self._signals.value
+        hottest_degc = value[self._s_temperature] / 100
+        if charging and hottest_degc <= self.flat[_HOT_FULL_DEGC]:
+            return value[self._s_coldest] / 100
+        return hottest_degc
 
     def limit_ma(self, charging):
         """The largest current for the next 10 s; 0 until it is known."""

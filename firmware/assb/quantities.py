@@ -1,5 +1,5 @@
 """What limit rows judge beside the samples themselves, worked out in the fast tick from what the board has just put on
-the blackboard. A quantity is put only while what it is made of is valid. Allocates nothing."""
+the blackboard. A quantity is valid only while what it is made of is. Allocates nothing."""
 
 from .const import const
 from .control.low_pass import LowPass
@@ -41,10 +41,22 @@ class Quantities:
         if valid[_CURRENT_UA]:
             self._current(now_ms)
             self._forbidden(charge, discharge, now_ms)
+        else:
+            self._lose(_CURRENT_10S_UA, 3)
+            self._signals.lose(_FORBIDDEN_UA)
         if valid[_PRESSURE_KPA]:
             self._pressure(now_ms)
+        else:
+            self._lose(_PRESSURE_RATE_KPA_S, 3)
         if valid[_TEMPERATURE_CDEGC]:
             self._temperature(now_ms)
+        else:
+            self._lose(_TEMPERATURE_JUMP_CDEGC, 2)
+
+    def _lose(self, first, count):
+        """What stands side by side on the blackboard, its channel lost: no row recovers on what nobody measured."""
+        for at in range(first, first + count):
+            self._signals.lose(at)
 
     def _plausible(self, channel, at, now_ms):
         """Jump and stillness of a channel, which stand side by side on the blackboard."""
@@ -59,6 +71,7 @@ class Quantities:
             at = self._voltage + cell * CELL_COUNT
             if not signals.valid[at]:
                 highest = tables.INT30_MAX  # no spread while one is not known
+                self._lose(self._jump + cell * CELL_COUNT, 2)
                 continue
             lowest = min(lowest, signals.value[at])
             highest = max(highest, signals.value[at])

@@ -5,6 +5,7 @@ What fails is an event check_failed with the check and a code; self_tested ends 
 
 import binascii
 
+from . import FOLDER
 from .const import const
 from .port.heap import collect
 from .protocol import tables
@@ -31,10 +32,10 @@ _TEMPERATURE_MOST_CDEGC = const(12500)
 
 
 class SelfTest:
-    def __init__(self, app, config_path="/config.bin", root=""):
+    def __init__(self, app, root=""):
         """`root`: where the file system is, for tests."""
         self._app = app
-        self._config_path = root + config_path
+        self._config_path = root + FOLDER + "/config.bin"
         self._files = FileCheck(root)
         self._checks = [self._configuration, self._golden_vector, self._sensors, self._plausibility]
         self._failed = 0

@@ -3,6 +3,7 @@
 from array import array
 
 from .protocol import tables
+from .protocol.config import ZEROS
 
 
 class Settings:
@@ -14,6 +15,7 @@ class Settings:
         for at, row in enumerate(tables.rows(tables.PARAMETERS)):
             self._value[at] = config.parameter(row[1]) if config else row[5]
         self._image = array("i", self._value)
+        self._zeros_most = {name: config.zero_most(name) for name in ZEROS} if config else {}
 
     def __call__(self, name):
         """Searches the table: modules look a parameter up once and keep it. Raises KeyError."""
@@ -33,9 +35,16 @@ class Settings:
             return "config_image_only"
         if not lowest <= value <= highest:
             return "out_of_range_%d_to_%d" % (lowest, highest)
+        most = self._zeros_most.get(name)
+        if most is not None and not -most <= value <= most:
+            return "out_of_range_%d_to_%d" % (-most, most)
         if name == "pressure_target_kpa" and not self("pressure_min_kpa") <= value <= self("pressure_max_kpa"):
             return "outside_window_%d_to_%d" % (self("pressure_min_kpa"), self("pressure_max_kpa"))
         return ""
+
+    def needs_open(self, name):
+        """Whether it may be set with nothing connected alone: it changes what the sensors say."""
+        return tables.row(tables.PARAMETERS, name)[2] == 2
 
     def set(self, name, value):
         """Take a value that `refusal` let pass; returns the parameter's id."""

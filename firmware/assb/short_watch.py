@@ -37,6 +37,7 @@ class ShortWatch:
         self.detector = pack.add(flat, ekf)
         self.fusion = self.detector.fusion
         self.collapse = Collapse(settings)
+        self.collapsed = False  # since a SlowStream has told it
         self._pack = pack
         self._ekf = ekf
         self._signals = signals
@@ -50,8 +51,10 @@ class ShortWatch:
 
     def add_sample(self, voltage_uv, current_ua, now_ms):
         """From the fast tick; allocates nothing."""
-        if self.collapse.update(voltage_uv, current_ua, now_ms) and self.fusion.collapse():
-            self._tell_stage(now_ms)
+        if self.collapse.update(voltage_uv, current_ua, now_ms):
+            self.collapsed = True
+            if self.fusion.collapse():
+                self._tell_stage(now_ms)
 
     def step(self, voltage_uv, current_ua, temperature_degc, dt_s, now_ms):
         """The means of a slow tick."""

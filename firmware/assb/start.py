@@ -5,6 +5,7 @@ go, before the application is loaded.
 import io
 import sys
 
+from . import FOLDER
 from .const import const
 from .port.heap import collect
 
@@ -24,12 +25,12 @@ _CTRL_C = const(3)
 BOOT_LOOP = -3  # config_status after crashes in a row: the configuration was not even read, the state is MAINTENANCE
 
 
-def read_config(path="/config.bin"):
+def read_config(path=""):
     """(Config, 0), or (None, status): -1 no file, -2 an image that this firmware can't use (why is printed)."""
     from .protocol import image
 
     try:
-        with open(path, "rb") as file:
+        with open(path or FOLDER + "/config.bin", "rb") as file:
             return image.decode(file.read()), 0
     except OSError:
         return None, -1
@@ -77,8 +78,8 @@ def choose_kernel():
 def _native(golden):
     """(its face, ""), or (None, why the native module can't be used; "" when there is none)."""
     try:
-        import assb.estimation.assb_kernel  # noqa: F401 # pyright: ignore (alone: its absence is no fault)
-    except ImportError:
+        _import_module()
+    except ImportError:  # alone: its absence is no fault
         return None, ""
     except Exception as error:  # built for another processor or MicroPython, or not whole: the twin does its work
         return None, error
@@ -91,6 +92,19 @@ def _native(golden):
         return None, "wrong golden vector"
     except Exception as error:
         return None, error
+
+
+def _import_module():
+    """Beside a firmware that is part of the MicroPython image the module lies in the slot by itself."""
+    try:
+        import assb.estimation.assb_kernel  # noqa: F401 # pyright: ignore
+    except ImportError:
+        import assb_kernel  # pyright: ignore
+
+        from . import estimation
+
+        sys.modules["assb.estimation.assb_kernel"] = assb_kernel
+        setattr(estimation, "assb_kernel", assb_kernel)  # noqa: B010 (a name that no stub knows)
 
 
 def tested_kernel():
@@ -129,14 +143,16 @@ def run(app):
         clock.sleep_until(app.step(clock.now_ms()))
 
 
-def main():
-    """Build everything from /config.bin and run until a reset. Whatever ends the loop, the outputs go off first."""
+def main(slot=0):
+    """Build everything from the configuration and run until a reset. Whatever ends the loop, the outputs go off first.
+    `slot`: bits of HELLO's slot.
+    """
     import micropython
 
     from .port.boot_record import BootRecord
 
-    record = BootRecord()  # before anything that can fail, so that a crash is counted
-    board = watchdog = app = crash = None
+    record = BootRecord(slot)  # before anything that can fail, so that a crash is counted
+    board = watchdog = app = crash = injection = None
     try:
         from .port.clock import Clock
         from .storage.crash import CrashRecord
@@ -159,37 +175,62 @@ def main():
         watchdog = Watchdog(config.parameter("watchdog_ms") if config else 0)
         board = Board(config) if config else NoBoard()
         watchdog.feed()
-        app = App(board, config, status, clock, Console(), watchdog, record, kernel, store, crash)
+        console = Console()
+        app = App(board, config, status, clock, console, watchdog, record, kernel, store, crash)
+        watchdog.feed()  # an RP2040 takes more than a second for that
         if config:
             config.release()
         collect()
         micropython.kbd_intr(-1)  # from here on the console says which Ctrl-C is meant
         run(app)
         app.keep()
+        while app.injection:
+            request, app, board, injection = app.injection, None, None, None  # their heap
+            injection = _injection(request, clock, console, watchdog, record, kernel)
+            app, board = injection.app, injection.board
+            injection.run()
         record.intend_reset()
     except KeyboardInterrupt:
         _outputs_off(board)
-        _interrupted(app, watchdog)
+        _interrupted(app, watchdog, record)
         micropython.kbd_intr(_CTRL_C)
         return
     except Exception as error:
         _outputs_off(board)
-        log = app.log if app else None
-        app = board = None  # their heap, if it was the heap that ended it: not even the crash could be counted
-        collect()
-        record.crashed()
-        sys.print_exception(error)
-        collect()
-        if crash:
-            crash.write(record.boot_count, traceback_text(error))
-        _keep(log)
+        lockout, log = (app.lockout, app.log) if app else (None, None)
+        app = board = injection = None  # their heap: if it ended the loop, not even the crash could be counted
+        _crashed(error, record, crash, lockout, log)
     import machine
 
     machine.reset()
 
 
-def _interrupted(app, watchdog):
-    """Outputs are off: what is known is kept, and the prompt may last."""
+def _injection(request, clock, console, watchdog, record, kernel):
+    """The firmware anew, on what the host sends; its code is loaded once it is asked for."""
+    collect()
+    from .injection import Injection
+
+    return Injection(read_config()[0], request, clock, console, watchdog, record, kernel)
+
+
+def _crashed(error, record, crash, lockout, log):
+    """Outputs are off: what is known is kept, the worst first. Whatever fails in it, the reset comes."""
+    collect()
+    if lockout:
+        _keep(lockout.keep)
+    _keep(record.crashed)
+    sys.print_exception(error)  # pyright: ignore
+    collect()
+    if crash:
+        _keep(lambda: crash.write(record.boot_count, traceback_text(error)))
+    if log:
+        _keep(log.keep)
+
+
+def _interrupted(app, watchdog, record):
+    """Outputs are off: what is known is kept, and the prompt may last. An `update` whose reset the Ctrl-C came before
+    is done with: its host has the prompt."""
+    record.forget_update()
     if watchdog:
         watchdog.keep_alive()
     if app:
@@ -198,13 +239,12 @@ def _interrupted(app, watchdog):
     print("assb: stopped by Ctrl-C, outputs are off")
 
 
-def _keep(log):
-    """The last events, where there is a log, unless it was the log that failed."""
+def _keep(write):
+    """It may be what has failed before."""
     try:
-        if log:
-            log.keep()
+        write()
     except Exception as error:
-        print("assb: the event log was not written:", error)
+        print("assb: not written:", error)
 
 
 def _outputs_off(board):

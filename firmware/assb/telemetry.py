@@ -32,13 +32,13 @@ class _Plan:
 
 
 class Telemetry:
-    def __init__(self, signals, events, writer, console, now_ms):
+    def __init__(self, signals, events, writer, console, now_ms, flags=0):
         self._signals = signals
         self._events = events
         self._writer = writer
         self._console = console
         self._event = array("i", bytes(20))
-        self.flags = 0
+        self.flags = flags
         self.drop_count = 0
         self.plans = [
             _Plan(row, signals)
@@ -83,6 +83,11 @@ class Telemetry:
             return True
         self.drop_count += 1
         return False
+
+    def begin(self, message, now_ms):
+        """The writer, with the head of a frame in it."""
+        self._writer.begin(message, self.flags, now_ms)
+        return self._writer
 
     def send_part(self, source, amount, now_ms):
         """A frame of something long, of so many rows or entries; False: a link that is full took nothing."""

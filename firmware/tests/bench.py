@@ -81,6 +81,8 @@ LEVELS = {  # warn, derate, trip, reset, debounce_ms; None: the level is not use
     "press_runaway": (None, None, 100000, 500, 1000),  # a bench moves its pressure by hand
     "press_gives_way": (None, None, -100000, -500, 1000),
     "window_unreached": (None, None, 3600000, 1000, 0),
+    "heater_overtemperature": (None, None, 7000, 5000, 100),
+    "heater_unanswered": (None, None, 3600000, 1000, 0),
 }
 UNAVAILABLE = ("pack_mismatch", "pressure_disagreement")  # on the bench's board
 RECOVERY = {
@@ -129,25 +131,33 @@ def config(cell_count=1, **parameters):
 class BenchBoard:
     """What a board shows the app: set the attributes, step the app, look at `outputs`."""
 
-    regulates = measures_pressure = True
+    regulates = measures_pressure = heats = True
+    homing = False
+    injected = 0
 
     def __init__(self, cell_count=1):
         self.voltages_uv = [3600000] * cell_count
         self.current_ua = 0
         self.pressure_kpa = 5000
         self.temperature_cdegc = 2500
+        self.coldest_cdegc = None  # of a second place, where it is colder
         self.dead = set()  # names of channels that give no data
         self.welded = False
         self.outputs = (0, 0, 0, 0)
         self.alarm = 0
         self.held_kpa = 5000
         self.bleeding = 0
+        self.heater = (0, False)  # permille, on
+        self.homed = self.silent = False
         self.history = []
         self.samples = Plausibility(cell_count, 1)
         self.polls = 0
 
     def attach(self, signals, cells, events):
         self.signals, self.cells = signals, cells
+
+    def calibrate(self, parameter):
+        self.corrections = {row[1]: parameter(row[1]) for row in schema.PARAMETERS if row[2] == 2}
 
     def sample(self, now_ms):
         signals, samples = self.signals, self.samples
@@ -160,9 +170,14 @@ class BenchBoard:
         self._put(signals.pack("pressure_kpa"), "pressure", self.pressure_kpa, now_ms, samples.pressure)
         self.polls += 1
 
+    def mend(self):
+        pass
+
     def sample_slow(self, now_ms):
         index, channel = self.signals.pack("temperature_cdegc"), self.samples.first_thermometer
         self._put(index, "temperature", self.temperature_cdegc, now_ms, channel)
+        coldest_cdegc = self.temperature_cdegc if self.coldest_cdegc is None else self.coldest_cdegc
+        self._put(self.signals.pack("temperature_low_cdegc"), "temperature", coldest_cdegc, now_ms)
 
     def _put(self, index, name, value, now_ms, channel=None):
         if name in self.dead:
@@ -184,8 +199,16 @@ class BenchBoard:
     def bleed(self, bits):
         self.bleeding = bits
 
+    def heat(self, permille, on):
+        self.heater = (permille, on)
+
+    def home(self):
+        self.homed = self.homing = True
+        return True
+
     def off(self):
         self.bleeding = 0
+        self.heater = (0, False)
         self.apply(0, 0, 0, 0)
 
     def apply(self, main, precharge, charge, discharge):
@@ -196,7 +219,9 @@ class BenchBoard:
         return self.held_kpa
 
     def command_kpa(self, kpa):
-        self.held_kpa = kpa
+        if not self.silent:
+            self.held_kpa = kpa
+        self.homing = False
 
     def bus_error_count(self):
         return 0
@@ -248,23 +273,32 @@ class BenchWatchdog:
     def feed(self):
         self.feeds += 1
 
+    def keep_alive(self):
+        pass
+
 
 class BenchRecord:
     boot_count = 7
     reset_cause = 1
+    slot = 0
 
     def __init__(self):
         self.updates = 0
         self.resets = 0
+        self.full = False  # the flash
 
     def forget_crashes(self):
+        pass
+
+    def forget_update(self):
         pass
 
     def intend_reset(self):
         self.resets += 1
 
     def request_update(self):
-        self.updates += 1
+        self.updates += not self.full
+        return not self.full
 
 
 def names_of(protection):

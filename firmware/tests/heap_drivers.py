@@ -5,14 +5,18 @@ that allocate nothing themselves; the case `control` allocates on purpose and mu
 """
 
 import micropython
+from assb.drivers.ads1115 import ADS1115, AdsCell, AdsInput
+from assb.drivers.bq76952 import BQ76952
 from assb.drivers.contactor import Contactor
 from assb.drivers.electro_pneumatic import ElectroPneumatic
 from assb.drivers.enable_lines import EnableLines
 from assb.drivers.hx711 import HX711
+from assb.drivers.ina226 import INA226
 from assb.drivers.ina228 import INA228
 from assb.drivers.load_cell import LoadCell
 from assb.drivers.mcp4725 import MCP4725
 from assb.drivers.nau7802 import NAU7802
+from assb.drivers.stack_channels import StackCell
 from assb.drivers.tmp117 import TMP117
 
 
@@ -97,6 +101,76 @@ def monitor_cases():
     locked("ina228 after a brown-out", monitor.update)
 
 
+def coarse_monitor_cases():
+    registers = {0xFE: b"\x54\x49", 0xFF: b"\x22\x60", 0x01: b"\x1f\x40", 0x02: b"\x25\x70", 0x06: b"\x00\x08"}
+    bus = Bus(registers, (0x06,))
+    monitor = INA226(bus, 0x40, 20000)
+    monitor._registers.program = lambda register, value, mask: monitor._registers.write(register, value)
+    monitor.configure()
+    locked("ina226 update", monitor.update)
+    print("ina226 values:", monitor.status, monitor.voltage_uv, monitor.current_ua)
+    registers[0x06] = b"\x00\x00"
+    locked("ina226 between results", monitor.update)
+    bus.error = MISSING
+    locked("ina226 without acknowledge", monitor.update)
+
+
+def with_crc(data, register):
+    """As a BQ76952 answers; in both ways of counting."""
+    answer = bytearray()
+    seed = bytes((0x10, register, 0x11))
+    for byte in data:
+        crc = 0
+        for part in seed + bytes((byte,)):
+            crc ^= part
+            for _ in range(8):
+                crc = (crc << 1 ^ 0x07) & 0xFF if crc & 0x80 else crc << 1
+        answer += bytes((byte, crc))
+        seed = b""
+    return bytes(answer)
+
+
+def stack_cases():
+    words = {0x12: b"\x80\x01", 0x34: b"\x40\x12", 0x3A: b"\xe8\x03", 0x62: b"\x02\x00", 0x14: b"\x68\x0b" * 16}
+    registers = {register: with_crc(data, register) for register, data in words.items()}
+    bus = Bus(registers, (0x62,))
+    stack = BQ76952(bus, 8, 0xFFFF, 20000, True)
+    stack._configured = True
+    cells = [StackCell(stack, at) for at in range(16)]
+
+    def update():
+        for cell in cells:
+            cell.update()
+
+    locked("bq76952 update", update)
+    print("bq76952 values:", stack.status, cells[15].voltage_uv, cells[0].current_ua)
+    registers[0x62] = with_crc(b"\0\0", 0x62)
+    locked("bq76952 between scans", update)
+    registers[0x3A] = b"\0\1\0\0"
+    locked("bq76952 with a wrong CRC", update)
+    bus.error = MISSING
+    locked("bq76952 without acknowledge", update)
+
+
+def converter_cases():
+    registers = {0x00: b"\x70\x00"}
+    bus = Bus(registers)
+    chip = ADS1115(bus, 0x48, [((0, -1), 4096), ((1, -1), 4096)])
+    chip.configure()
+    cell, pressure = AdsCell(chip, 0, 125000000), LoadCell(AdsInput(chip, 1), 1000, 140000000)
+
+    def update():
+        chip.tick()
+        chip.tick()
+        cell.update()
+        pressure.update()
+
+    locked("ads1115 tick", update)
+    print("ads1115 values:", chip.status, cell.voltage_uv, pressure.pressure_kpa)
+    bus.error = MISSING
+    locked("ads1115 without acknowledge", update)
+
+
 def pressure_cases():
     registers = {register: b"\x00" for register in range(0x20)}
     registers.update({0x00: b"\xbe", 0x02: b"\x30", 0x12: b"\x12\x34\x56", 0x1F: b"\x0f"})
@@ -154,15 +228,16 @@ def actuator_cases():
     dac = MCP4725(bus)
     dac.configure(no_sleep)
     regulator = ElectroPneumatic(dac, 10000)
-    locked("regulator vent", regulator.vent)
     regulator.command_kpa(5000)
     micropython.heap_lock()
     regulator.command_kpa(6000)  # a change, so a write
     micropython.heap_unlock()
-    locked("regulator verify", regulator.verify)
+    locked("regulator verify", regulator.verify)  # lost a moment ago: written again
     print("regulator values:", dac.code, regulator.commanded_kpa)
     bus.error = MISSING
     locked("regulator without acknowledge", lambda: regulator.command_kpa(7000))
+    bus.error = None
+    locked("regulator lost unheard", regulator.verify)
     contactor = Contactor(Pin(0), Pin(0), Pin(0))
     locked("contactor close", contactor.close)
     locked("contactor feedback", contactor.is_closed_feedback)
@@ -174,6 +249,9 @@ def actuator_cases():
 MISSING = OSError(19)
 locked("control", allocate)
 monitor_cases()
+coarse_monitor_cases()
+stack_cases()
+converter_cases()
 pressure_cases()
 hand_read_cases()
 temperature_cases()

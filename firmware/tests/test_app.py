@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from assb.protocol import schema
-from bench import Bench, limit
+from bench import LEVELS, Bench, BenchBoard, BenchClock, limit
 from cobs import cobs
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -172,12 +172,14 @@ def test_a_soft_short_stops_the_charge_but_not_the_discharge():
 
 
 def replies(bench):
-    return [line for line in bytes(bench.console.wire).decode("latin1").split("\r\n") if line.rfind("!") >= 0]
+    """A frame may hold a "!" as well."""
+    lines = bytes(bench.console.wire).decode("latin1").split("\r\n")
+    return [line for line in lines if "!ok " in line or "!err " in line]
 
 
 def last_reply(bench):
     text = replies(bench)[-1]
-    return text[text.rfind("!") :]
+    return text[max(text.rfind("!ok "), text.rfind("!err ")) :]
 
 
 @pytest.mark.parametrize(
@@ -193,6 +195,7 @@ def last_reply(bench):
         ("!set name=pressure_target_kpa value=5000", "crc_needed"),
         ("!" + "a" * 200, "too_long"),
         ("!get name", "bad_word"),
+        ("!\x11!", "bad_word"),
         ("!get name=a name=b", "repeated_key"),
     ],
 )
@@ -244,6 +247,16 @@ def test_update_turns_the_outputs_off_before_it_asks_for_the_reset():
         bench.clock.ms += 1
     assert bench.board.outputs == (0, 0, 0, 0)
     assert bench.app.record.updates == 1
+
+
+def test_an_update_that_flash_does_not_take_is_refused_with_the_outputs_off():
+    bench = Bench().to_rest()
+    bench.app.record.full = True
+    bench.send("update")
+    bench.run(100)
+    assert "!err update" in last_reply(bench) and "not_written" in last_reply(bench)
+    assert (bench.state, bench.board.outputs) == ("MAINTENANCE", (0, 0, 0, 0))
+    assert not bench.app.reset_wanted
 
 
 def test_a_blocked_console_drops_frames_and_counts_them_and_the_loop_goes_on():
@@ -420,3 +433,143 @@ def events(bench):
         if raw and raw[0] == schema.EVENT:
             found.append(struct.unpack_from("<BHii", raw, 8))
     return found
+
+
+def test_a_press_is_homed_with_nothing_connected_and_in_safe_or_maintenance_alone():
+    bench = Bench().to_rest()
+    bench.send("home", id=1)
+    bench.run(50)
+    assert "reason=not_safe" in last_reply(bench)
+    bench.send("stop")
+    bench.run(200)
+    bench.board.welded = True
+    bench.send("home", id=2)
+    bench.run(20)
+    assert "reason=not_" in last_reply(bench)  # open, or locked out by then
+    assert not bench.board.homed
+    bench = Bench().run(500)
+    bench.send("home", id=3)
+    bench.run(50)
+    assert "!ok home id=3" in last_reply(bench)
+    assert bench.board.homed
+
+
+def homing():
+    bench = Bench().run(500)
+    bench.send("home", id=3)
+    return bench.run(200)
+
+
+def test_homing_goes_on_in_safe_whatever_is_commanded_and_ends_by_stop_by_arm_and_by_a_fault():
+    bench = homing()
+    bench.board.pressure_kpa = 5600  # above the window: comes down, and homing does that already
+    assert bench.run(500).board.homing
+    bench.send("stop")
+    assert not bench.run(50).board.homing
+    bench = homing()
+    bench.send("arm")
+    assert not bench.run(200).board.homing
+    bench = homing()
+    bench.board.dead.add("temperature")
+    bench.run(3000)
+    assert bench.state == "FAULT"
+    assert not bench.board.homing
+
+
+def test_a_press_that_does_not_take_its_command_is_not_regulated_from_a_pressure_that_is_gone():
+    bench = Bench()
+    bench.board.pressure_kpa = 100
+    bench.run(500)
+    bench.board.silent = True
+    bench.send("arm")
+    bench.run_leased(1000)
+    assert bench.state == "ARMED"
+    assert bench.board.held_kpa == 5000
+    bench.board.silent = False
+    bench.run_leased(100)
+    assert bench.board.held_kpa < 200
+    bench.run_leased(1000)
+    assert bench.board.held_kpa < 600
+
+
+ASKS = (
+    ("home", {}),
+    ("set", {"name": "current_offset_ua", "value": 40000}),
+    ("inject", {"lease_ms": 60000}),
+)
+
+
+def asked(bench, name, pairs):
+    more = {"config": bench.app.config.crc} if name == "inject" else {}
+    bench.send(name, **pairs, **more)
+    bench.run(20)
+    return last_reply(bench)
+
+
+@pytest.mark.parametrize(("name", "pairs"), ASKS)
+def test_what_wants_nothing_connected_asks_the_sensors_too(name, pairs):
+    off = {row: limit(row, flags=0) for row in ("current_stale", "contactor_mismatch")}
+    bench = Bench(limits=off).run(500)
+    bench.board.welded = True
+    assert "reason=not_open" in asked(bench, name, pairs)
+    bench.board.welded, bench.board.current_ua = False, -300000
+    assert "reason=current_flows detail=-300000_ua" in asked(bench, name, pairs)
+    bench.board.dead.add("current")
+    assert "reason=not_known detail=current" in asked(bench, name, pairs)
+    bench.board.dead.clear()
+    bench.board.current_ua = 10000 if name != "set" else LEVELS["weld_current"][2]  # which a zero error may look like
+    assert f"!ok {name}" in asked(bench, name, pairs)
+
+
+def test_a_welded_board_takes_no_correction_but_the_images_own():
+    bench = Bench().to_rest()
+    bench.board.welded, bench.board.current_ua = True, -300000
+    bench.send("stop")
+    bench.run(1500)
+    assert bench.state == "LOCKOUT"
+    for name in ("current_offset_ua", "current_gain_ppm", "load_cell_span_ppm"):
+        assert "!err set" in asked(bench, "set", {"name": name, "value": 5000})
+        assert bench.app.settings(name) == 0
+        assert "!ok set" in asked(bench, "set", {"name": name, "value": 0})
+
+
+def test_a_board_that_was_never_ready_is_injected_and_one_in_fault_lockout_or_alarm_is_not():
+    bench = Bench()
+    bench.board.dead |= {"voltage", "current", "pressure", "temperature"}  # a bare board
+    assert "!ok inject" in asked(bench, "inject", {"lease_ms": 60000})
+    bench = Bench()
+    bench.board.dead |= {"voltage", "current", "pressure", "temperature"}
+    bench.run(8000)
+    assert bench.state == "LOCKOUT"
+    assert "!ok inject" in asked(bench, "inject", {"lease_ms": 60000})
+    for what, value, state in (
+        ("temperature_cdegc", 7100, "FAULT"), ("voltages_uv", [1000000], "LOCKOUT"), ("temperature_cdegc", 2500, "SAFE")
+    ):  # fmt: skip
+        bench = Bench().to_rest()
+        setattr(bench.board, what, value)
+        bench.send("stop")
+        bench.run(500 if state != "FAULT" else 1000)
+        if state == "SAFE":
+            bench.app.alarm._shorted = True
+            bench.run(100)
+        assert bench.state == state
+        assert "reason=not_safe" in asked(bench, "inject", {"lease_ms": 60000})
+        assert bench.app.injection is None
+
+
+def test_a_start_that_takes_long_makes_no_tick_late(monkeypatch):
+    attach = BenchBoard.attach
+
+    def attach_slowly(board, *places):
+        attach(board, *places)
+        board.clock.ms += 1500
+
+    def sharing(clock, now_ms=0):
+        clock.ms = now_ms
+        BenchBoard.clock = clock
+
+    monkeypatch.setattr(BenchBoard, "clock", None, raising=False)
+    monkeypatch.setattr(BenchClock, "__init__", sharing)
+    monkeypatch.setattr(BenchBoard, "attach", attach_slowly)
+    bench = Bench().run(200)
+    assert bench.app.signals.value[bench.app.signals.pack("late_worst_us")] == 0

@@ -61,13 +61,24 @@ def test_the_cells_above_the_lowest_are_bled_after_a_rest_and_not_before():
     assert pack.step() == 0b001
 
 
-def test_bleeding_ends_at_its_own_level():
-    pack = Pack(4150000 + START_UV + 1, 4150000, 4150000)
-    assert pack.rest() == 0b001
-    assert pack.see(4150000 + STOP_UV + 1, 4150000, 4150000).step() == 0b001
-    assert pack.see(4150000 + STOP_UV, 4150000, 4150000).step() == 0
-    assert pack.see(4150000 + START_UV, 4150000, 4150000).step() == 0
-    assert pack.see(4150000 + START_UV + 1, 4150000, 4150000).step() == 0b001
+@pytest.mark.parametrize("cell", range(3))
+def test_bleeding_ends_at_its_own_level(cell):
+    def pack_with(above_uv):
+        return [4150000 + (above_uv if at == cell else 0) for at in range(3)]
+
+    pack = Pack(*pack_with(START_UV + 1))
+    assert pack.rest() == 1 << cell
+    for above_uv, bled in ((STOP_UV + 1, 1), (STOP_UV, 0), (START_UV, 0), (START_UV + 1, 1)):
+        assert pack.see(*pack_with(above_uv)).step() == bled << cell
+
+
+def test_from_its_start_on_nobody_is_bled_before_a_whole_rest_and_the_stack_is_not_yet_hot():
+    pack = Pack(4200000, 4150000, 4150000)
+    pack.signals.put(pack.signals.pack("temperature_cdegc"), HOT_CDEGC - 1, 0)
+    pack.balancing, pack.now_ms = Balancing(pack.signals, SETTINGS.__getitem__, 5000), 5000
+    assert pack.balancing.bits == 0
+    assert pack.rest() == 0
+    assert pack.step() == 0b001
 
 
 def test_a_current_ends_it_and_it_takes_another_rest():

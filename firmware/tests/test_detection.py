@@ -21,6 +21,7 @@ SIGMA_V = 0.0005
 FOLLOW_S = 5.0  # in which the filter takes an offset for its own error
 DIP_COUNT = round(flat_layout.DEFAULTS["dip_count"])
 CHARGE_ALONE = flat_layout.DEFAULTS["charge_alone"]
+FALL_S = round(flat_layout.DEFAULTS["stage_fall_s"])
 NONE, SUSPECT, SOFT_SHORT, HARD_SHORT = range(4)
 GAP = {"gap_swelling_um": 250.0, "gap_stiffness_mpa_per_um": 0.05}
 
@@ -232,13 +233,31 @@ def test_cycles_that_give_back_less_than_the_ones_before_are_evidence():
     assert cell.state("efficiency") == ACTIVE
 
 
-def pulses(cell, count, r0_ohm):
+def pulses(cell, count, r0_ohm, share=1.0):
+    """Steps of the current; the first sample of each has this `share` of it, as a mean over a step within it has."""
+    before_a = 0.0
     for _ in range(count):
-        for current_a in (0.0, 0.3):
-            for _ in range(10):
-                cell.current_a = current_a
-                cell.feed(3.6 + r0_ohm * current_a, 0.1)
+        for after_a in (0.0, 0.3):
+            for k in range(10):
+                cell.current_a = before_a + (1.0 if k else share) * (after_a - before_a)
+                cell.feed(3.6 + r0_ohm * cell.current_a, 0.1)
+            before_a = after_a
     return cell
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.03, 0.5, 0.97, 0.99, 1.0])
+def test_a_step_measures_the_resistance_wherever_in_a_sample_it_falls(share):
+    seen = pulses(Cell(), 10, 0.06, share).detector.resistance
+    assert seen.steps + seen.recent_steps >= 8
+    assert seen.usual == pytest.approx(1.2)  # of the table's 0.05
+
+
+def test_a_step_that_is_not_over_measures_nothing():
+    cell = Cell()
+    for current_a in [0.0] * 5 + [0.1, 0.2, 0.3, 0.4] * 5:
+        cell.current_a = current_a
+        cell.feed(3.6 + 0.06 * current_a, 0.1)
+    assert cell.detector.resistance.steps == 0
 
 
 def test_steps_of_current_show_a_bridge_as_a_drop_and_a_lost_contact_as_a_rise_of_resistance():
@@ -336,14 +355,14 @@ def test_the_evidences_that_carry_a_stage_are_told():
 
 def test_a_stage_falls_only_after_the_evidence_was_silent():
     cell = fused({"dips": 1.0})
-    assert fused({"dips": 0.0}, 59, cell).fusion.stage == SUSPECT
+    assert fused({"dips": 0.0}, FALL_S - 1, cell).fusion.stage == SUSPECT
     assert fused({"dips": 0.0}, 2, cell).fusion.stage == NONE
 
 
 @pytest.mark.parametrize("second_s", [1.0 - 1e-7, 1.0, 1.0 + 1e-7])
 def test_a_stage_falls_in_the_same_second_however_seconds_are_rounded(second_s):
     cell = fused({"dips": 1.0})
-    assert fused({"dips": 0.0}, 59, cell, second_s).fusion.stage == SUSPECT
+    assert fused({"dips": 0.0}, FALL_S - 1, cell, second_s).fusion.stage == SUSPECT
     assert fused({"dips": 0.0}, 1, cell, second_s).fusion.stage == NONE
 
 
@@ -359,7 +378,7 @@ def test_a_hard_short_keeps_its_resistance_until_the_stage_falls():
     cell = Cell()
     cell.fusion.collapse()
     cell.fusion.shorted(0.2)
-    assert fused({}, 59, cell).fusion.rs_ohm == 0.2
+    assert fused({}, FALL_S - 1, cell).fusion.rs_ohm == 0.2
     assert (cell.fusion.rs_low_ohm, cell.fusion.rs_high_ohm) == (0.1, 0.4)
     assert fused({}, 2, cell).fusion.rs_ohm == 0.0
 

@@ -2,10 +2,11 @@
 
 import pytest
 from assb.protocol import image, image_writer, schema
+from assb.protocol.config import ZEROS
 from bench import Bench
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from test_image import limit_values, small_config
+from test_image import SMALL, limit_values, small_config
 
 PARAMETERS = {row[1]: row for row in schema.PARAMETERS}
 ROWS = {row[1]: row for row in schema.LIMIT_ROWS}
@@ -21,10 +22,12 @@ FOLLOWS = {"same": lambda value: value, "ten": lambda value: 10 * value, "tenth"
 
 
 def with_parameter(name, value):
-    values = {row[1]: row[5] for row in schema.PARAMETERS} | {name: value}
+    values = SMALL | {name: value}
     values |= {other: FOLLOWS[how](value) for other, how in BOUND_BY_OTHERS.get(name, {}).items()}
     if values["watchdog_ms"] and name != "watchdog_ms":
         values["watchdog_ms"] = 0  # its least depends on the slow period
+    if name in BOUND_BY_TRIPS:
+        return small_config(parameters=values, limits=HIGHEST_TRIPS)
     return small_config(parameters=values)
 
 
@@ -60,6 +63,16 @@ def test_no_parameter_of_a_random_image_is_outside(name, value):
 def levels_of(row, trip):
     safe = -1 if row[4] != schema.KIND_LOW else 1
     return {"warn": trip, "derate": trip, "trip": trip, "reset": trip + safe}
+
+
+# Parameters that trips bind: their own bounds are reached only with the highest of these
+BOUND_BY_TRIPS = ("hard_short_drop_uv", *ZEROS)
+HIGHEST_TRIPS = [
+    limit_values(row, **levels_of(row, row[6]))
+    if row[1] in ("cell_undervoltage", "cell_overvoltage", "charge_overcurrent", "pressure_high")
+    else limit_values(row)
+    for row in schema.LIMIT_ROWS
+]
 
 
 def others_out_of_the_way(name):
@@ -178,6 +191,8 @@ def test_no_set_command_passes_the_envelope(safe_bench, name, value):
     bench.run(50)
     _, _, settable, lowest, highest, _ = PARAMETERS[name]
     allowed = settable and lowest <= value <= highest
+    if name in ZEROS:
+        allowed = allowed and abs(value) <= bench.config.zero_most(name)
     if name == "pressure_target_kpa":
         allowed = bench.app.settings("pressure_min_kpa") <= value <= bench.app.settings("pressure_max_kpa")
     assert (bench.app.settings(name) == value and allowed) or list(bench.app.settings._value) == before
@@ -189,6 +204,22 @@ def test_a_parameter_that_may_be_set_ends_at_its_bounds(name):
     lowest, highest = PARAMETERS[name][3:5]
     if name == "pressure_target_kpa":
         lowest, highest = bench.app.settings("pressure_min_kpa"), bench.app.settings("pressure_max_kpa")
+    if name in ZEROS:
+        most = min(highest, bench.config.zero_most(name))
+        lowest, highest = -most, most
     assert bench.app.settings.refusal(name, lowest) == bench.app.settings.refusal(name, highest) == ""
     assert bench.app.settings.refusal(name, lowest - 1)
     assert bench.app.settings.refusal(name, highest + 1)
+
+
+def test_no_calibration_reads_a_pressure_as_a_ninth_less():
+    """Zero and span together, both at what the board takes: what trips pressure_high at its level."""
+    bench = Bench(load_cell_kpa_per_count_ppb=2328306).run(600)
+    trip_kpa = bench.config.limits[schema.index_of(schema.LIMIT_ROWS)["pressure_high"]][6]
+    zero, span = "load_cell_zero_shift_counts", "load_cell_span_ppm"
+    most = min(bench.config.zero_most(zero), PARAMETERS[zero][4])
+    assert not bench.app.settings.refusal(zero, most)
+    assert bench.app.settings.refusal(zero, most + 1)
+    assert not bench.app.settings.refusal(span, -PARAMETERS[span][4])
+    true_kpa = trip_kpa / (1 - PARAMETERS[span][4] / 1e6) + most * 2328306e-9
+    assert 1.10 * trip_kpa < true_kpa < 10 / 9 * trip_kpa

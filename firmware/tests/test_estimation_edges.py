@@ -9,8 +9,8 @@ import pytest
 from assb.detection import detector
 from assb.estimation import ekf, flat_layout, learning, parameters, rested
 from assb.estimation.mean import Means
+from assb_host.replay.host_kernel import host_kernel
 from bench import estimator_floats
-from host_kernel import host_kernel
 
 
 @pytest.fixture

@@ -1,6 +1,8 @@
 """The event log: what is on flash when, what a damaged byte takes, what the host is sent, and what it wears."""
 
+import random
 import re
+import shutil
 import struct
 from pathlib import Path
 
@@ -9,9 +11,17 @@ from assb import app
 from assb.protocol import schema
 from assb.protocol.frame import FrameWriter
 from assb.signals import Events
-from assb.storage import event_dump, event_log, frame_dump, frame_store, lockout, params
+from assb.storage import event_dump, event_log, event_ring, frame_dump, frame_store, lockout, note, params, pending
 from assb.storage.event_dump import EventDump
-from assb.storage.event_log import FILE_BYTES, JOURNAL_ENTRIES, RING_ENTRIES, EventLog
+from assb.storage.event_log import (
+    _ITEM_BYTES,
+    _JOURNAL_ENTRIES,
+    _JOURNAL_ROUTINE,
+    _ROUTINE_ENTRIES,
+    _URGENT_ENTRIES,
+    FILE_BYTES,
+    EventLog,
+)
 from assb.storage.records import Record, Store
 from assb.telemetry import Telemetry
 from assb_host.link.decoder import Decoder, Frame
@@ -110,15 +120,16 @@ def marks(life):
 
 
 def test_the_ids_that_these_modules_write_down_are_those_of_the_schema():
-    for module in (event_log, event_dump, frame_store, frame_dump, params, lockout):
+    for module in (event_log, event_dump, frame_store, frame_dump, params, pending, lockout):
         source = Path(module.__file__).read_text()
         ids = re.findall(r"^_((?:EV|MESSAGE)_[A-Z_]+) = const\((\d+)\)", source, re.M)
         assert ids, module
         for name, value in ids:
             assert int(value) == getattr(schema, name.removeprefix("MESSAGE_")), (module, name)
-    places = {"event_log": event_log, "parameters": params, "freeze_frame": frame_store, "lockout": lockout}
-    for name, module in places.items():
-        assert schema.STORAGE_PLACES[module._PLACE] == name
+    places = {"event_log": event_log._PLACE, "parameters": params.Params.PLACE, "freeze_frame": frame_store._PLACE,
+              "lockout": lockout._PLACE, "note": note.Note.PLACE}  # fmt: skip
+    assert places == {name: schema.STORAGE_PLACES.index(name) for name in places}
+    assert _ITEM_BYTES == event_ring._ITEM_BYTES == struct.calcsize("<IIBii")
     causes = ("none", "contactor", "hard_short")
     assert causes == schema.LOCKOUT_CAUSES
     assert (lockout.NONE, lockout.BY_CONTACTOR, lockout.BY_HARD_SHORT, app._BY_HARD_SHORT) == (0, 1, 2, 2)
@@ -176,7 +187,7 @@ def test_while_connected_the_journal_is_written_and_no_file(tmp_path):
 def test_what_the_journal_holds_is_moved_to_the_files_once(tmp_path):
     ready(tmp_path).push(1, 2).run(20000, connected=True)
     second = Life(tmp_path, boot=2)
-    assert second.log.journal[event_log.HEAD_BYTES - 1] == 0
+    assert second.log._rings[0].count == 0
     assert marks(second) == [0, 1, 2]
     assert marks(Life(tmp_path, boot=3).push(3)) == [0, 1, 2, 3]
     assert [row[1] for row in Life(tmp_path, boot=3).dump()] == [1, 1, 1]
@@ -201,10 +212,11 @@ def test_a_long_session_loses_the_oldest_that_are_not_stored_and_the_numbers_say
     for number in range(1, 200):
         life.push(number).run(1000, connected=True)
     stored = life.log.stored
-    assert stored == 1 + JOURNAL_ENTRIES
+    kept = [*range(1 + _JOURNAL_ROUTINE), *range(200 - _ROUTINE_ENTRIES, 200)]
+    assert (stored, life.log.lost) == (1 + _JOURNAL_ROUTINE, 200 - len(kept))
     life.run(200)
     assert life.log.stored == 200
-    expected = [*range(stored), *range(200 - RING_ENTRIES, 200)]
+    expected = kept
     assert [row[0] for row in life.dump()] == marks(life) == expected
     assert marks(Life(tmp_path)) == expected
 
@@ -288,7 +300,95 @@ def test_a_dump_goes_on_over_an_append_without_loss_or_repetition(tmp_path):
 
 def test_the_journal_s_bytes_are_those_of_the_specification(tmp_path):
     life = ready(tmp_path).push(7).run(20000, connected=True)
-    record = life.store.record(event_log.JOURNAL, 1, event_log.HEAD_BYTES + 13 * JOURNAL_ENTRIES)
+    record = life.store.record(event_log.JOURNAL, 2, 3 + 17 * _JOURNAL_ENTRIES)
     assert record.read() == 0
-    assert struct.unpack_from("<BIHB", record.body) == (1, 1, 1, 1)
-    assert struct.unpack_from("<IBii", record.body, 8) == (15000, schema.EV_MARK, 7, -7)
+    assert struct.unpack_from("<HB", record.body) == (1, 1)
+    assert struct.unpack_from("<IIBii", record.body, 3) == (1, 15000, schema.EV_MARK, 7, -7)
+
+
+def full_of_routine(folder):
+    """Connected for long: of the journal and of RAM there is only what is kept for urgent events."""
+    life = ready(folder)
+    for number in range(1, 200):
+        life.push(number).log.want()
+        life.run(1000, connected=True)
+    assert life.log._record.room > 0
+    return life
+
+
+def events_of(life):
+    return {row[0]: row for row in life.dump()}
+
+
+def after_a_cut(folder):
+    """The next boot, had the power failed now."""
+    copy = folder.with_name(folder.name + " after a cut")
+    shutil.rmtree(copy, ignore_errors=True)
+    shutil.copytree(folder, copy)
+    return Life(copy, boot=2)
+
+
+def test_what_is_urgent_reaches_flash_at_once_late_in_a_long_session_as_well(tmp_path):
+    life = full_of_routine(tmp_path)
+    erases, stored = life.store.erases, life.log.stored
+    for stage in range(3):
+        life.events.now_ms = life.now_ms
+        life.events.push(schema.EV_STAGE, stage, 0)
+        life.run(SLICE_MS, connected=True)
+    assert life.store.erases == erases
+    after = events_of(after_a_cut(tmp_path))
+    assert [after[200 + stage][1:3] for stage in range(3)] == [(1, stage) for stage in range(3)]
+    assert life.log.stored == 200 - _ROUTINE_ENTRIES  # from there on they wait for the files
+    life.run(200)
+    assert [row[0] for row in life.dump()] == [*range(stored), *range(200 - _ROUTINE_ENTRIES, 203)]
+    assert [row[0] for row in Life(tmp_path).dump()] == [row[0] for row in life.dump()]
+
+
+def test_nothing_drives_an_urgent_event_out_of_ram_but_others_of_its_kind(tmp_path):
+    life = Life(tmp_path)  # without room in the journal
+    life.run(100, connected=True)
+    for at in range(_URGENT_ENTRIES + 2):
+        life.events.push(schema.EV_TRIP, at, 0)
+        life.push(*range(20))
+    life.run(1000, connected=True)
+    assert life.log.stored == 0
+    life.run(200)
+    trips = [row[2] for row in life.dump() if row[2] < _URGENT_ENTRIES + 2 and row[0] % 21 == 0]
+    assert trips == list(range(2, _URGENT_ENTRIES + 2))
+
+
+def test_below_stored_every_number_is_on_flash_or_counted_as_lost(tmp_path):
+    rng = random.Random(5)
+    for seed in range(4):
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        life = Life(folder).run(2000)
+        for _ in range(25):
+            for _ in range(rng.choice((1, 1, 3, 30))):
+                life.events.push(schema.EV_STAGE if rng.random() < 0.1 else schema.EV_MARK, 0, 0)
+            if rng.random() < 0.3:
+                life.log.want()
+            life.run(rng.choice((100, 1000, 20000)), connected=rng.random() < 0.8)
+            stored = life.log.stored
+            there = [number for number in events_of(life) if number < stored]
+            assert stored - len(there) <= life.log.lost
+            assert set(there) <= set(events_of(after_a_cut(folder)))
+        life.run(11000)
+        numbers = [row[0] for row in life.dump()]
+        assert numbers == sorted(set(numbers))
+        assert life.log.stored == life.log.next == len(numbers) + life.log.lost
+
+
+def test_what_the_files_do_not_take_at_boot_stays_in_the_journal_and_is_told_of_its_boot(tmp_path):
+    ready(tmp_path).push(1, 2).run(20000, connected=True)
+    aside = tmp_path / "aside"
+    (tmp_path / "events").rename(aside)
+    (tmp_path / "events").write_bytes(b"in the way")
+    second = Life(tmp_path, boot=2).push(3).run(5000, connected=True)
+    assert [row[:3] for row in second.dump()][:2] == [(1, 1, 1), (2, 1, 2)]
+    (tmp_path / "events").unlink()
+    aside.rename(tmp_path / "events")
+    second.run(20000)
+    rows = [row[:3] for row in Life(tmp_path, boot=3).dump()]
+    assert rows[1:3] == [(1, 1, 1), (2, 1, 2)]
+    assert (rows[-1][1], rows[-1][2]) == (2, 3)

@@ -15,6 +15,15 @@ CASES = (
     "ina228 without acknowledge",
     "ina228 saturated",
     "ina228 after a brown-out",
+    "ina226 update",
+    "ina226 between results",
+    "ina226 without acknowledge",
+    "bq76952 update",
+    "bq76952 between scans",
+    "bq76952 with a wrong CRC",
+    "bq76952 without acknowledge",
+    "ads1115 tick",
+    "ads1115 without acknowledge",
     "load_cell update",
     "load_cell saturated",
     "load_cell between conversions",
@@ -22,9 +31,9 @@ CASES = (
     "hx711 update",
     "hx711 between conversions",
     "tmp117 update",
-    "regulator vent",
     "regulator verify",
     "regulator without acknowledge",
+    "regulator lost unheard",
     "contactor close",
     "contactor feedback",
     "contactor open",
@@ -68,6 +77,9 @@ def test_call_allocates_nothing(outcomes, case):
     ("device", "values"),
     [
         ("ina228", "0 59200000 -800000 2500"),  # 0x4a000 * 195.3125 uV; -0xc800 * 15.625 uA
+        ("ina226", "0 11980000 1000000"),
+        ("bq76952", "0 2920000 1000000"),  # CC2 in mA: 10 A of full scale
+        ("ads1115", "0 3584000 3874"),  # (28672 - 1000) * 0.14 kPa
         ("load_cell", "0 1788"),  # (0x123456 - 1000) * 0.0015 kPa
         ("hx711", "0 1193046"),
         ("tmp117", "0 2500"),

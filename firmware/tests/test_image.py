@@ -12,6 +12,7 @@ import pytest
 from assb.estimation import flat_layout
 from assb.estimation import parameters as estimator_layout
 from assb.protocol import image, image_writer, schema
+from assb.protocol.config import ZEROS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -33,6 +34,11 @@ def limit_values(row, **changes):
     return tuple(values.values())
 
 
+PARAMETERS = {row[1]: row for row in schema.PARAMETERS}
+# half of the lowest trip that cell_undervoltage may have, which `limit_values` gives it
+SMALL = {name: row[5] for name, row in PARAMETERS.items()} | {"hard_short_drop_uv": 250_000}
+
+
 def small_config(**changes):
     """A Config that passes every check."""
     even = {name: [k / (count - 1 or 1) for k in range(count)] for name, count, _default in flat_layout.ROWS}
@@ -43,7 +49,7 @@ def small_config(**changes):
     ]
     parts = {
         "names": ("virtual-pico", "li_lpscl_nca", "lpscl_nca_600"),
-        "parameters": {row[1]: row[5] for row in schema.PARAMETERS},
+        "parameters": dict(SMALL),
         "limits": [limit_values(row) for row in schema.LIMIT_ROWS],
         "devices": devices,
         "estimator": array("f", flat),
@@ -67,7 +73,12 @@ def configs(draw):
         limit_values(row, trips=draw(st.integers(0, 255)), debounce_ms=draw(st.integers(0, row[10])))
         for row in schema.LIMIT_ROWS
     ]
-    return small_config(names=names, parameters=parameters, limits=limits)
+    parameters["hard_short_drop_uv"] = draw(st.integers(10_000, 250_000))
+    drawn = small_config(names=names, parameters=parameters, limits=limits)
+    for name in ZEROS:
+        most = min(drawn.zero_most(name), PARAMETERS[name][4])
+        parameters[name] = draw(st.integers(-most, most))
+    return drawn
 
 
 @given(configs())
@@ -130,7 +141,7 @@ def test_random_bodies_are_refused(body):
     [("fast_period_ms", 4), ("slow_period_ms", 105), ("pressure_target_kpa", 4499), ("watchdog_ms", 8389)],
 )
 def test_a_parameter_outside_its_range_is_refused(parameter, value):
-    values = {row[1]: row[5] for row in schema.PARAMETERS} | {parameter: value}
+    values = SMALL | {parameter: value}
     with pytest.raises(image.ImageError, match=parameter):
         image_writer.encode(small_config(parameters=values))
 
@@ -144,14 +155,14 @@ def test_a_parameter_outside_its_range_is_refused(parameter, value):
     ],
 )
 def test_times_that_would_reset_for_ever_or_overrun_the_means_are_refused(changes, says):
-    values = {row[1]: row[5] for row in schema.PARAMETERS} | changes
+    values = SMALL | changes
     with pytest.raises(image.ImageError, match=says):
         image_writer.encode(small_config(parameters=values))
 
 
 @pytest.mark.parametrize("changes", [{"watchdog_ms": 0}, {"watchdog_ms": 1000}, {"slow_period_ms": 160}])
 def test_the_edges_of_those_times_are_taken(changes):
-    values = {row[1]: row[5] for row in schema.PARAMETERS} | changes
+    values = SMALL | changes
     assert image.decode(image_writer.encode(small_config(parameters=values))).parameters == values
 
 
@@ -245,6 +256,7 @@ def test_the_board_decodes_the_same_values_and_refuses_every_corruption(tmp_path
     assert done.stdout.split("\n")[:2] == [" ".join(map(str, seen)), str(len(GOOD))], done.stderr
 
 
+STEPPER = ("stepper", 0, 0, 0, (17, 18, 19, -1), (100, 1000, 6000, 6000))
 PRESS = [
     ("i2c_bus", 0, 0, 0, (4, 5, -1, -1), (400000, 0, 0, 0)),
     ("ina228", 0, 0, 0x40, (-1, -1, -1, -1), (0, 1052, 1, 1)),
@@ -253,6 +265,51 @@ PRESS = [
     ("contactor", 0, 0, 0, (10, 11, -1, -1), (1, 1, 0, 0)),
     ("bleed", 0, 0, 0, (16, -1, -1, -1), (0, 0, 0, 0)),
 ]
+
+
+def press_config(trip_kpa=7000, devices=PRESS, **parameters):
+    """A Config that drives a press, and opens at that pressure."""
+    levels = {"warn": trip_kpa, "derate": trip_kpa, "trip": trip_kpa, "reset": trip_kpa - 1}
+    limits = [limit_values(row, **(levels if row[1] == "pressure_high" else {})) for row in schema.LIMIT_ROWS]
+    values = SMALL | parameters
+    return small_config(devices=devices, limits=limits, parameters=values)
+
+
+@pytest.mark.parametrize(
+    ("name", "highest", "others"),
+    [
+        ("pressure_max_kpa", 6999, {}),
+        ("pressure_target_kpa", 5100, {"pressure_command_max_kpa": 5100}),
+        ("pressure_command_max_kpa", 9000, {"regulator_full_scale_kpa": 9000}),
+    ],
+)
+@pytest.mark.parametrize("drive", [PRESS[3], STEPPER])
+def test_where_a_press_is_driven_no_pressure_exceeds_what_ends_it(name, highest, others, drive):
+    devices = [*PRESS[:3], drive, *PRESS[4:]]
+    image_writer.encode(press_config(devices=devices, **others | {name: highest}))
+    with pytest.raises(image.ImageError, match=rf"parameters\.{name}: is over {highest}"):
+        image_writer.encode(press_config(devices=devices, **others | {name: highest + 1}))
+
+
+@pytest.mark.parametrize(
+    ("motor", "parameters", "refused"),
+    [
+        ((100, 1000, 6000, 6000), {"stack_stiffness_kpa_per_um": 0}, "stack_stiffness_kpa_per_um"),
+        ((101, 1000, 6000, 6000), {}, "101 pulses"),
+        ((100, 1000, 6000, 6000), {"fast_period_ms": 20}, "100 pulses"),
+        ((0, 1000, 6000, 6000), {}, "0 pulses"),
+        ((100, 0, 6000, 6000), {}, "ramp or travel"),
+        ((100, 1000, -1, 6000), {}, "ramp or travel"),
+        ((100, 1000, 6000, -1), {}, "ramp or travel"),
+    ],
+)
+def test_a_screw_that_its_driver_would_refuse_is_refused_before_a_board_has_it(motor, parameters, refused):
+    devices = [*PRESS[:3], (*STEPPER[:5], motor), *PRESS[4:]]
+    with pytest.raises(image.ImageError, match=refused):
+        image_writer.encode(press_config(devices=devices, **{"stack_stiffness_kpa_per_um": 10} | parameters))
+    for least in ((50, 1, 0, 0), (100, 1000, 6000, 6000)):
+        devices[3] = (*STEPPER[:5], least)
+        image_writer.encode(press_config(devices=devices, stack_stiffness_kpa_per_um=1, fast_period_ms=10))
 
 
 @pytest.mark.parametrize(
@@ -266,14 +323,14 @@ PRESS = [
     ],
 )
 def test_a_pin_or_an_address_that_is_taken_twice_is_refused(at, place, value, taken):
-    assert image.decode(image_writer.encode(small_config(devices=PRESS))).devices == PRESS
+    assert image.decode(image_writer.encode(press_config())).devices == PRESS
     device = list(PRESS[at])
     device[place] = value
     devices = [*PRESS[:at], tuple(device), *PRESS[at + 1 :]]
     with pytest.raises(image.ImageError, match=rf"devices\.{taken}\[0\]: a pin or an address"):
         image_writer.encode(small_config(devices=devices))
     other_bus = [("i2c_bus", 1, 0, 0, (6, 7, -1, -1), (400000, 0, 0, 0)), *PRESS, ("ina228", 1, 1, 0x40, *PRESS[1][4:])]
-    image_writer.encode(small_config(devices=other_bus))
+    image_writer.encode(press_config(devices=other_bus))
 
 
 @pytest.mark.parametrize("polarity", [0, 2, -2, 1000])
@@ -292,3 +349,46 @@ def test_what_drives_a_press_measures_its_pressure_and_watches_it(name):
     image_writer.encode(small_config(devices=monitors_only, limits=limits))
     with pytest.raises(image.ImageError, match="no load cell"):
         image_writer.encode(small_config(devices=[device for device in PRESS if device[0] != "nau7802"]))
+
+
+def heated_config(off="", max_cdegc=6600):
+    """With a heater on pins 16 and 17; `off`: a row that is switched off."""
+    plain = small_config()
+    changes = {name: {"flags": 0 if name == off else 1} for name in image.HEATER_ROWS}
+    changes["heater_overtemperature"] |= {"trip": 7000, "warn": 7000, "derate": 7000, "reset": 6000}
+    return small_config(
+        parameters=plain.parameters | {"heater_max_cdegc": max_cdegc},
+        limits=[limit_values(row, **changes.get(row[1], {})) for row in schema.LIMIT_ROWS],
+        devices=[*plain.devices, ("heater", 0, 0, 0, (16, 17, -1, -1), (10, 80000, 0, 0))],
+    )
+
+
+@pytest.mark.parametrize("row", image.HEATER_ROWS)
+def test_a_heated_rig_without_the_rows_that_watch_it_is_refused_and_one_that_is_not_heated_may_do_without(row):
+    image_writer.encode(heated_config())
+    image_writer.encode(heated_config(off=row, max_cdegc=0))
+    with pytest.raises(image.ImageError, match=row):
+        image_writer.encode(heated_config(off=row))
+
+
+def test_the_heaters_largest_temperature_is_below_its_trip():
+    image_writer.encode(heated_config(max_cdegc=6999))
+    with pytest.raises(image.ImageError, match="heater_max_cdegc"):
+        image_writer.encode(heated_config(max_cdegc=7000))
+
+
+def test_a_hard_short_that_no_cell_could_make_is_refused():
+    """Half the trip of cell_undervoltage is taken, a microvolt more is not."""
+    image.check(small_config(parameters=SMALL | {"hard_short_drop_uv": 250_000}))
+    with pytest.raises(image.ImageError, match="hard_short_drop_uv: is over 250000, half the trip"):
+        image.check(small_config(parameters=SMALL | {"hard_short_drop_uv": 250_001}))
+
+
+@pytest.mark.parametrize(("name", "most"), [("load_cell_zero_shift_counts", 333), ("current_offset_ua", 50)])
+def test_a_calibration_that_moves_a_trip_by_more_than_its_share_is_refused(name, most):
+    """5 % of a trip of 10 kPa, at 0.0015 kPa a count; of 1000 uA."""
+    for value in (-most, most):
+        image.check(small_config(parameters=SMALL | {name: value}))
+    for value in (-most - 1, most + 1):
+        with pytest.raises(image.ImageError, match=rf"{name}: {value} is not -{most}\.\.{most}"):
+            image.check(small_config(parameters=SMALL | {name: value}))

@@ -17,12 +17,12 @@ from assb.estimation import ekf, flat_layout, golden, parameters, rested, twin
 from assb.protocol import schema
 from assb_host.flash.native_kernel import NATIVE
 from assb_host.link.decoder import Decoder, Frame
+from assb_host.replay.host_kernel import FACE, MODULE, host_kernel, install, uninstall
 from assb_kernels import LEARNED_SIZE, Estimator, Learning, Power
 from assb_kernels._kernels import ffi
 from assb_kernels.estimator import STATES
 from assb_kernels.power import BOUNDS
 from bench import Bench
-from host_kernel import FACE, MODULE, host_kernel, install, uninstall
 
 SAMPLE = (3.7, 0.5, 25.0, 5.0, 0.1)
 # What the twin of learning asks of its filter; the native one finds it in C
@@ -67,6 +67,7 @@ def test_the_face_reads_the_state_where_the_c_struct_has_it():
     assert found.pop("_LEARNED") == LEARNED_SIZE
     assert found.pop("_LEARNING_FLOATS") == ffi.sizeof("assb_est_f32_learning") // 4
     assert parameters.offset("contact_full_mpa") == cells._CONTACT_FULL_MPA
+    assert parameters.offset("hot_full_degc") == cells._HOT_FULL_DEGC
     assert found.pop("_RESISTANCE") == learned["resistance_scale"]
     assert found.pop("_RESISTANCE_STEPS") == learned["resistance_steps"]
     assert found.pop("_CAPACITY") == learned["capacity_scale"]
@@ -375,3 +376,11 @@ def test_an_estimator_without_a_right_golden_vector_locks_the_pack():
     assert bench.state == "SELFTEST"
     bench.run(5000)
     assert (bench.state, self_test_codes(bench)) == ("LOCKOUT", [start._ALL_WRONG])
+
+
+def test_beside_a_firmware_in_the_image_the_module_lies_by_itself(choice, native, monkeypatch):
+    native()
+    monkeypatch.setitem(sys.modules, "assb_kernel", sys.modules.pop(MODULE))
+    delattr(assb.estimation, "assb_kernel")
+    module, kind, fault = choice()
+    assert (module.__name__, kind, fault) == (FACE, start._NATIVE, 0)

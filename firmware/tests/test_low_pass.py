@@ -29,6 +29,11 @@ def test_it_begins_with_its_first_value():
     assert LowPass(1000).update(600000) == 600000
 
 
+def test_what_is_less_than_a_step_is_kept_until_it_is_one():
+    mean = LowPass(4)
+    assert [mean.update(value) for value in (0, 1, 1, 1, 1)] == [0, 0, 0, 0, 1]
+
+
 @given(st.lists(st.integers(tables.INT30_MIN // 4, tables.INT30_MAX // 4), min_size=1, max_size=200))
 def test_it_stays_between_the_values_that_it_saw_and_within_30_bits(values):
     mean = LowPass(10)

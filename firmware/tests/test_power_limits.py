@@ -52,13 +52,55 @@ def test_the_places_in_cells_are_those_of_the_table():
 def test_the_least_of_configuration_rows_and_cells_counts(cells_ma, left_permille, expected):
     derating = Derating(CHARGE_MAX_MA, DISCHARGE_MAX_MA)
     derating.cells_charge_ma, derating.cells_discharge_ma = cells_ma
-    derating.update(*left_permille)
+    derating.update(*left_permille, 0)
     assert (derating.charge_ma, derating.discharge_ma) == expected
+
+
+@pytest.mark.parametrize("direction", ["charge", "discharge"])
+def test_a_limit_of_nothing_takes_the_line_and_a_second_above_it_gives_it_back(direction):
+    derating, now_ms = Derating(CHARGE_MAX_MA, DISCHARGE_MAX_MA), 5000
+    other = "discharge" if direction == "charge" else "charge"
+    setattr(derating, f"cells_{other}_ma", 100)
+
+    def after(cells_ma, ms):
+        nonlocal now_ms
+        setattr(derating, f"cells_{direction}_ma", cells_ma)
+        for _ in range(ms // 10):
+            now_ms += 10
+            derating.update(1000, 1000, now_ms)
+        return getattr(derating, direction)
+
+    assert after(0, 2000) == 0
+    assert after(1, 1000 - 10) == 0
+    assert after(1, 10) == 1
+    assert after(0, 10) == 0
+    assert after(600, 500) == after(0, 10) == after(600, 1000 - 10) == 0
+    assert after(600, 10) == 1
+    assert getattr(derating, other) == 1
+
+
+@pytest.mark.parametrize(("current_ua", "left"), [(300000, (1, 0, 0, 1)), (-300000, (1, 0, 1, 0))])
+def test_a_current_that_flows_on_at_a_limit_of_nothing_opens(current_ua, left):
+    changes = {"plating_limit_a" if current_ua > 0 else "stripping_limit_a": [0.0] * 96}
+    bench = bench_of().to_rest()
+    bench.board.current_ua = current_ua
+    bench.run_leased(1000)
+    assert bench.board.outputs == (1, 0, 1, 1)
+    for position, value in enumerate(estimator_floats(**changes)):
+        bench.config.estimator[position] = value
+    for _ in range(150):
+        bench.run_leased(10)
+        if bench.board.outputs != (1, 0, 1, 1):
+            break
+    assert bench.board.outputs == left
+    assert limits_ma(bench)[current_ua < 0] == 0
+    bench.run_leased(300)
+    assert (bench.state, bench.tripped()) == ("FAULT", {"forbidden_current"})
 
 
 def test_cells_that_are_not_known_yet_allow_nothing():
     derating = Derating(CHARGE_MAX_MA, DISCHARGE_MAX_MA)
-    derating.update(1000, 1000)
+    derating.update(1000, 1000, 0)
     assert (derating.charge_ma, derating.discharge_ma) == (0, 0)
     bench = Bench()
     bench.board.dead.add("voltage")
@@ -128,6 +170,19 @@ def test_a_pressure_that_is_lost_is_taken_for_the_lower_end_of_the_window():
     assert of_cell(bench, "charge_10s_ma") == pytest.approx(100, abs=1)
 
 
+def test_the_coldest_place_limits_the_charge_and_the_hottest_the_rest():
+    by_degc = [0.05 * (1 + k // 8) for k in range(96)]  # at 0, 7, 14 .. degC
+    heat = {"hot_full_degc": 40.0, "hot_zero_degc": 70.0, "charge_max_a": 0.5}
+    bench = bench_of(plating_limit_a=by_degc, stripping_limit_a=by_degc, **heat)
+    bench.board.temperature_cdegc, bench.board.coldest_cdegc = 2800, 1400
+    bench.run(1500)
+    assert (of_cell(bench, "charge_10s_ma"), of_cell(bench, "discharge_10s_ma")) == (150, 250)
+    bench.board.temperature_cdegc = 5500  # half of what heat leaves, and less than the cold does
+    bench.board.coldest_cdegc = 3500
+    bench.run(1500)
+    assert schema.BOUNDS[of_cell(bench, "charge_bound")] == "temperature"
+
+
 def test_what_an_implausible_temperature_says_is_no_limit_at_all():
     """The estimator refuses it, so the last limit stands until a row acts; the limit itself would be 0."""
     bench = bench_of(plating_limit_a=ONE_TENTH_A).to_rest()
@@ -188,7 +243,7 @@ def test_a_lost_voltage_leaves_the_count_of_charge_running_and_no_mean_behind():
     counted = cell.ekf.soc - before
     assert 0 < counted < 3 * 0.1 * 2.0 / 3600 / cell.ekf._capacity_ah
     assert not cell.estimates
-    assert cell._means.take(0, -1) == -1
+    assert cell.means.take(0, -1) == -1
 
 
 def test_a_cell_that_is_started_afresh_has_learned_nothing():

@@ -70,3 +70,52 @@ def test_nothing_is_said_of_a_screw_while_its_setpoint_ramps():
 
 def test_what_is_beyond_any_press_stays_within_the_wire():
     assert follow(watch(), 1, lambda t: 500_000_000, lambda t: 0)[-1] == 400000
+
+
+HEATS_KPA_PER_CDEGC, SWELLS_KPA_S_PER_MA = 1, 0.2  # of SCREW: 500 nm/K, 1 mAh/(3600 mA s), 200 kPa/um
+
+
+@pytest.mark.parametrize("changes", [{}, SCREW], ids=["air", "screw"])
+def test_a_watch_that_was_not_started_stands_at_nothing_and_finds_nothing(changes):
+    made = PressWatch((DEFAULTS | changes).__getitem__)
+    assert made.update(0, 0, 0, None, False, STEP_MS) == 0
+    assert made.count_outside(False, STEP_MS) == STEP_MS
+
+
+def test_a_regulator_is_expected_where_its_first_order_lag_has_it():
+    made = watch(0, 0, pressure_lead_ms=1000)
+    seen = [made.update(0, 100000, 0, None, False, 100) for _ in range(5)]
+    assert seen == [-round(100000 * (1 - 0.9**k)) for k in range(1, 6)]
+    made = watch(0, 0, pressure_lead_ms=100)
+    assert made.update(0, 100000, 0, None, False, 200) == -100000  # a lag shorter than its step has passed
+
+
+def test_each_thing_that_a_screw_gives_way_to_is_taken_off_with_its_own_sign():
+    for change in ({"current_ma": 5000}, {"cdegc": 3500}, {"applied_kpa": 6000}, {"pressure_kpa": 6000}):
+        made = watch(**SCREW)
+        now = {"pressure_kpa": 5000, "applied_kpa": 5000, "current_ma": 0, "cdegc": 2500, "ramps": False, "dt_ms": 1000}
+        assert made.update(**now) == 0
+        (name, value), wanted_kpa = *change.items(), 1000 if "pressure_kpa" in change else -1000
+        assert value * SWELLS_KPA_S_PER_MA == 1000 or abs(value - now[name]) * HEATS_KPA_PER_CDEGC == 1000
+        assert made.update(**now | change) == wanted_kpa, name
+
+
+def test_heat_that_came_while_the_temperature_was_not_known_is_taken_off_when_it_is_known_again():
+    made = watch(**SCREW)
+    for cdegc, seen_kpa in ((2500, 0), (None, 0), (3500, -1000)):
+        assert made.update(5000, 5000, 0, cdegc, False, 1) == seen_kpa
+
+
+def test_a_slip_is_forgotten_with_a_time_constant_of_a_minute():
+    made = watch(0, 0, **SCREW)
+    seen = [made.update(100000, 0, 0, None, False, STEP_MS) for _ in range(601)]
+    assert seen[0] == 100000
+    assert seen[600] == round(100000 * (1 - 0.1 / 60) ** 600)
+
+
+def test_the_time_outside_the_window_is_summed_up_to_what_the_wire_takes_and_begins_anew_inside():
+    made = watch()
+    assert [made.count_outside(inside, 100) for inside in (0, 0, 1, 0)] == [100, 200, 0, 100]
+    made.start(5000, 5000)
+    assert made.count_outside(False, 99_999_999) == 99_999_999
+    assert [made.count_outside(False, 1) for _ in range(3)] == [100_000_000] * 3

@@ -148,6 +148,37 @@ def test_a_stale_row_trips_by_age_and_missing_data_does_not_clear_it(name):
     assert bench.tripped == {name}
 
 
+@pytest.mark.parametrize("name", STALE)
+def test_a_signal_that_nobody_renews_trips_by_its_age_although_nobody_calls_it_lost(name):
+    bench = Bench(name)
+    assert bench.feed(1) == _CLEAR
+    for _ in range(LEVELS[name][2] // TICK_MS - 1):
+        bench.tick()
+    assert bench.level == _CLEAR
+    bench.tick()
+    assert bench.level == _TRIPPED
+
+
+@pytest.mark.parametrize("name", [name for name in VALUED if row_of(name)[9] != "self"])
+def test_a_row_beside_the_one_that_tells_of_its_missing_data_trips_at_its_level_too(name):
+    """Most rows of a pack; those alone on their bench count their signal's age themselves, which takes the long way."""
+    missing, trip = row_of(name)[9], LEVELS[name][2]
+    bench = Bench(name, others=(missing,), debounce_ms=20)
+
+    def see(value, ticks=1):
+        for _ in range(ticks):
+            bench.signals.put(bench.index_of(missing), 0, bench.now_ms)
+            bench.feed(value)
+        return bench.level
+
+    assert see(trip - outward(name), 5) != _TRIPPED
+    assert see(trip, 2) != _TRIPPED
+    assert see(trip - outward(name)) != _TRIPPED
+    assert see(trip, 2) != _TRIPPED
+    assert see(trip) == _TRIPPED
+    assert bench.tripped == {name}
+
+
 @pytest.mark.parametrize("name", ROWS)
 def test_a_row_that_rests_neither_trips_nor_lets_go(name):
     judged = row_of(name)[8]

@@ -4,6 +4,7 @@ No behaviour could tell a wrong bound of the envelope, or a wrong action, from a
 """
 
 import pytest
+from assb.control import protection as limits
 from assb.control import supervisor as sv
 from assb.control.supervisor import (
     ARM,
@@ -34,7 +35,7 @@ LIMIT_ROWS = """\
 3 charge_overcurrent pack current_ua high 1000 1073741823 open always current_stale 1000 charge
 4 discharge_overcurrent pack current_ua low -1073741824 -1000 open always current_stale 1000 discharge
 5 overtemperature pack temperature_cdegc high 0 12000 open always temperature_stale 10000 both
-6 charge_undertemperature pack temperature_cdegc low -4000 8000 no_charge always temperature_stale 60000 charge
+6 charge_undertemperature pack temperature_low_cdegc low -4000 8000 no_charge always temperature_stale 60000 charge
 7 pressure_high pack pressure_kpa high 10 400000 open always pressure_stale 10000 both
 8 pressure_low pack pressure_kpa low 0 400000 stop connected pressure_stale 60000 both
 9 voltage_stale cell voltage_uv stale 20 2000 open always self 1000 both
@@ -55,7 +56,7 @@ LIMIT_ROWS = """\
 24 discharge_overcurrent_10s pack current_10s_ua low -1073741824 -1000 open always current_stale 10000 discharge
 25 charge_overtemperature pack temperature_cdegc high 0 12000 no_charge always temperature_stale 60000 charge
 26 discharge_overtemperature pack temperature_cdegc high 0 12000 no_discharge always temperature_stale 60000 discharge
-27 discharge_undertemperature pack temperature_cdegc low -4000 8000 no_discharge always temperature_stale 60000 discharge
+27 discharge_undertemperature pack temperature_low_cdegc low -4000 8000 no_discharge always temperature_stale 60000 discharge
 28 cell_spread pack cell_spread_uv high 1000 5000000 no_charge always voltage_stale 60000 charge
 29 pack_mismatch pack pack_mismatch_uv high 1000 10000000 open always self 10000 both
 30 open_wire cell voltage_uv low 1000 2000000 open always voltage_stale 1000 both
@@ -76,11 +77,13 @@ LIMIT_ROWS = """\
 45 press_runaway pack press_mismatch_kpa high 10 400000 open connected pressure_stale 60000 both
 46 press_gives_way pack press_mismatch_kpa low -400000 -10 stop connected pressure_stale 60000 both
 47 window_unreached pack outside_window_ms high 1000 3600000 stop connected pressure_stale 60000 both
+48 heater_overtemperature pack heater_cdegc high 0 12000 open always temperature_stale 10000 both
+49 heater_unanswered pack heater_unanswered_ms high 1000 3600000 open always temperature_stale 60000 both
 """
 BOOT, REST, CHARGE, DISCHARGE, DERATE, MAINTENANCE = 0, 5, 6, 7, 8, 11
 RUNNING = {REST, CHARGE, DISCHARGE, DERATE}
 ACTIVE = RUNNING | {ARMED, PRECHARGE}
-TIMEOUT, BLOCKED, RETRY, PAUSE = 4096, 8192, 32768, 65536
+TIMEOUT, BLOCKED, RETRY, PAUSE, COLD = 4096, 8192, 32768, 65536, 131072
 # from any of, needs all of, blocked by any of, to; the first that matches wins
 SUPERVISOR = (
     ({BOOT, SELFTEST, SAFE, FAULT} | ACTIVE, LOCK, 0, LOCKOUT),
@@ -92,7 +95,8 @@ SUPERVISOR = (
     ({SELFTEST}, TIMEOUT, READY, LOCKOUT),
     ({SAFE}, ARM, STOP + OPEN + LOCK + BLOCKED, ARMED),
     ({ARMED, PRECHARGE}, BLOCKED, 0, SAFE),
-    ({ARMED}, PRESSED, PAUSE, PRECHARGE),
+    ({PRECHARGE}, COLD, 0, SAFE),
+    ({ARMED}, PRESSED, PAUSE + COLD, PRECHARGE),
     ({ARMED}, TIMEOUT, PRESSED, SAFE),
     ({PRECHARGE}, 0, PRESSED, SAFE),
     ({PRECHARGE}, CLOSED, 0, REST),
@@ -122,6 +126,24 @@ def test_no_limit_row_is_without_review():
     assert tables.LIMIT_ROWS == LIMIT_ROWS
 
 
+def test_what_each_action_forbids_is_the_reviewed_mask():
+    no_charge, no_discharge, opens, locks, derates = 1, 2, 4, 8, 16
+    stop = no_charge + no_discharge
+    assert {
+        "log": 0, "no_charge": no_charge, "no_discharge": no_discharge, "stop": stop, "open": stop + opens,
+        "lockout": stop + opens + locks, "derate": derates,
+    } == limits.ACTION_MASKS  # fmt: skip
+    assert set(limits.ACTION_MASKS) == set(tables.ACTIONS.split())
+
+
+def test_levels_and_recoveries_are_the_numbers_of_the_wire():
+    recoveries = dict(
+        zip(("auto", "manual", "reset"), (limits._AUTO, limits._MANUAL, limits._UNTIL_RESET), strict=True)
+    )
+    assert recoveries == {name: at for at, name in enumerate(tables.RECOVERIES.split())}
+    assert (limits._CLEAR, limits._WARNED, limits.DERATED, limits._TRIPPED) == (0, 1, 2, 3)
+
+
 def test_the_supervisors_rows_are_the_reviewed_ones():
     assert tuple((sum(1 << state for state in states), *rest) for states, *rest in SUPERVISOR) == sv.ROWS
 
@@ -132,5 +154,5 @@ def test_what_each_state_allows_is_the_reviewed_table():
 
 def test_every_condition_has_a_bit_of_its_own():
     names = ("READY", "ARM", "STOP", "OPEN", "LOCK", "PRESSED", "CLOSED", "CHARGING", "DISCHARGING", "DERATED", "UPDATE",
-             "CLEARED", "_TIMEOUT", "_BLOCKED", "SETTLED", "_RETRY", "_PAUSE")  # fmt: skip
+             "CLEARED", "_TIMEOUT", "_BLOCKED", "SETTLED", "_RETRY", "_PAUSE", "COLD")  # fmt: skip
     assert [getattr(sv, name) for name in names] == [1 << bit for bit in range(len(names))]

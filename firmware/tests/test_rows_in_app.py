@@ -50,6 +50,7 @@ def test_a_tripped_row_takes_what_its_action_says_in_every_state_and_gives_nothi
     app.supervisor.state, app.supervisor.since_ms = state, bench.clock.ms
     app._pressed = True
     app.derating.cells_charge_ma = app.derating.cells_discharge_ma = 1000
+    app.derating.charge = app.derating.discharge = 1  # and have long been able to
     app.fast(bench.clock.ms, 0)
     before = bench.board.outputs
     hold(bench, name)
@@ -71,7 +72,9 @@ def test_a_tripped_row_takes_what_its_action_says_in_every_state_and_gives_nothi
         assert main == 1
         assert charge == (0 if mask & NO_CHARGE else 1)
         assert discharge == (0 if mask & NO_DISCHARGE else 1)
-        assert bool(app.derating.charge_ma < 600) == (row_of(name)[7] == "derate" or charge == 0)
+        assert bool(app.signals.value[app.signals.pack("charge_limit_ma")] < 600) == (
+            row_of(name)[7] == "derate" or charge == 0
+        )
 
 
 @pytest.mark.parametrize("name", FITTED)
@@ -302,6 +305,95 @@ def test_too_hot_or_too_cold_takes_one_direction_alone(name):
         assert bench.board.outputs == (1, 0, 0, 0)  # colder than a charge may be, too
 
 
+def test_a_cold_place_does_not_hide_behind_a_warm_one():
+    bench = Bench(2).to_rest()
+    bench.board.coldest_cdegc = LEVELS["charge_undertemperature"][2]
+    bench.run_leased(1000)
+    assert bench.tripped() == {"charge_undertemperature"}
+    assert bench.board.outputs == (1, 0, 0, 1)
+    bench.board.coldest_cdegc = LEVELS["discharge_undertemperature"][2]
+    bench.run_leased(1000)
+    assert bench.board.outputs == (1, 0, 0, 0)
+
+
+MADE_OF = {
+    "voltage": ("voltage_jump", "voltage_stuck", "cell_spread"),
+    "current": ("charge_overcurrent_10s", "current_jump", "current_stuck", "weld_current"),
+    "pressure": ("pressure_rate", "pressure_jump", "pressure_stuck"),
+    "temperature": ("temperature_jump", "temperature_stuck", "heater_overtemperature", "heater_unanswered"),
+}
+
+
+@pytest.mark.parametrize(("channel", "name"), [(channel, name) for channel in MADE_OF for name in MADE_OF[channel]])
+def test_a_row_on_what_is_made_of_a_lost_channel_waits_and_does_not_clear(channel, name):
+    """It recovers by itself once its channel is back, and not on what stood before."""
+    from bench import limit
+
+    limits = {
+        name: limit(name, recovery=0, recovery_ms=0, reset=LEVELS[name][2] - 1),
+        row_of(name)[9]: limit(row_of(name)[9], flags=0),  # so that nothing else keeps the channel from coming back
+    }
+    bench = Bench(2, limits=limits, blind_ms=10000)
+    bench = bench.to_rest() if row_of(name)[8] == "connected" else bench.run(500)
+    protection = bench.app.protection
+    at = next(at for at in range(protection.count) if protection.row_at[at] == AT[name])
+    bench.board.dead.add(channel)
+    bench.run_leased(200)
+    protection.level[at] = _TRIPPED
+    bench.run_leased(1000)
+    assert bench.tripped() == {name}
+    assert not bench.app.signals.valid[protection.index[at]]
+    bench.board.dead.clear()
+    bench.run_leased(1000)
+    assert name not in bench.tripped()
+
+
+def cold_bench(target_cdegc=6000, **levels):
+    """Heated, in a room where neither charge nor discharge is allowed."""
+    from bench import limit
+
+    name = "discharge_undertemperature"
+    heater = {"heater_target_cdegc": target_cdegc, "heater_max_cdegc": 6600, "heater_max_permille": 500}
+    bench = Bench(limits={name: limit(name, **levels)}, **heater)
+    bench.board.temperature_cdegc = -2500
+    return bench.run(2000)
+
+
+def test_a_heated_rig_that_is_too_cold_for_any_current_is_pressed_heated_and_connected_once_it_is_warm():
+    from assb import app
+    from assb.protocol import tables
+
+    assert 1 << tables.position(tables.LIMIT_ROWS, "discharge_undertemperature") == app._COLD_BIT
+    bench = cold_bench(recovery=0, recovery_ms=1000)
+    assert bench.tripped() == {"charge_undertemperature", "discharge_undertemperature"}
+    bench.send("arm")
+    bench.run_leased(30000)
+    assert bench.state == "ARMED"
+    assert bench.board.outputs == (0, 0, 0, 0)
+    assert bench.board.heater[0] > 0
+    bench.board.temperature_cdegc = -1000
+    bench.run_leased(5000)
+    assert (bench.state, bench.board.outputs) == ("REST", (1, 0, 0, 1))
+    bench.board.temperature_cdegc = -2500  # connected it stays
+    bench.run_leased(5000)
+    assert (bench.state, bench.board.outputs) == ("REST", (1, 0, 0, 0))
+
+
+def test_a_rig_that_would_not_be_warmed_or_is_not_only_cold_is_not_armed():
+    unheated = cold_bench(target_cdegc=0)
+    unheated.send("arm")
+    assert unheated.run(1000).state == "SAFE"
+    bench = cold_bench()
+    bench.send("arm")
+    assert bench.run(1000).state == "ARMED"
+    bench.board.temperature_cdegc = 6600
+    bench.run_leased(2000)
+    bench.board.temperature_cdegc = -2500  # discharge_overtemperature stays until it is cleared
+    assert bench.run(2000).state == "SAFE"
+    bench.send("arm")
+    assert bench.run(1000).state == "SAFE"
+
+
 def test_the_limits_of_current_fall_while_a_cell_nears_its_trip_level_and_never_rise_on_the_way():
     bench = Bench().to_rest()
     seen = []
@@ -362,3 +454,24 @@ def test_the_press_is_pushed_no_further_while_its_row_says_that_it_gives_way():
     held_kpa = bench.board.held_kpa
     bench.run_leased(20000)
     assert bench.board.held_kpa <= held_kpa
+
+
+def test_a_rig_that_only_monitors_connects_inside_its_window_and_its_rows_still_act():
+    bench = Bench()
+    bench.board.regulates = False
+    bench.board.pressure_kpa = 4200  # between the row's trip and the window
+    bench.run(500)
+    bench.send("arm")
+    bench.run_leased(4000)
+    assert bench.state == "ARMED"
+    bench.board.pressure_kpa = 4700
+    bench.run_leased(3500)
+    assert bench.state == "REST"
+    bench.board.pressure_kpa = 3900
+    bench.run_leased(1000)
+    assert "pressure_low" in bench.tripped()
+    assert bench.board.outputs == (1, 0, 0, 0)
+    bench.board.pressure_kpa = 6100
+    bench.run_leased(1000)
+    assert bench.state == "FAULT"
+    assert bench.board.outputs == (0, 0, 0, 0)

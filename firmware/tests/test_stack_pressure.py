@@ -1,9 +1,10 @@
 """Pressure regulation against a stack with a slow regulator, swelling and stiction."""
 
 import pytest
-from assb.control.stack_pressure import _BLEED, _LET_GO, StackPressure
+from assb.control.stack_pressure import _BLEED, _HOLD, _LET_GO, StackPressure
 from assb.drivers.screw_press import ScrewPress
 from assb.protocol import schema
+from assb_host.config.parameter_keys import WORDS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,6 +15,78 @@ STEP_MS = 100
 def regulator(**changes):
     values = {**DEFAULTS, **changes}
     return StackPressure(values.__getitem__)
+
+
+def test_what_a_press_does_after_a_fault_is_a_number_of_the_configuration():
+    assert tuple(map(WORDS["safe_state"].index, ("hold", "bleed", "let_go"))) == (_HOLD, _BLEED, _LET_GO)
+
+
+AIMS = {"pressure_charge_kpa": 4700, "pressure_discharge_kpa": 5300, "pressure_recovery_kpa": 4600,
+        "pressure_contact_kpa": 5400}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("stage", "contact_lost", "current_ma", "wanted_kpa"),
+    [(0, False, 0, 5000), (0, False, 1, 4700), (0, False, -1, 5300), (0, True, 1, 5400), (0, True, 0, 5400),
+     (1, False, 1, 4600), (1, True, -1, 4600)],
+)  # fmt: skip
+def test_it_aims_at_what_the_cells_need_most_and_without_a_pressure_for_that_at_its_target(
+    stage, contact_lost, current_ma, wanted_kpa
+):
+    loop = regulator(**AIMS)
+    loop.start(5000, 5000)
+    assert loop.respond(stage, contact_lost, current_ma) == loop.aim_kpa == wanted_kpa
+    assert regulator().respond(stage, contact_lost, current_ma, STEP_MS) == DEFAULTS["pressure_target_kpa"]
+
+
+def test_a_lost_contact_is_pressed_on_for_ten_minutes_after_it_is_back():
+    loop = regulator(**AIMS)
+    assert loop.respond(0, dt_ms=STEP_MS) == 5000
+    assert [loop.respond(0, lost, dt_ms=dt_ms) for lost, dt_ms in ((True, 100), (False, 0), (False, 599_999))] == [
+        5400
+    ] * 3
+    assert loop.respond(0, dt_ms=1) == 5000
+    assert loop.respond(0, dt_ms=1) == 5000
+    loop.respond(0, True)
+    loop.respond(0, dt_ms=700_000)
+    assert loop.respond(0, True) == 5400
+
+
+def test_from_a_soft_short_on_it_stays_where_its_ramp_is_to_the_nearest_kpa():
+    loop = regulator(**AIMS)
+    assert loop.respond(2, True, 1) == 5000  # not regulating: what it aims at already
+    for dt_ms, wanted_kpa in ((31, 4806), (32, 4806), (33, 4807), (37, 4807)):
+        loop.start(4800, 4800)
+        loop.respond(0)
+        loop.regulate(4800, 0, None, 4800, dt_ms)
+        assert loop.respond(2, True, 1) == wanted_kpa
+        assert loop.respond(3) == wanted_kpa
+    loop.rest(4800, 4800, STEP_MS, False)
+    loop._setpoint_kpa = 4900.0
+    assert loop.respond(2) == wanted_kpa
+
+
+def test_what_was_learned_of_the_play_stays_until_it_is_set_anew():
+    values = DEFAULTS | {"pressure_play_kpa": 1}
+    loop = StackPressure(values.__getitem__)
+    assert loop.play_kpa == 1
+    loop.play_kpa = 70.0
+    values["pressure_target_kpa"] = 4800
+    loop.tune(values.__getitem__)
+    assert (loop.play_kpa, loop.target_kpa) == (70.0, 4800)
+    values["pressure_play_kpa"] = 60
+    for _ in range(2):
+        loop.tune(values.__getitem__)
+        assert loop.play_kpa == 60
+        loop.play_kpa = 60.0
+
+
+def test_before_its_start_it_begins_at_nothing_and_ramps_from_there():
+    loop = regulator(pressure_kp_ppm=0, pressure_ki_ppm_s=0)
+    step_kpa = DEFAULTS["pressure_rate_max_kpa_s"] * STEP_MS // 1000
+    assert (loop.command_kpa, loop.reversals, loop.stalled, loop.ended) == (0, 0, False, False)
+    assert [loop.regulate(0, 0, None, step_kpa * at, STEP_MS) for at in range(3)] == [step_kpa * at for at in (1, 2, 3)]
+    assert loop._setpoint_kpa == 3 * step_kpa
 
 
 class Press:
@@ -84,6 +157,28 @@ def test_it_starts_without_a_bump():
     loop = regulator()
     loop.start(4400, 4460)
     assert abs(loop.regulate(4400, 0, None, 4460, STEP_MS) - 4460) <= 30
+
+
+@pytest.mark.parametrize(
+    ("applied_kpa", "pressure_kpa", "wanted_kpa"),
+    [(4900, 0, 0), (4900, -30, 0), (4900, 4400, 4400), (4900, 4600, 4900), (4900, 6000, 4900), (0, 3000, 0)],
+)
+def test_an_air_press_starts_from_its_pressure_when_that_is_gone_and_a_screw_from_its_place(
+    applied_kpa, pressure_kpa, wanted_kpa
+):
+    assert regulator(pressure_play_kpa=70).startable_kpa(pressure_kpa, applied_kpa) == wanted_kpa
+    assert regulator(**SCREW).startable_kpa(pressure_kpa, applied_kpa) == applied_kpa
+
+
+def test_above_its_window_nothing_is_pressed_on():
+    for changes in ({}, SCREW):
+        loop = regulator(**changes, pressure_target_kpa=5400)
+        loop.start(5300, 5300)
+        loop.aim_kpa = 5500
+        asked = [loop.regulate(5501, 0, None, 5300, STEP_MS) for _ in range(20)]
+        assert max(asked) == 5300
+        loop.start(5300, 5300)
+        assert max(loop.regulate(5400, 0, None, 5300, STEP_MS) for _ in range(20)) > 5300
 
 
 def test_at_rest_it_holds_and_after_a_fault_it_bleeds_only_where_the_rig_says_so():
@@ -196,6 +291,24 @@ def test_a_play_that_is_not_known_costs_its_width_at_each_turn():
     assert max(map(abs, on_screw(loop, screw, 600, -30))) > 100
 
 
+def test_a_fast_load_that_drives_a_screw_back_turns_it_before_a_whole_step():
+    loop, screw = regulator(**SCREW), Screw()
+    loop.start(5000, 5000)
+    on_screw(loop, screw, 300, -20)
+    turns = loop.reversals
+    on_screw(loop, screw, 0.5, 20)  # a step of 20 kPa takes feed-forward 1.9 s
+    assert loop.reversals == turns + 1
+
+
+def test_a_slow_load_turns_it_by_a_step_as_noise_would_by_less():
+    loop, screw = regulator(**SCREW), Screw()
+    loop.start(5000, 5000)
+    on_screw(loop, screw, 300, -2)
+    turns = loop.reversals
+    on_screw(loop, screw, 5.0, 2)
+    assert loop.reversals == turns
+
+
 @pytest.mark.parametrize("believed_kpa", [200, 300, 400, 500, 600])
 def test_no_play_that_is_believed_makes_it_hunt(believed_kpa):
     loop, screw = regulator(**{**SCREW, "pressure_play_kpa": believed_kpa}), Screw()
@@ -281,6 +394,39 @@ class Rounded:
         self.position += min(max(position - self.position, -self.most), self.most)
 
 
+@pytest.mark.parametrize("rate_kpa_s", [4, 40, 400])  # of a step of 20 kPa a tick: a fiftieth, a fifth, two
+@pytest.mark.parametrize(
+    ("safe_state", "faulted", "blind", "from_kpa", "to_kpa"),
+    [(_LET_GO, True, True, 5000, -1e6), (_BLEED, True, False, 5000, 4500), (_HOLD, False, False, 5900, 5500)],
+    ids=("lets_go", "bleeds", "above_its_window"),
+)
+def test_at_rest_a_screw_comes_down_at_its_rate_however_small_a_part_of_a_step_that_is(
+    rate_kpa_s, safe_state, faulted, blind, from_kpa, to_kpa
+):
+    loop = regulator(**SCREW, pressure_safe_state=safe_state, pressure_rate_max_kpa_s=rate_kpa_s)
+    pulses = Rounded()
+    press = ScrewPress(pulses, 20.0, from_kpa)
+    loop.start(from_kpa, from_kpa)
+    loop.regulate(from_kpa, 0, None, from_kpa, STEP_MS)
+    seconds = 150
+    for _ in range(seconds * 1000 // STEP_MS):
+        stands_kpa = press.commanded_kpa
+        press.command_kpa(loop.rest(stands_kpa, 0 if blind else stands_kpa, STEP_MS, faulted))
+    fallen_kpa = from_kpa - press.commanded_kpa
+    assert fallen_kpa == pytest.approx(min(seconds * rate_kpa_s, from_kpa - to_kpa), abs=20)
+
+
+def test_at_rest_the_ramp_waits_for_a_press_that_does_not_come_down():
+    loop = regulator(**SCREW, pressure_safe_state=_LET_GO)
+    for _ in range(100):
+        assert loop.rest(5000, 0, STEP_MS, True) == 5000 - DEFAULTS["pressure_rate_max_kpa_s"] * STEP_MS // 1000
+    slow = regulator(**SCREW, pressure_safe_state=_LET_GO, pressure_rate_max_kpa_s=5)
+    commands = [slow.rest(5000, 0, STEP_MS, True) for _ in range(400)]
+    assert (commands[0], commands[19], commands[-1]) == (4999, 4990, 4980)  # no further ahead than a step
+    commands = [slow.rest(4700, 0, STEP_MS, True) for _ in range(41)]
+    assert (commands[0], commands[-2], commands[-1]) == (4700, 4700, 4699)  # no more than a step behind
+
+
 STORM = st.lists(
     st.tuples(
         st.integers(-200, 12000),  # what the load cell says, whatever the press does
@@ -349,3 +495,246 @@ def test_an_actuator_at_the_end_of_its_travel_is_told_as_stalled_and_one_that_is
     ended = [loop.ended for _ in range(100) if loop.regulate(4700, 0, None, held_kpa, STEP_MS) is not None]
     assert ended[-1]
     assert not any(ended[:40])
+
+
+EIGHTH_S = 0.125  # adds up without rounding
+
+
+def on_its_screw(**changes):
+    loop = regulator(**SCREW | changes)
+    loop.start(5000, 5000)
+    return loop
+
+
+def turned():
+    """A screw that has just turned to open and has crossed its play, but for two steps."""
+    loop = on_its_screw()
+    loop._output_kpa -= 100
+    loop._turn(0.0)
+    assert loop._crossed_kpa == loop._crossing_kpa == 380 - 2 * 20
+    loop._crossing_kpa = 0.0  # the motor is through
+    return loop
+
+
+@pytest.mark.parametrize(("down_kpa", "turns"), [(0, 0), (19.5, 0), (20, 0), (20.5, 1)])
+def test_it_turns_when_the_output_came_back_by_more_than_a_step(down_kpa, turns):
+    loop = on_its_screw()
+    loop._output_kpa -= down_kpa
+    loop._turn(0.0)
+    assert loop.reversals == turns
+
+
+@pytest.mark.parametrize(
+    ("play_kpa", "taught", "crossed_kpa"),
+    [(30, True, 0), (40, False, 0), (41, False, 1), (400, True, 360), (1000, True, 950), (1000, False, 900)],
+)
+def test_it_crosses_its_play_but_for_two_steps_or_a_twentieth_or_a_tenth_until_a_turn_taught_it(
+    play_kpa, taught, crossed_kpa
+):
+    loop = on_its_screw(pressure_play_kpa=play_kpa)
+    loop._taught = taught
+    loop._output_kpa -= 100
+    loop._turn(0.0)
+    assert -loop._offset_kpa == loop._crossed_kpa == crossed_kpa
+
+
+@pytest.mark.parametrize(("error_kpa", "more_kpa"), [(-15.0, 15.0), (15.0, 0.0), (-900.0, 20.0)])
+def test_what_the_pressure_is_off_when_it_turns_comes_back_with_the_crossing_and_is_no_play(error_kpa, more_kpa):
+    loop = on_its_screw()
+    loop._output_kpa -= 100
+    loop._turn(error_kpa)
+    assert (-loop._offset_kpa, loop._crossed_kpa) == (340 + more_kpa, 340)
+    air = on_its_screw(pressure_by_position=0)
+    air._output_kpa -= 100
+    air._turn(error_kpa)
+    assert (-air._offset_kpa, air._crossed_kpa) == (340, 340)
+
+
+@pytest.mark.parametrize("tick_kpa", [20, 100])
+def test_a_motor_that_is_still_crossing_its_play_is_not_taken_back_and_teaches_nothing_yet(tick_kpa):
+    """Its first pulses come late, as of a motor that speeds up."""
+    loop = on_its_screw(pressure_rate_max_kpa_s=100000)
+    loop._furthest_kpa += 21
+    command_kpa, held_kpa, output_kpa = loop.regulate(5000, 0, None, 5000, STEP_MS), 5000, loop._output_kpa
+    assert command_kpa == 5000 - 340
+    for k in range(60):
+        late = k < 5
+        before = (loop._turning_s, loop._offset_kpa)
+        command_kpa = loop.regulate(5000, 0, None, held_kpa, STEP_MS)
+        assert loop._output_kpa == pytest.approx(output_kpa)
+        if held_kpa - command_kpa > 20:
+            assert (loop._turning_s, loop._offset_kpa) == before
+        held_kpa -= 0 if late else min(tick_kpa, held_kpa - command_kpa)
+    assert held_kpa == command_kpa
+    assert loop._turning_s < before[0] + 1e-9 < 20.0
+
+
+def test_a_motor_that_does_not_move_for_a_second_has_its_crossing_taken_back():
+    loop = on_its_screw(pressure_rate_max_kpa_s=100000)
+    loop._furthest_kpa += 21
+    loop.regulate(5000, 0, None, 5000, STEP_MS)
+    commands = [loop.regulate(5000, 0, None, 5000, STEP_MS) for _ in range(15)]
+    assert max(commands[:9]) == 5000 - 340
+    assert min(commands[11:]) > 5000 - 40
+
+
+def test_a_limit_of_the_travel_is_taken_back_also_while_the_play_is_crossed():
+    """Only the crossing is let off: what is beyond it winds up nothing."""
+    loop = on_its_screw()
+    loop._output_kpa -= 100
+    loop._turn(0.0)
+    loop.command_kpa, output_kpa = 5000 - 340 - 60, loop._output_kpa
+    loop._take_back(4990, EIGHTH_S)
+    assert loop._output_kpa == pytest.approx(output_kpa + 50)
+
+
+def learn(loop, error_kpa):
+    """A tick of a motor that is where it was to go."""
+    loop._crossing_kpa = 0.0
+    loop._learn(error_kpa, EIGHTH_S)
+
+
+def test_the_error_leads_it_through_the_rest_of_its_play_for_twenty_seconds():
+    loop = turned()
+    crossed = [loop._crossed_kpa for _ in range(200) if learn(loop, -1.0) is None]
+    assert crossed == [340 + 3.0 * EIGHTH_S * min(k, 160) for k in range(1, 201)]
+
+
+@pytest.mark.parametrize("led", [0, 143])
+def test_what_a_turn_shows_is_learned_when_the_pressure_answered_and_settled_for_two_seconds(led):
+    loop = turned()
+    loop._answered = True
+    for _ in range(led):
+        learn(loop, -1.0)
+    for _ in range(15):
+        learn(loop, 0.0)
+        assert loop.play_kpa == 380
+    learn(loop, 0.0)
+    assert loop.play_kpa == 380 + 0.5 * (340 + 3.0 * EIGHTH_S * led - 380)
+
+
+@pytest.mark.parametrize(("led", "answered"), [(0, False), (145, True), (152, True)])
+def test_a_turn_without_an_answer_or_without_time_to_settle_teaches_nothing(led, answered):
+    loop = turned()
+    loop._answered = answered
+    for k in range(160):
+        learn(loop, -1.0 if k < led else 0.0)
+    assert loop.play_kpa == 380
+    assert loop._answered  # whoever waits longer waits in vain
+
+
+@pytest.mark.parametrize(("back_kpa", "answers"), [(10, False), (10.5, True)])
+def test_the_pressure_answers_a_turn_when_it_comes_back_by_half_a_step(back_kpa, answers):
+    loop = turned()
+    for onward_kpa in (30.0, 30.0 - back_kpa):
+        loop._await_answer(onward_kpa)
+    assert loop._answered == answers
+
+
+@pytest.mark.parametrize(("steps", "soon"), [(1, 1), (959, 1), (960, 0), (961, 0)])
+def test_a_turn_within_two_minutes_of_the_last_is_soon(steps, soon):
+    loop = on_its_screw(pressure_rate_max_kpa_s=100000)
+    for _ in range(2):
+        loop._output_kpa -= loop._direction * 100
+        loop._turn(0.0)
+        turns = loop._soon_turns
+        for _ in range(steps):
+            loop.regulate(5000, 0, None, loop.command_kpa, 125)
+    assert (loop.reversals, turns) == (2, soon)
+
+
+def test_an_actuator_that_has_not_moved_for_five_seconds_is_at_its_end_until_it_moves():
+    loop = on_its_screw()
+    for applied_kpa in (5000, 5001):
+        loop.command_kpa = 5100
+        for _ in range(40):
+            loop._take_back(applied_kpa, EIGHTH_S)
+            assert not loop.ended
+        loop._take_back(applied_kpa, EIGHTH_S)
+        assert loop.ended
+
+
+def test_a_step_longer_than_its_filters_ends_where_they_end():
+    loop = on_its_screw()
+    loop._wide_kpa, loop.command_kpa, loop.aim_kpa = 10.0, 5010, 5500
+    loop.regulate(4900, 0, None, 5000, 2_000_000)
+    assert (loop._seen_kpa, loop._expected_kpa, loop._wide_kpa, loop._left_kpa) == (4900, 5500, 0, 10)
+    loop.start(5000, 5000)
+    for _ in range(2):
+        loop._push(1.0, 1.0, 100.0)
+        assert loop._pushed_kpa == 1
+
+
+def test_a_regulator_asks_for_no_less_than_nothing_and_a_screw_opens_no_further_than_any_travels():
+    loop = regulator()
+    loop.start(6000, 0)
+    assert loop.regulate(6000, 0, None, 0, STEP_MS) == 0
+    assert regulator().rest(5, DEFAULTS["pressure_max_kpa"] + 1, STEP_MS, False) == 0
+    screw = regulator(**SCREW, pressure_safe_state=_LET_GO)
+    assert screw.rest(-261990, 5200, STEP_MS, True) == screw.rest(-262000, 5200, STEP_MS, True) == -262000
+
+
+@pytest.mark.parametrize(
+    ("seen_kpa", "most_kpa", "moves"), [(4799, 0.5, False), (4800, 20, True), (4801, 20, True), (4500, 20, False)]
+)
+def test_the_setpoint_of_a_press_that_stalls_goes_no_further_away_from_where_it_stands(seen_kpa, most_kpa, moves):
+    loop = regulator()
+    loop.start(4800, 4800)
+    loop.stalled, loop._seen_kpa = True, float(seen_kpa)
+    loop._ramp(most_kpa)
+    assert loop._setpoint_kpa == 4800 + (most_kpa if moves else 0)
+
+
+STEP_KPA = 2 * 20 + 3  # two steps of the screw and the deadband
+REACH_KPA = STEP_KPA + 1.2 * 380 + 0.05 * 5000
+
+
+@pytest.mark.parametrize(
+    ("pushed_kpa", "answered_kpa", "left_kpa", "stalled"),
+    [(STEP_KPA, 1000, STEP_KPA, False), (STEP_KPA + 0.5, 1000, 0, False), (100, 30, 100, False), (100, 30.5, 0, False),
+     (REACH_KPA, 0, REACH_KPA, False), (REACH_KPA + 0.5, 0, REACH_KPA + 0.5, True), (REACH_KPA + 0.5, 1000, 0, False)],
+)  # fmt: skip
+def test_what_is_pushed_counts_until_a_third_of_it_is_answered_and_too_much_of_it_is_a_stall(
+    pushed_kpa, answered_kpa, left_kpa, stalled
+):
+    loop = on_its_screw()
+    loop._least_kpa = 5000.0 - answered_kpa
+    loop._push(pushed_kpa, 200.0, EIGHTH_S)
+    assert (loop._pushed_kpa, loop.stalled) == (left_kpa, stalled)
+
+
+def test_small_pushes_add_up():
+    loop = on_its_screw()
+    for _ in range(2):
+        loop._push(0.5, 1.0, EIGHTH_S)
+    assert loop._pushed_kpa == pytest.approx(1.0 - 0.5 * EIGHTH_S / 60)
+
+
+def stalled(**changes):
+    loop = on_its_screw(**changes)
+    loop._push(REACH_KPA + 0.5, 200.0, EIGHTH_S)
+    assert loop.stalled
+    return loop
+
+
+@pytest.mark.parametrize(
+    ("error_kpa", "moved_kpa", "waits"),
+    [(200, 0, True), (100, 0, True), (99.5, 0, False), (200, STEP_KPA, True), (200, STEP_KPA + 0.5, False),
+     (200, -STEP_KPA - 0.5, False)],
+)  # fmt: skip
+def test_a_stall_lasts_until_the_press_moves_or_the_error_halves(error_kpa, moved_kpa, waits):
+    loop = stalled()
+    loop._seen_kpa += moved_kpa
+    loop._push(1.0, error_kpa, EIGHTH_S)
+    assert loop.stalled == waits
+
+
+def test_a_screw_that_stalls_tries_again_after_a_minute_and_a_regulator_does_not():
+    screw, air = stalled(), stalled(pressure_by_position=0)
+    for loop in (screw, air):
+        for _ in range(479):
+            loop._push(1.0, 200.0, EIGHTH_S)
+            assert loop.stalled
+        loop._push(1.0, 200.0, EIGHTH_S)
+    assert (screw.stalled, air.stalled) == (False, True)
+    assert screw._pushed_kpa == 1  # anew

@@ -2,6 +2,7 @@
 
 import pytest
 from assb.control.alarm import _COLD_MS, Alarm
+from assb.estimation import flat_layout
 from assb.protocol import schema
 from bench import Bench
 
@@ -45,6 +46,7 @@ def test_a_suspect_derates_the_currents_until_the_stage_has_fallen_for_a_while()
     bench = at_stage(SUSPECT)
     limits.append(bench.app.signals.value[bench.app.signals.pack("charge_limit_ma")])
     assert bench.state == "DERATE"
+    bench.app.cells[0].shorts.fusion.quiet_s = flat_layout.DEFAULTS["stage_fall_s"] - 60.0
     bench.run_leased(62000)
     limits.append(bench.app.signals.value[bench.app.signals.pack("charge_limit_ma")])
     assert bench.tripped() == {"short_suspected"}  # which only logs, and waits for a clear

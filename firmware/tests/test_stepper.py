@@ -1,5 +1,7 @@
 """A stepper's pulses: rate, acceleration, travel, switches, homing; and a screw press on it."""
 
+from itertools import pairwise
+
 import pytest
 from assb.drivers.screw_press import ScrewPress
 from assb.drivers.stepper import Stepper
@@ -29,10 +31,11 @@ class Motor:
         values = {"active": 0, "rate": 100, "ramp": 400, "tick_ms": 10, "travel": (-400, 400)} | changes
         self.driver = Stepper(*self.pins, *values.values())
 
-    def tick(self):
-        """Steps of the motor in this tick, with their sign."""
+    def tick(self, glitch=False):
+        """Steps of the motor in this tick, with their sign; `glitch`: the open switch's line shows one."""
         step, direction, _, closed, opened = self.pins
         before, level = step.rises, direction.level
+        opened.level = 0 if self.at <= self.open_at or glitch else 1
         self.driver.tick()
         moved = (step.rises - before) * (1 if direction.level else -1)
         if moved:
@@ -69,22 +72,49 @@ def test_it_never_turns_faster_than_its_rate_and_takes_its_time_to_get_there():
     assert motor.at == 300
 
 
+def soonest(steps, ramp):
+    """Ticks that so many steps take from a standstill at the very least, at 10 ms a tick: s = a t^2 / 2."""
+    return (2 * steps / ramp) ** 0.5 * 100
+
+
 @settings(max_examples=100, deadline=None)
-@given(st.lists(st.tuples(st.integers(-900, 900), st.integers(0, 300)), max_size=12), st.integers(1, 100),
-       st.integers(1, 2000))  # fmt: skip
-def test_no_orders_take_it_out_of_its_travel_past_its_switches_or_beyond_its_acceleration(orders, rate, ramp):
+@given(st.integers(1, 390), st.integers(1, 100), st.integers(10, 2000))
+def test_it_speeds_up_and_brakes_no_faster_than_its_ramp(steps, rate, ramp):
+    motor = Motor(rate=rate, ramp=ramp)
+    motor.driver.move_to(steps)
+    times = [at for at, moved in enumerate(motor.run(600 + round(100 * steps / rate + 200 * rate / ramp))) if moved]
+    assert len(times) == steps
+    assert all(later - sooner >= 100 // rate for sooner, later in pairwise(times))
+    for k in range(1, steps + 1):
+        assert times[k - 1] + 1 >= soonest(k, ramp) - 2  # the sign of the direction, and half a tick
+        assert times[-1] - times[-k] + 1 >= 0.95 * (soonest(k, ramp) - soonest(1, ramp)) - 4  # it stands one after it
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(st.integers(-900, 900) | st.none(), st.integers(0, 300)), max_size=12),
+       st.integers(1, 100), st.integers(10, 2000))  # fmt: skip
+def test_no_orders_nor_homing_take_it_past_its_switches_or_beyond_its_rate_or_ramp(orders, rate, ramp):
     motor = Motor(closed_at=200, open_at=-100, rate=rate, ramp=ramp)
-    gaps, since = [], 0
+    steps, since, home_at = [], 0, 0
     for position, ticks in orders:
-        motor.driver.move_to(position)
+        if position is None:
+            assert motor.driver.home()
+        else:
+            motor.driver.move_to(position)
         for _ in range(ticks):
             since += 1
-            if motor.tick():
-                gaps.append(since)
+            moved = motor.tick()
+            if moved:
+                steps.append((moved, since))
                 since = 0
             assert -100 <= motor.at <= 200
-            assert motor.at == motor.driver.position
-    assert all(gap * 10 >= 1000 // rate - 10 for gap in gaps[1:])
+            if motor.driver.homed:
+                home_at = -100
+            assert motor.at == motor.driver.position + home_at
+    assert all(gap >= 100 // rate for _, gap in steps[1:])
+    for (before, _), (after, gap) in pairwise(steps):
+        if before != after:  # it stood between them
+            assert gap + 1 >= soonest(1, ramp) - 1
 
 
 def test_a_switch_ends_the_travel_and_tells_which():
@@ -110,6 +140,42 @@ def test_homing_opens_to_its_switch_and_counts_the_travel_from_there():
     motor.driver.move_to(5000)
     motor.run(2000)
     assert motor.driver.at_closed or motor.driver.position == 800
+
+
+def test_homing_without_a_switch_ends_after_the_whole_travel():
+    motor = Motor(open_at=-100000, rate=100, ramp=100000)
+    motor.driver.move_to(100)
+    motor.run(200)
+    assert motor.driver.home()
+    motor.run(1000)
+    assert (motor.at, motor.driver.homing, motor.driver.homed) == (100 - 800, False, False)
+    motor.driver.move_to(-5000)  # no further, nor back into a travel that is not where it was thought
+    motor.run(100)
+    assert motor.at == -700
+
+
+def test_a_glitch_of_the_open_switch_is_no_home():
+    motor = Motor(open_at=-120)
+    assert motor.driver.home()
+    for _ in range(20):
+        motor.run(8)
+        motor.tick(glitch=True)
+        motor.tick(glitch=True)
+        assert not motor.driver.homed
+    motor.run(600)
+    assert (motor.at, motor.driver.position, motor.driver.homed) == (-120, 0, True)
+
+
+def test_a_command_ends_homing_where_it_is():
+    motor = Motor()
+    press = ScrewPress(motor.driver, 20.0)
+    assert motor.driver.home()
+    motor.run(100)
+    press.command_kpa(press.commanded_kpa)
+    stopped_at = motor.at
+    assert not motor.driver.homing
+    motor.run(200)
+    assert motor.at == stopped_at < 0
 
 
 def test_without_an_open_switch_there_is_no_home():

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 STATES = range(len(schema.STATES))
-BIT_COUNT = 17
+BIT_COUNT = 18
 OWN = sv._TIMEOUT | sv._BLOCKED | sv._RETRY | sv._PAUSE  # what the supervisor works out by itself
 GIVEN = (1 << BIT_COUNT) - 1 & ~OWN
 ALL_MASKS = range(32)
@@ -259,5 +259,29 @@ def test_arming_is_refused_while_a_row_blocks_both_directions():
     supervisor = make(sv.SAFE)
     supervisor.step(sv.ARM, both, 0)
     assert supervisor.state == sv.SAFE
-    supervisor.step(sv.ARM, rows.NO_CHARGE, 0)
-    assert supervisor.state == sv.ARMED
+    for one in (rows.NO_CHARGE, rows.NO_DISCHARGE):
+        supervisor = make(sv.SAFE)
+        supervisor.step(sv.ARM, one, 0)
+        assert supervisor.state == sv.ARMED
+
+
+def test_every_change_of_state_is_one_event_with_both_and_before_the_first_step_nothing_is_on():
+    events = Events()
+    supervisor = sv.Supervisor([0] * len(STATES), PRECHARGE_MS, events)
+    assert (*outputs(supervisor), supervisor.regulate) == (0, 0, 0, 0, 0)
+    seen, event = [], [0] * 5
+    for conditions in (0, 0, sv.READY, sv.READY, sv.ARM, sv.STOP, sv.OPEN):
+        supervisor.step(conditions, 0, 0)
+        while events.take(event):
+            seen.append((event[0], *event[2:4]))
+    way = (sv._BOOT, sv.SELFTEST, sv.SAFE, sv.ARMED, sv.SAFE, sv.FAULT)
+    assert seen == [(schema.EV_STATE, before, after) for before, after in itertools.pairwise(way)]
+
+
+@pytest.mark.parametrize("column", range(5))
+def test_each_column_of_the_outputs_is_one_output(column, monkeypatch):
+    allowed = tuple(int(at == column) for at in range(5))
+    monkeypatch.setattr(sv, "OUTPUTS", (allowed,) * len(STATES))
+    supervisor = make(sv.SAFE)
+    supervisor.step(0, 0, 0)
+    assert (*outputs(supervisor), supervisor.regulate) == allowed

@@ -2,15 +2,14 @@
 both are fed the very readings of a pack at 100 Hz.
 """
 
-import importlib
 import random
 
 import pytest
 from assb.estimation import twin
 from assb.protocol import schema
+from assb_host.replay.raw import native_kernel
 from assb_kernels.watch import COLLAPSE_HOLD_S, COLLAPSE_V, Watch
 from bench import Bench, estimator_floats
-from host_kernel import FACE, host_kernel, install, uninstall
 
 FAST_S, SLOW_S = 0.01, 0.1
 FIRST = 1
@@ -76,12 +75,7 @@ def by_firmware(readings, cells, kernel):
 @pytest.fixture(params=["twin", "native"])
 def kernel(request):
     """The firmware's own; native: the host's build of the same C."""
-    if request.param == "twin":
-        yield twin
-        return
-    install(host_kernel())
-    yield importlib.import_module(FACE)
-    uninstall()
+    return twin if request.param == "twin" else native_kernel()
 
 
 @pytest.mark.parametrize("cells", [1, 3])

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal, Protocol
 
 import msgspec
+from assb.protocol import schema
 from msgspec import Meta
 
 from assb_hil.recorder import Recorder, of_cell
@@ -23,6 +24,7 @@ STATISTICS = {
     "last": lambda values: values[-1],
     "range": lambda values: max(values) - min(values),
 }
+HEARD_EVENTS = frozenset(row[1] for row in schema.EVENTS) | {f"sent_{row[0]}" for row in schema.COMMANDS}
 # Suffix of a name → unit as a reader writes it
 UNITS = {
     "v": "V", "a": "A", "w": "W", "ohm": "ohm", "mpa": "MPa", "degc": "degC", "frac": "1", "s": "s", "ah": "Ah",
@@ -65,6 +67,11 @@ class Check(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     kind: ClassVar[str] = ""
     title: str = ""
 
+    @property
+    def of_plant(self) -> bool:
+        """Whether it looks at what only a simulated rig knows; an `event` or a `signal` may be the board's own."""
+        return True
+
     def judge(self, run: RunFacts) -> list[Verdict]:
         """Verdicts on a finished run."""
         raise NotImplementedError
@@ -79,6 +86,10 @@ class EventCheck(Check, frozen=True, kw_only=True):
     after_s: Seconds = 0.0
     by_s: Seconds | None = None
     count: Annotated[int, Meta(ge=1)] = 1
+
+    @property
+    def of_plant(self) -> bool:
+        return self.event not in HEARD_EVENTS
 
     def judge(self, run: RunFacts) -> list[Verdict]:
         found = matching(run, self.event, self.fields, self.after_s, run.duration_s)
@@ -97,6 +108,10 @@ class NoEventCheck(Check, frozen=True, kw_only=True):
     from_s: Seconds = 0.0
     to_s: Seconds | None = None
 
+    @property
+    def of_plant(self) -> bool:
+        return self.event not in HEARD_EVENTS
+
     def judge(self, run: RunFacts) -> list[Verdict]:
         to_s = run.duration_s if self.to_s is None else self.to_s
         count = len(matching(run, self.event, self.fields, self.from_s, to_s))
@@ -113,6 +128,10 @@ class SignalCheck(Check, frozen=True, kw_only=True):
     to_s: Seconds | None = None
     min: float | None = None
     max: float | None = None
+
+    @property
+    def of_plant(self) -> bool:
+        return self.signal.startswith("true_")
 
     def judge(self, run: RunFacts) -> list[Verdict]:
         to_s = run.duration_s if self.to_s is None else self.to_s
@@ -146,6 +165,25 @@ class SocErrorCheck(Check, frozen=True, kw_only=True):
         worst = max((abs(error) for error in errors), default=None)
         name = self.title or f"{of_cell('SOC error', self.cell)}, {self.from_s:g} to {to_s:g} s"
         return [Verdict(name, worst is not None and worst <= self.max_frac, worst, self.max_frac, "1")]
+
+
+class MeasuresCheck(Check, frozen=True, kw_only=True):
+    """What the board says it measures differs from the plant's `true_…` series by no more than `max_difference`, in the
+    signal's unit, from `from_s` to `to_s`."""
+
+    kind: ClassVar[str] = "measures"
+    signal: str
+    max_difference: Annotated[float, Meta(gt=0.0)]
+    from_s: Seconds = 0.0
+    to_s: Seconds | None = None
+
+    def judge(self, run: RunFacts) -> list[Verdict]:
+        to_s = run.duration_s if self.to_s is None else self.to_s
+        errors = differences(run.recorder, self.signal, f"true_{self.signal}", self.from_s, to_s)
+        worst = max((abs(error) for error in errors), default=None)
+        name = self.title or f"{self.signal} is the plant's, {self.from_s:g} to {to_s:g} s"
+        unit = unit_of(self.signal.partition("[")[0])
+        return [Verdict(name, worst is not None and worst <= self.max_difference, worst, self.max_difference, unit)]
 
 
 class PressureRmsCheck(Check, frozen=True, kw_only=True):
@@ -233,7 +271,8 @@ class HoldsCheck(Check, frozen=True, kw_only=True):
 CHECKS: dict[str, type[Check]] = {
     cls.kind: cls
     for cls in (
-        EventCheck, NoEventCheck, SignalCheck, SocErrorCheck, PressureRmsCheck, ReactionCheck, ReactsCheck, HoldsCheck,
+        EventCheck, NoEventCheck, SignalCheck, SocErrorCheck, MeasuresCheck, PressureRmsCheck, ReactionCheck,
+        ReactsCheck, HoldsCheck,
     )
 }  # fmt: skip
 

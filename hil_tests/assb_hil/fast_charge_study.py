@@ -181,7 +181,7 @@ def plot(study: dict[str, Any], path: Path) -> None:
     time.barh(names, [row["charge_min"] for row in rows], color=colours)
     time.set_xlabel("10 to 80 %, min")
     shorts.barh(names, [100.0 * row["shorted_frac"] for row in rows], color=colours)
-    shorts.set_xlabel("shorted, %")
+    shorts.set_xlabel(f"shorted within {study['setup']['charges']} charges, %")
     shorts.set_yticks([])
     for axes in (time, shorts):
         axes.invert_yaxis()

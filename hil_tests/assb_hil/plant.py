@@ -41,6 +41,9 @@ class Plant:
         self.board_turns_screw = False  # else the bench's own controller does, towards aims_mpa
         self._step_most_per_s = spec.stacks[0].actuator.steps_per_s_max
         self._pulses = 0.0  # that the motor has yet to follow, + opens
+        self.heater_full_w = 0.0  # of the pack's, when both its switches are closed
+        self.heater_share, self.heater_enabled = 0.0, True
+        self.heater_stuck_share: float | None = None  # its first switch has failed: closed 1, open 0
         self.contactor = Contactor(*spec.contactor_times_us())
         self.precharge = spec.precharge_path()
         self.cycler = Cycler(spec.cycler, loads)
@@ -68,6 +71,11 @@ class Plant:
         """Pulses for the motor, + opens; it follows at its own rate."""
         self._pulses += pulses
 
+    @property
+    def heater_w(self) -> float:
+        share = self.heater_share if self.heater_stuck_share is None else self.heater_stuck_share
+        return self.heater_full_w * share if self.heater_enabled else 0.0
+
     def _turned_per_s(self, dt_s: float) -> float:
         most = self._step_most_per_s * dt_s
         steps = min(max(self._pulses, -most), most)
@@ -85,7 +93,7 @@ class Plant:
             across_s = [short_s + bleed_s for short_s, bleed_s in zip(self.short_s, self._bleed_s, strict=True)]
             aims_mpa = None if self.board_turns_screw else self.aims_mpa
             turns_per_s = self._turned_per_s(dt_s) if self._pulses else 0.0
-            status = pack.step(current_a, dt_s, self.ambient_degc, 0.0, across_s, aims_mpa, turns_per_s)
+            status = pack.step(current_a, dt_s, self.ambient_degc, self.heater_w, across_s, aims_mpa, turns_per_s)
             if status:
                 raise ValueError(
                     f"the plant refused a step ({STATUS_TEXT[status]}) at {next_us} us: current {current_a} A, "

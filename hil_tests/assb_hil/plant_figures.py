@@ -8,7 +8,7 @@ long columns with one source.
 
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from assb_host.config.board import Table
+from assb_host.config.board_tables import Table
 from assb_host.config.fields import Description, FigureSource, Reference
 from msgspec import Meta
 

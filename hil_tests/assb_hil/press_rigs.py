@@ -12,13 +12,20 @@ from dataclasses import dataclass
 from assb.control.stack_pressure import StackPressure
 from assb.drivers.electro_pneumatic import ElectroPneumatic
 from assb.drivers.screw_press import ScrewPress
+from assb.drivers.stepper import Stepper
+from assb.protocol import schema
 from assb_host.config import PackConfig, load_pack
+from assb_host.config.board import load_board
+from assb_host.config.locate import find
 from assb_kernels import Pack, Sensor, SensorParams
 
 from assb_hil.plant_file import PlantFile, load_plant
 from assb_hil.press_tuning import TICK_S, deadband_kpa, integral_gain_per_s
 
 DAC_CODES = 4095
+MOTOR_BOARD = "virtual-screw"
+FAST_MS = next(row[5] for row in schema.PARAMETERS if row[1] == "fast_period_ms")
+FAST_TICKS = round(1000 * TICK_S / FAST_MS)
 
 
 @dataclass(frozen=True)
@@ -64,19 +71,20 @@ class Dac:
         return True
 
 
-class Screw:
-    """Sends pulses towards the wanted position, no faster than the press can turn; `rate_per_s` is for the plant."""
+class Pin:
+    """An output that nothing hangs on: the pulses are counted by `Stepper.position`."""
 
-    def __init__(self, steps_per_s_max: float) -> None:
-        self._most = max(1, int(steps_per_s_max * TICK_S))
-        self.position = self.pulse_count = 0
-        self.rate_per_s = 0.0
+    def value(self, level: int) -> None:
+        pass
 
-    def move_to(self, position: int) -> None:
-        steps = min(max(position - self.position, -self._most), self._most)
-        self.position += steps
-        self.pulse_count += abs(steps)
-        self.rate_per_s = -steps / TICK_S  # the plant counts opening as +
+
+def made_stepper(plant: PlantFile) -> Stepper:
+    """The firmware's, with the rate and the ramp of `MOTOR_BOARD`, on the travel of the bench."""
+    board, actuator = load_board(find("board", MOTOR_BOARD)).stepper, plant.stacks[0].actuator
+    assert board
+    rate = min(board.rate_per_s, int(actuator.steps_per_s_max))
+    travel = [round(gap_um / actuator.um_per_step) for gap_um in (-actuator.gap_max_um, -actuator.gap_min_um)]
+    return Stepper(Pin(), Pin(), Pin(), None, None, 0, rate, board.ramp_per_s2, FAST_MS, tuple(travel))
 
 
 class PressedPack:
@@ -96,7 +104,7 @@ class PressedPack:
         self.parameters = {**believed(load_pack(profile), self.plant, seed), **(changes or {})}
         self.sensor = Sensor(load_cell(self.plant), seed, "pressure")
         self.regulator = self.actuator = None
-        self._screw: Screw | None = None
+        self._stepper: Stepper | None = None
         self._dac: Dac | None = None
         self.move_count = 0
         self.measured_kpa = self._start_kpa
@@ -113,9 +121,9 @@ class PressedPack:
             full_kpa = self.parameters["regulator_full_scale_kpa"]
             self._dac = Dac(round(self._start_kpa * DAC_CODES / full_kpa))
             return ElectroPneumatic(self._dac, full_kpa, most_kpa)
-        self._screw = Screw(self.plant.stacks[0].actuator.steps_per_s_max)
+        self._stepper = made_stepper(self.plant)
         step_kpa = self.parameters["stack_stiffness_kpa_per_um"] * self.plant.stacks[0].actuator.um_per_step
-        return ScrewPress(self._screw, step_kpa, self._start_kpa)
+        return ScrewPress(self._stepper, step_kpa, self._start_kpa)
 
     @property
     def pressure_kpa(self) -> float:
@@ -135,8 +143,8 @@ class PressedPack:
             self._regulate(current_a)
             if self._dac:
                 self.aim_mpa = self._dac.code * self.quantum_kpa / 1000.0
-            elif self._screw:
-                self.rate_per_s = self._screw.rate_per_s
+            elif self._stepper:
+                self.rate_per_s = self._turn(self._stepper)
         status = self.pack.step(current_a, TICK_S, ambient_degc, 0.0, None, self.aim_mpa, self.rate_per_s)
         if status:
             raise ValueError(f"the plant refused a step: status {status}, {current_a} A, {ambient_degc} degC")
@@ -144,13 +152,20 @@ class PressedPack:
     def _regulate(self, current_a: float) -> None:
         self.measured_kpa = measured_kpa = round(1000.0 * self.sensor.read(self.pack.stacks[0].pressure_mpa, TICK_S))
         cdegc = round(100.0 * self.pack.cells[0].temperature_degc)
-        before = self._dac.code if self._dac else self._screw.position if self._screw else 0
+        code = self._dac.code if self._dac else 0
         command_kpa = self.regulator.regulate(
             measured_kpa, round(1000.0 * current_a), cdegc, self.actuator.commanded_kpa, round(1000.0 * TICK_S)
         )
         self.actuator.command_kpa(command_kpa)
-        after = self._dac.code if self._dac else self._screw.position if self._screw else 0
-        self.move_count += after != before
+        self.move_count += self._dac is not None and self._dac.code != code
+
+    def _turn(self, stepper: Stepper) -> float:
+        """The fast ticks of a slow one; the mean rate of their pulses for the plant, which counts opening as +."""
+        before = stepper.position
+        for _ in range(FAST_TICKS):
+            stepper.tick()
+        self.move_count += stepper.position != before
+        return (before - stepper.position) / TICK_S
 
 
 def load_cell(plant: PlantFile) -> SensorParams:

@@ -2,7 +2,7 @@
 
 import numpy as np
 from assb.protocol import schema
-from assb_host.errors import LinkError
+from assb_host.errors import AssbError, LinkError
 from assb_host.link.decoder import Frame
 from assb_host.link.link import Link
 
@@ -39,24 +39,55 @@ def on_rig(pressed: PressedPack, step_kpa: float, progress: Progress = lambda sh
 
 
 def on_board(link: Link, step_kpa: int, progress: Progress = lambda share: None) -> Trace:
-    """The board is armed, pressed and connected (its cycler should be off); its target is put back at the end, whatever
-    happens. Raises LinkError when it falls silent or leaves operation."""
-    rate_kpa_s, centre_kpa = (parameter(link, name) for name in ("pressure_rate_max_kpa_s", "pressure_target_kpa"))
+    """The board is armed, pressed and connected (its cycler should be off); its target, that of its image, is put back
+    at the end. Raises LinkError when it falls silent or leaves operation, and names the target that it was left with if
+    the link did not last for that."""
+    rate_kpa_s, centre_kpa = parameter(link, "pressure_rate_max_kpa_s"), image_target_kpa(link)
+    asked = centre_kpa
     rows: list[tuple[float, float, float]] = []
     try:
         targets = list(staircase(centre_kpa - step_kpa, centre_kpa + step_kpa, rate_kpa_s, HOLD_S))
-        asked = centre_kpa
         for k, target_kpa in enumerate(targets):
             if round(target_kpa) != asked:
                 asked = round(target_kpa)
                 link.request("set", name="pressure_target_kpa", value=asked)
             rows.append(next_row(link))
             progress((k + 1) / len(targets))
-    finally:
-        link.request("set", name="pressure_target_kpa", value=centre_kpa)
+    except BaseException as error:
+        put_back(link, asked, centre_kpa, error)
+        raise
+    put_back(link, asked, centre_kpa)
     t_s, command, pressure = np.array(rows).T
     even_s = np.arange(t_s[0], t_s[-1], TICK_S)
     return Trace(TICK_S, np.interp(even_s, t_s, command), np.interp(even_s, t_s, pressure))
+
+
+def put_back(link: Link, asked_kpa: int, centre_kpa: int, first: BaseException | None = None) -> None:
+    """A target that is set outlives the link and the power. Raises LinkError if it stayed; `first`: why the test
+    ended."""
+    try:
+        link.request("set", name="pressure_target_kpa", value=centre_kpa)
+    except AssbError as error:
+        why = first.seen if isinstance(first, AssbError) else error.seen
+        raise LinkError(
+            f"{why}; the board may be left with a target of {asked_kpa} kPa", link.console.name, remedy_for(centre_kpa)
+        ) from first
+
+
+def remedy_for(target_kpa: int) -> str:
+    return f"put it right with `assb params set pressure_target_kpa={target_kpa}`"
+
+
+def image_target_kpa(link: Link) -> int:
+    """Raises LinkError where another target was set since: one that a test left behind is no centre for the next."""
+    reply = link.request("get", name="pressure_target_kpa")
+    value_kpa, image_kpa = int(reply["value"]), int(reply["image"])
+    if value_kpa != image_kpa:
+        raise LinkError(
+            f"its target is {value_kpa} kPa, not the {image_kpa} kPa of its image: set by hand, or left by a step test",
+            link.console.name, remedy_for(image_kpa),
+        )  # fmt: skip
+    return image_kpa
 
 
 def parameter(link: Link, name: str) -> int:

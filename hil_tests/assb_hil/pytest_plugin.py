@@ -5,7 +5,8 @@
 
 The board carries the reference pack and has its power on; `@pytest.mark.bench(soc_frac=0.9, trips=("soft_short",))`
 changes the start and says which limit rows may trip. After the test: no other trip, no unexpected event (but those in
-`events`), no refused command, no damaged or lost frame, one start, no watchdog reset, heap low water kept.
+`events`), no refused command, no damaged or lost frame, one start (or as many as `starts` says), no watchdog reset,
+heap low water kept.
 
 The trace hash of such a board, as of `assb hil run`, is that of a first boot; `assb demo` flashes its board over the
 port, one boot more, and so has another.
@@ -19,7 +20,8 @@ import pytest
 PACK = "li_lpscl_nca"
 PLANT = "li_lpscl_nca"
 MARKER = (
-    "bench(soc_frac, temperature_degc, pressure_mpa, seed, trips, events): start of the rig, and what may happen on it"
+    "bench(soc_frac, temperature_degc, pressure_mpa, seed, trips, events, starts): start of the rig, and what may "
+    "happen on it"
 )
 SETTLED_S = 2.0  # a test that ends sooner has not heard enough to judge the heap
 
@@ -73,11 +75,11 @@ def bench_scenario(marker: pytest.Mark | None) -> Any:
 
     wanted = dict(marker.kwargs) if marker else {}
     trips, events = wanted.pop("trips", ()), wanted.pop("events", ())
-    seed = wanted.pop("seed", 1)
+    seed, starts = wanted.pop("seed", 1), wanted.pop("starts", 1)
     return Scenario(
         name="bench", path=Path("bench"), title="A test's own bench", pack=PACK, plant=PLANT, duration_s=float("inf"),
         start=Start(**{"soc_frac": 0.5, "pressure_mpa": 0.1, **wanted}), seed=seed, host=Host(arm_at_s=None),
-        expected_trips=tuple(trips), expected_events=tuple(events),
+        expected_trips=tuple(trips), expected_events=tuple(events), expected_starts=starts,
     )  # fmt: skip
 
 

@@ -27,10 +27,17 @@ ASIDE = {
     "limits.voltage_jump.trip_v": 9.0, "limits.current_jump.trip_a": 900.0, "limits.temperature_jump.trip_degc": 110.0,
     "limits.pressure_jump.trip_mpa": 300.0,
 }  # fmt: skip
-# The detector of collapses looks at the same voltage and current, and would be as fast
-NO_COLLAPSE = {"detection.hard_short_drop_v": 5.0}
+# The detector of collapses looks at the same voltage and current, and would be as fast: it waits as long as it may, and
+# for the largest drop that this cell allows
+NO_COLLAPSE = {
+    "detection.hard_short_drop_v": 1.2, "detection.hard_short_debounce_ms": 500,
+    "limits.hard_short.debounce_ms": 1000, "limits.hard_short.allowed_ms": 2500,
+}  # fmt: skip
 KNOWN_FOR_DAYS = {"detection.charge_settle_s": 20.0}
 MEAN_S = 10.0  # time constant of current_10s_ua
+TWO_CELLS: dict[str, Any] = {"pack": "li_lpscl_nca_2s", "plant": "li_lpscl_nca"}
+THREE_CELLS: dict[str, Any] = {"pack": "li_lpscl_nca_3s", "plant": "li_lpscl_nca"}
+HEATED: dict[str, Any] = {"pack": "samsung_agc_hot", "plant": "samsung_agc"}
 
 Event = tuple[str, dict[str, Any]]
 
@@ -48,8 +55,10 @@ class Stimulus:
     loads: tuple[Load, ...] = CHARGE
     soc_frac: float = 0.5
     quick: bool = True
-    pack_changes: dict[str, float] = field(default_factory=dict)
+    pack_changes: dict[str, Any] = field(default_factory=dict)
     commands: tuple[tuple[float, str], ...] = ()  # (after the fault in s, command)
+    pack: str = "li_lpscl_nca"  # that has such rows
+    plant: str = ""  # of another name than the pack
 
 
 def offset(channel: Quantity, by: float, words: str, lasts_s: float = 1.0, **more: Any) -> Stimulus:
@@ -76,6 +85,10 @@ def stale_later(*rows: str) -> dict[str, float]:
         for row in rows
         for key, value in (("trip_ms", 900), ("reset_ms", 500), ("allowed_ms", 1500))
     }
+
+
+def undervoltages_later(*rows: str) -> dict[str, float]:
+    return NO_COLLAPSE | {key: value for row in rows for key, value in later(row, 400).items()}
 
 
 def _filament(at_s: float) -> tuple[Fault, ...]:
@@ -172,7 +185,7 @@ STIMULI: dict[str, Stimulus] = {
     "actuator_stall": Stimulus(
         "-1.8 MPa at the load cell, the press stands; from the stall being called",
         lambda t: (SensorOffset(at_s=t, channel="pressure_mpa", offset=-1.8), RegulatorStalled(at_s=t)),
-        lasts_s=8.0,
+        lasts_s=8.0, pack_changes=later("press_gives_way", 9000),
     ),
     "press_runaway": offset("pressure_mpa", 0.9, "+0.9 MPa at the load cell", 5.0, at_s=33.0, quick=False),
     "press_gives_way": offset(
@@ -198,5 +211,31 @@ STIMULI: dict[str, Stimulus] = {
     ),
     "lease_lapsed": Stimulus(
         "unplugged; from the lapse", lambda t: (LinkUnplugged(at_s=t, way="to_board"),), lasts_s=7.0
+    ),
+    "pack_overvoltage": offset(
+        "voltage_v", 1.5, "+1.5 V at the first of two cells", pack_changes=later("cell_overvoltage", 400), **TWO_CELLS
+    ),
+    "pack_undervoltage": offset(
+        "voltage_v", -3.0, "-3 V at the first of two cells",
+        pack_changes=undervoltages_later("cell_undervoltage", "open_wire"), **TWO_CELLS,
+    ),
+    "cell_spread": offset("voltage_v", 0.4, "+0.4 V at the first of two cells", 2.5, **TWO_CELLS),
+    "pack_mismatch": offset(
+        "voltage_v", 0.45, "+0.45 V at the first of three cells, and not at their sum", 2.0, at_s=10.5,
+        commands=((-8.0, "arm"),),  # this board finds itself sound later than others
+        **THREE_CELLS,
+    ),
+    "pressure_disagreement": Stimulus(
+        "+1.5 MPa at the load cell that only checks",
+        lambda t: (SensorOffset(at_s=t, channel="pressure_mpa", offset=1.5, place=1),), at_s=10.5, lasts_s=2.0,
+        commands=((-8.0, "arm"),),  # this board finds itself sound later than others
+        pack_changes={"board": "virtual-checked", "limits.pressure_disagreement.enabled": True},
+    ),
+    "heater_overtemperature": offset(
+        "temperature_degc", 12.0, "+12 K at the thermometer of a press at 60 degC", 2.5, at_s=35.0, **HEATED
+    ),
+    "heater_unanswered": stuck(
+        "temperature_degc", "the thermometer stands while the press is heated, for 5 s in place of 20 s", 7.0,
+        pack_changes={"limits.heater_unanswered.trip_s": 5.0}, **HEATED,
     ),
 }  # fmt: skip

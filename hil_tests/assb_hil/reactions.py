@@ -7,7 +7,7 @@ the pack allows.
 """
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -25,6 +25,7 @@ from assb_hil.vocabulary import demand
 FILLED_FRAC = 0.9
 FILLED_AT_S = 8.5
 NO_CURRENT_A = 0.001
+SLOW_TICK_S = 0.1
 WATCH_US = 500  # how finely the rig watches the current
 ROWS = {row[1]: row for row in schema.LIMIT_ROWS}
 
@@ -55,17 +56,27 @@ class Reaction:
         self.others = sorted({*self.others, *others})
 
 
-def measure(rows: list[str], pack: str, seeds: range, worst: bool = False) -> Iterator[Reaction]:
+def drawn_phase_s(seed: int, row: str) -> float:
+    return random.Random(f"{seed} {row}").uniform(0.0, SLOW_TICK_S)
+
+
+def measure(
+    rows: list[str],
+    pack: str | None,
+    seeds: range,
+    worst: bool = False,
+    phase_s: Callable[[int, str], float] = drawn_phase_s,
+) -> Iterator[Reaction]:
     """The worst reaction of each row over several seeds, each with another phase between fault and ticks. Rows that
     one stimulus drives share its runs. `worst`: the board computes as slowly as its cost table has it, nine tenths of
-    its heap are in use, and a collection of garbage comes just then."""
+    its heap are in use, and a collection of garbage comes just then. `pack`: None for the one that each row is of."""
     for stimulus in dict.fromkeys(STIMULI[row] for row in rows):
         driven = [row for row in rows if STIMULI[row] is stimulus]
-        changes = changes_for(stimulus, driven)
-        found = {row: _blank(row, load_pack(pack, changes=dict(changes))) for row in driven}
+        changes, name = changes_for(stimulus, driven), pack or stimulus.pack
+        found = {row: _blank(row, load_pack(name, changes=dict(changes))) for row in driven}
         for seed in seeds:
-            at_s = round(stimulus.at_s + random.Random(f"{seed} {driven[0]}").uniform(0.0, 0.1), 6)
-            with _session(stimulus, changes, pack, seed, at_s, worst) as session:
+            at_s = round(stimulus.at_s + phase_s(seed, driven[0]), 6)
+            with _session(stimulus, changes, name, seed, at_s, worst) as session:
                 watch = _Watch(session, at_s)
                 session.run()
                 for row in driven:
@@ -73,7 +84,7 @@ def measure(rows: list[str], pack: str, seeds: range, worst: bool = False) -> It
         yield from found.values()
 
 
-def changes_for(stimulus: Stimulus, driven: list[str]) -> dict[str, float]:
+def changes_for(stimulus: Stimulus, driven: list[str]) -> dict[str, Any]:
     """What a run changes in the pack: rows that would act first stand back, but none that is timed."""
     aside = {key: value for key, value in ASIDE.items() if key.split(".")[1] not in driven}
     return aside | (QUICK if stimulus.quick else {}) | stimulus.pack_changes
@@ -94,7 +105,7 @@ def enabled_rows(pack: str) -> list[str]:
 
 @contextmanager
 def _session(
-    stimulus: Stimulus, changes: dict[str, float], pack: str, seed: int, at_s: float, worst: bool
+    stimulus: Stimulus, changes: dict[str, Any], pack: str, seed: int, at_s: float, worst: bool
 ) -> Iterator[Session]:
     faults = stimulus.faults(at_s)
     if worst:
@@ -104,7 +115,8 @@ def _session(
             GarbageCollected(at_s=round(at_s + stimulus.delay_s, 6)),
         )
     scenario = Scenario(
-        name="reaction", path=Path("reaction"), title=stimulus.words, pack=pack, plant=pack,
+        name="reaction", path=Path("reaction"), title=stimulus.words, pack=pack,
+        plant=stimulus.plant if pack == stimulus.pack and stimulus.plant else pack,
         duration_s=at_s + stimulus.lasts_s, start=Start(stimulus.soc_frac, 25.0, 0.1), seed=seed,
         pack_changes=changes, loads=stimulus.loads, faults=faults, worst_costs=worst,
         commands=tuple(Command(at_s=at_s + after_s, name=name) for after_s, name in stimulus.commands),
@@ -196,13 +208,14 @@ def _ms(from_s: float, to_s: float | None) -> float | None:
     return None if to_s is None else round(1000.0 * (to_s - from_s), 3)
 
 
-def measurable(pack: str, rows: Sequence[str] = ()) -> list[str]:
-    """These rows, or all that the pack has; raises ConfigError for one that it has not, or that nothing here drives."""
-    enabled = enabled_rows(pack)
-    path = load_pack(pack).path
-    for row in rows or enabled:
-        demand(path, "row", row, [name for name in enabled if name in STIMULI], "nothing drives another")
-    return list(rows or enabled)
+def measurable(pack: str | None, rows: Sequence[str] = ()) -> list[str]:
+    """These rows, or all that the pack has, or all; raises ConfigError for one that the pack has not, or that nothing
+    here drives."""
+    had = enabled_rows(pack) if pack else list(ROWS)
+    path = load_pack(pack).path if pack else Path("limit rows")
+    for row in rows:
+        demand(path, "row", row, [name for name in had if name in STIMULI], "nothing drives another")
+    return list(rows) or [row for row in had if row in STIMULI]
 
 
 def as_dict(reaction: Reaction) -> dict[str, Any]:

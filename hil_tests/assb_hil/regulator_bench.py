@@ -78,7 +78,7 @@ def measure_regulator(ticks: int = TICKS) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="assb-vm-bench-") as folder:
         for path, data in firmware_files().items():
             if path.endswith(".mpy"):
-                file = Path(folder, path.split("/", 2)[2])
+                file = Path(folder, path)
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_bytes(data)
         script = Path(folder, "regulator_bench.py")

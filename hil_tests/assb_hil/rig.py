@@ -6,7 +6,7 @@ result, a contact moves, a fault begins, a truth row is due) nothing is stepped,
 
 import heapq
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from assb.protocol import schema
@@ -40,6 +40,7 @@ class Rig:
         keeps: bool = True,
     ):
         """`start`: SOC, temperature in degC, stack pressure in MPa. `keeps`: record everything."""
+        self.config = config
         self.seed = seed
         self.now_us = 0
         self.origin_us = NOT_BEGUN_US
@@ -49,7 +50,7 @@ class Rig:
         self.wiring = Wiring(config, plant, self.plant, seed)
         self.sensors = self.wiring.sensors
         self.link = LinkLine()
-        self.hung: set[int] = set()
+        self.hung: dict[int, int | None] = {}  # bus: clocks of SCL until it is let go, None: never
         self.listeners: list[Callable[[float, Frame], None]] = []  # called with each frame and when it came
         self.device: Any = None  # what the rig is wired to, for faults of the board and of the link
         self._chips = self.wiring.chips
@@ -63,6 +64,7 @@ class Rig:
         self._pins: dict[int, int] = {}
         # what peek said of a place, by (write, read_n); good until its time, or until somebody talks to the chip
         self._peeked: dict[tuple[int, int], dict[tuple[bytes, int], tuple[bytes, int]]] = {}
+        self.wiring.on_bleed = self._bleed
         self.every(0, TRUTH_PERIOD_US, self._record_truth)
         self._refresh()
 
@@ -203,7 +205,7 @@ class Rig:
     def acks(self) -> frozenset[tuple[int, int]]:
         return self._acks
 
-    def hung_buses(self) -> set[int]:
+    def hung_buses(self) -> Mapping[int, int | None]:
         return self.hung
 
     def pin_read(self, pin: int) -> int:
@@ -211,11 +213,13 @@ class Rig:
             return self.plant.contactor.feedback
         if pin in (self.wiring.closed_switch_pin, self.wiring.open_switch_pin):
             return self.wiring.switch(pin)
+        if pin in self.wiring.bus_data_pins:
+            return 0 if self.wiring.bus_data_pins[pin] in self.hung else 1  # its pull-up
         chip = self.wiring.data_pins.get(pin)
         return self._pins.get(pin, 0) if chip is None else chip.dout
 
     def pin_peek(self, pin: int) -> tuple[int, int] | None:
-        if pin in (self.wiring.closed_switch_pin, self.wiring.open_switch_pin):
+        if pin in (self.wiring.closed_switch_pin, self.wiring.open_switch_pin) or pin in self.wiring.bus_data_pins:
             return None
         if pin in self.wiring.data_pins:
             chip = self.wiring.data_pins[pin]
@@ -245,15 +249,21 @@ class Rig:
             self._enable(pin == wiring.charge_pin, level)
         elif pin in wiring.bleed_pins:
             self._settle(self.now_us)
-            self.plant.bleed(wiring.bleed_pins[pin], level / wiring.bleed_ohm)
-            self.event(self.now_us, "bleed_switched", cell=wiring.bleed_pins[pin], level=level)
+            self._bleed(wiring.bleed_pins[pin], level == 1)
             self._refresh()
         elif pin == wiring.step_pin:
             if level:
                 self._settle(self.now_us)
                 self.plant.turn_screw(-1 if self._pins.get(wiring.direction_pin) else 1)
+        elif pin in wiring.bus_clock_pins:
+            self._clock_bus(wiring.bus_clock_pins[pin], level)
         elif pin in wiring.clock_pins:
             self._clock(wiring.clock_pins[pin], level)
+        elif pin == wiring.heater_enable_pin:
+            self._settle(self.now_us)
+            self.plant.heater_enabled = bool(level)
+            self.event(self.now_us, "heater_enabled", level=level)
+            self._refresh()
         elif pin == wiring.alarm_pin:
             self.event(self.now_us, "alarm_sounded", level=level)
 
@@ -265,16 +275,43 @@ class Rig:
         if chip.next_change_us != due_us:
             self._refresh()
 
+    def _clock_bus(self, bus: int, level: int) -> None:
+        """A pulse by hand: whoever holds SDA low in the middle of a byte shifts out another bit (UM10204, 3.1.16)."""
+        left = self.hung.get(bus)
+        if level or left is None:
+            return
+        self.hung[bus] = left - 1
+        if left == 1:
+            self.let_go(bus)
+            self._refresh()
+            self.event(self.now_us, "bus_let_go", bus=bus)
+
+    def let_go(self, bus: int) -> None:
+        """Nobody holds the bus low any more."""
+        self.hung.pop(bus, None)
+        for chip in self.chips_on(bus):
+            chip.acking = True
+
+    def _bleed(self, cell: int, on: bool) -> None:
+        self.plant.bleed(cell, on / self.wiring.bleed_ohm)
+        self.event(self.now_us, "bleed_switched", cell=cell, level=int(on))
+
     def adc_read_u16(self, pin: int) -> int:
-        return 0
+        self.plant.step_to(self.now_us)
+        return self.wiring.adc_u16(pin)
 
     def pwm_write(self, pin: int, duty_u16: int, frequency_hz: int) -> None:
-        """Nothing on this rig is driven by PWM."""
+        """A heater is slow: it takes the mean of its pulses."""
+        if pin == self.wiring.heater_pin and self.plant.heater_share != duty_u16 / 65535:
+            self._settle(self.now_us)
+            self.plant.heater_share = duty_u16 / 65535
+            self._refresh()
 
     def on_reset(self) -> None:
         """Pins become inputs; gate resistors pull coil and enable lines low."""
         for pin in list(self._pins):
             self.pin_write(pin, 0)
+        self.pwm_write(self.wiring.heater_pin, 0, 0)
 
     def _enable(self, charge: bool, level: int) -> None:
         """The cycler sees its enable input change; when it obeys is its own affair (assb_cycler.h)."""

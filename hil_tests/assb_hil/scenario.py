@@ -6,7 +6,7 @@ Reading is strict: an unknown key, a wrong type or a value out of range names th
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import msgspec
 from assb_host.config import PackConfig, load_pack
@@ -14,9 +14,19 @@ from assb_host.config.errors import ConfigError
 from assb_host.config.toml_reader import convert, read_toml
 from msgspec import Meta
 
-from assb_hil.checks import CHECKS, Check, EventCheck, NoEventCheck, ReactionCheck, ReactsCheck, SignalCheck
+from assb_hil.checks import (
+    CHECKS,
+    Check,
+    EventCheck,
+    MeasuresCheck,
+    NoEventCheck,
+    ReactionCheck,
+    ReactsCheck,
+    SignalCheck,
+)
 from assb_hil.faults import FAULTS, BusHang, ChipBrownOut, Fault, SensorFault, SensorLost, SensorSwapped
 from assb_hil.faults.configuration import ConfigUnsafeLimit
+from assb_hil.faults.sensors import Device, SensorOpen
 from assb_hil.health import DAMAGES, SURPRISES
 from assb_hil.loads import LOADS, Load
 from assb_hil.plant_file import PlantFile
@@ -264,7 +274,7 @@ def _check_bench(scenario: Scenario, pack: PackConfig, plant: PlantFile) -> None
         allowed = f"a plant on a stepper bench: board {board.name} turns a screw, {plant.bench_name} has none"
         raise ConfigError(path, "plant", scenario.plant, allowed)
     remedy = f"board {board.name} has no other"
-    fitted = [kind for kind in ("ina228", "nau7802", "hx711", "tmp117", "mcp4725") if getattr(board, kind)]
+    fitted = [kind for kind in get_args(Device) if getattr(board, kind)]
     channels = fitted_channels(pack)
     for position, fault in enumerate(scenario.faults):
         where = f"fault[{position}]"
@@ -273,6 +283,8 @@ def _check_bench(scenario: Scenario, pack: PackConfig, plant: PlantFile) -> None
         if isinstance(fault, SensorFault):
             places = [place for quantity, place in channels if quantity == fault.channel]
             demand(path, f"{where}.place", fault.place, places, remedy)
+            if isinstance(fault, SensorOpen) and fault.channel == "temperature_degc":
+                demand(path, f"{where}.place", fault.place, board.thermistor_places, "a TMP117 has no wire but its bus")
             if isinstance(fault, SensorSwapped):
                 demand(path, f"{where}.with_place", fault.with_place, places, remedy)
         if isinstance(fault, BusHang):
@@ -297,9 +309,9 @@ def fitted_channels(pack: PackConfig) -> list[tuple[str, int]]:
     board = pack.board
     return [
         ("current_a", 0),
-        *(("voltage_v", chip.cell) for chip in board.ina228),
+        *(("voltage_v", cell) for cell in board.measured_cells),
         *(("pressure_mpa", chip.place) for chip in board.bridges),
-        *(("temperature_degc", chip.place) for chip in board.tmp117),
+        *(("temperature_degc", place) for place in board.measured_places),
     ]
 
 
@@ -308,6 +320,8 @@ def _check_check(scenario: Scenario, pack: PackConfig, signals: tuple[str, ...],
     path = scenario.path
     if isinstance(check, EventCheck | NoEventCheck):
         demand_event(path, where, check.event, check.fields)
+    if isinstance(check, MeasuresCheck):
+        demand(path, f"{where}.signal", check.signal, [name for name in signals if f"true_{name}" in signals])
     if isinstance(check, SignalCheck):
         demand(path, f"{where}.signal", check.signal, signals)
         if check.min is None and check.max is None:

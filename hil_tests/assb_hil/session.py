@@ -6,34 +6,33 @@ Everything that the host does, it does at virtual times that the scenario fixes;
 import json
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-import msgspec
 from assb.protocol.commands import format_line
 from assb.protocol.frame import Crc16
 from assb.protocol.image import decode
 from assb_host.config import PackConfig, budget_terms_ms, build_image, fault_time_budget_ms
 from assb_host.errors import EXIT_USAGE, AssbError
-from assb_host.flash.firmware_files import firmware_files
+from assb_host.flash.firmware_files import firmware_files, placed
 from assb_host.flash.native_kernel import BOARD_PATH, KernelSource, board_architecture
 from assb_host.flash.plan import CONFIG_PATH
 
 from assb_hil.checks import Verdict
-from assb_hil.dut.base import Dut, World
+from assb_hil.dut.base import DUT_FEATURES, PLANT, SLOW_BOOT, Dut, World
 from assb_hil.dut.cost import CostModel
 from assb_hil.faults import DeviceFault
 from assb_hil.health import health_verdicts
+from assb_hil.loads import Rest
 from assb_hil.recorder import Recorder
 from assb_hil.rig import Rig
 from assb_hil.scenario import Scenario
 from assb_hil.wiring import plant_for
 
-DUTS = ("virtual",)
 RESETS_MAX = 8  # a board that resets more often than this is in a loop: the run ends there
 MUTE_S = 10.0  # a board that has not said HELLO by then never will
 CONSOLE_LINES = 20
@@ -46,6 +45,14 @@ class UnsupportedError(AssbError):
     """The device under test can't do what the scenario asks."""
 
     exit_code = EXIT_USAGE
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A device that is not opened yet."""
+
+    name: str
+    features: frozenset[str]
 
 
 @dataclass
@@ -78,8 +85,8 @@ class Result:
 
 @lru_cache(maxsize=1)
 def compiled_firmware() -> dict[str, bytes]:
-    """The firmware's files; compiled once per process."""
-    return firmware_files()
+    """The firmware's files, in slot a; compiled once per process."""
+    return placed(firmware_files())
 
 
 def native_files(kernel: KernelSource | None) -> dict[str, bytes]:
@@ -90,7 +97,7 @@ def native_files(kernel: KernelSource | None) -> dict[str, bytes]:
 
     number = mpy_number(find_micropython())
     native = kernel.for_board(board_architecture(number), (number & 0xFF, number >> 8 & 3), "virtual board")
-    return {BOARD_PATH: native.data} if native else {}
+    return placed({BOARD_PATH: native.data}) if native else {}
 
 
 class Session:
@@ -108,6 +115,7 @@ class Session:
         self.wall_time_s = 0.0
         self._crc16 = Crc16()
         self._next_id = 1
+        self._begun = False
         dut.add_tap(self._hear)
 
     # What checks look at (checks.RunFacts)
@@ -132,6 +140,8 @@ class Session:
     # Running
 
     def _hear(self, now_us: int, data: bytes) -> None:
+        if SLOW_BOOT in self.dut.features and not self._begun:
+            self._begin(now_us)
         self.rig.hear(now_us, data)
 
     @property
@@ -155,9 +165,20 @@ class Session:
         write_image(self.dut.flash, files, keep=True)
 
     def start(self) -> None:
-        """Scenario time begins with power on."""
-        self.rig.begin(self.dut.now_us, self.scenario.faults)
+        """Scenario time begins with power on; where a boot takes seconds, with the board's first word."""
+        if SLOW_BOOT not in self.dut.features:
+            self.rig.begin(self.dut.now_us, self.scenario.faults)
+            self.dut.power_on()
+            return
         self.dut.power_on()
+        while not self._begun and self.dut.now_us < 1e6 * MUTE_S:
+            self.dut.run_until(self.dut.now_us + STEP_US // 10)
+        if not self._begun:
+            self._begin(self.dut.now_us)
+
+    def _begin(self, now_us: int) -> None:
+        self._begun = True
+        self.rig.begin(now_us, self.scenario.faults)
 
     def run(self, progress: Progress | None = None) -> Result:
         """Start, play the scenario to its end and judge it."""
@@ -240,21 +261,35 @@ def host_acts(scenario: Scenario) -> Iterator[tuple[float, str, dict[str, str | 
 
 def features_of(dut: str) -> frozenset[str]:
     """What a device offers; raises UnsupportedError."""
-    if dut not in DUTS:
-        raise UnsupportedError(f"no device under test {dut!r} for scenarios", "", f"there are: {', '.join(DUTS)}")
-    from assb_hil.dut.virtual import VirtualBoard
+    if dut not in DUT_FEATURES:
+        remedy = f"there are: {', '.join(DUT_FEATURES)}"
+        raise UnsupportedError(f"no device under test {dut!r} for scenarios", "", remedy)
+    return DUT_FEATURES[dut]
 
-    return VirtualBoard.features
 
-
-def demand_features(scenario: Scenario, dut: Dut) -> None:
-    """Raises UnsupportedError for the first fault that the device can't have: nothing is silently skipped."""
+def needs_of(scenario: Scenario) -> Iterator[tuple[str, frozenset[str]]]:
+    """(part of the scenario, the features that it needs) of every part that needs any."""
     for fault in scenario.faults:
-        missing = fault.needs - dut.features
-        if missing:
-            raise UnsupportedError(
-                f"fault {fault.name} needs {', '.join(sorted(missing))}", f"device {dut.name}", "use --dut virtual"
-            )
+        yield f"fault {fault.name}", fault.needs
+    for load in scenario.loads:
+        if not isinstance(load, Rest):
+            yield f"load {load.kind}", frozenset({PLANT})
+    for check in scenario.checks:
+        if check.of_plant:
+            yield f"check {check.title or check.kind}", frozenset({PLANT})
+
+
+def lacks(scenario: Scenario, features: frozenset[str]) -> list[tuple[str, frozenset[str]]]:
+    """(part of the scenario, what it needs beyond these features)."""
+    return [(part, needs - features) for part, needs in needs_of(scenario) if needs - features]
+
+
+def demand_features(scenario: Scenario, dut: "Dut | Offer") -> None:
+    """Raises UnsupportedError for the first thing that the device can't have: nothing is silently skipped."""
+    for part, missing in lacks(scenario, dut.features):
+        needed = next(needs for name, needs in needs_of(scenario) if name == part)
+        able = " or ".join(f"--dut {name}" for name, features in DUT_FEATURES.items() if needed <= features)
+        raise UnsupportedError(f"{part} needs {', '.join(sorted(missing))}", f"device {dut.name}", f"use {able}")
 
 
 @contextmanager
@@ -275,7 +310,7 @@ def virtual_board(
         if flash is None:
             flash = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="assb-hil-"))) / "flash.bin"
             write_image(flash, compiled_firmware() | {CONFIG_PATH: image} | native_files(kernel))
-        cost = CostModel.from_table(msgspec.structs.asdict(pack.board.cost))
+        cost = CostModel.from_table(pack.cost.figures())
         cost = cost.at_worst() if worst_costs else cost
         heap_bytes = pack.board.memory.heap_bytes
         yield stack.enter_context(VirtualBoard(world, flash=flash, cost=cost, seed=seed, heap_bytes=heap_bytes))
@@ -289,11 +324,14 @@ def open_session(
     flash: Path | None = None,
     kernel: KernelSource | None = None,
     keeps: bool = True,
+    port: str = "",
+    uf2: Path | None = None,
 ) -> Iterator[Session]:
     """A session on a fresh bench; the device is off. `flash`: an image to use as it is (made empty if absent); without
     one, firmware and configuration are put on a new image, and the native estimator that `kernel` has for it. `keeps`
-    False: the recorder keeps the hash alone."""
-    features_of(dut)
+    False: the recorder keeps the hash alone. `port`: of a device at a serial port, which has its firmware already;
+    `uf2`: the MicroPython image of the emulated Pico."""
+    demand_features(scenario, Offer(dut, features_of(dut)))
     seed = scenario.seed if seed is None else seed
     pack = scenario.load_pack()
     image = build_image(pack)
@@ -302,9 +340,52 @@ def open_session(
         decode(image), plant_for(pack, scenario.plant, scenario.plant_changes), seed,
         (start.soc_frac, start.temperature_degc, start.pressure_mpa), scenario.loads, keeps,
     )  # fmt: skip
-    with virtual_board(rig, pack, image, seed, flash, kernel, scenario.worst_costs) as board:
-        demand_features(scenario, board)
+    if dut == "virtual":
+        device = virtual_board(rig, pack, image, seed, flash, kernel, scenario.worst_costs)
+    elif dut == "pico-emulated":
+        device = emulated_pico(rig, pack, image, flash, kernel, uf2)
+    else:
+        device = closing(serial_board(dut, port, rig))
+    with device as board:
         yield Session(scenario, seed, pack, rig, board, image)
+
+
+@contextmanager
+def emulated_pico(
+    world: World, pack: PackConfig, image: bytes, flash: Path | None, kernel: KernelSource | None, uf2: Path | None
+) -> Iterator[Any]:
+    """An emulated Pico in `world`, off; the firmware is staged unless it is part of the MicroPython image."""
+    from assb_hil.dut.flash_image import write_image
+    from assb_hil.dut.pico import EmulatedPico, find_image
+
+    if pack.board.heater:
+        raise UnsupportedError("a heater needs PWM", "device pico-emulated", "use --dut virtual")
+    found = find_image(uf2)
+    with ExitStack() as stack:
+        if flash is None:
+            flash = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="assb-hil-"))) / "flash.bin"
+            write_image(flash, pico_files(found, kernel) | {CONFIG_PATH: image})
+        cost = CostModel.from_table(pack.cost.figures())
+        yield stack.enter_context(EmulatedPico(world, uf2=found, flash=flash, cost=cost))
+
+
+def pico_files(uf2: Path, kernel: KernelSource | None) -> dict[str, bytes]:
+    """What a Pico with that MicroPython image needs in its file system beside a configuration."""
+    from assb_hil.dut.pico import MPY_ABI, has_firmware
+
+    files, module = compiled_firmware(), BOARD_PATH
+    if has_firmware(uf2):  # a folder /a/assb would hide it
+        files = {path: data for path, data in files.items() if path.count("/") == 1}
+        module = Path(BOARD_PATH).name
+    native = kernel and kernel.for_board("armv6m", MPY_ABI, "emulated Pico")
+    return files | (placed({module: native.data}) if native else {})
+
+
+def serial_board(dut: str, port: str, rig: Rig) -> Any:
+    """The board at a port; nothing is sent to it yet. Raises PortError."""
+    from assb_hil.dut.serial_board import InjectedSerialBoard, PlainSerialBoard
+
+    return (PlainSerialBoard if dut == "serial" else InjectedSerialBoard)(port, rig, rig.config)
 
 
 def run_scenario(
@@ -313,7 +394,9 @@ def run_scenario(
     seed: int | None = None,
     progress: Progress | None = None,
     kernel: KernelSource | None = None,
+    port: str = "",
+    uf2: Path | None = None,
 ) -> Result:
     """Set up, run, judge, put away."""
-    with open_session(scenario, dut, seed, kernel=kernel) as session:
+    with open_session(scenario, dut, seed, kernel=kernel, port=port, uf2=uf2) as session:
         return session.run(progress)

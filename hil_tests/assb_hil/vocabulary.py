@@ -33,6 +33,8 @@ EVENT_FIELDS: dict[str, tuple[str, ...]] = {
     "precharge_switched": ("level",),
     "bleed_switched": ("cell", "level"),
     "alarm_sounded": ("level",),
+    "heater_enabled": ("level",),
+    "bus_let_go": ("bus",),
     **{f"sent_{name}": ("keys",) for name in COMMAND_KEYS},
     **{name: ("cell", value) for name, value in PLANT_EVENTS.items()},
 }

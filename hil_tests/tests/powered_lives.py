@@ -11,6 +11,7 @@ from assb_hil.recorder import Recorder
 from assb_hil.scenario import Host, Scenario, Start, load_scenario
 from assb_hil.session import Session, compiled_firmware, open_session
 from assb_host.config import build_image, load_pack
+from assb_host.flash.plan import CONFIG_PATH
 from assb_host.link.decoder import Decoder, Frame, Line
 
 # It comes from the foot of its ramp to REST within 16 s of `arm`; the shipped one takes 26
@@ -77,7 +78,7 @@ class Life:
 
 def made_image(path: Path, config: bytes, files: dict[str, bytes] | None = None) -> Path:
     """A flash with firmware, a configuration, and what else is given."""
-    write_image(path, compiled_firmware() | {"/config.bin": config} | (files or {}))
+    write_image(path, compiled_firmware() | {CONFIG_PATH: config} | (files or {}))
     return path
 
 

@@ -20,7 +20,7 @@ from assb_host.config.locate import shipped_names
 from bench import BenchClock, BenchConsole, BenchRecord, BenchWatchdog, names_of
 
 PLANT = "li_lpscl_nca"  # what stands on the bench is of no importance here
-PACKS = shipped_names("pack")
+PACKS = [name for name in shipped_names("pack") if load_pack(name).board.ina228]
 AT = schema.index_of(schema.LIMIT_ROWS)
 TRIP = 6
 BUS_STEP_UV = 3125  # of the comparators: SLYS021A, 7.6.1.15
@@ -28,37 +28,66 @@ SHUNT_STEP_PV = {0: 5000000, 1: 1250000}
 
 
 class Pin:
-    """A pin of the bench: inputs read low."""
+    """A pin of the bench: inputs read low, but for those with a pull-up and those of a chip that is read by hand."""
 
-    IN, OUT = 0, 1
+    IN, OUT, OPEN_DRAIN = 0, 1, 2
+    PULL_UP = 1
+    wiring: Wiring
 
-    def __init__(self, number, mode=IN, value=0):
-        self.level = value
+    def __init__(self, number, mode=IN, pull=-1, value=0):
+        self.number = number
+        self.level = 1 if pull == Pin.PULL_UP else value
 
     def value(self, level=None):
         if level is None:
-            return self.level
+            chip = self.wiring.data_pins.get(self.number)
+            return chip.dout if chip else self.level
+        if self.number in self.wiring.clock_pins:
+            self.wiring.clock_pins[self.number].sck(level)
         self.level = level
         return None
+
+
+class Pwm:
+    """A heater's output, at which nobody looks here."""
+
+    def __init__(self, pin, freq=0, duty_u16=0):
+        self.duty = duty_u16
+
+    def duty_u16(self, duty):
+        self.duty = duty
+
+
+class Adc:
+    def __init__(self, wiring, pin):
+        self.wiring, self.pin = wiring, pin
+
+    def read_u16(self):
+        return self.wiring.adc_u16(self.pin)
 
 
 @pytest.fixture
 def rig(monkeypatch):
     """Makes a board of a shipped pack's configuration on chip models: (board, config, wiring, bus)."""
 
-    def make(name):
-        pack = load_pack(name)
+    def make(name, **changes):
+        pack = load_pack(name, **changes)
         config = build_config(pack)
         spec = plant_for(pack, PLANT)
         plant = Plant(spec, 1, (), (0.5, 25.0, 5.0))
         wiring = Wiring(config, spec, plant, 1)
+        monkeypatch.setattr(Pin, "wiring", wiring, raising=False)
         bus = ModelBus({address: chip for (_, address), chip in wiring.chips.items()})
         machine = ModuleType("machine")
         machine.Pin = Pin  # pyright: ignore[reportAttributeAccessIssue]
+        machine.PWM = Pwm  # pyright: ignore[reportAttributeAccessIssue]
+        machine.ADC = lambda pin: Adc(wiring, pin.number)  # pyright: ignore[reportAttributeAccessIssue]
         machine.I2C = lambda *_, **__: bus  # pyright: ignore[reportAttributeAccessIssue]
         monkeypatch.setitem(sys.modules, "machine", machine)
         monkeypatch.setattr(time, "sleep_ms", bus.sleep_ms, raising=False)
-        monkeypatch.delitem(sys.modules, "assb.board", raising=False)
+        monkeypatch.setattr(time, "ticks_us", lambda: 0, raising=False)
+        for module in ("assb.board", "assb.devices", "assb.port.i2c"):
+            monkeypatch.delitem(sys.modules, module, raising=False)
         bus.sleep_ms(100)
         return importlib.import_module("assb.board"), config, wiring, bus
 
@@ -151,3 +180,102 @@ def test_the_main_contactor_drops_although_precharge_stays(rig):
     board.apply(0, 1, 0, 0)
     assert not board._contactor.commanded
     assert board._contactor._pin_drive.value() == 0
+
+
+def run(app, bus, ticks):
+    for _ in range(ticks):
+        app.step(app.clock.now_ms())
+        bus.sleep_ms(10)
+        app.clock.ms += 10
+
+
+def read(app, name, cell=None):
+    signals = app.signals
+    at = signals.pack(name) if cell is None else signals.cell(cell, name)
+    return signals.value[at] if signals.valid[at] else None
+
+
+@pytest.mark.parametrize(
+    ("pack", "changes"),
+    [
+        ("li_lpscl_nca_3s", {}),
+        ("li_lpscl_nca", {"board": "virtual-cheap", "changes": {"shunt_ohm": 0.04}}),
+    ],
+)
+def test_a_board_of_other_chips_passes_its_self_test_and_measures_the_plant(rig, pack, changes):
+    module, config, wiring, bus = rig(pack, **changes)
+    app = boot(module, config, bus)
+    assert app.board._failures == []
+    assert schema.STATES[app.supervisor.state] == "SAFE"
+    plant = wiring._plant
+    for cell in range(config.parameter("cells_in_series")):
+        assert read(app, "voltage_uv", cell) == pytest.approx(1e6 * plant.voltage_v(cell), abs=2500)
+    assert read(app, "pressure_kpa") == pytest.approx(5000, abs=30)
+    assert read(app, "temperature_cdegc") == pytest.approx(2500, abs=60)
+    assert app.board.absent() == []
+
+
+def test_of_two_thermometers_the_hottest_and_the_coldest_count_and_neither_while_one_is_lost(rig):
+    module, config, wiring, bus = rig("li_lpscl_nca_2s")
+    app = boot(module, config, bus)
+    chips = wiring.kinds["tmp117"]
+    chips[0].temperature_degc, chips[1].temperature_degc = lambda: 25.0, lambda: -20.0
+    run(app, bus, 3000)
+    assert (read(app, "temperature_cdegc"), read(app, "temperature_low_cdegc")) == (2500, -2000)
+    assert "charge_undertemperature" in names_of(app.protection)
+    chips[0].acking = False
+    run(app, bus, 3000)
+    assert read(app, "temperature_cdegc") is read(app, "temperature_low_cdegc") is None
+
+
+def test_a_stack_monitor_that_is_absent_is_a_failed_self_test_and_no_crash(rig):
+    module, config, wiring, bus = rig("li_lpscl_nca_3s")
+    wiring.kinds["bq76952"][0].acking = False
+    app = boot(module, config, bus)
+    assert {number for number, _ in app.board._failures} == {0}
+    assert schema.STATES[app.supervisor.state] == "LOCKOUT"
+    assert 0 in app.board.absent()
+
+
+def test_cells_on_a_stack_monitor_are_bled_by_it_and_their_current_counts(rig):
+    module, config, wiring, bus = rig("li_lpscl_nca_3s")
+    app = boot(module, config, bus)
+    app.balancing = None  # which would decide by itself
+    told = []
+    wiring.on_bleed = lambda cell, on: told.append((cell, on))
+    app.board.bleed(0b100)
+    run(app, bus, 20)
+    (chip,) = wiring.kinds["bq76952"]
+    assert (chip.balanced, told) == (0x8000, [(2, True)])
+    run(app, bus, 3000)  # the chip's own timer is 20 s
+    assert chip.balanced == 0x8000
+    app.board.off()
+    run(app, bus, 20)
+    assert chip.balanced == 0
+
+
+def test_a_brown_out_of_the_stack_monitor_is_mended_by_the_slow_tick(rig):
+    module, config, wiring, bus = rig("li_lpscl_nca_3s")
+    app = boot(module, config, bus)
+    (chip,) = wiring.kinds["bq76952"]
+    chip.power_on_reset()
+    run(app, bus, 3)
+    assert read(app, "voltage_uv", 1) is None
+    assert read(app, "current_ua") is None
+    run(app, bus, 400)
+    assert read(app, "voltage_uv", 1) is not None
+    assert read(app, "current_ua") is not None
+
+
+def test_a_brown_out_of_the_converter_is_mended_by_the_slow_tick(rig):
+    module, config, wiring, bus = rig("li_lpscl_nca_3s")
+    app = boot(module, config, bus)
+    (chip,) = wiring.kinds["ads1115"]
+    chip.power_on_reset()
+    seen = set()
+    for _ in range(10):
+        run(app, bus, 1)
+        seen.add(read(app, "pressure_kpa"))
+    assert None in seen
+    run(app, bus, 30)
+    assert read(app, "pressure_kpa") is not None

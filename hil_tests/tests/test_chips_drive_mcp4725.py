@@ -53,17 +53,6 @@ def test_writes_are_clamped_acknowledged_and_leave_the_eeprom_alone(code):
     assert chip.eeprom_writes == 0
 
 
-def test_power_down_drops_the_output_and_the_next_write_wakes_it():
-    chip, bus, driver = dac(eeprom_code=0)
-    driver.configure(bus.sleep_ms)
-    driver.write(2000)
-    assert driver.power_down()
-    assert chip.output_v == 0.0
-    assert driver.read_back()
-    driver.write(2000)
-    assert chip.output_v > 0.0
-
-
 def test_a_brown_out_of_the_dac_shows_when_read_back():
     chip, bus, driver = dac(eeprom_code=0)
     driver.configure(bus.sleep_ms)
@@ -71,6 +60,45 @@ def test_a_brown_out_of_the_dac_shows_when_read_back():
     chip.power_on_reset()
     assert not driver.read_back()
     assert driver.status == status.CONFIG_LOST
+
+
+def pressed(kpa=5000):
+    chip, bus, driver = dac(eeprom_code=0)
+    driver.configure(bus.sleep_ms)
+    regulator = ElectroPneumatic(driver, 10000)
+    regulator.command_kpa(kpa)
+    assert regulator.verify()
+    return chip, chip.code, regulator
+
+
+def test_what_a_dac_lost_a_moment_ago_it_gets_again_at_once():
+    chip, code, regulator = pressed()
+    chip.power_on_reset()
+    assert not regulator.verify()
+    assert (chip.code, regulator.commanded_kpa) == (code, 5000)
+    assert regulator.verify()
+
+
+def test_what_a_dac_lost_while_it_was_not_heard_it_does_not_get_again_unasked():
+    chip, _, regulator = pressed()
+    chip.acking = False
+    assert regulator.verify()  # not heard: nobody knows
+    chip.power_on_reset()
+    chip.acking = True
+    assert not regulator.verify()
+    assert (chip.code, regulator.commanded_kpa) == (0, 0)
+    assert regulator.verify()
+    assert regulator.command_kpa(100)
+    assert chip.code == 40
+
+
+def test_a_dac_that_was_not_heard_and_lost_nothing_goes_on():
+    chip, code, regulator = pressed()
+    chip.acking = False
+    assert regulator.verify()
+    chip.acking = True
+    assert regulator.verify()
+    assert (chip.code, regulator.commanded_kpa) == (code, 5000)
 
 
 def test_a_dac_that_does_not_acknowledge_keeps_the_last_code_and_counts():

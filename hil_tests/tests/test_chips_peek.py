@@ -3,7 +3,7 @@
 import copy
 
 import pytest
-from assb_hil.chips import ina228, nau7802, tmp117
+from assb_hil.chips import ads1115, bq76952, ina226, ina228, nau7802, tmp117
 from assb_hil.chips.ina228 import INA228
 from assb_hil.chips.mcp4725 import MCP4725
 from assb_hil.chips.nau7802 import NAU7802
@@ -45,6 +45,34 @@ CHIPS = {
         300_000,
     ),
     "mcp4725": (MCP4725, [(b"", 5), (b"", 1)], [b"\x01\x23", b"\x60\x12\x30", b"\x40\x12\x30", b"\x00\x00"], 30_000),
+    "ina226": (
+        lambda: ina226.INA226(Ramp(3.0, 0.01), Ramp(-0.01, 1e-4)),
+        [(bytes((register,)), 2) for register in ina226.POWER_ON],
+        [b"\x00\x40\x07", b"\x00\x41\x27", b"\x00\x40\x03", b"\x06\x20\x01", b"\x06\x04\x00", b"\x07\x09\x60"],
+        5000,
+    ),
+    "bq76952": (
+        lambda: bq76952.BQ76952(
+            {1: Ramp(3.0, 0.01)},
+            Ramp(0.0, 1e-3),
+            {1: Ramp(20.0, 1.0)},
+            Ramp(25.0, 1.0),
+            with_crc=False,
+            stack_v=Ramp(3.0, 0.1),
+        ),
+        [(bytes((register,)), 2) for register in (0x03, 0x12, 0x14, 0x34, 0x3A, 0x3E, 0x40, 0x60, 0x62, 0x68, 0x70)],
+        [
+            *(bytes((0x3E, command, 0)) for command in (0x9A, 0x01, 0x90, 0x92)),
+            *(b"\x66\x02\x00", b"\x62\x02\x00", b"\x3e\x83\x00\x01\x00", b"\x60\x7b\x06"),
+        ],
+        100_000,
+    ),
+    "ads1115": (
+        lambda: ads1115.ADS1115({0: Ramp(1.0, 0.01)}),
+        [(bytes((register,)), 2) for register in ads1115.POWER_ON],
+        [b"\x01\xc3\xe3", b"\x01\xc2\x83", b"\x01\x43\xe3"],
+        5000,
+    ),
 }  # make, reads, writes, longest step in us
 
 
@@ -102,7 +130,9 @@ def check(chip, key, content, valid_until_us, fraction):
 
 def inputs(chip):
     """The ramps are copies of each other, not the same objects."""
-    return {name: value for name, value in vars(chip).items() if isinstance(value, Ramp)}
+    held = vars(chip).items()
+    ramps = {name: value for name, value in held if isinstance(value, Ramp)}
+    return ramps | {name: value for name, value in held if isinstance(value, dict) and name.endswith(("_v", "_degc"))}
 
 
 class Overconfident(INA228):

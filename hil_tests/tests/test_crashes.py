@@ -117,3 +117,16 @@ def test_single_crashes_are_forgotten_after_half_a_minute(tmp_path, duration_s, 
     image = made_image(tmp_path / "flash.bin", CONFIG, {"/crashes": b"2"})
     live(image, idle(0.6, duration_s))
     assert read_image(image)["/crashes"] == left
+
+
+def test_a_flash_that_takes_no_boot_record_stops_nothing(tmp_path):
+    in_the_way = {f"/{name}.new/x": b"" for name in ("boots", "crashes", "intended")}  # a folder where a file should be
+    image = made_image(tmp_path / "flash.bin", QUICK, in_the_way)
+    life = live(image, idle(0.6, 3.0), acts=[(1.5, send("reset"))])
+    assert [fields["config_status"] for fields in life.frames(schema.HELLO)] == [0, 0]
+    assert state(life) == "SAFE"
+    assert any("/boots was not written: [Errno 21]" in text for _, text in life.recorder.lines)
+    broken = {"/a/assb/control/alarm.py": (BROKEN_ALARM % 50).encode()}
+    life = live(made_image(tmp_path / "broken.bin", QUICK, in_the_way | broken), idle(0.6, 5.0))
+    assert len(life.frames(schema.HELLO)) >= 3  # it restarts after each crash, though it can't count them
+    assert any("/crashes was not written: [Errno 21]" in text for _, text in life.recorder.lines)

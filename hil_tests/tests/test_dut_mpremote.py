@@ -13,6 +13,7 @@ import pytest
 from assb_hil.dut.flash_image import write_image
 from assb_hil.dut.idle_world import IdleWorld
 from assb_hil.dut.virtual import VirtualBoard
+from assb_host.flash.firmware_files import placed
 from assb_host.flash.plan import plan_for
 from virtual_bench import make_board
 
@@ -39,13 +40,13 @@ def board(request, tmp_path):
 
 def test_mpremote_takes_a_board_from_its_firmware_with_the_outputs_off_first(tmp_path):
     path = tmp_path / "flash.bin"
-    write_image(path, plan_for("li_lpscl_nca").files)
+    write_image(path, placed(plan_for("li_lpscl_nca").files))
     with VirtualBoard(IdleWorld(), flash=path) as running:
         running.power_on()
         with running.background():
             assert mpremote(running, "resume", "exec", "print(6 * 7)").stdout.endswith("42\n")
             running_again(running)
-            assert "config.bin" in mpremote(running, "fs", "ls").stdout
+            assert "config.bin" in mpremote(running, "fs", "ls", ":a").stdout
         assert running.counters()["crashes"] == 0
 
 

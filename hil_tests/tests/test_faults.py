@@ -5,6 +5,7 @@ import tomllib
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import get_args
 
 import pytest
 from assb.protocol import image, schema
@@ -15,6 +16,7 @@ from assb_hil.faults.board import PowerCut
 from assb_hil.faults.cells import CapacityLost, ContactLost
 from assb_hil.faults.configuration import ConfigDamaged, ConfigOtherSchema, ConfigUnsafeLimit, ConfigWrongBoard
 from assb_hil.faults.mechanics import Creep, LimitSwitch, SpringBreaks, StackSlips
+from assb_hil.faults.sensors import Device
 from assb_hil.plant import Plant
 from assb_hil.plant_file import load_plant
 from assb_hil.scenario import load_scenario, load_scenarios, read_scenario
@@ -29,7 +31,7 @@ CATALOGUE = {
     "sensor_open sensor_swapped chip_brown_out",
     "cell": "hard_short soft_short growing_short contact_lost capacity_lost heating",
     "mechanics": "creep spring_breaks regulator_stalled stack_slips limit_switch pressure_step supply_lost "
-    "press_runs_away "
+    "press_runs_away heater_stuck "
     "contactor_welded contactor_stuck_open feedback_stuck load_shorted cycler_disobeys",
     "board": "power_lost power_cut board_reset board_hangs heap_filled gc_forced slow_tick clock_jump",
     "link": "link_bit_errors link_lost link_repeated link_reordered link_truncated link_flood link_unplugged "
@@ -52,7 +54,7 @@ def test_every_fault_is_shown_by_a_scenario():
 def test_the_listing_tells_keys_needs_and_what_a_device_lacks():
     rows = {row["name"]: row for row in fault_rows(frozenset({"chip_models"}))}
     assert rows["soft_short"]["parameters"][0] == {"name": "rs_ohm", "unit": "ohm", "required": True}
-    assert rows["sensor_lost"]["parameters"][0]["one_of"] == ["hx711", "ina228", "mcp4725", "nau7802", "tmp117"]
+    assert rows["sensor_lost"]["parameters"][0]["one_of"] == sorted(get_args(Device))
     assert rows["soft_short"]["supported"]
     assert not rows["power_cut"]["supported"]
     assert rows["limit_switch"]["press"] == ["stepper"]

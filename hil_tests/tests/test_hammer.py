@@ -10,12 +10,11 @@ from assb.protocol.frame import Crc16
 from assb_hil import session as sessions
 from assb_hil.hammer import Deck, Hammer, false_frames
 from assb_hil.pytest_plugin import bench_scenario
-from assb_host.flash.firmware_files import MANIFEST, SLOT, compiled, manifest
+from assb_host.flash.firmware_files import MANIFEST, compiled, firmware_files, manifest, placed
 from assb_host.link.decoder import Decoder
 from cobs import cobs
 
 LINES = 20_000
-MANIFEST_PATH = f"/{SLOT}/{MANIFEST}"
 
 
 @pytest.fixture
@@ -45,9 +44,9 @@ def changed(module: str, broken: str, mended: str, folder: Path) -> dict[str, by
     assert broken in text
     source = folder / "changed.py"
     source.write_text(text.replace(broken, mended), encoding="utf-8")
-    files = sessions.compiled_firmware() | {f"/a/assb/{module}.mpy": compiled(source, f"assb/{module}.py", folder)}
-    del files[MANIFEST_PATH]
-    return files | {MANIFEST_PATH: manifest(files)}
+    files = firmware_files() | {f"assb/{module}.mpy": compiled(source, f"assb/{module}.py", folder)}
+    del files[MANIFEST]
+    return placed(files | {MANIFEST: manifest(files)})
 
 
 @pytest.mark.parametrize(

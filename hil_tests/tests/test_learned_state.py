@@ -202,7 +202,7 @@ def test_two_damaged_slots_are_a_fresh_start_and_an_event(tmp_path):
 
 
 def test_a_swapped_cell_is_noticed_by_its_rested_voltage_and_learned_anew(image):
-    write_image(image, {"/config.bin": build_image(SAVES_SOON)}, keep=True)
+    write_image(image, {"/a/config.bin": build_image(SAVES_SOON)}, keep=True)
     live(image, duration_s=SETTLED_S)
     swapped = live(image, soc=0.25, duration_s=25.0)
     assert swapped.event("learned_state_rejected")["deviation_ppm"] == pytest.approx(-350000, abs=15000)

@@ -1,8 +1,8 @@
 """The link to the real firmware in lockstep: hello, commands, refusals, a lease that is kept or lapses; the monitor."""
 
-import io
 import json
 import os
+import queue
 import re
 import signal
 import subprocess
@@ -14,13 +14,16 @@ from assb.protocol import schema
 from assb_hil.dut.idle_world import IdleWorld
 from assb_hil.dut.virtual import VirtualBoard
 from assb_host.commands.capture import fetched
-from assb_host.commands.monitor import JsonLines, PlainLines, Watched
-from assb_host.commands.monitor_table import page
+from assb_host.commands.monitor import json_line, plain_text
 from assb_host.errors import LinkError, NotRunningError, RefusedError
-from assb_host.link.console import DutConsole, SerialConsole
+from assb_host.link.console import DutConsole, ExclusiveConsole, SerialConsole
 from assb_host.link.decoder import Frame
 from assb_host.link.link import Link
-from rich.console import Console
+from assb_host.link.lock import BusyError
+from assb_host.monitor.board import WatchedBoard
+from assb_host.monitor.view import View, view_of
+from assb_host.monitor.watched import Watched
+from flashed_boards import flash_image, running_board, until
 
 LEASE_S = 3.0
 STATE = {name: number for number, name in enumerate(schema.STATES)}
@@ -86,7 +89,7 @@ def test_a_damaged_command_is_refused_as_damaged(link):
     class DamagedConsole:
         """The last stretch of wire, flipping a digit."""
 
-        name = "wire"
+        name, number, gap_count = "wire", 0, 0
         read, now_s, close = link.console.read, link.console.now_s, link.console.close
 
         def write(self, data):
@@ -118,24 +121,15 @@ def test_a_board_without_power_is_a_link_error_in_virtual_time():
 
 @pytest.fixture(scope="module")
 def image(tmp_path_factory):
-    """Flash image with firmware and the reference configuration."""
-    from assb_hil.dut.flash_image import write_image
-    from assb_host.flash.plan import plan_for
-
-    path = tmp_path_factory.mktemp("image") / "flash.bin"
-    write_image(path, plan_for("li_lpscl_nca").files)
-    return path.read_bytes()
+    return flash_image(tmp_path_factory.mktemp("image") / "flash.bin").read_bytes()
 
 
 @pytest.fixture
 def running(image, tmp_path):
-    """A board that runs the firmware in the background, with nothing wired to it."""
     path = tmp_path / "flash.bin"
     path.write_bytes(image)
-    with VirtualBoard(IdleWorld(), flash=path) as board:
-        board.power_on()
-        with board.background():
-            yield board
+    with running_board(path) as board:
+        yield board
 
 
 def monitor(port, *options, **kwargs):
@@ -206,18 +200,69 @@ def test_stop_reaches_a_board_that_assb_arm_holds(bench_port):
     assert arm.returncode == 0
 
 
-def test_stop_leaves_a_monitor_alone_and_says_how_to_free_the_port(running):
-    watching = monitor(running.console_port, "--plain")
-    watching.stdout.readline()
+def test_a_monitor_that_armed_keeps_the_lease_and_the_port_until_stop_from_elsewhere(bench_port):
+    watched = Watched(bench_port)
+    watched.open()
+    board = WatchedBoard(watched).start()
+    try:
+        said = queue.SimpleQueue()
+        board.command("arm", said.put)
+        assert said.get(timeout=30).startswith("armed; lease 5 s")
+        until(lambda: watched.picture.state == "ARMED" and board._begun)
+        with pytest.raises(BusyError, match="`assb monitor` needs it; end that first"):
+            ExclusiveConsole(bench_port, "assb flash")
+        lapses_s = time.monotonic() + 6
+        until(lambda: time.monotonic() > lapses_s)
+        assert watched.picture.state not in ("SAFE", "FAULT")
+        command = [sys.executable, "-m", "assb_host", "stop", "--port", bench_port]
+        assert subprocess.run(command, capture_output=True, check=False).returncode == 0
+        until(lambda: not board.armed_here)
+        assert "its lease is not kept any more" in board.said
+        ExclusiveConsole(bench_port, "assb flash").close()
+    finally:
+        board.close()
+
+
+def test_a_monitor_serves_the_port_to_another_and_to_stop_and_one_survives_the_other(running):
+    serving = monitor(running.console_port, "--json")
+    json.loads(serving.stdout.readline())
+    served = monitor(running.console_port, "--json")
+    while not json.loads(served.stdout.readline())["pack"]:
+        pass
     done = subprocess.run(
         [sys.executable, "-m", "assb_host", "stop", "--port", running.console_port],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert f"busy: assb monitor (process {watching.pid}" in done.stderr
-    assert f"free it with Ctrl-C in its terminal or `kill -INT {watching.pid}`" in done.stderr
-    assert watching.poll() is None
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("stopped: the board is in ")
+    serving.send_signal(signal.SIGINT)
+    assert serving.communicate(timeout=10)[1] == ""
+    frames = json.loads(served.stdout.readline())["link"]["frames"]
+    for _ in range(2):
+        newest = json.loads(served.stdout.readline())
+    assert newest["link"]["frames"] > frames
+    assert newest["link"]["damaged"] == 0
+    assert newest["link"]["gaps"] == 1
+    served.send_signal(signal.SIGINT)
+    served.communicate(timeout=10)
+
+
+def test_a_flash_borrows_the_port_of_a_monitor(running):
+    watching = monitor(running.console_port, "--plain")
+    watching.stdout.readline()
+    done = subprocess.run(
+        # another pack: the other slot is filled, which takes longer than from one line to the next
+        [sys.executable, "-m", "assb_host", "flash", "--port", running.console_port, "--pack", "graphite_nmc"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    lines = []
+    while len(lines) < 60 and not (any("assb flash" in line for line in lines) and "MPa" in lines[-1]):
+        lines.append(watching.stdout.readline())
     watching.send_signal(signal.SIGINT)
     watching.communicate(timeout=10)
+    assert any("assb flash" in line for line in lines), lines
+    assert "MPa" in lines[-1]
 
 
 def watch_until(watched, wanted, deadline_s=30.0):
@@ -225,7 +270,7 @@ def watch_until(watched, wanted, deadline_s=30.0):
     end_s = time.monotonic() + deadline_s
     while not wanted(watched):
         assert time.monotonic() < end_s, f"not seen in {deadline_s} s: {watched.absent}"
-        watched.poll()
+        watched.see()
 
 
 def test_monitor_finds_a_board_that_went_away_and_came_back(image, tmp_path):
@@ -243,15 +288,14 @@ def test_monitor_finds_a_board_that_went_away_and_came_back(image, tmp_path):
                 if watched is None:
                     watched = Watched(str(port))
                     watched.open()
-                watch_until(watched, lambda it: it.picture.pack)
+                watch_until(watched, lambda it: it.picture.pack and not it.absent)
         watch_until(watched, lambda it: it.absent)
     watched.close()
+    assert ["went away" in text for _, text in watched.gaps] == [True]
 
 
-def table_text(watched, width=130):
-    console = Console(width=width, record=True, file=io.StringIO())
-    console.print(page(watched, width))
-    return console.export_text()
+def shown(watched) -> View:
+    return view_of(WatchedBoard(watched))
 
 
 def test_a_board_that_stands_still_is_shown_as_silent_with_what_it_said_last(image, tmp_path):
@@ -263,13 +307,13 @@ def test_a_board_that_stands_still_is_shown_as_silent_with_what_it_said_last(ima
         watched.open()
         with board.background():
             watch_until(watched, lambda it: it.picture.pack and it.picture.hello)
-            assert json.loads(JsonLines().line(watched))["link"]["silent_s"] < 1
-            assert "silent" not in PlainLines().line(watched) + table_text(watched)
+            assert json.loads(json_line(watched))["link"]["silent_s"] < 1
+            assert "silent" not in plain_text(watched) + shown(watched).banner.text
         watch_until(watched, lambda it: it.silent_s > 1.5)
         watched.close()
-        assert re.match(rf"silent for \d+ s; last .* s  {watched.picture.state} ", PlainLines().line(watched))
-        assert re.search(rf"silent for \d+ s; .*\n.*last  {watched.picture.state} ", table_text(watched))
-        assert json.loads(JsonLines().line(watched))["link"]["silent_s"] > 1.5
+        assert re.match(rf"silent for \d+ s; last .* s  {watched.picture.state} ", plain_text(watched))
+        assert shown(watched).state.text == f"last {watched.picture.state}"
+        assert json.loads(json_line(watched))["link"]["silent_s"] > 1.5
 
 
 def test_a_port_that_comes_back_shows_nothing_of_the_board_before(image, tmp_path):
@@ -289,7 +333,7 @@ def test_a_port_that_comes_back_shows_nothing_of_the_board_before(image, tmp_pat
         port.symlink_to(mute.console_port)
         watch_until(watched, lambda it: not it.absent)
         assert watched.picture.pack == {}
-        assert PlainLines().line(watched) == f"no telemetry on {port}"
+        assert plain_text(watched) == f"no telemetry on {port}"
     watched.close()
 
 
@@ -299,8 +343,8 @@ def test_a_board_at_its_prompt_is_told_how_to_start_its_firmware(running):
     watch_until(watched, lambda it: it.picture.pack)
     watched.link.console.write(b"\r\x03\x03")
     watch_until(watched, lambda it: it.silence and it.link.at_prompt)
-    assert "the board is at its Python prompt; Ctrl-D" in PlainLines().line(watched)
-    assert "the board is at its Python prompt; Ctrl-D" in table_text(watched, 160)
+    assert "the board is at its Python prompt; Ctrl-D" in plain_text(watched)
+    assert "the board is at its Python prompt; Ctrl-D" in shown(watched).banner.text
     with pytest.raises(LinkError, match=r"no reply to `stop` .*Python prompt; Ctrl-D or `mpremote reset` starts"):
         watched.link.request("stop", reply_deadline_s=0.3)
     watched.link.console.write(b"\x04")
@@ -309,48 +353,26 @@ def test_a_board_at_its_prompt_is_told_how_to_start_its_firmware(running):
     watched.close()
 
 
-def test_the_live_table_shows_what_tripped_and_what_to_do(running):
+def test_the_view_shows_what_tripped_and_what_to_do(running):
     watched = Watched(running.console_port)
     watched.open()
-    watch_until(watched, lambda it: "current_stale" in it.picture.tripped)
-    text = table_text(watched)
+    watch_until(watched, lambda it: "current_stale" in it.picture.tripped and it.picture.hello)
+    view = shown(watched)
     watched.close()
-    assert "virtual-pico / li_lpscl_nca" in text
-    assert "Check the wiring and supply of the current monitor." in text
-    assert "0 damaged" in text
-    assert "command MPa" in text
-
-
-def test_nothing_is_cut_in_80_columns(running):
-    watched = Watched(running.console_port)
-    watched.open()
-    watch_until(watched, lambda it: it.picture.hello and "cell_stage" in it.picture.cells.get(0, {}))
-    watched.close()
-    longest = {"voltage_v": 4.1234, "soc_frac": 1.0, "soc_sigma_frac": 0.1234, "r0_ohm": 0.24515, "leak_a": -0.01234,
-               "leak_sigma_a": 0.05632, "innovation_v": -0.01234, "innovation_sigma_v": 0.001, "dip_state": 1,
-               "dip_score": 0.12, "dip_count": 123, "leak_state": 1, "leak_score": -0.12, "cell_stage": 3,
-               "short_ohm": 123.45, "charge_bound": 4, "discharge_bound": 7}  # fmt: skip
-    longest |= {f"{direction}_{s}s_a": 12.345 for direction in ("charge", "discharge") for s in (2, 10, 30)}
-    watched.picture.cells[0] |= longest
-    watched.picture.cycler = {"charge_enabled": 1, "discharge_enabled": 1, "charge_limit_a": 1.25,
-                              "discharge_limit_a": 12.5}  # fmt: skip
-    text = table_text(watched, 80)
-    assert "…" not in text
-    for word in ("learning", "hard_short", "chg/dis limits A", "+1.25 / -12.50", "R0 mΩ", "temperature", "stripping",
-                 "12.345/12.345/12.345"):  # fmt: skip
-        assert word in text
-    assert "command" not in text
-    assert "innovation" not in text
+    assert view.name.startswith("virtual-pico / li_lpscl_nca")
+    remedies = {row[0].text: row[3].text for row in view.faults.rows}
+    assert remedies["current_stale"] == "Check the wiring and supply of the current monitor."
 
 
 @pytest.fixture
 def unconfigured(tmp_path):
     """A board with firmware and no configuration."""
     from assb_hil.dut.flash_image import write_image
+    from assb_host.flash.firmware_files import placed
     from assb_host.flash.plan import plan_for
 
     path = tmp_path / "flash.bin"
-    write_image(path, plan_for().files)
+    write_image(path, placed(plan_for().files))
     with VirtualBoard(IdleWorld(), flash=path) as board:
         board.power_on()
         with board.background():
@@ -367,12 +389,12 @@ def test_a_board_without_configuration_says_so_and_shows_dashes(unconfigured):
     watched.open()
     watch_until(watched, lambda it: it.picture.hello and it.picture.pack)
     watched.close()
-    line = PlainLines().line(watched)
+    line = plain_text(watched)
     assert "LOCKOUT" in line
     assert "- A  -/- MPa  - degC" in line
     assert line.endswith(hint)
-    assert hint in table_text(watched, 80)
-    assert json.loads(JsonLines().line(watched))["pack"]["current_a"] is None
+    assert hint in shown(watched).banner.text
+    assert json.loads(json_line(watched))["pack"]["current_a"] is None
     done = assb("arm", "--port", unconfigured.console_port)
     assert done.returncode == RefusedError.exit_code
     assert hint in done.stderr
@@ -381,6 +403,6 @@ def test_a_board_without_configuration_says_so_and_shows_dashes(unconfigured):
 def test_flash_without_a_pack_on_a_board_without_configuration_says_so(unconfigured):
     done = assb("flash", "--port", unconfigured.console_port)
     assert done.returncode == NotRunningError.exit_code
-    assert "all verified" in done.stdout
+    assert "verified in" in done.stdout
     assert "no valid configuration (missing); " in done.stderr
     assert done.stderr.endswith("flash one with `assb flash --pack NAME`\n")

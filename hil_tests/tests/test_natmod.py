@@ -28,13 +28,13 @@ from assb_host.errors import MismatchError
 from assb_host.flash import flasher
 from assb_host.flash.board_files import BoardFiles
 from assb_host.flash.board_repl import BoardRepl
-from assb_host.flash.firmware_files import firmware_files
+from assb_host.flash.firmware_files import firmware_files, placed
 from assb_host.flash.native_kernel import BOARD_PATH, FILE_NAME, NATIVE, KernelSource, read_native
-from assb_host.flash.plan import CONFIG_PATH, plan_for
-from assb_host.link.console import SerialConsole
+from assb_host.flash.plan import plan_for
+from assb_host.link.console import ExclusiveConsole
+from assb_host.replay.host_kernel import FACE, host_kernel, install, uninstall
 from assb_kernels import Estimator
 from detect_rows import stages
-from host_kernel import FACE, host_kernel, install, uninstall
 
 MPY_DIR = os.environ.get("MPY_DIR", "")
 MISSING = [
@@ -77,7 +77,7 @@ def on_vm(built, tmp_path_factory):
     folder = tmp_path_factory.mktemp("vm")
     files = firmware_files() | {BOARD_PATH: (built / "x64" / FILE_NAME).read_bytes()}
     for path, data in files.items():
-        target = folder / path.removeprefix("/a/").lstrip("/")
+        target = folder / path.lstrip("/")
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(data)
 
@@ -209,7 +209,7 @@ def test_a_corrupted_module_is_reported_and_the_twin_runs(built, tmp_path):
 def board(tmp_path):
     """A running virtual board with the firmware on it, bytecode alone."""
     image = tmp_path / "flash.bin"
-    write_image(image, plan_for("li_lpscl_nca").files)
+    write_image(image, placed(plan_for("li_lpscl_nca").files))
     with VirtualBoard(IdleWorld(), flash=image) as board:
         board.power_on()
         with board.background():
@@ -217,8 +217,8 @@ def board(tmp_path):
 
 
 def files_of(board):
-    with SerialConsole(board.console_port) as console, BoardRepl(console) as repl:
-        return BoardFiles(repl).hashes(("/a", CONFIG_PATH))
+    with ExclusiveConsole(board.console_port) as console, BoardRepl(console) as repl:
+        return BoardFiles(repl).hashes(("/a", "/b"))
 
 
 def test_flash_sends_the_module_and_takes_it_away_again(board, built):

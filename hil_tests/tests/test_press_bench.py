@@ -20,7 +20,7 @@ def test_every_rig_holds_what_is_asked_of_it_and_hunts_on_none(table):
     assert [each["rig"] for each in table["rows"]] == 2 * [rig.name for rig in RIGS]
     for each in table["rows"]:
         assert each["rms_kpa"] <= each["rms_most_kpa"], each
-        assert each["peak_kpa"] <= 1.1 * each["peak_most_kpa"], each
+        assert each["peak_kpa"] <= each["peak_most_kpa"], each
         assert each["reversals_per_cycle"] <= 30, each
 
 
@@ -96,8 +96,24 @@ def test_the_regulators_tick_on_the_vm_costs_little_heap():
     assert "us here" in lines(figures)[0]
 
 
+@pytest.mark.parametrize(
+    ("profile", "seed"), [("lto_nmc", 3), ("lto_nmc", 8), ("graphite_nmc", 3), ("hcsi_nmc811", 4), ("usi_nmc811", 1)]
+)
+def test_a_load_that_turns_a_stiff_press_costs_no_more_than_a_step_and_a_half(profile, seed):
+    """Those missed it while a turn waited for a whole step, took rounding inside the play for pressure, took a crossing
+    back that the motor was still at, or crossed all of a play that no turn had shown yet."""
+    held = hold(profile, RIGS[2], seed)
+    assert held.peak_kpa <= 1.5 * held.quantum_kpa
+
+
 def test_the_air_press_that_hunts_first_does_not():
     """hcsi_nmc811: where a crossing twice as fast turned two thousand times a cycle."""
     held = hold("hcsi_nmc811", RIGS[0])
     assert held.reversals_per_cycle <= 30
     assert held.rms_kpa <= 20.0
+
+
+def test_the_command_names_the_rigs_without_importing_them():
+    from assb_hil.commands.pressure import RIG_NAMES
+
+    assert list(RIG_NAMES) == [rig.name for rig in RIGS]

@@ -1,17 +1,22 @@
 """A step test finds what a press is, whatever the firmware believed before; the report's bounds are what is seen."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from assb_hil.commands.pressure import pressure
+from assb.protocol import schema
+from assb_hil.commands.pressure import PressError, chosen_step_kpa, home_screw, pressure
 from assb_hil.plant_file import load_plant
-from assb_hil.press_report import of_board, of_rig
+from assb_hil.press_report import of_board, of_frames, of_rig
 from assb_hil.press_rigs import FIXED_GAP, RIGS, PressedPack, press_lag_s
 from assb_hil.press_step_test import on_board, on_rig, wait_until_pressed
 from assb_hil.press_tuning import TICK_S, Trace, expected_errors, find_press, integral_gain_per_s, settings, staircase
-from assb_host.errors import LinkError
+from assb_hil.scenario import Host, load_scenario
+from assb_hil.session import open_session
+from assb_host.errors import AssbError, LinkError
 from assb_host.link.console import DutConsole
+from assb_host.link.decoder import Frame
 from assb_host.link.link import Link
 from click.testing import CliRunner
 
@@ -114,6 +119,65 @@ def test_a_board_is_tested_over_its_link_and_gets_its_target_back(dut):
     link.drop_lease()
     with pytest.raises(LinkError, match="in the middle of the test"):  # nobody renews the lease any more
         on_board(link, 300)
+    asks = link.request
+
+    def dies(command, **arguments):
+        """After the first target of the test."""
+        reply = asks(command, **arguments)
+        if command == "set":
+            link.request = unplugged
+        return reply
+
+    def unplugged(command, **arguments):
+        raise LinkError("no reply", "the cable")
+
+    link.request = dies
+    with pytest.raises(LinkError, match=r"in the middle.* target of 5300 kPa.*params set pressure_target_kpa=5000"):
+        on_board(link, 300)
+    link.request = asks
+    with pytest.raises(LinkError, match=r"target is 5300 kPa, not the 5000 kPa of its image.*pressure_target_kpa=5000"):
+        on_board(link, 300)
+    assert asks("get", name="pressure_target_kpa")["value"] == "5300"  # that refusal sets nothing
+
+
+def test_a_pack_with_a_pressure_for_charge_and_one_for_discharge_is_judged_about_each_as_it_ramps():
+    p = {
+        "pressure_quantum_kpa": 2, "pressure_lead_ms": 1000, "pressure_play_kpa": 60, "swelling_nm_per_mah": 10000,
+        "stack_stiffness_kpa_per_um": 10, "pressure_by_position": 0, "pressure_rate_max_kpa_s": 100,
+    }  # fmt: skip
+    noise_kpa = np.random.default_rng(1).normal(0.0, 2.0, 1200)
+    frames, setpoint_kpa = [], 4700.0
+    for k in range(1200):
+        target_kpa = 4700 if k < 600 else 5300
+        setpoint_kpa = min(setpoint_kpa + 10.0, target_kpa)
+        fields = {
+            "pressure_kpa": setpoint_kpa + noise_kpa[k], "pressure_command_kpa": setpoint_kpa, "current_ua": 0,
+            "pressure_target_kpa": target_kpa,
+        }  # fmt: skip
+        frames.append(Frame(schema.PACK, "PACK", 0, k, 100 * k, 0, fields))
+    found = of_frames("board", frames, p)
+    assert found.target_kpa == 5300
+    assert found.rms_kpa == pytest.approx(2.0, abs=0.5)
+    assert found.peak_kpa < 20.0  # the frames' times are resampled by a tick at most
+
+
+@pytest.mark.parametrize(
+    ("low_kpa", "high_kpa", "step_mpa", "step_kpa"),
+    [(4550, 5500, None, 360), (3000, 8000, None, 400), (4550, 5500, 0.45, 450), (4550, 5500, 0.451, None),
+     (3000, 8000, 1.9, 1900), (5000, 5500, 0.01, None)],
+)  # fmt: skip
+def test_a_step_may_use_the_room_of_the_window_and_no_more(low_kpa, high_kpa, step_mpa, step_kpa):
+    p = {"pressure_target_kpa": 5000, "pressure_min_kpa": low_kpa, "pressure_max_kpa": high_kpa}
+    if step_kpa is None:
+        with pytest.raises(PressError, match="leaves the window; a board; take at most 0"):
+            chosen_step_kpa(p, step_mpa, "a board")
+        return
+    assert chosen_step_kpa(p, step_mpa, "a board") == step_kpa
+
+
+def test_a_step_out_of_the_window_is_refused_on_a_simulated_rig_too():
+    done = CliRunner().invoke(pressure, ["tune", "--profile", "lto_nmc", "--rig", "spring_stepper", "--step-mpa", "20"])
+    assert isinstance(done.exception, PressError)
 
 
 @pytest.mark.parametrize("command", ["tune", "report"])
@@ -129,3 +193,70 @@ def test_the_commands_print_json_and_leave_a_plot(command, tmp_path):
     refused = CliRunner().invoke(pressure, [command, "--profile", "lead_acid"])
     assert refused.exit_code == 2
     assert "li_lpscl_nca" in refused.output
+
+
+def wait_for_safe(link):
+    safe = schema.STATES.index("SAFE")
+    link.wait_for(lambda item: getattr(item, "type", None) == schema.PACK and item.fields["state"] == safe, 10.0)
+
+
+def test_a_screw_homes_in_safe_alone_and_opens_to_its_switch():
+    scenario = replace(load_scenario("screw_press/holds"), host=Host(arm_at_s=None), loads=())
+    with open_session(scenario) as session:
+        session.start()
+        link, stack = Link(DutConsole(session.dut)), session.rig.plant.stacks[0]
+        wait_for_safe(link)
+        link.request("arm")
+        with pytest.raises(AssbError, match="not_safe"):
+            home_screw(link, 1.0)
+        link.request("stop")
+        wait_for_safe(link)
+        assert not stack.at_max
+        home_screw(link, 120.0)
+        assert stack.at_max
+        assert stack.pressure_mpa < 25.0  # it stood at 47 MPa; this screw has 3 mm to open on 0.01 MPa/um
+
+
+def stands(stack, link):
+    """Its pressure now and, seconds later, then."""
+    before_mpa = stack.pressure_mpa
+    for _ in range(5):
+        link.wait_for(lambda item: getattr(item, "type", None) == schema.HEALTH, 5.0)
+    return stack.pressure_mpa == pytest.approx(before_mpa, abs=0.05)
+
+
+def test_homing_ends_with_the_command_that_asked_for_it_and_when_no_switch_comes(monkeypatch):
+    scenario = replace(load_scenario("screw_press/holds"), host=Host(arm_at_s=None), loads=())
+    with open_session(scenario) as session:
+        session.start()
+        link, stack = Link(DutConsole(session.dut)), session.rig.plant.stacks[0]
+        wait_for_safe(link)
+        with pytest.raises(LinkError, match="no the open limit switch in 2 s"):
+            home_screw(link, 2.0)
+        assert stack.pressure_mpa < 46.0
+        link.wait_for(lambda item: getattr(item, "type", None) == schema.HEALTH, 5.0)  # under way when it was stopped
+        assert stands(stack, link)
+        wait_for = link.wait_for
+
+        def interrupted(wanted, deadline_s, what=""):
+            if what == "the open limit switch":
+                wait_for(lambda item: getattr(item, "type", None) == schema.HEALTH, deadline_s)
+                raise KeyboardInterrupt
+            return wait_for(wanted, deadline_s, what)
+
+        monkeypatch.setattr(link, "wait_for", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            home_screw(link, 60.0)
+        monkeypatch.undo()
+        assert stands(stack, link)
+        session.rig.wiring.switch = lambda pin: 1 - session.rig.wiring.switch_level  # both open, for ever
+        with pytest.raises(AssbError, match="without the open limit switch"):
+            home_screw(link, 200.0)
+        assert stands(stack, link)
+
+
+def test_an_air_press_has_nothing_to_home(dut):
+    link = Link(DutConsole(dut))
+    wait_for_safe(link)
+    with pytest.raises(AssbError, match="no_switch"):
+        home_screw(link, 1.0)

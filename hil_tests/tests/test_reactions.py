@@ -5,18 +5,21 @@ import json
 import pytest
 from assb_hil import reactions
 from assb_hil.commands.hil import hil
+from assb_hil.faults.cells import HardShort
 from assb_hil.reaction_stimuli import BEGINS, LOCKS, STIMULI, Stimulus
 from assb_hil.reactions import Reaction, enabled_rows, measurable, measure
 from assb_host.config.errors import ConfigError
 from click.testing import CliRunner
 
 PACK = "li_lpscl_nca"
-ROWS = enabled_rows(PACK)
+ROWS = measurable(None)
 GROUPS = list(dict.fromkeys(STIMULI[row] for row in ROWS))  # rows that one stimulus drives share its run
 
 
-def test_every_row_of_the_pack_is_driven():
-    assert measurable(PACK) == ROWS
+def test_every_row_is_driven():
+    assert [*reactions.ROWS] == ROWS
+    assert {*enabled_rows(PACK)} < {*ROWS}
+    assert measurable(PACK) == enabled_rows(PACK)
     assert {*BEGINS, *LOCKS} <= {*STIMULI}
     with pytest.raises(ConfigError, match="cell_spread"):
         measurable(PACK, ["cell_spread"])
@@ -25,9 +28,20 @@ def test_every_row_of_the_pack_is_driven():
 @pytest.mark.parametrize("stimulus", GROUPS, ids=lambda stimulus: next(row for row in ROWS if STIMULI[row] is stimulus))
 def test_a_row_acts_within_its_budget_at_worst(stimulus):
     """Slowest costs, nine tenths of the heap in use, and a collection of garbage just then."""
-    for reaction in measure([row for row in ROWS if STIMULI[row] is stimulus], PACK, range(1, 2), worst=True):
+    for reaction in measure([row for row in ROWS if STIMULI[row] is stimulus], None, range(1, 2), worst=True):
         assert reaction.passed, reaction
         assert reaction.command_ms >= 0
+
+
+def test_a_hard_short_locks_out_with_the_largest_drop_and_the_longest_debounce_that_a_pack_may_say(monkeypatch):
+    widest = {
+        "detection.hard_short_drop_v": 1.2, "detection.hard_short_debounce_ms": 500,
+        "limits.hard_short.allowed_ms": 600,
+    }  # fmt: skip
+    bridge = Stimulus("a bridge of 0.05 ohm", lambda t: (HardShort(at_s=t, rs_ohm=0.05),), pack_changes=widest)
+    monkeypatch.setitem(STIMULI, "hard_short", bridge)
+    (reaction,) = measure(["hard_short"], PACK, range(1, 2), worst=True)
+    assert reaction.passed, reaction
 
 
 def blank(budget_ms=50.0, allowed_ms=100.0):

@@ -4,7 +4,6 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from assb_hil.dut.virtual import PICO_2_HEAP_BYTES
 from assb_hil.scenario import read_scenario
 from assb_hil.session import open_session
 from assb_host.config.locate import find
@@ -25,14 +24,26 @@ check = [
 """
 
 
+BOARD = """
+name = "reversed"
+description = "The virtual board with its shunt turned round"
+based_on = "virtual-pico"
+
+[[ina228]]
+cell = 0
+bus = 0
+address = 0x40
+range_mv = 163
+conversion_us = 540
+averages = 4
+polarity = -1
+"""
+
+
 @pytest.fixture
 def reversed_pack(tmp_path):
     """The reference pack on a board whose monitor's IN+ faces the cell."""
-    board = find("board", "pico").read_text(encoding="utf-8").replace("averages = 4", "averages = 4\npolarity = -1")
-    board = board.replace('name = "pico"', 'name = "reversed"').replace('port = "rp2"', 'port = "unix"')
-    board = board.replace('architecture = "armv6m"', 'architecture = ""')
-    board = board.replace("heap_bytes = 196608", f"heap_bytes = {PICO_2_HEAP_BYTES}")
-    (tmp_path / "reversed.toml").write_text(board, encoding="utf-8")
+    (tmp_path / "reversed.toml").write_text(BOARD, encoding="utf-8")
     pack = find("pack", "li_lpscl_nca").read_text(encoding="utf-8")
     path = tmp_path / "li_lpscl_nca.toml"
     path.write_text(pack.replace('board = "virtual-pico"', 'board = "reversed.toml"'), encoding="utf-8")

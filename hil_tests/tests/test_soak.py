@@ -54,9 +54,9 @@ def test_what_a_fault_may_not_cause_breaks_the_run(hurried, fault, told):
     assert any(told in line for line in result.broken), result.broken
 
 
-def line(slope_b_per_h, low_b=50_000):
+def line(slope_b_per_h, low_b=50_000, hours=4):
     boot = soak.Boot(0.0)
-    for t_s in range(0, 4 * 3600, 10):
+    for t_s in range(0, hours * 3600, 10):
         boot.add(float(t_s), round(100_000 + slope_b_per_h * t_s / 3600 + t_s % 7), low_b)
     return boot
 
@@ -66,3 +66,23 @@ def test_the_slope_of_the_heap_is_a_least_squares_line_after_warm_up(slope_b_per
     boot = line(slope_b_per_h)
     assert boot.slope_b_per_h == pytest.approx(slope_b_per_h, abs=3.0)
     assert boot.span_s == pytest.approx(4 * 3600 - soak.WARM_UP_S, abs=20)
+
+
+@pytest.mark.parametrize(
+    ("slope_b_per_h", "hours", "leaks"), [(0.0, 4, False), (-300.0, 4, True), (-300.0, 2, False), (-50.0, 24, True)]
+)
+def test_a_heap_leaks_that_goes_on_falling(slope_b_per_h, hours, leaks):
+    assert line(slope_b_per_h, hours=hours).leaks == leaks
+
+
+@pytest.mark.parametrize(("fell_b", "hours", "told"), [(9_000, 4, 0), (16_001, 4, 1), (16_001, 1, 0)])
+def test_a_low_water_that_falls_far_breaks_a_run_whose_heap_comes_back_each_time(fell_b, hours, told):
+    boot = line(0.0, hours=hours)
+    boot.add(hours * 3600.0, 100_000, 50_000 - fell_b)
+    assert not boot.leaks
+    assert [f"fell by {fell_b} B" in words for words in boot.complaints] == [True] * told
+
+
+def test_a_heap_that_shrinks_is_told():
+    boot = line(-300.0)
+    assert boot.complaints == [f"the heap of this boot shrank by {-boot.slope_b_per_h:.0f} B an hour"]

@@ -3,8 +3,11 @@
 Other packages add commands through the entry point group `assb.commands` (name → a click command).
 """
 
+import ast
 import sys
 from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
 
 import click
 
@@ -13,17 +16,24 @@ from assb_host.errors import EXIT_CODES, EXIT_INTERRUPTED, EXIT_OK, AssbError
 # name → (where the click command lives, one line of help), so that `assb --help` imports none of them
 COMMANDS = {
     "arm": ("assb_host.commands.arm:arm", "Arm a board: regulate pressure, then close the contactor; Ctrl-C stops it."),
+    "boards": ("assb_host.commands.boards:boards", "List the boards that are connected, and the board files."),
+    "calibrate": ("assb_host.commands.calibrate:calibrate", "Calibrate load cell, current, voltage or temperature."),
     "capture": ("assb_host.commands.capture:capture", "Fetch a freeze frame: fast samples around a change of stage."),
     "cell": ("assb_host.commands.cell:cell", "Fit the profile of a cell to its logs."),
-    "config": ("assb_host.commands.config:config", "Check, build and show configurations."),
+    "config": ("assb_host.commands.config:config", "Check, build, show and compare configurations."),
+    "doctor": ("assb_host.commands.doctor:doctor", "Find what is wrong with the set-up, and what mends it."),
     "estimate": ("assb_host.commands.estimate:estimate", "Run the estimator over a recording."),
     "events": ("assb_host.commands.events:events", "Print a board's event log, and fetch its freeze frames."),
     "flash": ("assb_host.commands.flash:flash", "Put firmware and configuration on a board and verify them."),
+    "log": ("assb_host.commands.record:log", "Write a board's cells as tables, without the raw frames."),
     "monitor": ("assb_host.commands.monitor:monitor", "Watch a running board."),
     "params": ("assb_host.commands.params:params", "Read, set, compare and export a board's parameters."),
+    "record": ("assb_host.commands.record:record", "Record a board: tables, raw frames, everything for a replay."),
     "replay": ("assb_host.commands.replay:replay", "Watch a recording: which cell is shorted, since when, how sure."),
+    "report": ("assb_host.commands.report:report", "Make a page of a recording, or of a folder of runs."),
     "selftest": ("assb_host.commands.selftest:selftest", "Have a board test itself, with its outputs off."),
     "send": ("assb_host.commands.send:send", "Send one command line and print the reply."),
+    "shell": ("assb_host.commands.shell:shell", "Open a board's Python prompt, its outputs off first."),
     "stop": ("assb_host.commands.stop:stop", "Open the contactor, now."),
 }
 ENTRY_POINTS = "assb.commands"
@@ -47,10 +57,24 @@ def load_contributed(point) -> click.Command:
 
 def contributed_help(point) -> str:
     """One line of help; a broken package must not take `assb --help` with it."""
+    written = written_help(point)
+    if written:
+        return click.Command(None, help=written).get_short_help_str(limit=90)
     try:
         return load_contributed(point).get_short_help_str(limit=90)
     except AssbError as error:
         return f"(not available: {error.seen})"
+
+
+def written_help(point) -> str:
+    """The docstring of a command's function, read and not run: what its module imports would cost most of the help."""
+    try:
+        spec = find_spec(point.module)
+        tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8")) if spec and spec.origin else None
+    except (ImportError, OSError, SyntaxError):
+        return ""
+    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)] if tree else []
+    return next((ast.get_docstring(node) or "" for node in functions if node.name == point.attr), "")
 
 
 class CommandTable(click.Group):

@@ -11,6 +11,7 @@ EXIT_MISMATCH = 7
 EXIT_FLASH = 8
 EXIT_NOT_RUNNING = 9
 EXIT_TOOL = 10
+EXIT_ROLLED_BACK = 11
 EXIT_INTERRUPTED = 130
 
 EXIT_CODES = (
@@ -25,6 +26,7 @@ EXIT_CODES = (
     (EXIT_FLASH, "flash: writing or verifying failed; flash again to mend the board"),
     (EXIT_NOT_RUNNING, "flash: written and verified, but the board did not come up with it"),
     (EXIT_TOOL, "a program that is needed is missing: micropython, mpy-cross, a C compiler"),
+    (EXIT_ROLLED_BACK, "flash: the board did not accept the new firmware and runs what it ran before"),
     (EXIT_INTERRUPTED, "interrupted from the keyboard"),
 )
 
@@ -79,6 +81,12 @@ class NotRunningError(AssbError):
     """Everything is on the board, but it does not report the version, schema or configuration just written."""
 
     exit_code = EXIT_NOT_RUNNING
+
+
+class RolledBackError(AssbError):
+    """New firmware did not confirm itself on the board, which went back to the slot that it ran before."""
+
+    exit_code = EXIT_ROLLED_BACK
 
 
 class ToolError(AssbError):

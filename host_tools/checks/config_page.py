@@ -36,7 +36,10 @@ LIMITS_HEAD = """\
 
 Every row must be there. A trip level lies inside the schema's envelope; warn, derate and trip come in this order from
 mild to hard, and reset lies on the safe side of trip. The fault-time budget, computed from the configuration, must not
-exceed `allowed_ms`.
+exceed `allowed_ms`. A row that itself acts on data that is lost (`assb config show` has that time as "lost data") does
+so after `supervision.blind_ms`, which `allowed_ms` does not bound. A hard short's alarm ends only once the stack is
+colder than `detection.cold_degc`, which lies below the reset of `overtemperature`. `timing.watchdog_ms = 0` is for the
+bench only: nothing then ends a program that hangs with the contactor closed.
 
 """
 PRESSURE_LOW = next(position for position, row in enumerate(schema.LIMIT_ROWS) if row[1] == "pressure_low")

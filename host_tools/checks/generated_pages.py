@@ -9,6 +9,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 import assumptions_page
+import boards_page
 import cells_page
 import cells_pictures
 import config_page
@@ -26,6 +27,7 @@ PAGES = {
     "assumptions.md": assumptions_page.page,
     "faults.md": faults_page.page,
     "requirements.md": requirements_page.page,
+    **boards_page.PAGES,
 }
 
 
@@ -43,6 +45,7 @@ def main(arguments: list[str]) -> int:
     names = stale(DOCS)
     if "--write" in arguments:
         for name in names:
+            (DOCS / name).parent.mkdir(exist_ok=True)
             if name in PAGES:
                 (DOCS / name).write_text(PAGES[name](), encoding="utf-8")
             else:

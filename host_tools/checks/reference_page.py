@@ -86,7 +86,15 @@ def commands() -> str:
 
 def parameters() -> str:
     rows = [
-        (number, f"`{name}`", "yes" if settable else "no", low, high, default, schema_text.PARAMETER_TEXT[name])
+        (
+            number,
+            f"`{name}`",
+            ("no", "yes", "while open")[settable],
+            low,
+            high,
+            default,
+            schema_text.PARAMETER_TEXT[name],
+        )
         for number, name, settable, low, high, default in schema.PARAMETERS
     ]
     text = "## Parameters\n\nAll lie in the config image; those with yes may also be changed while running (`set`).\n\n"

@@ -72,6 +72,7 @@ def test_generated_pages_and_pictures_are_fresh_and_touched_ones_are_stale(tmp_p
     assert generated_pages.stale(ROOT / "docs") == []
     for name in generated_pages.PAGES:
         text = (ROOT / "docs" / name).read_text(encoding="utf-8")
+        (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text + "touched\n", encoding="utf-8")
     (tmp_path / "cells").mkdir()
     pictures = [f"cells/{path.name}" for path in (ROOT / "docs" / "cells").glob("*.svg")]

@@ -7,6 +7,8 @@ import click
 import pytest
 from assb import VERSION
 from assb_host import cli, errors
+from assb_host.commands import stop
+from assb_host.errors import LinkError
 
 
 def assb(*arguments):
@@ -78,3 +80,24 @@ def test_exit_codes_are_distinct_and_listed_in_the_help():
     shown = " ".join(done.stdout.split())
     for code, meaning in errors.EXIT_CODES:
         assert f"{code} {meaning}" in shown
+
+
+class HardOfHearing:
+    """A link whose board answers the `answers`-th time it is asked."""
+
+    def __init__(self, answers):
+        self.asked, self.answers = 0, answers
+
+    def request(self, name):
+        self.asked += 1
+        if self.asked < self.answers:
+            raise LinkError(f"no reply to `{name}` in 2 s")
+
+
+def test_stop_is_sent_again_until_it_is_heard_three_times_at_most():
+    for answers in (1, 3):
+        link = HardOfHearing(answers)
+        stop.ask(link)
+        assert link.asked == answers
+    with pytest.raises(LinkError):
+        stop.ask(HardOfHearing(4))

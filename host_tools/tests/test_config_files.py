@@ -10,11 +10,19 @@ from assb.protocol import image, schema
 from assb_host.cli import run
 from assb_host.config import ConfigError, build_image, fault_time_budget_ms, load_pack, shipped_names
 from assb_host.config.board import load_board
-from assb_host.config.locate import shipped_folder
+from assb_host.config.budget import debounced_ms, slow_period_load_ms
+from assb_host.config.locate import find, shipped_folder
 from assb_host.config.parameter_keys import ELSEWHERE, ROWS
 from assb_host.errors import EXIT_CONFIG
 
 PACK = "li_lpscl_nca"
+SLOW_TICKS = {  # which an RP2040 keeps
+    "timing.fast_period_ms": 25, "timing.slow_period_ms": 250, "limits.deadline_overrun.allowed_ms": 170,
+    "limits.cell_overvoltage.allowed_ms": 190, "limits.cell_undervoltage.allowed_ms": 190,
+    "limits.charge_overcurrent.allowed_ms": 190, "limits.discharge_overcurrent.allowed_ms": 190,
+    "limits.open_wire.allowed_ms": 190,
+    "limits.charge_overcurrent_10s.allowed_ms": 210, "limits.discharge_overcurrent_10s.allowed_ms": 210,
+}  # fmt: skip
 
 
 def text_of(kind: str, name: str) -> str:
@@ -40,16 +48,33 @@ def test_every_shipped_pack_builds_an_image_that_the_board_takes(name):
 
 @pytest.mark.parametrize("board", shipped_names("board"))
 def test_every_shipped_board_carries_the_reference_pack(board):
+    if board == "virtual-bq":  # whose voltages are new every 60 ms
+        assert load_pack("li_lpscl_nca_3s").board.name == board
+        return
+    slow = SLOW_TICKS if board == "pico" else {}
     cells = 2 if board.endswith("-2s") else 1
-    assert load_pack(PACK, board=board, changes={"cells_in_series": cells}).board.name == board
+    shunt_ohm = 0.04 if board == "virtual-cheap" else 0.05  # an INA226 shows 81.92 mV
+    changes = slow | {"cells_in_series": cells, "shunt_ohm": shunt_ohm}
+    if board == "virtual-checked":
+        changes["limits.pressure_disagreement.enabled"] = True  # its second load cell
+    assert load_pack(PACK, board=board, changes=changes).board.name == board
 
 
-def test_the_virtual_board_is_the_pico_but_for_its_interpreter_and_a_larger_heap():
-    pico, virtual = (load_pack(PACK, board=name).board for name in ("pico", "virtual-pico"))
+def test_the_virtual_board_is_the_pico_2_but_for_its_interpreter_and_flash():
+    pico, pico2, virtual = (load_board(find("board", name)) for name in ("pico", "pico2", "virtual-pico"))
     assert virtual.memory.flash_bytes == pico.memory.flash_bytes
-    assert virtual.memory.heap_bytes > pico.memory.heap_bytes
+    assert virtual.memory.heap_bytes == pico2.memory.heap_bytes > pico.memory.heap_bytes
     for field in ("cost", "i2c", "ina228", "nau7802", "tmp117", "mcp4725", "contactor", "enable_lines"):
-        assert getattr(virtual, field) == getattr(pico, field)
+        assert getattr(virtual, field) == getattr(pico2, field)
+
+
+def test_ticks_that_a_board_cannot_keep_are_refused():
+    most = SLOW_TICKS | {"timing.fast_period_ms": 12, "timing.slow_period_ms": 192}
+    assert slow_period_load_ms(load_pack(PACK, changes=most)) < 192
+    with pytest.raises(ConfigError, match=r"fast_period_ms: got 12; .* board pico .* 192 ms takes it 2\d\d ms"):
+        load_pack(PACK, board="pico", changes=most)
+    slow = load_pack(PACK, board="pico", changes=SLOW_TICKS)
+    assert 150 < slow_period_load_ms(slow) < 250
 
 
 def test_every_parameter_of_the_schema_has_one_key():
@@ -79,8 +104,8 @@ def test_every_parameter_of_the_schema_has_one_key():
         ("watchdog_ms = 2000", "watchdog_ms = 999", "timing.watchdog_ms", "0 (no watchdog), or at least 1000"),
         ("fast_period_ms = 10", "fast_period_ms = 10.5", "timing.fast_period_ms", "a whole number"),
         ("cells_in_series = 1", "cells_in_series = 2", "cells_in_series", "one monitor for each cell"),
-        ("cells_in_series = 1", "cells_in_series = true", "cells_in_series", "a whole number, 1 .. 2"),
-        ("cells_in_series = 1", "cells_in_series = 3", "cells_in_series", "a whole number, 1 .. 2"),
+        ("cells_in_series = 1", "cells_in_series = true", "cells_in_series", "a whole number, 1 .. 16"),
+        ("cells_in_series = 1", "cells_in_series = 17", "cells_in_series", "a whole number, 1 .. 16"),
         ('lease_lapse = "stop"', 'lease_lapse = "ignore"', "supervision.lease_lapse", "one of continue, stop"),
         ('board = "virtual-pico"', 'board = "virtual-pic"', "board", "virtual-pico"),
         ('cell = "li_lpscl_nca"', 'cell = "no/such.toml"', "cell", "a file that exists"),
@@ -107,10 +132,30 @@ def test_a_watchdog_may_be_off_or_as_short_as_a_second_and_four_slow_periods():
         load_pack(PACK, changes={**slow, "timing.watchdog_ms": 1279})
 
 
+@pytest.mark.parametrize(
+    ("least_v", "changes"),
+    [
+        (2.4, {}),  # its undervoltage trips at 2.4 V, the cell ends at 2.5 V
+        (2.5, {"limits.cell_undervoltage.trip_v": 2.55, "limits.cell_undervoltage.derate_v": 2.57}),
+    ],
+)
+def test_a_hard_short_that_the_cell_could_not_make_is_refused(least_v, changes):
+    key = "detection.hard_short_drop_v"
+    assert load_pack(PACK, changes=changes | {key: least_v / 2}).parameters["hard_short_drop_uv"] == 500_000 * least_v
+    with pytest.raises(ConfigError, match=rf"hard_short_drop_v: got .*up to {least_v / 2:g}, half"):
+        load_pack(PACK, changes=changes | {key: least_v / 2 + 0.001})
+
+
+def test_a_stack_is_cold_below_what_resets_its_overtemperature():
+    load_pack(PACK, changes={"detection.cold_degc": 49.9})
+    with pytest.raises(ConfigError, match=r"cold_degc: got 50.0; .*reset_degc \(50\)"):
+        load_pack(PACK, changes={"detection.cold_degc": 50.0})
+
+
 def test_a_freeze_frame_that_would_fill_the_heap_is_refused():
-    load_pack(PACK, board="pico", changes={"detection.capture_before_s": 6.0})
-    with pytest.raises(ConfigError, match=r"capture_before_s: got 7.0; .*12288 B.* 12800 B"):
-        load_pack(PACK, board="pico", changes={"detection.capture_before_s": 7.0})
+    load_pack(PACK, board="pyboard", changes={"detection.capture_before_s": 2.9})
+    with pytest.raises(ConfigError, match=r"capture_before_s: got 3.0; .*6250 B.* 6400 B"):
+        load_pack(PACK, board="pyboard", changes={"detection.capture_before_s": 3.0})
 
 
 def without_table(text: str, name: str) -> str:
@@ -179,7 +224,11 @@ def test_what_the_board_refuses_to_read_is_a_missing_file_or_bad_toml(tmp_path):
         ("zero_counts = 0", "zero_counts = 0.5", "zero_counts: got 0.5"),
         ("rate_max_mpa_s = 0.2", "rate_max_mpa_s = -1", "rate_max_mpa_s: got -1"),
         ('lease_lapse = "stop"', 'lease_lapse = "ignore"', "When the host stops renewing its lease"),
-        ("cells_in_series = 1", "cells_in_series = 3", "more need a stack monitor, which is not supported yet"),
+        (
+            "cells_in_series = 1",
+            "cells_in_series = 17",
+            "a BQ76952 is for 3 to 16, as far as the board's heap holds them",
+        ),
         ('name = "li_lpscl_nca"', 'name = "Li LPSCl"', "1 to 15 small letters, digits"),
         ('shunt_source = "A: 4C', 'shunt_source = "4C', "starts with a mark and a colon"),
     ],
@@ -206,7 +255,7 @@ def test_a_folder_and_a_config_image_in_place_of_a_pack_are_called_what_they_are
 def test_a_pack_at_a_path_names_its_own_board_and_cell_files(tmp_path):
     pack = changed(tmp_path, "pack", PACK, 'board = "virtual-pico"', 'board = "./bench.toml"')
     (tmp_path / "bench.toml").write_text(
-        'name = "bench"\ndescription = "ours"\nbased_on = "pico"\n\n[contactor]\ndrive_pin = 20\n', encoding="utf-8"
+        'name = "bench"\ndescription = "ours"\nbased_on = "pico2"\n\n[contactor]\ndrive_pin = 20\n', encoding="utf-8"
     )
     board = load_pack(pack).board
     assert (board.name, board.contactor.drive_pin, board.contactor.feedback_pin) == ("bench", 20, None)
@@ -220,8 +269,8 @@ def test_a_pack_at_a_path_names_its_own_board_and_cell_files(tmp_path):
         ("range_mv = 163", "polarity = 0", "ina228[0].polarity"),
         ("address = 0x48", "address = 0x40", "tmp117[0].address"),
         ("conversion_us = 540", "conversion_us = 541", "ina228[0].conversion_us"),
-        ("heap_bytes = 196608", "heap_bytes = 1", "memory.heap_bytes"),
-        ("gc_us = 4000", "gc_us = -1", "cost.gc_us"),
+        ("heap_bytes = 245888", "heap_bytes = 1", "memory.heap_bytes"),
+        ("gc_us = 27300", "gc_us = -1", "cost.gc_us"),
     ],
 )
 def test_a_wrong_board_is_named(tmp_path, old, new, key):
@@ -229,6 +278,49 @@ def test_a_wrong_board_is_named(tmp_path, old, new, key):
     with pytest.raises(ConfigError) as caught:
         load_pack(PACK, board=str(board))
     assert caught.value.key == key
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key", "allowed"),
+    [
+        ("inputs = [1, 2, 16]", "inputs = [1, 2]", "bq76952.inputs", "3"),
+        ("inputs = [1, 2, 16]", "inputs = [1, 16, 2]", "bq76952.inputs", "rising"),
+        ("inputs = [1, 2, 16]", "inputs = [1, 2, 17]", "bq76952.inputs[2]", "16"),
+        ("ina228 = []", "", "bq76952", "absent beside other monitors"),
+        ("ts2_place = 1", "ts4_place = 1", "bq76952.ts4_place", "ts1_place"),
+        ("ts2_place = 1", "ts2_place = 2", "place", "none twice"),
+        ("input = 2", "input = 0", "ads1115_ntc[0].input", "ads1115_pressure[0]"),
+        ("range_mv = 4096", "range_mv = 2048", "board.ads1115_ntc[0].range_mv", "at least supply_mv"),
+        ("input = 2", "input = 2\nminus_input = 3", "ads1115_ntc[0].minus_input", "keys converter"),
+        ("input = 0", "input = 0\nminus_input = 1", None, None),
+        ("input = 0", "input = 2\nminus_input = 1", "ads1115_pressure[0].minus_input", "a pair"),
+        ("converter = 0\ninput = 2", "converter = 1\ninput = 2", "ads1115_ntc[0].converter", "below 1"),
+        (
+            "nau7802 = []",
+            "hx711 = [{ place = 1, dout_pin = 18, sck_pin = 19 }]\nnau7802 = []",
+            "ads1115_pressure",
+            "scale",
+        ),
+        ("adc_pin = 26", "adc_pin = 4", "ntc[0].adc_pin", "i2c[0].sda_pin"),
+        ("address = 0x48", "address = 0x08", "bq76952.address", "ads1115[0]"),
+        ("[[ads1115]]\n", "[bleed]\npins = [16, 17, 18]\n\n[[ads1115]]\n", "bleed.pins", "bleeds by itself"),
+    ],
+)
+def test_a_wrong_board_of_other_chips_is_named(tmp_path, old, new, key, allowed):
+    board = changed(tmp_path, "board", "virtual-bq", old, new)
+    if key is None:
+        assert load_pack("li_lpscl_nca_3s", board=str(board))
+        return
+    with pytest.raises(ConfigError) as caught:
+        load_pack("li_lpscl_nca_3s", board=str(board))
+    assert caught.value.key.startswith(key)
+    assert allowed in str(caught.value)
+
+
+@pytest.mark.parametrize(("shunt_ohm", "full_scale_a"), [(0.1, 2.0), (0.05, 3.2767), (0.01, 20.0), (0.001, 200.0)])
+def test_a_stack_monitor_shows_200_mv_or_what_its_16_bits_hold(shunt_ohm, full_scale_a):
+    board = load_pack("li_lpscl_nca_3s").board
+    assert board.shunt_full_scale_a(shunt_ohm) == pytest.approx(full_scale_a)
 
 
 @pytest.mark.parametrize(
@@ -257,14 +349,33 @@ def test_a_longer_debounce_lengthens_the_budget_and_beyond_what_is_allowed_it_is
     row = "cell_overvoltage"
     before = fault_time_budget_ms(load_pack(PACK), row)
     after = fault_time_budget_ms(load_pack(PACK, changes={f"limits.{row}.debounce_ms": 45}), row)
-    assert after == pytest.approx(before + 30)  # 20 → 45, counted in ticks of 10
+    assert after == pytest.approx(before + 24.5)  # from 30, to the sixth tick of 10 after a collection of 5.5
     with pytest.raises(ConfigError, match="fault-time budget"):
         load_pack(PACK, changes={f"limits.{row}.debounce_ms": 200})
+
+
+def test_a_long_collection_comes_before_a_debounce_or_after_it_but_not_both():
+    """A Pico's: late by 37.2 ms and a slice of 18.1 ms, 20 ms end with the fourth tick of 25 ms, in time."""
+    pack = load_pack(PACK, board="pico", changes=SLOW_TICKS)
+    assert debounced_ms(pack, 20) == pytest.approx(100 - pack.cost.gc_worst_us / 1000)
 
 
 def test_a_channel_is_not_stale_before_two_of_its_own_periods():
     with pytest.raises(ConfigError, match="two periods"):
         load_pack(PACK, changes={"limits.pressure_stale.trip_ms": 24, "limits.pressure_stale.reset_ms": 10})
+
+
+def test_show_tells_which_rows_act_on_lost_data_by_themselves_and_when(capsys):
+    assert run(["config", "show", "li_lpscl_nca_3s", "--json"]) == 0
+    limits = json.loads(capsys.readouterr().out)["limits"]
+    lost_ms = {
+        row["row"]: row["lost_data_budget_ms"] for row in limits if row["enabled"] and row["lost_data_budget_ms"]
+    }
+    assert list(lost_ms) == ["pack_mismatch"]
+    assert 2000 < lost_ms["pack_mismatch"] < 2100
+    assert run(["config", "show", "li_lpscl_nca_3s"]) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "pack_mismatch" in line and "1000" in line][1:]
+    assert f"{lost_ms['pack_mismatch']:.1f}" in line
 
 
 def test_the_commands_check_show_and_build(tmp_path, capsys):
@@ -324,6 +435,32 @@ def test_a_screw_makes_the_press_one_of_position_with_the_step_that_it_has():
     (motor,) = config.devices_of("stepper")
     assert (motor[4], motor[5]) == ((20, 21, 22, -1), (100, 1000, 6000, 6000))
     assert config.devices_of("limit_switches")[0][4][:2] == (26, 27)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"pressure.stiffness_mpa_per_um": 0.0}, r"stiffness_mpa_per_um: got 0.0; .*0\.0005"),
+        ({"pressure.stiffness_mpa_per_um": 0.0004}, r"stiffness_mpa_per_um: got 0.0004; .*0\.0005"),
+        ({"timing.fast_period_ms": 20}, r"fast_period_ms: got 20; .*at most 10 with board virtual-screw"),
+    ],
+)
+def test_a_screw_that_would_stop_its_board_from_starting_is_refused(changes, says):
+    with pytest.raises(ConfigError, match=says):
+        load_pack("liin_tis2", board="virtual-screw", changes=changes)
+    load_pack("liin_tis2", board="virtual-screw", changes={"pressure.stiffness_mpa_per_um": 0.0006})
+
+
+def test_two_load_cells_share_a_scale_and_are_compared(tmp_path):
+    compared = {"limits.pressure_disagreement.enabled": True}
+    load_pack("li_lpscl_nca", board="virtual-checked", changes=compared)
+    with pytest.raises(ConfigError, match=r"pressure_disagreement.enabled: got False; .*has two load cells"):
+        load_pack("li_lpscl_nca", board="virtual-checked")
+    text = text_of("board", "virtual-checked").replace('"virtual-checked"', '"unequal"')
+    path = tmp_path / "unequal.toml"
+    path.write_text(text.replace("gain = 128", "gain = 64", 1))
+    with pytest.raises(ConfigError, match=r"gain: got .\[64, 128\] of the load cells.*share a scale"):
+        load_board(path)
 
 
 def test_a_board_has_one_press(tmp_path):

@@ -226,3 +226,13 @@ def test_units_follow_the_suffix():
 
 def test_bits_name_their_limit_rows():
     assert rows_of(0b101) == [schema.LIMIT_ROWS[0][1], schema.LIMIT_ROWS[2][1]]
+
+
+def test_a_stretch_that_was_missed_is_loss_and_no_damage():
+    writer = new_writer()
+    first, second, third, fourth = (event_wire(writer, t_ms) for t_ms in (1, 2, 3, 4))
+    decoder = Decoder()
+    assert len(decoder.feed(first + second[:7])) == 1
+    decoder.rejoin()
+    assert [item.t_ms for item in decoder.feed(third[9:] + fourth)] == [4]
+    assert (decoder.lost_count, decoder.damaged_count) == (2, 0)

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import assb
 import pytest
-from assb_host.errors import EXIT_CONFIG, FlashError
-from assb_host.flash.board_files import NEW
-from assb_host.flash.firmware_files import firmware_files, mpy_abi, reached, sha256
-from assb_host.flash.flasher import differences, last_words, managed_roots, prove, stale_paths
-from assb_host.flash.plan import CONFIG_PATH, FlashPlan, ImageFileError, plan_for
+from assb_host.errors import EXIT_CONFIG, FlashError, MismatchError
+from assb_host.flash.firmware_files import CONFIG, firmware_files, mpy_abi, reached, sha256
+from assb_host.flash.flasher import Change, differences, last_words, prove
+from assb_host.flash.plan import FlashPlan, ImageFileError, plan_for
+from assb_host.flash.slots import read_slots
 
 PACKAGE = Path(assb.__file__).parent
 
@@ -33,7 +33,7 @@ def test_boot_and_main_are_text_at_the_root(files):
 
 
 def test_the_board_gets_what_main_reaches_and_no_prose_for_hosts(files):
-    modules = {path.removeprefix("/a/assb/").removesuffix(".mpy") for path in files}
+    modules = {path.removeprefix("assb/").removesuffix(".mpy") for path in files}
     assert {"__init__", "app", "start", "board", "control/protection", "drivers/ina228", "protocol/tables"} <= modules
     assert not {"protocol/schema", "protocol/schema_text", "rootfs/main", "rootfs/__init__"} & modules
 
@@ -59,7 +59,7 @@ def test_imports_are_followed_however_they_are_written(tmp_path):
 )
 def test_a_damaged_config_image_is_refused_before_a_port_is_opened(tmp_path, damage):
     path = tmp_path / "config.bin"
-    path.write_bytes(damage(plan_for("li_lpscl_nca").files[CONFIG_PATH]))
+    path.write_bytes(damage(plan_for("li_lpscl_nca").files[CONFIG]))
     with pytest.raises(ImageFileError, match="not a config image") as caught:
         plan_for(config_file=str(path))
     assert caught.value.exit_code == EXIT_CONFIG
@@ -73,28 +73,53 @@ def test_an_absent_config_image_is_named(tmp_path):
 def test_a_pack_and_its_image_are_the_same_plan(tmp_path):
     from_pack = plan_for("li_lpscl_nca")
     path = tmp_path / "config.bin"
-    path.write_bytes(from_pack.files[CONFIG_PATH])
+    path.write_bytes(from_pack.files[CONFIG])
     from_image = plan_for(config_file=str(path))
     assert (from_image.files, from_image.config_crc) == (from_pack.files, from_pack.config_crc)
 
 
-def test_stale_files_are_those_of_the_slot_and_of_an_interrupted_flash_alone():
-    plan = FlashPlan({"/main.py": b"", "/a/assb/app.mpy": b""})
-    present = dict.fromkeys(
-        [
-            "/main.py",
-            "/main.py" + NEW,
-            "/config.bin",
-            "/a/assb/",
-            "/a/assb/app.mpy",
-            "/a/assb/old.mpy",
-            "/a/gone/",
-            "/a/gone/x.py",
-        ],
-        "",
-    )
-    assert stale_paths(present, plan.files) == ["/main.py.new", "/a/assb/old.mpy", "/a/gone/", "/a/gone/x.py"]
-    assert "/" not in managed_roots(plan)
+def board_with(**slots):
+    """{path: SHA-256} of a board with these files in its slots, by their contents."""
+    files = {f"/{slot}/{path}": data for slot, held in slots.items() for path, data in held.items()}
+    folders = {path[: at + 1] for path in files for at in range(1, len(path)) if path[at] == "/"}
+    return {path: sha256(data) for path, data in files.items()} | dict.fromkeys(folders, "")
+
+
+OLD = {"assb/app.mpy": b"old", "assb/same.mpy": b"same", "assb/gone.mpy": b"gone", "manifest": b"1", "config.bin": b"c"}
+NEW_PLAN = FlashPlan({"/main.py": b"main", "assb/app.mpy": b"new", "assb/same.mpy": b"same", "manifest": b"2"})
+
+
+def test_only_what_no_slot_has_is_sent_and_the_configuration_is_kept():
+    present = board_with(a=OLD) | {"/main.py": sha256(b"main"), "/notes.txt": ""}
+    change = Change(NEW_PLAN, "b", "a", present)
+    assert change.to_send == {"/b/assb/app.mpy": b"new", "/b/manifest": b"2"}
+    assert change.copies == {"/b/assb/same.mpy": "/a/assb/same.mpy", "/b/config.bin": "/a/config.bin"}
+    assert change.stale == []
+
+
+def test_stale_files_are_those_of_the_slot_that_is_written_and_of_an_interrupted_flash_alone():
+    present = board_with(a=OLD, b=OLD) | {"/main.py.new": "", "/slot.new": "", "/notes.txt": ""}
+    change = Change(NEW_PLAN, "b", "a", present)
+    assert sorted(change.stale) == ["/b/assb/gone.mpy", "/main.py.new", "/slot.new"]
+
+
+@pytest.mark.parametrize(
+    ("text", "runs", "safe", "target", "trial"),
+    [
+        ("", "", "", "a", "a"),  # nothing whole
+        ("a", "a", "a", "b", "b 3 a"),
+        ("b", "b", "b", "a", "a 3 b"),
+        ("b 2 a", "b", "a", "b", "b 3 a"),  # what is on trial may be written over, what stands behind it may not
+        ("a back", "a", "a", "b", "b 3 a"),
+        ("?", "a", "a", "b", "b 3 a"),
+    ],
+)
+def test_the_slot_that_a_board_can_run_is_never_written(text, runs, safe, target, trial):
+    slots = read_slots(text, {"/a/manifest": "", "/b/manifest": ""} if text else {})
+    assert (slots.runs, slots.safe, slots.target("", "port"), slots.trial(target)) == (runs, safe, target, trial)
+    if safe:
+        with pytest.raises(MismatchError, match=f"slot {safe} is what the board runs"):
+            slots.target(safe, "port")
 
 
 def test_a_file_that_reads_back_wrong_fails_the_flash():

@@ -16,7 +16,7 @@ import serial
 from assb_host.errors import LinkError
 from assb_host.flash import board_repl
 from assb_host.flash.board_repl import BoardError, BoardRepl, OpenedTransport
-from assb_host.link.console import SerialConsole
+from assb_host.link.console import ExclusiveConsole
 from mpremote.transport import TransportError, TransportExecError
 
 BESIDE = Path(sys.executable).parent / "micropython"
@@ -64,7 +64,7 @@ while True:
 
 @pytest.fixture
 def console(relayed):
-    with SerialConsole(relayed, "test") as console:
+    with ExclusiveConsole(relayed, "test") as console:
         yield console
 
 
@@ -115,7 +115,7 @@ def test_a_silent_board_is_a_link_error_in_bounded_time(terminal, monkeypatch):
     monkeypatch.setattr(board_repl, "BYTE_DEADLINE_S", 0.1)
     monkeypatch.setattr(board_repl, "ANSWER_DEADLINE_S", 0.1)
     with (
-        SerialConsole(terminal[2]) as console,
+        ExclusiveConsole(terminal[2]) as console,
         pytest.raises(LinkError, match=r"does not come to its REPL; /dev/.*; reset the board"),
         BoardRepl(console),
     ):
@@ -126,7 +126,7 @@ def test_a_board_that_dies_in_a_paste_is_a_link_error_not_a_struct_error(termina
     """mpremote unpacks a window size from bytes that never came."""
     master, _, path = terminal
     monkeypatch.setattr(board_repl, "BYTE_DEADLINE_S", 0.1)
-    with SerialConsole(path) as console:
+    with ExclusiveConsole(path) as console:
         repl = BoardRepl(console)
         os.write(master, b">R\x01")  # prompt, and `raw paste it is`; then nothing more
         with pytest.raises(LinkError, match="stopped answering") as caught:

@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.parametrize(
-    ("kind", "count"), [pytest.param("kernel", 40, id="kernel"), pytest.param("rules", 20, id="rules")]
+    ("kind", "count"), [pytest.param("kernel", 12, id="kernel"), pytest.param("rules", 8, id="rules")]
 )
 def test_the_tests_kill_most_mutants_of_a_sample(kind, count):
     command = [sys.executable, "host_tools/checks/proof/mutate.py", kind, "--short", "--sample", str(count)]

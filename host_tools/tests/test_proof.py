@@ -1,6 +1,7 @@
 """The tests of the tests are tested: each gate is shown to fail on what it is there to find."""
 
 import subprocess
+import sys
 from pathlib import Path
 
 import c_mutants
@@ -54,7 +55,8 @@ def test_every_operator_number_and_statement_of_a_c_file_has_its_mutants(tmp_pat
     catalogue = c_mutants.Catalogue()
     text = c_mutants.instrumented(source, [], {"file.c"}, catalogue)
     changes = {f"{one.before} -> {one.after}" for one in catalogue.mutants}
-    assert {"x > 1.5 -> x >= 1.5", "x > 1.5 -> x <= 1.5", "1.5 -> 1.875", "-x -> x", "k < n -> k <= n",
+    assert "x > 1.5 -> x >= 1.5" not in changes  # of a real number, and so no change
+    assert {"x > 1.5 -> x <= 1.5", "1.5 -> 1.875", "-x -> x", "k < n -> k <= n",
             "n >= LEAST -> n > LEAST", "sum += k -> sum -= k", "sum += k -> (deleted)", "LEAST - 1 -> (LEAST - 1) + 1",
             "x = table[LEAST - 1] -> (deleted)", "(n >= LEAST) && sum -> (n >= LEAST) || sum"} <= changes  # fmt: skip
     assert text.count("assb_on(") - 1 == len(catalogue.mutants)  # and the macro itself
@@ -110,6 +112,34 @@ def test_every_operator_number_row_and_statement_of_a_module_has_its_mutants(tmp
     rows = [one for one in changes if one.startswith("TEXT")]
     assert len(rows) == 3 * 2 + 4 + 1  # three numbers up and down, four words, the row itself
     assert not any("What is said" in one for one in changes)
+
+
+TRIALS = """
+import sys, pytest
+sys.path.insert(0, "host_tools/checks/proof")
+from python_target import Trial
+for name in sys.argv[2:]:
+    trial = Trial([f"{name}::test_a[4]", f"{name}::test_b"])
+    options = ["-x", "--rootdir", sys.argv[1], "-c", sys.argv[1] + "/none.ini"]
+    pytest.main([*options, f"{sys.argv[1]}/{name}"], plugins=[trial])
+    print("killer", trial.killer)
+"""
+
+
+def test_a_changed_constant_is_killed_by_a_test_that_it_renames_too(tmp_path):
+    """Once, such a test was not found, and the mutant was told as alive."""
+    names = []
+    for constant in (4, 5, 6):
+        names.append(f"test_{constant}.py")
+        (tmp_path / names[-1]).write_text(
+            f"import pytest\nN = {constant}\n@pytest.mark.parametrize('n', [N])\ndef test_a(n): assert n < 6\n"
+            "def test_b(): assert N != 5\ndef test_not_asked_for(): assert 0\n"
+        )
+    (tmp_path / "none.ini").write_text("")
+    command = [sys.executable, "-c", TRIALS, str(tmp_path), *names]
+    done = subprocess.run(command, cwd=Path(mutate.__file__).parents[3], capture_output=True, text=True, check=False)
+    told = [line for line in done.stdout.splitlines() if line.startswith("killer")]
+    assert told == ["killer -1", "killer 1", "killer 0"], done.stdout[-3000:] + done.stderr[-2000:]
 
 
 MUTANT = Mutant("file.c", 3, "held", "x > 1", "x >= 1", 0)

@@ -8,7 +8,8 @@ from assb_host.config.budget import budget_terms_ms
 from assb_host.config.errors import ConfigError
 
 LIS_UV = load_pack("lis").limits["cell_undervoltage"].trip / 1e6
-ONE, TWO = "li_lpscl_nca", "li_lpscl_nca_2s"
+ONE, TWO, HOT = "li_lpscl_nca", "li_lpscl_nca_2s", "samsung_agc_hot"
+UNHEATED = {"limits.heater_unanswered.enabled": False}
 
 
 @pytest.mark.parametrize(
@@ -71,6 +72,18 @@ ONE, TWO = "li_lpscl_nca", "li_lpscl_nca_2s"
             (ONE, {f"pressure.{state}_mpa": 5.5}, {f"pressure.{state}_mpa": 5.51}, f"{state}_mpa <= max_mpa")
             for state in ("recovery", "charge", "discharge", "contact")
         ],
+        (ONE, {}, {"heater.max_degc": 40.0}, "has no heater"),
+        (ONE, {}, {"limits.heater_overtemperature.enabled": True}, "has no heater"),
+        (HOT, {"heater.target_degc": 66.0}, {"heater.target_degc": 66.01}, "at most heater.max_degc"),
+        (HOT, {"heater.max_degc": 67.99}, {"heater.max_degc": 68.0}, "less than limits.heater_overtemperature"),
+        (HOT, {"heater.power_max_w": 80.0}, {"heater.power_max_w": 80.1}, "the power of the board's heater"),
+        (
+            HOT,
+            {"limits.heater_overtemperature.trip_degc": 75.0},
+            {"limits.heater_overtemperature.trip_degc": 75.1},
+            "at most limits.overtemperature",
+        ),
+        (HOT, {"heater.max_degc": 0.0, "heater.target_degc": 0.0} | UNHEATED, UNHEATED, "this rig is heated"),
         (ONE, {}, {"supervision.precharge_ms": 50}, "without a precharge path"),
         (ONE, {}, {"supervision.precharge_current_a": 0.1}, "without supervision.precharge_ms"),
         (ONE, {}, {"supervision.precharge_retries": 1}, "more than supervision.precharge_ms"),

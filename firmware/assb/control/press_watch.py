@@ -43,7 +43,7 @@ class PressWatch:
             if ramps:
                 mismatch_kpa = self._moved_kpa = 0.0
         else:
-            self._asked_kpa += (applied_kpa - self._asked_kpa) * min(1.0, dt_s / max(self._lag_s, dt_s))
+            self._asked_kpa += (applied_kpa - self._asked_kpa) * (dt_s / max(self._lag_s, dt_s))
             mismatch_kpa = pressure_kpa - self._asked_kpa
         self._pressure_kpa, self._applied_kpa = pressure_kpa, applied_kpa
         return min(max(round(mismatch_kpa), -_MOST), _MOST)

@@ -88,6 +88,7 @@ class Protection:
         self.derate_bits = self.derate_bits_2 = 0
         self.trip_bits = self.trip_bits_2 = 0
         self.blocked = 0  # union of the tripped rows' masks
+        self.discharge_blockers = 0  # how many tripped rows forbid discharge
         self.evaluations = 0  # for the watchdog, which counts them
         self.charge_permille = self.discharge_permille = _WHOLE  # what derating rows leave of the limits of current
 
@@ -145,7 +146,6 @@ class Protection:
         self.recovery_ms[at] = recovery_ms
         self.trips_to_lockout[at] = trips_to_lockout
         self.mask[at] = ACTION_MASKS[row[7]]
-        self.within_reset[at] = 1
 
     def evaluate(self, now_ms, connected=1):
         """Every row once, into the bits, `blocked` and the shares. `connected`: contactor told to close."""
@@ -188,7 +188,7 @@ class Protection:
         bits = self._bits
         for at in range(8):
             bits[at] = 0
-        self.blocked = 0
+        self.blocked = self.discharge_blockers = 0
         self.charge_permille = self.discharge_permille = _WHOLE
         for at in range(self.count):
             level = self.level[at]
@@ -196,6 +196,7 @@ class Protection:
                 bits[2 * level + self.word[at]] |= self.bit[at]
                 if level == _TRIPPED:
                     self.blocked |= self.mask[at]
+                    self.discharge_blockers += self.mask[at] >> 1 & 1
                 if level == DERATED or (level == _TRIPPED and self.mask[at] == DERATE):
                     bits[2 * DERATED + self.word[at]] |= self.bit[at]
                     self._derate(at, level)
@@ -270,14 +271,15 @@ class Protection:
             self._events.push(_EV_BLIND, self.row_at[at], elapsed_ms(now_ms, self._signals.stamp_ms[self.index[at]]))
 
     def _level_of(self, at, value):
-        """The level that the value asks for, with each level's hysteresis once it is entered."""
+        """The level that the value asks for, with each level's hysteresis once it is entered. One that stands at the
+        trip level never is, as the trip is entered first."""
         held = self.level[at]
         back = self.hysteresis[at]
         if value >= self.trip[at] or (held == _TRIPPED and value > self.trip[at] - back):
             return _TRIPPED
-        if self.derate[at] < self.trip[at] and value >= self.derate[at] - (back if held >= DERATED else 0):
+        if value >= self.derate[at] - (back if held >= DERATED else 0):
             return DERATED
-        if self.warn[at] < self.trip[at] and value >= self.warn[at] - (back if held >= _WARNED else 0):
+        if value >= self.warn[at] - (back if held >= _WARNED else 0):
             return _WARNED
         return _CLEAR
 

@@ -9,11 +9,13 @@ Play (backlash of a screw; hysteresis and seal friction of a regulator with its 
 output turns, so that a reversal costs little error: the inverse of the play operator (Tao and Kokotovic, IEEE Trans.
 Automat. Contr. 38, 1993, doi:10.1109/9.250511). It stops short of the whole play, as what is too far could only be
 taken back by crossing it again, which would never end; the error then leads it through the rest, and how far that was
-is learned for the next turn.
+is learned for the next turn. A load that feed-forward knows of goes on while the play is crossed, so it turns the press
+the sooner, and crosses it the further, the faster it is.
 
 e is the setpoint, as late as the pressure is, less the pressure; inside the deadband it is none, so that noise moves
-nothing. Of a screw the part of a step that its rounding leaves is known, and taken off. What the actuator could not
-follow is taken back from the output (back-calculation, Astrom and Hagglund, Advanced PID Control, 2006, section 3.5).
+nothing. Of a screw the part of a step that its rounding leaves is known, and taken off, but not inside the play, where
+no rounding shows: until the pressure answered a turn. What the actuator could not follow is taken back from the output
+(back-calculation, Astrom and Hagglund, Advanced PID Control, 2006, section 3.5).
 
 Moves wear a press, and a law with play in its loop may hunt: turns that follow each other soon widen the deadband,
 which narrows again within an hour.
@@ -22,8 +24,11 @@ A press that does not answer is pushed only so far: `stalled` tells it, and the 
 is asked on: `ended`. Output, ramp and correction move no faster than twice the rate limit.
 
 A command is a pressure also for a screw: what would stand had the stack not grown since the start, so it may be below
-zero. The screw closes no further once the pressure that is measured reaches the largest one ever commanded.
+zero. Nothing presses on once the pressure that is measured is above its window, or reaches the largest one ever
+commanded.
 """
+
+from math import floor
 
 from assb.const import const
 
@@ -35,15 +40,19 @@ _HEAL_MS = const(600000)  # pressed on after contact was lost (assumption: voids
 FILTER_S = 0.4  # time constant of the pressure's noise filter (assumption: below any lag of a press)
 _TURN_S = 20.0  # after a turn the error tells of the play for so long (assumption: a few lags and its crossing)
 _SETTLED_S = 2.0  # ... or until it was inside the deadband for so long
-_CROSS_PER_S = 2.0  # of the error, into the crossing
+_CROSSING_S = 2.0  # until the play is crossed and the pressure answers (seen on a stiff frame)
+_CROSS_PER_S = 2.0  # of the error, into the crossing; air hunts at twice that
+_SCREW_CROSS_PER_S = 3.0  # which has no lag
 _PLAY_MOST = 1.5  # of the configured play: how far it may be learned away from it, and the inverse below
 _SHORT_SHARE = 0.05  # of the play is left when it is crossed, at least two steps (assumption: how well it is known)
+_UNSURE_SHARE = 0.1  # ... of a screw's, until a turn taught it: its stiffness is as little known
 _LEARNED = 0.5  # of what a turn shows of it
 _SOON_S = 120.0  # a load does not turn that soon again, a law that hunts does (assumption)
 _REACH_FRAC = 0.05  # of the setpoint, by which regulator and load cell may disagree (assumption)
 _REACH_PLAYS = 1.2
 _PUSH_S = 60.0  # what was pushed longer ago does not count: a drift is followed for hours (assumption)
 _ANSWER = 0.3  # of what was pushed, seen in the pressure
+_STANDS_S = 1.0  # a motor that is crossing sends its next pulse sooner, its first one too (drivers/stepper.py)
 _END_S = 5.0  # longer than any actuator takes to begin to move (assumption)
 _HUNTS = 5  # turns that come too soon, one after the other
 _WIDEST = 1.5  # steps of the actuator that a deadband may be wider (assumption)
@@ -80,9 +89,9 @@ class StackPressure:
         self._usual_play_kpa = -1
         self.tune(parameter)
         self.reversals = 0
-        self.command_kpa = 0
         self.start(0, 0)
-        self._regulates = False
+        self._regulates = self._comes_down = False
+        self._resting_kpa = 0.0
 
     def tune(self, parameter):
         """Take the gains, the play and the target again: they may be set while running."""
@@ -93,7 +102,7 @@ class StackPressure:
         self._deadband_kpa = parameter("pressure_deadband_kpa")
         play_kpa = parameter("pressure_play_kpa")
         if play_kpa != self._usual_play_kpa:  # what was learned stays while it is not set anew
-            self._usual_play_kpa = play_kpa
+            self._usual_play_kpa, self._taught = play_kpa, False
             self.play_kpa = float(play_kpa)
 
     def respond(self, stage, contact_lost=False, current_ma=0, dt_ms=0):
@@ -113,6 +122,16 @@ class StackPressure:
         self.aim_kpa = wanted_kpa or self.target_kpa
         return self.aim_kpa
 
+    def startable_kpa(self, pressure_kpa, applied_kpa):
+        """The command to start from. Of an air press whose command stands while its pressure is gone (no supply) the
+        ramp would go on top of all that, and come at once with the supply: it starts from the pressure."""
+        reach_kpa = (
+            _REACH_PLAYS * self.play_kpa + _REACH_FRAC * applied_kpa + 2 * self._quantum_kpa + self._deadband_kpa
+        )
+        if self._by_position or applied_kpa <= pressure_kpa + reach_kpa:
+            return applied_kpa
+        return max(pressure_kpa, 0)
+
     def start(self, pressure_kpa, command_kpa):
         """Bumpless start: from the pressure that stands and the command that the actuator holds. A press is closed from
         above its stack, so its play is taken up on that side."""
@@ -120,7 +139,7 @@ class StackPressure:
         self._setpoint_kpa = self._expected_kpa = self._seen_kpa = float(pressure_kpa)
         self._direction = 1
         self._output_kpa = self._furthest_kpa = self._moved_kpa = float(command_kpa)
-        self._offset_kpa = self._crossed_kpa = 0.0
+        self._offset_kpa = self._crossed_kpa = self._crossing_kpa = 0.0
         self._left_kpa = 0.0
         self._turning_s = self._settled_s = self._wide_kpa = self._pushed_kpa = self._stalled_kpa = self._stalled_s = (
             0.0
@@ -128,6 +147,7 @@ class StackPressure:
         self._least_kpa = self._seen_kpa
         self._ended_s, self._applied_kpa = 0.0, command_kpa
         self.stalled = False
+        self._answered, self._behind_kpa, self._grows_kpa_s = True, 0.0, 0.0
         self._straight_s = _SOON_S
         self._soon_turns = 0
         self._cdegc = None
@@ -144,10 +164,11 @@ class StackPressure:
         self._wide_kpa -= self._wide_kpa * min(1.0, dt_s / _NARROW_S)
         band_kpa = self._deadband_kpa + self._wide_kpa
         self._expected_kpa += (self._setpoint_kpa - self._expected_kpa) * min(1.0, dt_s / self._lag_s)
-        error_kpa = _beyond(self._expected_kpa - self._seen_kpa - self._left_kpa, band_kpa)
+        left_kpa = self._left_kpa if self._answered else 0.0
+        error_kpa = _beyond(self._expected_kpa - self._seen_kpa - left_kpa, band_kpa)
         self._learn(error_kpa, dt_s)
         ahead_kpa = self._give_way(current_ma, cdegc, dt_s)
-        self._turn()
+        self._turn(error_kpa)
         wanted = self._output_kpa + self._kp * error_kpa + self._offset_kpa - ahead_kpa
         limited = self._within(self._slew(wanted, _SLEW_RATES * self._rate_kpa_s * dt_s), pressure_kpa, applied_kpa)
         self._output_kpa += limited - wanted
@@ -161,7 +182,7 @@ class StackPressure:
         return self._offset_kpa + moved_kpa
 
     def _within(self, wanted, pressure_kpa, applied_kpa):
-        if self.yields or (self._by_position and pressure_kpa >= self._command_max_kpa):
+        if self.yields or pressure_kpa > self.max_kpa or pressure_kpa >= self._command_max_kpa:
             wanted = min(wanted, applied_kpa)  # not the last command: a screw may still be on its way there
         return wanted if self._by_position else min(max(wanted, 0.0), float(self._command_max_kpa))
 
@@ -175,16 +196,22 @@ class StackPressure:
 
     def _take_back(self, applied_kpa, dt_s):
         """What the actuator does not hold of the last command: less than its step is rounding, which a screw shows in
-        the pressure and a regulator hides in its play; more is a limit, a slew or a jam."""
+        the pressure and a regulator hides in its play; a crossing that it is still at goes on; more is a limit, a slew
+        or a jam."""
         left_kpa = self.command_kpa - applied_kpa
         if applied_kpa != self._applied_kpa:
             self._ended_s, self._applied_kpa = 0.0, applied_kpa
+        self._crossing_kpa = crossing_kpa = max(min(self._crossing_kpa, self._direction * left_kpa), 0.0)
         if abs(left_kpa) > self._quantum_kpa:
             self._ended_s += dt_s
-            self._output_kpa -= left_kpa
-            self._furthest_kpa -= left_kpa
-            self._pushed_kpa -= left_kpa
-            self._moved_kpa -= left_kpa
+            if self._ended_s > _STANDS_S:
+                self._crossing_kpa = crossing_kpa = 0.0
+            over_kpa = left_kpa - self._direction * crossing_kpa
+            if abs(over_kpa) > self._quantum_kpa:
+                self._output_kpa -= over_kpa
+                self._furthest_kpa -= over_kpa
+                self._pushed_kpa -= over_kpa
+                self._moved_kpa -= over_kpa
             left_kpa = 0
         if self._by_position:
             self._left_kpa += (left_kpa - self._left_kpa) * min(1.0, dt_s / FILTER_S)
@@ -199,18 +226,31 @@ class StackPressure:
         if self._turning_s <= 0:
             self._push(self._ki_per_s * error_kpa * dt_s, error_kpa, dt_s)
             return
+        if self._crossing_kpa > self._quantum_kpa:
+            return  # the motor is still at it: the pressure can't tell yet
         self._turning_s -= dt_s
         onward_kpa = self._direction * error_kpa
+        self._await_answer(onward_kpa)
         left_kpa = _PLAY_MOST * self._usual_play_kpa - self._crossed_kpa
         if onward_kpa > 0 and left_kpa > 0:
-            self._cross(min(_CROSS_PER_S * onward_kpa * dt_s, left_kpa))
+            per_s = _SCREW_CROSS_PER_S if self._by_position else _CROSS_PER_S
+            self._cross(min(per_s * onward_kpa * dt_s, left_kpa))
             self._settled_s = 0.0
             return
-        self._settled_s += dt_s
-        if self._settled_s >= _SETTLED_S or self._turning_s <= 0:
+        if self._answered or left_kpa <= 0:
+            self._settled_s += dt_s
+        if self._settled_s >= _SETTLED_S:
             self._turning_s = 0.0
             seen_kpa = max(self._crossed_kpa + onward_kpa, self._usual_play_kpa / _PLAY_MOST)  # less what was too far
+            self._taught = True
             self.play_kpa += _LEARNED * (seen_kpa - self.play_kpa)
+        self._answered = self._answered or self._turning_s <= 0
+
+    def _await_answer(self, onward_kpa):
+        """The pressure answers a turn when it comes back by half a step, or goes too far by as much."""
+        self._behind_kpa = max(self._behind_kpa, onward_kpa)
+        if onward_kpa < self._behind_kpa - 0.5 * max(self._quantum_kpa, self._deadband_kpa):
+            self._answered = True
 
     def _push(self, kpa, error_kpa, dt_s):
         """The integral. What the pressure does not answer to is pushed no further."""
@@ -240,6 +280,7 @@ class StackPressure:
 
     def _cross(self, kpa):
         self._crossed_kpa += kpa
+        self._crossing_kpa += kpa
         self._offset_kpa += self._direction * kpa
 
     def _give_way(self, current_ma, cdegc, dt_s):
@@ -248,6 +289,7 @@ class StackPressure:
         swelling_kpa_s = self._feed_forward * self._swelling_kpa_s_per_ma * current_ma
         if not self._by_position:
             return self._lead_s * swelling_kpa_s
+        self._grows_kpa_s = swelling_kpa_s
         self._output_kpa -= swelling_kpa_s * dt_s
         if cdegc is not None:
             if self._cdegc is not None:
@@ -255,12 +297,15 @@ class StackPressure:
             self._cdegc = cdegc
         return 0.0
 
-    def _turn(self):
-        """The output came back from its furthest by more than the actuator's step: it crosses the play."""
+    def _turn(self, error_kpa):
+        """The output came back from its furthest by more than the actuator's step, less what a load that drives it back
+        goes on meanwhile: it crosses the play."""
         ahead_kpa = self._direction * (self._output_kpa - self._furthest_kpa)
         if ahead_kpa >= 0:
             self._furthest_kpa = self._output_kpa
-        elif -ahead_kpa > max(self._quantum_kpa, self._deadband_kpa):
+            return
+        led_kpa = max(self._direction * self._grows_kpa_s * _CROSSING_S, 0.0)
+        if -ahead_kpa > max(self._quantum_kpa - led_kpa, self._deadband_kpa):
             self._direction = -self._direction
             self._furthest_kpa = self._output_kpa
             self.reversals += 1
@@ -269,21 +314,37 @@ class StackPressure:
             if self._soon_turns >= _HUNTS:
                 self._wide_kpa = min(self._wide_kpa + 0.5 * self._quantum_kpa, _WIDEST * self._quantum_kpa)
             if self.play_kpa:
-                self._crossed_kpa = self._settled_s = 0.0
-                self._turning_s = _TURN_S
-                short_kpa = max(_SHORT_SHARE * self.play_kpa, 2.0 * self._quantum_kpa)
-                self._cross(max(self.play_kpa - short_kpa, 0.0))
+                self._begin_crossing(led_kpa, self._direction * error_kpa if self._by_position else 0.0)
+
+    def _begin_crossing(self, led_kpa, off_kpa):
+        """Short of the play, so that it is not too far; but what the pressure is off already, up to a step, comes back
+        at once, and is no play."""
+        off_kpa = min(max(off_kpa, 0.0), float(self._quantum_kpa))
+        self._crossing_kpa = self._settled_s = self._behind_kpa = self._ended_s = 0.0
+        self._answered = not self._by_position
+        self._turning_s = _TURN_S
+        share = _SHORT_SHARE if self._taught or not self._by_position else _UNSURE_SHARE
+        short_kpa = max(share * self.play_kpa, 2.0 * self._quantum_kpa - led_kpa)
+        self._crossed_kpa = -off_kpa
+        self._cross(max(self.play_kpa - short_kpa + off_kpa, 0.0))
 
     def rest(self, applied_kpa, pressure_kpa, dt_ms, faulted):
         """Not regulating: hold the actuator, but come down while the pressure is above its window; after a fault bleed
         to the window's lower edge, or let go, if the rig says so. A screw bleeds while the pressure is known, which
         alone tells it how far, and lets go down to its limit switch. `pressure_kpa`: 0 when not measured.
         """
-        self._regulates = False
-        floor_kpa = self._floor_kpa(applied_kpa, pressure_kpa, faulted)
+        least_kpa = self._floor_kpa(applied_kpa, pressure_kpa, faulted)
+        if self._regulates or not self._comes_down:
+            self._resting_kpa = float(applied_kpa)
+        self._regulates, self._comes_down = False, applied_kpa > least_kpa
         self.command_kpa = applied_kpa
-        if applied_kpa > floor_kpa:
-            self.command_kpa = int(_towards(applied_kpa, floor_kpa, self._rate_kpa_s * dt_ms / 1000))
+        if self._comes_down:
+            # goes on by itself, as a tick's share may be less than the step that a screw needs to move at all
+            step_kpa = self._rate_kpa_s * dt_ms / 1000
+            furthest_kpa = applied_kpa - max(step_kpa, self._quantum_kpa)
+            resting_kpa = min(self._resting_kpa, applied_kpa + self._quantum_kpa) - step_kpa
+            self._resting_kpa = max(resting_kpa, furthest_kpa, least_kpa)
+            self.command_kpa = min(floor(self._resting_kpa), applied_kpa)
         return self.command_kpa
 
     def _floor_kpa(self, applied_kpa, pressure_kpa, faulted):

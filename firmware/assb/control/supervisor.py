@@ -44,6 +44,7 @@ _BLOCKED = const(8192)  # a tripped row forbids charge and discharge
 SETTLED = 16384  # the precharge current has fallen, or nobody asks whether
 _RETRY = const(32768)  # precharge did not settle, and may be tried again
 _PAUSE = const(65536)  # the precharge resistor cools down
+COLD = 131072  # charge and discharge are forbidden, and a heater that runs while the press regulates ends that
 
 
 def _states(*states):
@@ -69,7 +70,8 @@ ROWS = (
     (_states(SELFTEST), _TIMEOUT, READY, LOCKOUT),
     (_states(SAFE), ARM, STOP | OPEN | LOCK | _BLOCKED, ARMED),
     (_states(ARMED, PRECHARGE), _BLOCKED, 0, SAFE),
-    (_states(ARMED), PRESSED, _PAUSE, PRECHARGE),
+    (_states(PRECHARGE), COLD, 0, SAFE),
+    (_states(ARMED), PRESSED, _PAUSE | COLD, PRECHARGE),
     (_states(ARMED), _TIMEOUT, PRESSED, SAFE),
     (_states(PRECHARGE), 0, PRESSED, SAFE),
     (_states(PRECHARGE), CLOSED, 0, REST),
@@ -88,7 +90,7 @@ OUTPUTS = (
     (0, 0, 0, 0, 0),  # BOOT
     (0, 0, 0, 0, 0),  # SELFTEST
     (0, 0, 0, 0, 0),  # SAFE: the press holds
-    (0, 0, 0, 0, 1),  # ARMED: pressed before it is connected
+    (0, 0, 0, 0, 1),  # ARMED: pressed, and heated as far as needed, before it is connected
     (0, 1, 0, 0, 1),  # PRECHARGE: main follows when the precharge time is over and its current has fallen
     (1, 0, 1, 1, 1),  # REST
     (1, 0, 1, 1, 1),  # CHARGE
@@ -120,14 +122,13 @@ class Supervisor:
 
     def step(self, conditions, blocked, now_ms):
         """One tick: `conditions` are the public bits above, `blocked` the mask of the tripped limit rows."""
-        conditions |= self._own_conditions(blocked, elapsed_ms(now_ms, self.since_ms))
+        conditions = self._with_own(conditions, blocked, elapsed_ms(now_ms, self.since_ms))
         to = self.next_state(self.state, conditions)
         if to != self.state:
             self._enter(to, now_ms)
         self._allow(blocked, conditions & SETTLED, elapsed_ms(now_ms, self.since_ms))
 
-    def _own_conditions(self, blocked, age_ms):
-        conditions = 0
+    def _with_own(self, conditions, blocked, age_ms):
         timeout = self._timeouts_ms[self.state]
         if timeout and age_ms >= timeout:
             conditions |= _TIMEOUT
@@ -135,7 +136,7 @@ class Supervisor:
             conditions |= OPEN
         if blocked & ROW_LOCKOUT:
             conditions |= LOCK
-        if blocked & NO_CHARGE and blocked & NO_DISCHARGE:
+        if blocked & NO_CHARGE and blocked & NO_DISCHARGE and not conditions & COLD:
             conditions |= _BLOCKED
         if not self._closing and self._tries < self._retries:
             conditions |= _RETRY

@@ -61,14 +61,14 @@ class Detector:
         self._all = pack.kept
         self._at = len(pack.detectors)
         floats = assb_kernel.DETECTION_FLOATS
-        self._kept = memoryview(pack.kept)[self._at * floats : (self._at + 1) * floats]
+        self.kept = memoryview(pack.kept)[self._at * floats : (self._at + 1) * floats]
         self._sample = array("f", bytes(4 * _SAMPLE_FLOATS))
         self._told = array("f", bytes(4 * _TOLD_FLOATS))
         told = memoryview(self._told)
         self.state, self.score = told[:_EVIDENCES], told[_EVIDENCES : 2 * _EVIDENCES]
         if assb_kernel.detection_check(flat) != 0:
             raise ValueError("a detection parameter is not finite, not positive, or out of its range")
-        assb_kernel.detection_reset(self._kept)
+        assb_kernel.detection_reset(self.kept)
         self.stage = 0  # an integer at hand: the fast tick reads it, and floats take heap
         self.voltage_v = self.current_a = self.temperature_degc = self.pressure_mpa = self.aim_mpa = self.dt_s = 0.0
         self.has_pressure = False
@@ -89,7 +89,7 @@ class Detector:
         sample[5] = self.aim_mpa
         sample[6] = self.dt_s
         sample[7] = 1.0 if self.has_pressure else 0.0
-        whole = assb_kernel.detection_sample(self._p, self._kept, self._state, sample)
+        whole = assb_kernel.detection_sample(self._p, self.kept, self._state, sample)
         self._tell()
         return whole
 
@@ -101,20 +101,20 @@ class Detector:
 
     def blind(self):
         """A sample without a voltage: its charge was counted, nothing is to be seen in it."""
-        assb_kernel.detection_blind(self._kept)
+        assb_kernel.detection_blind(self.kept)
 
     def collapse(self):
         """From the fast tick, allocates nothing. True when that is news."""
         self.stage = _HARD_SHORT
-        return assb_kernel.detection_collapsed(self._kept, 0.0)
+        return assb_kernel.detection_collapsed(self.kept, 0.0)
 
     def shorted(self, rs_ohm):
         """What is left of the voltage after a collapse tells the resistance of the short, roughly."""
-        assb_kernel.detection_collapsed(self._kept, rs_ohm)
+        assb_kernel.detection_collapsed(self.kept, rs_ohm)
         self._tell()
 
     def _tell(self):
-        assb_kernel.detection_told(self._kept, self._told)
+        assb_kernel.detection_told(self.kept, self._told)
         self.stage = int(self._told[_STAGE])
 
     def confidence(self):

@@ -94,9 +94,6 @@ class Observed:
     def step_a(self):
         return self.q[_STEP_C] * self.flat[_CAPACITY_AH]
 
-    def rest_c(self):
-        return self.q[_REST_C]
-
     def slope_v(self):
         """dOCV/dSOC at the present SOC."""
         return self.over_soc(_DOCV_V, self.ekf.soc)

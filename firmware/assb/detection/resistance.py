@@ -1,11 +1,11 @@
 """Evidences 7 and 13: the resistance drops although pressure and temperature stay, or rises because a contact is lost.
 
 Each step of the current measures R0, between the sample before and the one after it (the one between holds parts of
-both), over what the tables say at this temperature and pressure. A bridge in parallel lowers it (electrical); a lost
-contact raises it, lowers the pressure and leaks nothing: it is no short and tells the two apart. A contact that comes
-back lowers it, too, but not below its table, so a drop must be half below that. A ratio far off the pressure or
-temperature of what was learned says nothing of a drop, and a step that is far off moves the mean no more than one that
-is near. Ageing is learned, a jump is not.
+both, or is after it as well; the next one says that the step is over), over what the tables say at this temperature and
+pressure. A bridge in parallel lowers it (electrical); a lost contact raises it, lowers the pressure and leaks nothing:
+it is no short and tells the two apart. A contact that comes back lowers it, too, but not below its table, so a drop
+must be half below that. A ratio far off the pressure or temperature of what was learned says nothing of a drop, and a
+step that is far off moves the mean no more than one that is near. Ageing is learned, a jump is not.
 """
 
 from assb.const import const
@@ -34,7 +34,7 @@ _RESISTANCE_RISE_FRAC = const(34)
 
 class Resistance:
     def __init__(self):
-        self.before_v = self.before_a = self.middle_v = self.middle_a = 0.0
+        self.before_v = self.before_a = self.middle_v = self.middle_a = self.after_v = self.after_a = 0.0
         self.usual = self.recent = self.usual_mpa = self.usual_degc = 0.0
         self.seen = self.steps = self.recent_steps = 0
         self.steady = False
@@ -44,19 +44,22 @@ class Resistance:
         if cell.dt_s > STEP_WIDEST_S or not cell.has_pressure:
             self.seen = 0
             return
-        step_a = cell.current_a - self.before_a
-        is_step = self.seen >= 2 and abs(step_a) > STEP_LEAST_C * cell.nominal_ah()
-        is_over = abs(cell.current_a - self.middle_a) <= STEADY_FRAC * abs(step_a)
-        if is_step and is_over and self.steady:
-            over_v = cell.voltage_v - self.before_v
-            self._learn(cell, over_v / step_a * cell.ekf.resistance_scale / cell.ekf.r0_ohm)
+        step_a = self.after_a - self.before_a
+        is_step = self.seen >= 3 and abs(step_a) > STEP_LEAST_C * cell.nominal_ah()
+        is_over = abs(cell.current_a - self.after_a) <= STEADY_FRAC * abs(step_a)
         still_a = STEADY_FRAC * STEP_LEAST_C * cell.nominal_ah()
-        self.steady = self.seen >= 1 and abs(self.middle_a - self.before_a) <= still_a
+        stands = abs(self.middle_a - self.before_a) <= still_a
+        if is_step and self.steady and not stands and is_over:
+            over_v = self.after_v - self.before_v
+            self._learn(cell, over_v / step_a * cell.ekf.resistance_scale / cell.ekf.r0_ohm)
+        self.steady = self.seen >= 2 and stands
         self.before_v = self.middle_v
         self.before_a = self.middle_a
-        self.middle_v = cell.voltage_v
-        self.middle_a = cell.current_a
-        self.seen = min(self.seen + 1, 2)
+        self.middle_v = self.after_v
+        self.middle_a = self.after_a
+        self.after_v = cell.voltage_v
+        self.after_a = cell.current_a
+        self.seen = min(self.seen + 1, 3)
 
     def _learn(self, cell, ratio):
         if self.steps < _STEPS_LEARN:

@@ -4,8 +4,9 @@ When a tenth of SOC is passed again, in the same direction with the same current
 went in between is what a leak took, whatever the capacity, the table and the resistances are. A contact that was lost
 or came back between them shifts the SOC that the filter has one way on charge and the other way on discharge; so both
 have to tell it, each twice or on one passing since the current turned, and the smaller counts. What one of them took
-less than nothing, when the contact was lost, is first to come back. What the sensor's offset may have counted does not
-count. Cells with flat or unsure OCV have to show more.
+less than nothing, when the contact was lost, is first to come back. A tenth that is passed again before any other is
+no cycle: there a contact moved the SOC. What the sensor's offset may have counted does not count. Cells with flat or
+unsure OCV have to show more.
 
 A leak of C/20 is told so within one turn of the current, for a constant current and a contact that may be lost hide it
 from the voltage (charge_errors.py).
@@ -51,12 +52,13 @@ class Returns:
         self.over_s, self.told_s = array(real, ways), array(real, ways)
         self.first, self.first_s, self.grows_c = array(real, ways), array(real, ways), array(real, ways)
         self.score = self.leak_c = 0.0  # leak_c: of the capacity in an hour
+        self.edge = 0  # the latest passing, 0: none
 
     def lose(self):
         for k in range(_PASSES):
             self.at_s[k] = self.owed[k] = 0.0
         self.told_s[0] = self.told_s[1] = 0.0
-        self.tenth = 0
+        self.tenth = self.edge = 0
         self.score = self.leak_c = 0.0
 
     def count(self, soc, dt_s):
@@ -73,10 +75,14 @@ class Returns:
         before, up = self.tenth, step.current_a > 0
         self.tenth = tenth = 1 + int(_TENTHS * min(max(cell.ekf.soc, 0.0), TENTH_LAST))
         settled_v = deficit.slow_ohm * step.current_a
-        if before == 0 or tenth != before + (1 if up else -1) or step.size_c < FLOWS_C or step.steep:
+        if before == 0 or tenth != before + (1 if up else -1) or step.size_c < FLOWS_C:
             return
-        if step.slope_v > 0 and abs(deficit.open2_v - settled_v) <= SETTLED_FRAC * abs(settled_v):
-            self._pass(cell, before if up else _TENTHS + tenth, step)
+        k = before if up else _TENTHS + tenth
+        again, self.edge = k == self.edge, k
+        if again or step.steep or step.slope_v <= 0:
+            return
+        if abs(deficit.open2_v - settled_v) <= SETTLED_FRAC * abs(settled_v):
+            self._pass(cell, k, step)
 
     def _begin_counters(self):
         """Single precision holds them for months."""

@@ -1,10 +1,12 @@
 """Electro-pneumatic regulator on a DAC: 0 to 10 V for no to full stack pressure."""
 
+from assb.drivers.status import CONFIG_LOST
+
 
 class ElectroPneumatic:
     """Turns kPa of stack pressure into DAC codes.
 
-    `dac`: MCP4725 or alike (`write(code)`, `read_back()`, `configure()`), amplified so that its full code is the
+    `dac`: MCP4725 or alike (`write(code)`, `read_back()`, `adopt()`), amplified so that its full code is the
     regulator's full input. `full_scale_kpa`: stack pressure at the full code; `maximum_kpa`: never command more.
     Attributes: commanded_kpa, the last command that the DAC acknowledged, at first what a configured DAC holds.
     """
@@ -18,8 +20,7 @@ class ElectroPneumatic:
         self._full_scale_kpa = full_scale_kpa
         self._maximum_kpa = full_scale_kpa if maximum_kpa is None else min(maximum_kpa, full_scale_kpa)
         self._stale = dac.status != 0  # the DAC may hold something else
-        # what a configured DAC holds, rounded up, so that commanding it again gives the same code
-        self.commanded_kpa = 0 if self._stale else -(-dac.code * full_scale_kpa // self.FULL_CODE)
+        self.commanded_kpa = 0 if self._stale else self._held_kpa()
 
     @property
     def status(self) -> int:
@@ -43,12 +44,26 @@ class ElectroPneumatic:
         return not self._stale
 
     def verify(self) -> bool:
-        """Slow tick: read the DAC back; the next command writes again when it has lost its value."""
-        if self._dac.read_back():
+        """Slow tick: read the DAC back. False when it had lost its value (brown-out).
+
+        When it was right at the last look, the pressure has hardly fallen and it gets its value again. When it was not
+        heard meanwhile, the pressure may be long gone and would come back at once: what it holds is what is commanded.
+        """
+        dac = self._dac
+        right = dac.status == 0
+        if dac.read_back():
             return True
-        self._stale = True
+        if dac.status != CONFIG_LOST:
+            self._stale = True
+            return True
+        if right:
+            self._stale = not dac.write(dac.code)
+        else:
+            dac.adopt()
+            self._stale = False
+            self.commanded_kpa = self._held_kpa()
         return False
 
-    def vent(self) -> bool:
-        """Command no pressure at all, as for a safe state that bleeds."""
-        return self.command_kpa(0)
+    def _held_kpa(self) -> int:
+        """Rounded up, so that commanding it again gives the same code."""
+        return -(-self._dac.code * self._full_scale_kpa // self.FULL_CODE)

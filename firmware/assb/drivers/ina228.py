@@ -73,9 +73,10 @@ class INA228:
 
     `shunt_uohm`: 0.01 mOhm steps are lost in no product; ValueError when full scale exceeds 1073 A (30 bits of uA).
     `adc_range`: 0 for +-163.84 mV, 1 for +-40.96 mV. `pin_alert`: the open-drain ALERT line with its pull-up, if wired.
-    Attributes after `update()`: voltage_uv, current_ua, status, alert_asserted. After `update_diagnostics()`:
-    die_cdegc, alert_flags (ALERT_* bits, kept until `clear_alerts()`), math_overflow (a calculated register overflowed
-    since the last look; V and I are still judged by their own ends of range), status. `error_count`: failed transfers.
+    Attributes after `update()`: voltage_uv, current_ua, their codes, status, alert_asserted. After
+    `update_diagnostics()`: die_cdegc, alert_flags (ALERT_* bits, kept until `clear_alerts()`), math_overflow (a
+    calculated register overflowed since the last look; V and I are still judged by their own ends of range), status.
+    `error_count`: failed transfers.
     """
 
     def __init__(self, bus, address: int, shunt_uohm: int, adc_range: int = 0, *, polarity: int = 1, pin_alert=None):
@@ -85,6 +86,8 @@ class INA228:
         self._shunt_uohm = shunt_uohm
         self._range = adc_range
         self._polarity = polarity
+        self._offset_ua = 0
+        self._voltage_scale = None  # of a gain that is not 1
         self._pin_alert = pin_alert
         self._current_scale = Ratio(SHUNT_LSB_PV[adc_range], shunt_uohm, 20)
         # what the registers of _CHECKED must hold; the limits start out beyond any reading
@@ -96,12 +99,23 @@ class INA228:
         self._diagnosis = 0
         self.math_overflow = False
         self.conversion_us = 0
-        self.voltage_uv = 0
-        self.current_ua = 0
+        self.voltage_uv = self.voltage_code = 0
+        self.current_ua = self.current_code = 0
         self.die_cdegc = 0
         self.alert_flags = 0
         self.alert_asserted = False
         self.status = NOT_READY
+
+    def calibrate(self, current_gain_ppm: int, current_offset_ua: int, voltage_gain_ppm: int) -> None:
+        """Corrections of what `update` gives: current times gain plus offset, voltage times gain. The comparators keep
+        the chip's own scale. ValueError when full scale leaves 30 bits; nothing is changed then. Set-up only.
+        """
+        lsb_pv = SHUNT_LSB_PV[self._range]
+        scale = Ratio(lsb_pv * (1000000 + current_gain_ppm), self._shunt_uohm * 1000000, 20)
+        # 195.3125 uV per code
+        voltage_scale = Ratio(3125 * (1000000 + voltage_gain_ppm), 16000000, 20) if voltage_gain_ppm else None
+        self._current_scale, self._voltage_scale = scale, voltage_scale
+        self._offset_ua = current_offset_ua
 
     @property
     def error_count(self) -> int:
@@ -223,8 +237,10 @@ class INA228:
             self.status = BUS_ERROR
             return False
         current_code = _result_code(self._code)
-        self.voltage_uv = bus_uv(bus_code)
-        self.current_ua = self._current_scale.apply(current_code) * self._polarity
+        self.voltage_uv = self._voltage_scale.apply(bus_code) if self._voltage_scale else bus_uv(bus_code)
+        self.current_ua = self._current_scale.apply(current_code) * self._polarity + self._offset_ua
+        self.voltage_code = bus_code
+        self.current_code = current_code
         saturated = bus_code > _BUS_CODE_MAX or not _CODE_MIN < current_code < _CODE_MAX
         self.status = SATURATED if saturated else 0
         return True

@@ -9,7 +9,6 @@ from assb.drivers.status import BUS_ERROR, CONFIG_LOST, NOT_READY
 _CODE_MAX = const(4095)
 _WRITE_DAC_AND_EEPROM = const(0x60)  # C2..C0 = 011 (6.1.3)
 _RDY = const(0x80)
-_POWER_DOWN_1K = const(1)  # PD1, PD0 = 01: output off, 1 kOhm to ground (5.2)
 _EEPROM_LIMIT_MS = const(60)  # 25 ms typical, 50 ms maximum (1.0, electrical characteristics)
 
 
@@ -47,28 +46,25 @@ class MCP4725:
                 raise self._error(errno.EIO, f"power-on value stays 0x{self._stored_word():04x}")
             if self._dac_word() != 0:
                 raise self._error(errno.EIO, f"output register reads 0x{self._dac_word():04x} after writing 0")
-        self._powered_down = self._dac_word() >> 12
+        self.adopt()
+
+    def adopt(self) -> None:
+        """Take what the output register held at the last read for what was written."""
+        self._powered_down = self._dac_word() >> 12  # PD1, PD0: output off (5.2)
         self.code = 0 if self._powered_down else self._dac_word()
         self.status = 0
 
     def write(self, code: int) -> bool:
         """Fast write of 0..4095 (6.1.1), clamped. True when acknowledged. Allocates and raises nothing."""
         code = 0 if code < 0 else _CODE_MAX if code > _CODE_MAX else code
-        return self._send(code, 0)
-
-    def power_down(self) -> bool:
-        """Output off and pulled to ground by 1 kOhm; the next `write` wakes it."""
-        return self._send(0, _POWER_DOWN_1K)
-
-    def _send(self, code: int, powered_down: int) -> bool:
-        self._command[0] = powered_down << 4 | code >> 8
+        self._command[0] = code >> 8
         self._command[1] = code & 0xFF
         try:
             self._bus.writeto(self._address, self._command)
         except OSError:
             return self._failed()
         self.code = code
-        self._powered_down = powered_down
+        self._powered_down = 0
         self.status = 0
         return True
 

@@ -35,5 +35,5 @@ class ScrewPress:
         return True
 
     def verify(self):
-        """There is nothing to read back: a stall shows in the pressure (press_watch, stack_pressure)."""
+        """Nothing is lost, and nothing to read back: a stall shows in the pressure (press_watch, stack_pressure)."""
         return True

@@ -9,4 +9,5 @@ BUS_ERROR = 1  # the chip did not acknowledge, or the bus timed out
 NOT_READY = 2  # no conversion since the last update, or conversions have stopped
 SATURATED = 4  # the converter, or the sensor's rated range, is at its end
 CONFIG_LOST = 8  # registers do not hold what was programmed: brown-out, reset or a foreign write
-CHIP_FAULT = 16  # the chip's own self-check failed
+CHIP_FAULT = 16  # the chip's own self-check failed, or a wire of its sensor is open or shorted
+HELD = 32  # between two results of a converter that is slower than the tick: the last values stand

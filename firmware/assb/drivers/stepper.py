@@ -8,6 +8,7 @@ from assb.const import const
 
 _WHOLE = const(1000)  # of a step, in the phase
 _FAR = const(1 << 28)
+_SURE_TICKS = const(3)  # of the open switch before it is home: a glitch of its line is none (assumption)
 
 
 class Stepper:
@@ -17,7 +18,7 @@ class Stepper:
     `active`: their level at the end of the travel. `rate`: pulses a second at most; `ramp`: how much faster it may get
     within a second; both for ticks of `tick_ms`. `travel`: (least, greatest) position, kept from where it was made, and
     from the open switch once it was homed.
-    Attributes: at_closed, at_open: a switch stopped it; homed.
+    Attributes: at_closed, at_open: a switch stopped it; homing; homed.
     """
 
     def __init__(self, step, direction, enable, closed_switch, open_switch, active, rate, ramp, tick_ms, travel):
@@ -36,28 +37,30 @@ class Stepper:
         self._speed = self._phase = 0
         self._sign = 1
         self._target = 0
-        self._homing = False
+        self._at_home = 0  # ticks in a row
         self.position = 0
-        self.at_closed = self.at_open = self.homed = False
+        self.at_closed = self.at_open = self.homing = self.homed = False
         enable.value(0)
         direction.value(1)
 
     def move_to(self, position):
-        """Within the travel; it goes there tick by tick."""
-        self._target = min(max(position, self._least), self._greatest)
-        self._homing = False
+        """Within the travel; it goes there tick by tick. Ends homing, which may have led it out of the travel."""
+        self._target = min(max(position, min(self._least, self.position)), self._greatest)
+        self.homing = False
 
     def home(self):
         """Open until the open switch says so: there is position 0, and the travel counts from there. Relieves the stack
-        altogether: only with nothing connected. False without an open switch."""
+        altogether: only with nothing connected. Ends without `homed` when the switch does not come within the whole
+        travel. False without an open switch."""
         if self._open_switch is None:
             return False
-        self._homing, self._target = True, -_FAR
+        self.homing, self.homed, self._at_home = True, False, 0
+        self._target = self.position - (self._greatest - self._least)
         return True
 
     def release(self):
         """No pulse and no current: a self-locking screw stays where it is."""
-        self._target, self._speed, self._homing = self.position, 0, False
+        self._target, self._speed, self.homing = self.position, 0, False
         self._enable.value(0)
 
     def tick(self):
@@ -66,6 +69,7 @@ class Stepper:
         sign = 1 if left > 0 else -1
         if left == 0 or self._ends(sign):
             self._speed = self._phase = 0
+            self.homing = self.homing and left != 0
             return
         if sign != self._sign:
             self._turn(sign)
@@ -100,12 +104,16 @@ class Stepper:
         """At the switch of that side."""
         self.at_closed = sign > 0 and self._is_on(self._closed_switch)
         self.at_open = sign < 0 and self._is_on(self._open_switch)
-        if self.at_open and self._homing:
-            span = self._greatest - self._least
-            self._least, self._greatest = 0, span
-            self._target = self.position = 0
-            self._homing, self.homed = False, True
+        if self.homing:
+            self._at_home = self._at_home + 1 if self.at_open else 0
+            if self._at_home == _SURE_TICKS:
+                self._arrive()
         return self.at_closed or self.at_open
+
+    def _arrive(self):
+        self._least, self._greatest = 0, self._greatest - self._least
+        self._target = self.position = 0
+        self.homing, self.homed = False, True
 
     def _is_on(self, switch):
         return switch is not None and switch.value() == self._active

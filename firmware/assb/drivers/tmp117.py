@@ -29,14 +29,14 @@ def temperature_cdegc(code: int) -> int:
 
 
 class TMP117:
-    """One TMP117. Attributes: temperature_cdegc, status; `error_count`: failed transfers."""
+    """One TMP117. Attributes: temperature_cdegc, code, status; `error_count`: failed transfers."""
 
     def __init__(self, bus, address: int):
         self._registers = Registers(bus, address, 2, "TMP117")
         self._word = bytearray(2)
         self._config = 0
         self._configured = False
-        self.temperature_cdegc = 0
+        self.temperature_cdegc = self.code = 0
         self.status = NOT_READY
 
     @property
@@ -97,6 +97,7 @@ class TMP117:
             self.status = NOT_READY
             return False
         code = signed(word, 16)
+        self.code = code
         self.temperature_cdegc = temperature_cdegc(code)
         self.status = 0 if _CODE_LOWEST <= code <= _CODE_HIGHEST else SATURATED
         return True

@@ -32,6 +32,11 @@ class Console:
     def writable(self):
         return bool(self._out_poll.poll(0))
 
+    def readable(self):
+        for _ in self._in_poll.ipoll(0):  # unlike poll it makes no list, and this is asked for every byte
+            return True
+        return False
+
     def write(self, buffer, length):
         """Send `buffer[:length]`; False when the link takes nothing now (the frame is lost, the caller counts)."""
         if not self._out_poll.poll(0):
@@ -45,10 +50,10 @@ class Console:
 
     def read_line(self):
         """The next whole line as text, or None. Lines that are too long or not ASCII are dropped and counted."""
-        if self._asked and not self._in_poll.poll(0):
+        if self._asked and not self.readable():
             self._interrupt()
         for _ in range(_BYTES_PER_POLL):
-            if not self._in_poll.poll(0):
+            if not self.readable():
                 return None
             if not self._in.readinto(self._byte, 1):
                 return None

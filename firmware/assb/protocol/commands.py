@@ -54,6 +54,8 @@ def parse_line(crc16, text):
         raise LineError("too_long", "%d characters, at most %d" % (len(text), LINE_MAX))
     body, checked = _checked_body(crc16, text)
     words = body[1:].split(" ")
+    if not value_is_plain(words[0]):  # its echo in the reply would make that, and lines beside it, no text for the host
+        raise LineError("bad_word", words[0])
     pairs = {}
     for word in words[1:]:
         key, mark, value = word.partition("=")

@@ -1,6 +1,14 @@
 """A pack's configuration as the firmware uses it; image.py reads and writes its bytes."""
 
+from assb.const import const
+from assb.protocol import tables
+
 LAYOUT = 1  # of the config image
+# A calibration may move its channel's zero by a twentieth of the nearest trip level (assumption): a load cell's zero
+# lies within 2 % of its full scale, which is twice the trip at most
+_ZERO_SHARE = const(20)
+ZEROS = ("load_cell_zero_shift_counts", "current_offset_ua")
+_TRIP = const(6)  # column of a limit row's values
 
 
 class Config:
@@ -23,6 +31,16 @@ class Config:
 
     def parameter(self, name):
         return self.parameters[name]
+
+    def zero_most(self, name):
+        """The most that a calibration's shift of zero may be, either way, in its own unit."""
+        if name == "current_offset_ua":
+            return min(self._trip("charge_overcurrent"), -self._trip("discharge_overcurrent")) // _ZERO_SHARE
+        ppb = self.parameter("load_cell_kpa_per_count_ppb")
+        return min(tables.INT30_MAX, self._trip("pressure_high") * (1000000000 // _ZERO_SHARE) // ppb)
+
+    def _trip(self, name):
+        return self.limits[tables.position(tables.LIMIT_ROWS, name)][_TRIP]
 
     def devices_of(self, kind):
         """Devices of one kind, by instance."""

@@ -19,7 +19,7 @@ from array import array
 
 from assb.estimation import parameters as estimator_layout
 from assb.protocol import tables
-from assb.protocol.config import LAYOUT, Config
+from assb.protocol.config import LAYOUT, ZEROS, Config
 
 MAGIC = b"ASSBCFG\0"
 HEADER_FORMAT = "<8sHIII"
@@ -66,7 +66,15 @@ ALWAYS_ENABLED = (
     "weld_current",
 )
 
+HEATER_ROWS = ("heater_overtemperature", "heater_unanswered")  # nor these, where the rig is heated
 PRESS_ROWS = ("pressure_high", "pressure_stale")  # nor these, where a press is driven
+
+# Where a press is driven: what may not exceed a parameter, or not reach the trip of a row
+PRESS_CEILINGS = """\
+pressure_max_kpa pressure_high
+pressure_target_kpa pressure_command_max_kpa
+pressure_command_max_kpa regulator_full_scale_kpa
+"""
 
 # Less bites while the board still boots or collects garbage: it would reset for ever
 WATCHDOG_MIN_MS = 1000
@@ -95,9 +103,23 @@ DEVICE_KINDS = (
     # step, dir (1 closes), enable | pulses a second at most, ramp per s2, steps that it may close, and open
     "stepper",
     "limit_switches",  # of the stepper: closed, open | level at the end of the travel
+    "heater",  # output, enable | PWM frequency_hz, full power in mW (the board does not use it)
+    "ina226",  # none | 0, conversion_us, averages, polarity. instance = cell; 0 has the shunt
+    # none | inputs (bit n - 1: a cell at VCn), flags (1 CRC, 2 fast), thermistors (bit n - 1: at TSn), polarity. The
+    # cells of its inputs are cells 0 …, and it has the shunt
+    "bq76952",
+    "bq76952_ts",  # none | pin (0: TS1). A thermistor of the bq76952; instance = place on the stack
+    "ads1115",  # none | rate_hz. instance = chip
+    # Inputs of the ads1115 with their bus and address: positive, negative (-1: ground) | range_mv, and more:
+    "ads1115_cell",  # picovolts a code. instance = cell
+    "ads1115_pressure",  # none. Stack force; 0 regulates, 1 checks
+    "ads1115_ntc",  # R25, B, pull-up (20 bits) and supply in 10 mV (above). instance = place on the stack
+    "ntc",  # input of the board's converter | R25, B, pull-up. instance = place on the stack
 )
 
-ON_BUS = ("ina228", "nau7802", "tmp117", "mcp4725")
+ON_BUS = ("ina228", "nau7802", "tmp117", "mcp4725", "ina226", "bq76952", "ads1115")
+ON_CONVERTER = ("ads1115_cell", "ads1115_pressure", "ads1115_ntc")
+LOAD_CELLS = ("nau7802", "hx711", "ads1115_pressure")
 
 
 class ImageError(Exception):
@@ -241,8 +263,11 @@ def check(config):
     for row, values in zip(tables.rows(tables.LIMIT_ROWS), config.limits):
         check_limit(row, values)
     _check_windows(config.limits)
+    _check_collapse(config)
+    _check_zeros(config)
     _check_devices(config.devices)
     _check_press(config)
+    _check_heater(config)
     _check_estimator(config.estimator)
 
 
@@ -326,6 +351,21 @@ def _check_windows(limits):
             )
 
 
+def _check_collapse(config):
+    """A drop that a cell at its lowest voltage can't make would never be called a hard short. Half of that voltage:
+    what is shorted hard is left with less (assumption)."""
+    most_uv = config.limits[tables.position(tables.LIMIT_ROWS, "cell_undervoltage")][_TRIP] // 2
+    if config.parameters["hard_short_drop_uv"] > most_uv:
+        raise ImageError("is over %d, half the trip of cell_undervoltage" % most_uv, "parameters.hard_short_drop_uv")
+
+
+def _check_zeros(config):
+    for name in ZEROS:
+        most = config.zero_most(name)
+        if not -most <= config.parameters[name] <= most:
+            raise ImageError("%d is not -%d..%d" % (config.parameters[name], most, most), "parameters." + name)
+
+
 def _check_devices(devices):
     seen = set()
     taken = set()  # pins, and (bus, address): two cells read from one chip leave one of them unwatched
@@ -339,12 +379,19 @@ def _check_devices(devices):
         for value in arguments:
             if not tables.INT30_MIN <= value <= tables.INT30_MAX:
                 raise ImageError("argument %d is beyond 30 bits" % value, where)
-        if kind == "ina228" and arguments[3] not in (1, -1):
+        if kind in ("ina228", "ina226", "bq76952") and arguments[3] not in (1, -1):
             raise ImageError("polarity %d would scale the current, it is 1 or -1" % arguments[3], where)
-        for use in ((bus, address),) if kind in ON_BUS else pins:
+        for use in _uses(kind, bus, address, pins):
             if use != NO_PIN and use in taken:
                 raise ImageError("a pin or an address on its bus is taken twice", where)
             taken.add(use)
+
+
+def _uses(kind, bus, address, pins):
+    """What a device has for itself: its pins, its address, or an input of a converter."""
+    if kind in ON_CONVERTER:
+        return ((bus, address, pins[0]),)
+    return ((bus, address),) if kind in ON_BUS else pins
 
 
 def _check_press(config):
@@ -353,11 +400,48 @@ def _check_press(config):
         return
     if config.devices_of("mcp4725") and config.devices_of("stepper"):
         raise ImageError("drives two presses, it is one", "devices.stepper")
-    if not (config.devices_of("nau7802") or config.devices_of("hx711")):
+    if not any([config.devices_of(kind) for kind in LOAD_CELLS]):
         raise ImageError("drives a press, but no load cell measures its pressure", "devices")
     for name in PRESS_ROWS:
         if not config.limits[tables.position(tables.LIMIT_ROWS, name)][1] & ROW_ENABLED:
             raise ImageError("can't be switched off where a press is driven", "limits." + name)
+    _check_ceilings(config)
+    for stepper in config.devices_of("stepper"):
+        _check_screw(stepper[5], config.parameters)
+
+
+def _check_screw(arguments, parameters):
+    """What the driver would refuse, on a board that could then not start."""
+    rate, ramp, closes, opens = arguments
+    if not parameters["stack_stiffness_kpa_per_um"]:
+        raise ImageError("0 turns no pressure into steps", "parameters.stack_stiffness_kpa_per_um")
+    if not 0 < rate * parameters["fast_period_ms"] <= 1000:
+        raise ImageError("%d pulses a second, it is one a fast tick at most" % rate, "devices.stepper")
+    if ramp < 1 or closes < 0 or opens < 0:
+        raise ImageError("ramp or travel below what moves", "devices.stepper")
+
+
+def _check_heater(config):
+    """A largest temperature of 0 keeps the heater off."""
+    if not (config.devices_of("heater") and config.parameters["heater_max_cdegc"]):
+        return
+    for name in HEATER_ROWS:
+        if not config.limits[tables.position(tables.LIMIT_ROWS, name)][1] & ROW_ENABLED:
+            raise ImageError("can't be switched off where the rig is heated", "limits." + name)
+    trip_cdegc = config.limits[tables.position(tables.LIMIT_ROWS, HEATER_ROWS[0])][_TRIP]
+    if config.parameters["heater_max_cdegc"] >= trip_cdegc:
+        raise ImageError("is not below the trip of " + HEATER_ROWS[0], "parameters.heater_max_cdegc")
+
+
+def _check_ceilings(config):
+    for row in PRESS_CEILINGS.splitlines():
+        name, ceiling = row.split()
+        if ceiling in config.parameters:
+            highest = config.parameters[ceiling]
+        else:
+            highest = config.limits[tables.position(tables.LIMIT_ROWS, ceiling)][_TRIP] - 1
+        if config.parameters[name] > highest:
+            raise ImageError("is over %d, see %s" % (highest, ceiling), "parameters." + name)
 
 
 def _check_estimator(values):

@@ -57,6 +57,10 @@ SIGNAL_TEXT = {
     "bleed_bits": "Cells that are bled to balance them, bit n = cell n",
     "press_mismatch_kpa": "Pressure beyond what the press was asked for, with its lag and what the stack grew: + more",
     "outside_window_ms": "How long the pressure has been outside its window while it is regulated",
+    "heater_permille": "Share of its power at which the heater runs",
+    "heater_cdegc": "Hottest place of a heated rig, as its heater knows it",
+    "heater_unanswered_ms": "How long the heater has run at its largest power without warming the stack by a kelvin",
+    "temperature_low_cdegc": "Coldest place of the stack",
     "voltage_uv": "Cell voltage",
     "soc_ppm": "Estimated state of charge",
     "soc_sigma_ppm": "1-sigma uncertainty of the state of charge",
@@ -180,10 +184,10 @@ PARAMETER_TEXT = {
     "cell_period_ms": "Period of CELL frames, 0: off",
     "evidence_period_ms": "Period of EVIDENCE frames, 0: off",
     "health_period_ms": "Period of HEALTH frames, 0: off",
-    "cycler_period_ms": "Period of CYCLER frames, 0: off",
+    "cycler_period_ms": "Period of CYCLER frames: the cycler's limits must come as long as it runs",
     "current_gain_error_ppm": "Gain error of the current sensor that could look like a leak",
-    "hard_short_drop_uv": "Drop of the cell voltage below its prediction that is a hard short",
-    "watchdog_ms": "Hardware watchdog, 0: none. An RP2040 can't stop a watchdog that runs",
+    "hard_short_drop_uv": "Drop of the cell voltage below its prediction that is a hard short; at most half its lowest",
+    "watchdog_ms": "Hardware watchdog. 0: none, for the bench only. An RP2040 can't stop a watchdog that runs",
     "load_cell_kpa_per_count_ppb": "Stack pressure per count of the bridge converter",
     "load_cell_zero_counts": "Reading of the bridge converter without load",
     "regulator_full_scale_kpa": "Stack pressure at the full code of the regulator's DAC",
@@ -197,7 +201,7 @@ PARAMETER_TEXT = {
     "learned_change_ppm": "Change of a learned number, or of the SOC, that is worth a write",
     "learned_off_sigma_ppm": "What the SOC may have drifted while the power was off for an unknown time, 1-sigma",
     "learned_reject_milli": "Distance of the rested voltage from the stored SOC, in sigmas, that another cell must be",
-    "hard_short_debounce_ms": "How long that drop must last, judged at every fast tick",
+    "hard_short_debounce_ms": "How long that drop must last, at every fast tick; the prediction holds for a second",
     "capture_before_ms": "How much of the fast samples before a change of stage a freeze frame keeps",
     "capture_after_ms": "And after it; 0 for both: no freeze frames",
     "units_per_cell": "Units in series behind one reading of a cell (bipolar): a short is in one of them",
@@ -224,6 +228,20 @@ PARAMETER_TEXT = {
     "pressure_discharge_kpa": "Stack pressure to seek while the pack is discharged; 0: it keeps the target",
     "pressure_contact_kpa": "Stack pressure to seek after a cell lost contact, for ten minutes; 0: it keeps the target",
     "press_nm_per_step": "Travel of a screw press for one pulse of its stepper",
+    "load_cell_zero_shift_counts": "Calibration: added to the load cell's zero; at most 5 % of pressure_high's trip",
+    "load_cell_span_ppm": "Calibration: what the load cell's span is greater by than the image says",
+    "current_offset_ua": "Calibration: added to every current; at most 5 % of the nearest trip of overcurrent",
+    "current_gain_ppm": "Calibration: what currents are multiplied by, less 1",
+    "voltage_gain_ppm": "Calibration: what cell voltages are multiplied by, less 1; comparators keep the chip's scale",
+    "temperature_offset_cdegc": "Calibration: added to every temperature",
+    "calibrated_day": "Calibration: its day, counted from 1970-01-01 UTC; 0: never",
+    "heater_target_cdegc": "Temperature to heat to; 0: the heater stays off",
+    "heater_max_cdegc": "From this temperature on the heater is off, and no target is above it",
+    "heater_max_permille": "Share of the heater's power that it may run at",
+    "heater_kp_ppm_per_k": "Proportional gain of the heater, share of its power per K",
+    "heater_ki_ppm_per_k_s": "Integral gain of the heater, share of its power per K and s",
+    "dry_rig": "1: no cell is on the rig, so contactor, enable lines and alarm may move while values are injected; "
+    "0: no output does then",
 }
 
 # row: (what it watches for, what to do)
@@ -362,6 +380,14 @@ LIMIT_TEXT = {
         "The press does not bring the pressure into its window",
         "Check its travel, its largest command and the spacers; the window must be within its reach.",
     ),
+    "heater_overtemperature": (
+        "A heated rig is too hot: its heater is stuck on, or its thermometer was off its place",
+        "Take the heater's supply away; check its switch and the thermometer's seat.",
+    ),
+    "heater_unanswered": (
+        "The heater runs at its largest power and the stack does not get warmer",
+        "Check the thermometer's seat first, then the heater's supply and wires.",
+    ),
 }
 
 EVENT_TEXT = {
@@ -385,13 +411,13 @@ EVENT_TEXT = {
         "The self-test at boot failed: 0 a sensor, 1 no configuration, 2 a configuration that this firmware can't use, "
         "3 the native estimator (its twin runs instead), 4 every estimator, 5 a firmware file is not what was flashed"
     ),
-    "bus_error": "A device did not answer",
+    "bus_error": "A device did not answer; 64, later than at the start: the regulator's DAC lost its output",
     "alert_tripped": "A monitor's hardware comparator tripped",
     "learned_state_restored": "Learned state was taken over from flash; distance of the voltage from the stored SOC",
     "learned_state_rejected": "The rested voltage is not the stored SOC's: another cell, or lost charge; learned anew",
     "learned_state_unused": "What flash holds of the learned state was not used: another layout, both slots damaged, "
     "or another pack, cell or profile",
-    "storage_failed": "A write to flash failed, with the errno, and of what; it is tried again, but for a freeze frame",
+    "storage_failed": "A write to flash failed, or a lockout can't be read: errno, of what; tried again, but no frame",
     "stage_carried": "Evidences that the newest stage of a cell rests on",
     "alarm_switched": "The alarm went on (1) or off (0)",
     "parameters_restored": "Parameters that were set before a power cycle hold again; how many differ from the image",
@@ -405,6 +431,11 @@ EVENT_TEXT = {
     "limit_blind": "A limit row tripped because its quantity was not there for that long",
     "locked_out": "This board was locked out before it restarted; look at the stack, then `clear` and `reset`",
     "interrupted": "Ctrl-C on the console ended the firmware; its outputs went off first",
+    "press_homed": "The screw press reached its open limit switch: its travel counts from there",
+    "bus_freed": "A chip held the data line of an I2C bus low and was clocked until it let go",
+    "press_not_homed": "Homing ended without the open limit switch: stopped, or not found within the whole travel",
+    "injection_begun": "The firmware began anew on sensor values that the host sends, until a reset",
+    "injection_lapsed": "The host that sends sensor values fell silent: no channel has data from here on",
 }
 
 COMMAND_TEXT = {
@@ -421,17 +452,25 @@ COMMAND_TEXT = {
     "capture": "Send the freeze frame that stands again, or take one from now on and send it",
     "update": "Outputs off, then leave the firmware for the REPL",
     "reset": "Restart the board",
-    "sync": "Write events and parameters as soon as nothing is connected; the reply says what is on flash",
+    "sync": "Write events and parameters once nothing is connected; the reply says what is on flash, and what was lost",
     "events": "Send the event log from event number `since` on, as LOG frames",
     "frames": "Send the freeze frame in that place on flash, as FRAME frames; without a place, say how bad each one is",
     "crash": "Send the last exception that ended the firmware, as a CRASH frame",
     "selftest": "Test files, configuration, estimator and sensors, with the outputs off; events say what failed",
+    "stream": "1: every step of the estimators too, after a copy of their state (INPUTS, SNAPSHOT); 0: no longer",
+    "home": "Open a screw press to its limit switch, from where its travel counts; only in SAFE or MAINTENANCE with "
+    "the contactor open. It relieves the stack altogether",
+    "note": "Keep a line on flash that says who calibrated this board, when and with what, at most 80 characters; "
+    "without text it is told",
+    "inject": "Begin anew on sensor values and time that the host sends, until a reset; `config` is HELLO's "
+    "config_crc. Only with nothing connected; no output moves on a rig that is not declared dry",
+    "sense": "One fast tick while injecting: its time, what every sensor says, the contact; SPEC.md has the keys",
 }
 
 STATE_TEXT = {
     "BOOT": "Starting",
     "SELFTEST": "Waiting for every sensor to deliver",
-    "SAFE": "Outputs off, ready to be armed",
+    "SAFE": "Outputs off until it is armed",
     "ARMED": "Regulating pressure to its target before anything is connected",
     "PRECHARGE": "Precharge path on, or contactor closing",
     "REST": "Connected, no current",
@@ -446,7 +485,7 @@ STATE_TEXT = {
 # Check of the self-test → what failed, by code (0: any other), and what to do
 CHECK_TEXT = {
     "files": (
-        "a file of the firmware is not what was flashed; the code is its line in /a/manifest, 0: there is no such list",
+        "a file of the firmware is not what was flashed; the code is its line in the slot's manifest, 0: there is none",
         "Flash the board again.",
     ),
     "configuration": (

@@ -1,33 +1,108 @@
-"""Second file: run the firmware, or stay at the REPL: an update was asked for, a flash was cut, or too many crashes."""
+"""Second file: run the firmware of a slot, or stay at the REPL: an update was asked for, or nothing can run.
+
+Firmware and configuration live in /a and /b. /slot says `a`; or `b 3 a`: b is on trial for three starts, then a runs
+again; or `a back`: that has happened. The firmware confirms itself (assb/app.py).
+"""
 
 import os
+import sys
+
+TRIES = 3
+B, ON_TRIAL, FELL_BACK = 1, 2, 4  # HELLO's slot
+TRIAL_WATCHDOG_MS = 8000  # an RP2040's can't be longer; it bites a new firmware that hangs before it starts its own
+
+
+def _exists(path):
+    try:
+        os.stat(path)
+        return True
+    except OSError:
+        return False
+
+
+def _remove(path):
+    try:
+        os.remove(path)
+        return True
+    except OSError:
+        return False
+
+
+def _read(path):
+    try:
+        with open(path) as file:
+            return file.read().split()
+    except (OSError, ValueError):
+        return []
+
+
+def _write_slot(text):
+    with open("/slot.new", "w") as file:
+        file.write(text)
+    os.rename("/slot.new", "/slot")
 
 
 def _reason_to_stay():
-    try:
-        os.stat("/unfinished")
-        return "MAINTENANCE: a flash was cut while it renamed files; flash again"
-    except OSError:
-        pass
-    try:
-        os.remove("/update")
+    if _remove("/update"):
         return "UPDATE"
-    except OSError:
-        pass
-    try:
-        with open("/crashes") as file:
-            count = int(file.read())
-        if count >= 6:  # from 3 on the firmware itself stays in MAINTENANCE; it has crashed there as well
-            return "MAINTENANCE: crashed %d times in a row; flash again, or remove /crashes and reset" % count
-    except (OSError, ValueError):
-        pass
+    crashes = _read("/crashes")
+    if crashes and crashes[0].isdigit() and int(crashes[0]) >= 6:  # from 3 on the firmware itself stays in MAINTENANCE
+        return (
+            "MAINTENANCE: crashed %s times in a row; flash again, `assb flash --rollback`, or remove /crashes"
+            % crashes[0]
+        )
     return ""
 
 
-_reason = _reason_to_stay()
-if _reason:
-    print(_reason)
-else:
-    from assb.start import main
+def _choose():
+    """(slot, whether it is on trial, whether there is no other to try). A start on trial is counted here."""
+    words = _read("/slot")
+    slot = words[0] if words and words[0] in ("a", "b") else "a"
+    if len(words) == 3 and words[2] in ("a", "b"):
+        if words[1].isdigit() and int(words[1]) > 0:
+            _write_slot("%s %d %s" % (slot, int(words[1]) - 1, words[2]))
+            return slot, True, True
+        slot = words[2]
+        _remove("/crashes")  # they were the other's
+        _write_slot(slot + " back")
+        words = ["", ""]
+    return slot, False, len(words) == 2
 
-    main()
+
+def _demand_seal(slot):
+    """On a board with a key alone."""
+    if _exists("/key"):
+        scope = {}
+        with open("/seal.py") as file:
+            exec(file.read(), scope)
+        scope["demand"](slot)
+
+
+def _run():
+    reason = _reason_to_stay()
+    if reason:
+        print(reason)
+        return
+    slot, on_trial, last = _choose()
+    sys.path[0] = "/" + slot
+    import machine
+
+    if on_trial:
+        machine.WDT(timeout=TRIAL_WATCHDOG_MS)
+    try:
+        _demand_seal(slot)
+        from assb.start import main
+    except Exception as error:  # files that are not there or not whole, or that nobody has sealed
+        sys.print_exception(error)
+        other = "b" if slot == "a" else "a"
+        if not on_trial:
+            if last or not _exists("/%s/manifest" % other):
+                print("MAINTENANCE: the firmware in /%s can't be loaded, and no other is left; flash again" % slot)
+                return
+            _write_slot("%s %d %s" % (other, TRIES, slot))
+        machine.reset()
+    else:
+        main((B if slot == "b" else 0) | (ON_TRIAL if on_trial else FELL_BACK if last else 0))
+
+
+_run()

@@ -3,7 +3,7 @@
 import struct
 
 from ..const import const
-from .event_log import ENTRY, ENTRY_BYTES, HEAD, HEAD_BYTES, JOURNAL_ENTRIES, chunk_bytes
+from .event_log import ENTRY, ENTRY_BYTES, HEAD, HEAD_BYTES, chunk_bytes
 
 # Id of the wire, as in schema.py (a test compares)
 _MESSAGE_LOG = const(13)
@@ -31,7 +31,7 @@ class EventDump:
         log = self._log
         if self._appends != log.appends:
             self._look_again()
-        found = self._find_in_file() if self._file != _RAM else self._find_in_ram()
+        found = self._find_in_file() if self._file != _RAM else log.fill_chunk(self._at)
         if found:
             telemetry.send_part(self, _ENTRIES_PER_FRAME, now_ms)
         elif self._file == _RAM:
@@ -56,18 +56,6 @@ class EventDump:
         except OSError:
             return None
         return False
-
-    def _find_in_ram(self):
-        log = self._log
-        _, number, _, count = struct.unpack_from(HEAD, log.journal)
-        if count and number + count > self._at:
-            log.chunk[: len(log.journal)] = log.journal
-            return True
-        start = max(0, self._at - log.ring_number)
-        if start >= log.waiting:
-            return False
-        log.fill_chunk(start, min(JOURNAL_ENTRIES, log.waiting - start))
-        return True
 
     def encode(self, writer, flags, entries, now_ms):
         """The next `entries` events at most, as a frame; returns its length on the wire."""

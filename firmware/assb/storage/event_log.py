@@ -3,13 +3,17 @@
     chunk     layout u8 | number u32 | boot u16 | count u8 | entries … | crc32 u32        the CRC is over the rest
     entry     t_ms u32 | event u8 | a i32 | b i32
     /events/0, /events/1   chunk chunk …; one is appended to until it has FILE_BYTES, then the other begins anew
-    /journal  record of two slots (records.py): a chunk without its CRC
+    /journal  record of two slots (records.py): boot u16 | count u8 | items as in event_ring.py
 
 Events are numbered over the life of the board; a gap in the numbers is what was lost. A chunk has no gap.
 
 An event lies in RAM first. With nothing connected it is appended to the files, which may take as long as littlefs takes
 to erase. While something is connected the journal is written instead, and only while its record says that no erase
-is due; what it holds goes to the files later, also by the next boot. `stored`: events below this number are on flash.
+is due; what it holds goes to the files later, also by the next boot. `stored`: events below this number are on flash,
+but for those that were lost; `lost` of them since this boot.
+
+What is urgent, a trip or a change of stage, has a ring of its own, so that nothing else drives it out, and the journal
+keeps entries and writes for it. When these are used up it waits for the contactor to open, like the rest.
 """
 
 import binascii
@@ -18,6 +22,7 @@ import struct
 
 from ..const import const
 from ..ticks import elapsed_ms
+from .event_ring import NONE, EventRing
 from .records import OK
 
 # Ids of the wire, as in schema.py (a test compares)
@@ -31,16 +36,26 @@ HEAD_BYTES = const(8)
 ENTRY = "<IBii"
 ENTRY_BYTES = const(13)
 CRC_BYTES = const(4)
-JOURNAL_ENTRIES = const(14)  # so that a write of the journal is one page
-CHUNK_BYTES = const(194)  # of one with JOURNAL_ENTRIES, which is as large as they come
+_CHUNK_ENTRIES = const(14)
+CHUNK_BYTES = const(194)  # of one with _CHUNK_ENTRIES
 FILE_BYTES = const(8192)
-RING_ENTRIES = const(64)
+_ROUTINE_ENTRIES = const(64)  # in RAM
+_URGENT_ENTRIES = const(16)
+_ITEM_BYTES = const(17)  # as in event_ring.py
+_ROUTINE_RING = const(1)  # in `_rings`
+_URGENT_RING = const(2)
+_JOURNAL_LAYOUT = const(2)
+_JOURNAL_HEAD_BYTES = const(3)
+_COUNT = const(2)  # its place in the journal
+_JOURNAL_ENTRIES = const(11)  # so that a write of the journal is one page
+_JOURNAL_ROUTINE = const(6)  # of them, beyond which there are urgent ones alone
 _URGENT = b"\x05\x07"  # limit_tripped, stage_changed (a test compares): not to wait for the next append
 _APPEND_EVERY_MS = const(10000)  # bounds the wear: an erase each
 _APPEND_SOON_MS = const(1000)  # after the last one, for what is urgent and for who waits
 _JOURNAL_EVERY_MS = const(10000)  # the first time in a session, then each time twice as long
 _WAIT_MAX_MS = const(1 << 29)
-_ROOM_LEAST = const(4)
+_ROOM_LEAST = const(5)  # writes of the journal with which a session begins
+_URGENT_ROOM = const(3)  # of its writes, which are left for what is urgent
 _PLACE = const(1)  # of the log, in the event storage_failed
 _IO_ERROR = const(5)  # EIO
 _NO_MEMORY = const(12)  # ENOMEM
@@ -55,15 +70,18 @@ class EventLog:
         self._boot = boot_count
         self._folder = store.root + FOLDER
         self.paths = (self._folder + "/0", self._folder + "/1")
-        self._ring = bytearray(ENTRY_BYTES * RING_ENTRIES)
-        self._first = self.waiting = 0  # of the ring
+        self._record = store.record(JOURNAL, _JOURNAL_LAYOUT, _JOURNAL_HEAD_BYTES + _ITEM_BYTES * _JOURNAL_ENTRIES)
+        self._rings = (
+            EventRing(self._record.body, boot_count, _JOURNAL_HEAD_BYTES),
+            EventRing(bytearray(_ITEM_BYTES * _ROUTINE_ENTRIES), boot_count),
+            EventRing(bytearray(_ITEM_BYTES * _URGENT_ENTRIES), boot_count),
+        )
         self.chunk = bytearray(CHUNK_BYTES)
-        self._record = store.record(JOURNAL, LAYOUT, HEAD_BYTES + ENTRY_BYTES * JOURNAL_ENTRIES)
-        self.journal = self._record.body
         self.file = 0  # the newer one
         self._size = 0  # of what is whole in it
         self.next = 0  # number of the next event
-        self.stored = 0
+        self._filed = 0  # events below this number are in the files
+        self.stored = self.lost = 0
         self._failed = self._wanted = False
         self._since_ms = _WAIT_MAX_MS
         self._session_writes = 0
@@ -74,21 +92,10 @@ class EventLog:
     # ---- events come in ----
 
     def put(self, event, a, b, t_ms):
-        """One event into the ring; when it is full the oldest of it is lost."""
-        if self.waiting == RING_ENTRIES:
-            self._first = (self._first + 1) % RING_ENTRIES
-            self.waiting -= 1
-        at = (self._first + self.waiting) % RING_ENTRIES * ENTRY_BYTES
-        struct.pack_into(ENTRY, self._ring, at, t_ms, event, a, b)
-        self.waiting += 1
+        """One event into its ring; when that is full the oldest of it is lost."""
+        ring = self._rings[_URGENT_RING if event in _URGENT else _ROUTINE_RING]
+        self.lost += ring.put(self.next, event, a, b, t_ms)
         self.next += 1
-        if event in _URGENT:
-            self._wanted = True
-
-    @property
-    def ring_number(self):
-        """Number of the ring's oldest event."""
-        return self.next - self.waiting
 
     @property
     def pending(self):
@@ -101,16 +108,18 @@ class EventLog:
         ends = [self._scan(0), self._scan(1)]
         self.file = 0 if ends[0][0] >= ends[1][0] else 1
         self.next, self._size = ends[self.file]
-        self.stored = self.next
-        if self._record.read() != OK:
-            self.journal[:HEAD_BYTES] = bytes(HEAD_BYTES)
+        self.stored = self._filed = self.next
+        journal, record = self._rings[0], self._record
+        if record.read() != OK:
             return
-        _, number, _, count = struct.unpack_from(HEAD, self.journal)
-        if number + count > self.next and number >= self.next:
-            self.next = self.stored = number + count
+        journal.count = min(record.body[_COUNT], _JOURNAL_ENTRIES)
+        last = journal.number(journal.count - 1) if journal.count else -1
+        if last >= self.next:
+            journal.boot = struct.unpack_from("<H", record.body)[0]
+            self.next = self.stored = last + 1
             self._append()
         else:
-            self._clear_journal()
+            journal.clear()
 
     def _scan(self, file):
         """(number after its last event, bytes that are whole); what is behind them is damaged and never believed."""
@@ -131,12 +140,12 @@ class EventLog:
         return number, offset
 
     def read_chunk(self, opened):
-        """The chunk at the file's position into `_chunk`; False when there is no whole one."""
+        """The chunk at the file's position into `chunk`; False when there is no whole one."""
         view = memoryview(self.chunk)
         if opened.readinto(view[:HEAD_BYTES]) != HEAD_BYTES:
             return False
         count = self.chunk[HEAD_BYTES - 1]
-        if self.chunk[0] != LAYOUT or not 0 < count <= JOURNAL_ENTRIES:
+        if self.chunk[0] != LAYOUT or not 0 < count <= _CHUNK_ENTRIES:
             return False
         end = HEAD_BYTES + ENTRY_BYTES * count
         if opened.readinto(view[HEAD_BYTES : end + CRC_BYTES]) != end + CRC_BYTES - HEAD_BYTES:
@@ -156,8 +165,10 @@ class EventLog:
         if connected:
             return self._step_connected()
         self._session_writes = 0
-        soon = self._wanted or self.waiting > RING_ENTRIES // 2
-        if not self.pending or self._since_ms < (_APPEND_SOON_MS if soon else _APPEND_EVERY_MS):
+        journal, routine, urgent = self._rings
+        soon = self._wanted or urgent.count or routine.count > _ROUTINE_ENTRIES // 2
+        wait_ms = _APPEND_SOON_MS if soon and not self._failed else _APPEND_EVERY_MS
+        if self._since_ms < wait_ms or not (self.pending or journal.count):
             return False
         self._append()
         return True
@@ -167,33 +178,42 @@ class EventLog:
         record = self._record
         if self._failed or record.room >= min(_ROOM_LEAST, record.room_full // 2):
             return False
-        self._note(record.write())
+        self._write()
         return True
 
     def _step_connected(self):
+        _, routine, urgent = self._rings
         wait_ms = min(_JOURNAL_EVERY_MS << min(self._session_writes, 15), _WAIT_MAX_MS)
-        if not self.waiting or self._record.room < 1 or not (self._wanted or self._since_ms >= wait_ms):
+        due = (self._wanted or self._since_ms >= wait_ms) and self._record.room > _URGENT_ROOM
+        if self._record.room < 1 or not (due or urgent.count) or not self._take():
             return False
         self._wanted = False
-        journal, number = self.journal, self.ring_number
-        _, first, boot, count = struct.unpack_from(HEAD, journal)
-        if not count:
-            struct.pack_into(HEAD, journal, 0, LAYOUT, number, self._boot, 0)
-        elif boot != self._boot or first + count != number:
-            return False  # events were lost in between: the rest waits for the files
-        moved = min(JOURNAL_ENTRIES - count, self.waiting)
-        if not moved:
-            return False
-        for at in range(moved):
-            self._copy_entry(self._first + at, journal, HEAD_BYTES + ENTRY_BYTES * (count + at))
-        journal[HEAD_BYTES - 1] = count + moved
-        self._first = (self._first + moved) % RING_ENTRIES
-        self.waiting -= moved
         self._session_writes += 1
         self._since_ms = 0
-        if self._note(self._record.write()):
-            self.stored = number + moved
+        if self._write():
+            self.stored = min(routine.number(0), urgent.number(0), self.next)
         return True
+
+    def _take(self):
+        """Move into the journal what it takes, oldest first; how many. Its numbers ascend: once it is too full for
+        routine it stays so until it is cleared."""
+        journal, routine, urgent = self._rings
+        before = journal.count
+        while journal.count < _JOURNAL_ENTRIES and journal.boot == self._boot:
+            ring = urgent
+            if journal.count < _JOURNAL_ROUTINE and routine.number(0) < urgent.number(0):
+                ring = routine
+            if not ring.count:
+                break
+            ring.take(journal)
+        return journal.count - before
+
+    def _write(self):
+        """The journal as it is."""
+        record, journal = self._record, self._rings[0]
+        struct.pack_into("<H", record.body, 0, journal.boot)
+        record.body[_COUNT] = journal.count
+        return self._note(record.write())
 
     def keep(self):
         """Before a reset that is meant, with the outputs off."""
@@ -201,13 +221,13 @@ class EventLog:
             self._append()
 
     def _append(self):
-        """Journal and ring behind the newer file, or into the other one when that is full. All of it or nothing."""
+        """Journal and rings behind the newer file, or into the other one when that is full. All of it or nothing."""
         self._wanted = False
         self._since_ms = 0
         size, file, mode = self._size, self.file, "ab"
-        if size + self._append_bytes() > FILE_BYTES:
-            size, file, mode = 0, 1 - file, "wb"
         try:
+            if size + sum([end + CRC_BYTES for end in self._chunks()]) > FILE_BYTES:
+                size, file, mode = 0, 1 - file, "wb"
             size += self._write_chunks(self._open(self.paths[file], mode))
         except OSError as error:
             self._note(-(error.errno or _IO_ERROR))
@@ -218,13 +238,10 @@ class EventLog:
         self._note(OK)
         self._size, self.file = size, file
         self.appends += 1
-        self._first = self.waiting = 0
-        self._clear_journal()
-        self.stored = self.next
-
-    def _append_bytes(self):
-        chunks = -(-self.waiting // JOURNAL_ENTRIES)
-        return CHUNK_BYTES + ENTRY_BYTES * self.waiting + (HEAD_BYTES + CRC_BYTES) * chunks
+        for ring in self._rings:
+            ring.clear()
+            ring.boot = self._boot  # on flash what was in it may stay: its numbers say that it is in the files
+        self.stored = self._filed = self.next
 
     def _open(self, path, mode):
         try:
@@ -235,38 +252,40 @@ class EventLog:
 
     def _write_chunks(self, opened):
         """Returns the bytes written. They count when the file is closed."""
-        chunk, journal = self.chunk, self.journal
         with opened:
-            written = 0
-            count = journal[HEAD_BYTES - 1]
-            if count:
-                end = HEAD_BYTES + ENTRY_BYTES * count
-                chunk[:end] = journal[:end]
-                written += self._write_chunk(opened, end)
-            for start in range(0, self.waiting, JOURNAL_ENTRIES):
-                count = min(JOURNAL_ENTRIES, self.waiting - start)
-                self.fill_chunk(start, count)
-                written += self._write_chunk(opened, HEAD_BYTES + ENTRY_BYTES * count)
-            return written
+            return sum([self._write_chunk(opened, end) for end in self._chunks()])
 
-    def fill_chunk(self, start, count):
-        """Some events of the ring into `_chunk`, from the one at `start` on."""
-        struct.pack_into(HEAD, self.chunk, 0, LAYOUT, self.ring_number + start, self._boot, max(count, 0))
-        for at in range(count):
-            self._copy_entry(self._first + start + at, self.chunk, HEAD_BYTES + ENTRY_BYTES * at)
+    def _chunks(self):
+        """All that the files have not got, a chunk after the other in `chunk`; where the CRC of each belongs."""
+        number = self._filed
+        while self.fill_chunk(number):
+            _, number, _, count = struct.unpack_from(HEAD, self.chunk)
+            number += count
+            yield HEAD_BYTES + ENTRY_BYTES * count
+
+    def fill_chunk(self, number):
+        """Into `chunk` the oldest events in RAM from that number on, of one boot and without a gap; how many."""
+        rings, count = self._rings, 0
+        places = [ring.find(number) for ring in rings]
+        numbers = [ring.number(place) for ring, place in zip(rings, places)]
+        number = min(numbers)
+        boot = rings[numbers.index(number)].boot
+        while number != NONE and count < _CHUNK_ENTRIES:
+            for at, ring in enumerate(rings):
+                if ring.boot == boot and ring.number(places[at]) == number + count:
+                    break
+            else:
+                break
+            ring.copy(places[at], self.chunk, HEAD_BYTES + ENTRY_BYTES * count)
+            places[at] += 1
+            count += 1
+        struct.pack_into(HEAD, self.chunk, 0, LAYOUT, number, boot, count)
+        return count
 
     def _write_chunk(self, opened, end):
         view = memoryview(self.chunk)
         struct.pack_into("<I", view, end, binascii.crc32(view[:end]) & 0xFFFFFFFF)
         return opened.write(view[: end + CRC_BYTES])
-
-    def _copy_entry(self, place, into, offset):
-        at = place % RING_ENTRIES * ENTRY_BYTES
-        into[offset : offset + ENTRY_BYTES] = self._ring[at : at + ENTRY_BYTES]
-
-    def _clear_journal(self):
-        """What lies in it is in the files: on flash it may stay, its numbers say so."""
-        self.journal[HEAD_BYTES - 1] = 0
 
     def _note(self, status):
         if status != OK and not self._failed:

@@ -1,10 +1,12 @@
-"""Whether the firmware's files are what was flashed. The flasher makes the list: crc32 in hex, bytes, path of each."""
+"""Whether the firmware's files are what was flashed. The flasher makes the list, one in each slot: crc32 in hex, bytes,
+path of each from there.
+"""
 
 import binascii
 
+from .. import FOLDER
 from ..const import const
 
-PATH = "/a/manifest"
 _PART_BYTES = const(2048)  # that are read in a slice
 
 
@@ -15,12 +17,12 @@ class FileCheck:
 
     def __init__(self, root=""):
         """`root`: where the file system is, for tests."""
-        self._root = root
+        self._folder = root + FOLDER + "/"
         self._part = memoryview(bytearray(_PART_BYTES))
         self._file = None
         self.line = self._number = self._crc = self._length = 0
         try:
-            self._list = open(root + PATH)
+            self._list = open(self._folder + "manifest")
         except OSError:
             self._list = None
         self.listed = self._list is not None
@@ -40,7 +42,7 @@ class FileCheck:
         self._number += 1
         self._wanted = (int(words[0], 16), int(words[1]))
         self._crc = self._length = 0
-        self._file = open(self._root + words[2], "rb")
+        self._file = open(self._folder + words[2], "rb")
         return False
 
     def _next_part(self):

@@ -5,7 +5,7 @@ Body of the record (records.py has the frame around it):
     config_crc u32 | schema_id u32 | count u8 | per settable parameter: id u16, value i32     the rest is 0
 
 Values that were set for another config image or another schema are not applied: event `parameters_unused`.
-They are written when the contactor is open, because a write may wait for an erase; until then they hold in RAM.
+They are written when the contactor is open (pending.py).
 
 Layout 1 had no ids: `config_crc u32 | schema_id u32 | value i32 …`, in the order of `_LAYOUT_1_IDS`. It is read once
 and written again as layout 2.
@@ -15,11 +15,10 @@ import struct
 
 from ..const import const
 from ..protocol import tables
-from ..ticks import elapsed_ms
+from .pending import Pending
 from .records import ABSENT, OK, OTHER_LAYOUT
 
 # Ids of the wire, as in schema.py (a test compares)
-_EV_STORAGE_FAILED = const(33)
 _EV_PARAMETERS_RESTORED = const(50)
 _EV_PARAMETERS_UNUSED = const(51)
 
@@ -32,26 +31,23 @@ _HEAD_1_BYTES = const(8)
 ENTRY = "<Hi"
 ENTRY_BYTES = const(6)
 _OTHER_IDENTITY = const(-4)  # beside the statuses of records.py
-_RETRY_MS = const(10000)
-_PLACE = const(2)  # of parameters, in the event storage_failed
 
 
 def _settable():
     return [row for row in tables.rows(tables.PARAMETERS) if row[2]]
 
 
-class Params:
+class Params(Pending):
     """Applies what was kept to `settings` when it is made; `step` writes what was set since."""
+
+    PLACE = 2
 
     def __init__(self, store, settings, config_crc, events):
         """`store` is a records.Store."""
         self._settings = settings
-        self._events = events
+        super().__init__(events)
         self._identity = (config_crc, tables.schema_id())
         self._record = store.record(FOLDER, LAYOUT, HEAD_BYTES + ENTRY_BYTES * len(_settable()))
-        self._failed = False
-        self._tried_ms = 0
-        self.pending = False
         status = self._read(store)
         if status not in (OK, ABSENT):
             events.push(_EV_PARAMETERS_UNUSED, -status, 0)
@@ -59,24 +55,6 @@ class Params:
     def changed(self):
         """A parameter was set."""
         self.pending = True
-
-    def step(self, now_ms, connected):
-        """One slice of the slow tick; with nothing connected it writes what was set. True: that may have taken long."""
-        if connected or not self.pending or (self._failed and elapsed_ms(now_ms, self._tried_ms) < _RETRY_MS):
-            return False
-        self._tried_ms = now_ms
-        self.keep()
-        return True
-
-    def keep(self):
-        """Before a reset that is meant as well, with the outputs off."""
-        if not self.pending:
-            return
-        status = self._write()
-        self.pending = status != OK
-        if status != OK and not self._failed:
-            self._events.push(_EV_STORAGE_FAILED, -status, _PLACE)
-        self._failed = status != OK
 
     def _read(self, store):
         record = self._record

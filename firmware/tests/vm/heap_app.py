@@ -14,6 +14,7 @@ kernel = choose_kernel()
 
 from assb.app import App  # noqa: E402 - in the order of start.main, for the same peak of the heap
 from assb.board import Board  # noqa: E402
+from assb.injection import InjectedBoard  # noqa: E402
 from assb.storage import records  # noqa: E402
 
 
@@ -54,6 +55,7 @@ class Console:
 
 class Record:
     boot_count = reset_cause = 1
+    slot = 0
 
     def forget_crashes(self):
         pass
@@ -99,6 +101,7 @@ app = App(
     board, config, status, clock, Console(), Watchdog(), Record(), kernel,
     records.Store(clock.now_us, sys.argv[2]),
 )  # fmt: skip
+injected = InjectedBoard(config)
 config.release()
 for _ in range(300):
     clock.ms = app._due_ms
@@ -111,11 +114,11 @@ locked("fast tick", lambda: fast_ticks(app, now_ms, 200))
 locked("encoder", lambda: encode_all(app, now_ms))
 app.supervisor.state = 5
 locked("fast tick, closed", lambda: fast_ticks(app, now_ms + 2000, 200))
-for bus in board._buses.values():
+for bus in board._buses._opened.values():
     bus.fail = 1
 locked("fast tick without acknowledge", lambda: fast_ticks(app, now_ms + 4000, 200))
 print("tripped", app.protection.trip_bits != 0, "state", app.supervisor.state)
-for bus in board._buses.values():
+for bus in board._buses._opened.values():
     bus.fail = 0
 app.cells[0].shorts.collapse.expect(100000000, 0, 0.1, now_ms + 6000)  # the stand-in's cell has 57 V
 locked("hard short", lambda: fast_ticks(app, now_ms + 6000, 20))
@@ -123,5 +126,9 @@ print("stage", app.cells[0].shorts.fusion.stage)
 locked("freeze frame", lambda: fast_ticks(app, now_ms + 6200, 100))
 locked("freeze frame's encoder", lambda: app.capture.send(app.telemetry, now_ms + 7200))
 print("rows sent", app.capture._row)
+injected.attach(app.signals, app.cells, app.events)
+injected.take({"t": "1", "v": "3700000", "i": "-1000", "p": "5000,1234", "c": "2500", "k": "1", "a": "5000"})
+locked("injected sample", lambda: injected.sample(now_ms + 8000))
+print("injected", app.signals.value[injected._s_voltages[0]], injected.contactor_closed())
 locked("control", lambda: control(app))
 print("ok")

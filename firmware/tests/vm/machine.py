@@ -11,10 +11,11 @@ def reset_cause():
 
 
 class Pin:
-    IN, OUT = 0, 1
+    IN, OUT, OPEN_DRAIN = 0, 1, 2
+    PULL_UP = 1
 
-    def __init__(self, number, mode=IN, value=0):
-        self._level = value
+    def __init__(self, number, mode=IN, pull=-1, value=0):
+        self._level = 1 if pull == Pin.PULL_UP else value
 
     def value(self, level=None):
         if level is None:

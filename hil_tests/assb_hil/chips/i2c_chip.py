@@ -72,3 +72,25 @@ class I2cChip:
     def _valid_until(self, register: int, read_n: int) -> int:
         """Until when a read of these registers stays the same and without side effect; 0 when it is not."""
         raise NotImplementedError
+
+
+class WordChip(I2cChip):
+    """One whose registers hold 16 bits, high byte first: `_value` by their addresses."""
+
+    _value: dict[int, int]
+    writable: dict[int, int]  # bits of each register that a write reaches
+
+    def _write(self, register: int, data: bytes) -> None:
+        """A register that can't be written, or half a word, changes nothing."""
+        mask = self.writable.get(register)
+        if mask is None or len(data) < 2:
+            return
+        word = data[0] << 8 | data[1]
+        self._value[register] = self._value[register] & ~mask | word & mask
+        self._written(register, word)
+
+    def _written(self, register: int, word: int) -> None:
+        """What a write does besides; nothing by default."""
+
+    def _content(self, register: int, read_n: int) -> bytes:
+        return self._value.get(register, 0).to_bytes(2, "big")[:read_n].ljust(read_n, b"\xff")

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from assb_hil.chips.i2c_chip import NEVER, I2cChip
+from assb_hil.chips.i2c_chip import NEVER, WordChip
 
 CONFIG, ADC_CONFIG, SHUNT_CAL, SHUNT_TEMPCO, VSHUNT, VBUS, DIETEMP, CURRENT = range(8)
 POWER, ENERGY, CHARGE, DIAG_ALRT, SOVL, SUVL, BOVL, BUVL, TEMP_LIMIT, PWR_LIMIT = range(8, 18)
@@ -75,7 +75,7 @@ def _clip(code: int, lowest: int, highest: int) -> int:
     return lowest if code < lowest else highest if code > highest else code
 
 
-class INA228(I2cChip):
+class INA228(WordChip):
     """Inputs: bus_voltage_v, shunt_voltage_v (IN+ minus IN-), die_temperature_degc, sampled as conversions end.
 
     Outputs: `alert_level`, the open-drain pin with its pull-up; the registers. Simplifications, none of them in the
@@ -83,6 +83,8 @@ class INA228(I2cChip):
     once; CNVRF is cleared by reading DIAG_ALRT in both alert modes; a limit is compared with the full-resolution
     code; writing CONFIG or ADC_CONFIG restarts the conversion; bytes beyond a register's width read as FFh.
     """
+
+    writable = WRITABLE
 
     def __init__(
         self,
@@ -223,12 +225,7 @@ class INA228(I2cChip):
             self._charge_codes -= (1 << 40) if self._charge_codes > 0 else -(1 << 40)
             self._value[DIAG_ALRT] |= CHARGEOF
 
-    def _write(self, register: int, data: bytes) -> None:
-        mask = WRITABLE.get(register)
-        if mask is None or len(data) < 2:
-            return
-        word = data[0] << 8 | data[1]
-        self._value[register] = self._value[register] & ~mask | word & mask
+    def _written(self, register: int, word: int) -> None:
         if register == CONFIG:
             if word & RST:
                 self.power_on_reset()

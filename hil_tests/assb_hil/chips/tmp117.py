@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from assb_hil.chips.i2c_chip import NEVER, I2cChip
+from assb_hil.chips.i2c_chip import NEVER, WordChip
 
 TEMP_RESULT, CONFIGURATION, HIGH_LIMIT, LOW_LIMIT, EEPROM_UNLOCK = 0, 1, 2, 3, 4
 TEMP_OFFSET, DEVICE_ID = 0x07, 0x0F
@@ -50,12 +50,14 @@ def _signed16(word: int) -> int:
     return word - 0x10000 if word & 0x8000 else word
 
 
-class TMP117(I2cChip):
+class TMP117(WordChip):
     """Input: temperature_degc, sampled as an (averaged) conversion ends. The flags are those of alert mode (7.4.4.1).
 
     Simplifications: writing the configuration starts a conversion afresh; the EEPROM is plain registers that forget
     (no programming, EEPROM_Busy never shows); the ALERT pin and therm mode are missing.
     """
+
+    writable = WRITABLE
 
     def __init__(self, temperature_degc: Callable[[], float] = _room) -> None:
         self.temperature_degc = temperature_degc
@@ -90,22 +92,13 @@ class TMP117(I2cChip):
         else:
             self.next_change_us += ((now_us - self.next_change_us) // self._cycle_us + 1) * self._cycle_us
 
-    def _write(self, register: int, data: bytes) -> None:
-        mask = WRITABLE.get(register)
-        if mask is None or len(data) < 2:
-            return
-        word = data[0] << 8 | data[1]
-        self._value[register] = self._value[register] & ~mask | word & mask
+    def _written(self, register: int, word: int) -> None:
         if register == CONFIGURATION:
             if word & SOFT_RESET:
                 self.power_on_reset()
                 self._start(SOFT_RESET_US)
             else:
                 self._start()
-
-    def _content(self, register: int, read_n: int) -> bytes:
-        data = self._value.get(register, 0).to_bytes(2, "big")
-        return data[:read_n] if read_n <= 2 else data + b"\xff" * (read_n - 2)
 
     def _after_read(self, register: int, read_n: int) -> None:
         if register == CONFIGURATION:

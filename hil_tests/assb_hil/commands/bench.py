@@ -121,6 +121,28 @@ def bench_regulator(as_json):
     click.echo(json.dumps({"regulator": figures}) if as_json else "\n".join(lines(figures)))
 
 
+@bench.command("pico")
+@click.option("--uf2", type=click.Path(dir_okay=False, path_type=Path), help="MicroPython image, as in `assb hil run`.")
+@click.option("--scenario", "name", default="short_day/cycle", show_default=True, help="What it does meanwhile.")
+@click.option(
+    "--seconds", type=click.FloatRange(2.0), default=6.0, show_default=True, help="Of the board, once booted."
+)
+@click.option("--kernel", default="none", metavar="FILE|DIR|none", help="Native estimator of the board.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def bench_pico(uf2, name, seconds, kernel, as_json):
+    """What the firmware's work costs a Raspberry Pi Pico, on an emulated one: a board file's `[cost]`. Minutes."""
+    from dataclasses import asdict
+
+    from assb_host.flash.native_kernel import kernel_source
+
+    from assb_hil.dut.pico import find_image
+    from assb_hil.pico_bench import lines, measure
+    from assb_hil.scenario import load_scenario
+
+    times = measure(load_scenario(name), find_image(uf2), seconds, kernel=kernel_source(kernel))
+    click.echo(json.dumps({"pico": asdict(times)}) if as_json else "\n".join(lines(times)))
+
+
 def print_speed(as_json):
     from assb_hil.plant_bench import measure_plant
 

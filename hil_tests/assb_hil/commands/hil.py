@@ -1,10 +1,22 @@
 """`assb hil`: scenarios on a device under test."""
 
+import contextlib
 import json
 from pathlib import Path
 
 import click
 from assb_host.errors import EXIT_FAILED
+
+DUT_OPTION = click.option(
+    "--dut",
+    default="virtual",
+    show_default=True,
+    metavar="NAME",
+    help="Device under test: virtual, serial, or pico-emulated.",
+)
+INJECT_OPTION = click.option(
+    "--inject", is_flag=True, help="Of --dut serial: sensor values over the link, in lockstep; no cell needed."
+)
 
 
 @click.group()
@@ -13,30 +25,41 @@ def hil():
 
 
 @hil.command("list")
+@DUT_OPTION
+@INJECT_OPTION
 @click.option("--json", "as_json", is_flag=True, help="One JSON list.")
-def list_scenarios(as_json):
-    """The scenarios that come with the harness."""
+def list_scenarios(dut, inject, as_json):
+    """The scenarios that come with the harness, and what keeps one from running on a device."""
     from assb_hil.scenario import load_scenario, scenario_names
+    from assb_hil.session import features_of, lacks
 
+    features = features_of(dut_name(dut, inject))
     rows = [load_scenario(name) for name in scenario_names()]
+    reasons = [[f"{part} needs {', '.join(sorted(needs))}" for part, needs in lacks(row, features)] for row in rows]
     if as_json:
         fields = ("name", "title", "summary", "pack", "plant", "duration_s")
-        click.echo(json.dumps([{field: getattr(row, field) for field in fields} for row in rows]))
+        found = zip(rows, reasons, strict=True)
+        click.echo(
+            json.dumps([{field: getattr(row, field) for field in fields} | {"lacks": why} for row, why in found])
+        )
         return
     width = max(len(row.name) for row in rows)
-    for row in rows:
+    for row, why in zip(rows, reasons, strict=True):
         click.echo(f"{row.name:{width}}  {row.duration_s:5.0f} s  {row.title}")
+        if why:
+            click.echo(click.style(f"{'':{width}}  cannot run there: {why[0]}", fg="red"))
 
 
 @hil.command("faults")
-@click.option("--dut", default="virtual", show_default=True, help="Device under test that shall have them.")
+@DUT_OPTION
+@INJECT_OPTION
 @click.option("--json", "as_json", is_flag=True, help="One JSON list.")
-def list_faults(dut, as_json):
+def list_faults(dut, inject, as_json):
     """Every fault that a scenario can inject: what it does, its keys, what it needs, which scenario shows it."""
     from assb_hil.fault_listing import fault_rows
     from assb_hil.session import features_of
 
-    rows = fault_rows(features_of(dut))
+    rows = fault_rows(features_of(dut_name(dut, inject)))
     if as_json:
         click.echo(json.dumps(rows))
         return
@@ -101,31 +124,85 @@ def print_soak(result):
 
 @hil.command("run")
 @click.argument("scenario", metavar="NAME|NAME/CASE|FILE")
-@click.option("--dut", default="virtual", show_default=True, help="Device under test.")
+@DUT_OPTION
+@click.option("--port", default="", metavar="PORT", help="Of --dut serial; by default the one board plugged in.")
+@INJECT_OPTION
+@click.option(
+    "--flash", is_flag=True, help="Of --dut serial: put firmware and the scenario's configuration on it first."
+)
+@click.option(
+    "--uf2",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Of --dut pico-emulated: its MicroPython image; by default ASSB_PICO_UF2, else one that is downloaded.",
+)
 @click.option("--seed", type=click.IntRange(0), help="Of everything that is random; the scenario's own by default.")
 @click.option("--kernel", default="none", metavar="FILE|DIR|none", help="Native estimator of the board.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 @click.option(
     "--out", type=click.Path(file_okay=False, path_type=Path), help="Write report, BDF table and raw frames here."
 )
-def run(scenario, dut, seed, kernel, as_json, out):
-    """Run one scenario, or all cases of a file with cases; exit code 0 only if every check held."""
-    from assb_hil.scenario import load_scenarios
+def run(scenario, dut, port, inject, flash, uf2, seed, kernel, as_json, out):
+    """Run one scenario, or all cases of a file with cases; exit code 0 only if every check held.
 
+    --dut serial runs it on the board at a port: with its own sensors what a scenario can do without a simulated rig
+    (`assb hil list --dut serial` says which), with --inject all but power, flash and processor faults. --dut
+    pico-emulated runs the MicroPython image of a Pico on an emulated RP2040: slow, and close to the real thing.
+    """
+    from assb_hil.scenario import load_scenarios
+    from assb_hil.session import features_of
+
+    dut = dut_name(dut, inject)
+    features_of(dut)
+    at_port = dut.startswith("serial")
+    if not at_port and (port or flash):
+        raise click.UsageError("--port and --flash belong to --dut serial")
+    if dut != "pico-emulated" and uf2:
+        raise click.UsageError("--uf2 belongs to --dut pico-emulated")
     scenarios = load_scenarios(scenario)
     results = []
-    for loaded in scenarios:
-        folder = out / loaded.name.rpartition("/")[2] if out and len(scenarios) > 1 else out
-        results.append(run_one(loaded, dut, seed, kernel, as_json, folder))
-        if not as_json:
-            print_result(results[-1])
+    with opened_port(port) if at_port else contextlib.nullcontext("") as path:
+        for loaded in scenarios:
+            folder = out / loaded.name.rpartition("/")[2] if out and len(scenarios) > 1 else out
+            if flash:
+                put_on_board(loaded, dut, path, kernel)
+            results.append(run_one(loaded, dut, seed, kernel, as_json, folder, path, uf2))
+            if not as_json:
+                print_result(results[-1])
     if as_json:
         rows = [result.as_dict() for result in results]
         click.echo(json.dumps(rows[0] if len(rows) == 1 else rows))
     return 0 if all(result.passed for result in results) else EXIT_FAILED
 
 
-def run_one(scenario, dut, seed, kernel, quiet, out):
+def dut_name(dut, inject):
+    """As DUT_FEATURES has it."""
+    if inject and dut != "serial":
+        raise click.UsageError("--inject belongs to --dut serial")
+    return f"{dut} --inject" if inject else dut
+
+
+def opened_port(port):
+    from assb_host.link.target import open_target
+
+    return open_target(port)
+
+
+def put_on_board(scenario, dut, port, kernel):
+    """Firmware and the scenario's configuration, unless it can't run there anyway."""
+    from assb_host.commands.flash import shown_progress
+    from assb_host.flash import flasher
+    from assb_host.flash.native_kernel import kernel_source
+    from assb_host.flash.plan import plan_for
+
+    from assb_hil.session import Offer, demand_features, features_of
+
+    demand_features(scenario, Offer(dut, features_of(dut)))
+    plan = plan_for(scenario.pack, kernel=kernel_source(kernel), changes=dict(scenario.pack_changes))
+    with shown_progress() as progress:
+        flasher.flash(port, plan, progress)
+
+
+def run_one(scenario, dut, seed, kernel, quiet, out, port="", uf2=None):
     """The result of one scenario, its files written."""
     from assb_host.flash.native_kernel import kernel_source
 
@@ -135,7 +212,7 @@ def run_one(scenario, dut, seed, kernel, quiet, out):
     if out:
         make_folder(out)
     with live_progress(scenario, quiet=quiet) as progress:
-        result = run_scenario(scenario, dut, seed, progress, kernel_source(kernel))
+        result = run_scenario(scenario, dut, seed, progress, kernel_source(kernel), port, uf2)
     if out:
         from assb_hil.results import write_results
 
@@ -203,7 +280,7 @@ def shown(value):
 
 
 @hil.command("reactions")
-@click.option("--pack", default="li_lpscl_nca", show_default=True, help="Pack, on the plant of its name.")
+@click.option("--pack", help="Rows of this pack, on the plant of its name; otherwise all, each on a pack that has it.")
 @click.option("--row", "rows", multiple=True, metavar="ROW", help="Only this row; may be given several times.")
 @click.option("--repeats", type=click.IntRange(1), default=3, show_default=True, help="Runs of each, each with a seed.")
 @click.option("--worst", is_flag=True, help="Slowest costs, a heap that is nine tenths full, a collection just then.")

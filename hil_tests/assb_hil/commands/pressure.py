@@ -1,6 +1,7 @@
 """`assb pressure`: a step test of a press, and what bounds the error with which it holds."""
 
 import json
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -10,9 +11,9 @@ from assb_host.commands.target_options import opened_link, target_options
 from assb_host.errors import AssbError
 
 from assb_hil.commands.bench import progress_bar
-from assb_hil.press_rigs import RIGS
 
-RIG_NAMES = [rig.name for rig in RIGS]
+# of press_rigs.RIGS, which costs too much to import for a line of help (a test compares)
+RIG_NAMES = ("spring_pneumatic", "spring_stepper", "stiff_stepper")
 STEP_SHARE = 0.8  # of the way from the target to the nearer end of the window
 STEP_MOST_MPA = 0.4
 
@@ -59,7 +60,7 @@ def tune(profile, rig, seed, step_mpa, as_json, out, port, dut):
         if profile:
             pressed = made_rig(profile, rig, seed)
             p, what, current_a = pressed.parameters, f"{profile} on {rig} (simulated)", rated_a(pressed)
-            trace = on_rig(pressed, 1000.0 * (step_mpa or default_step_mpa(p)), progress)
+            trace = on_rig(pressed, chosen_step_kpa(p, step_mpa, what), progress)
         else:
             p, what, current_a, trace = stepped_board(port, dut, step_mpa, progress)
     screw = p["pressure_by_position"]
@@ -84,7 +85,7 @@ def tune(profile, rig, seed, step_mpa, as_json, out, port, dut):
 def report(profile, rig, seed, seconds, as_json, out, port, dut):
     """Say how well the pressure is held, and whether the actuator's quantum, the sensor's noise or the loop bounds it.
 
-    A board is only listened to: it has to be armed and pressed.
+    A board is only listened to: it has to be armed and pressed. The error is that about its target as it ramps.
     """
     from assb_hil.press_report import of_board, of_rig, plot_report
 
@@ -98,6 +99,42 @@ def report(profile, rig, seed, seconds, as_json, out, port, dut):
     if out:
         keep(out, "report", found.as_dict(), lambda path: plot_report(found, path))
     click.echo(json.dumps(found.as_dict()) if as_json else "\n".join(found.lines()))
+
+
+@pressure.command()
+@target_options
+@click.option("--seconds", type=click.FloatRange(1.0), default=600.0, show_default=True, help="How long to wait.")
+def home(seconds, port, dut):
+    """Open a screw press to its limit switch, from where its travel counts. Relieves the stack altogether.
+
+    It ends after the whole travel of the board file, by `stop`, and when this command ends.
+
+    Only with nothing connected: the board refuses it but in SAFE or MAINTENANCE with its contactor open.
+    """
+    with opened_link(port, dut, "assb pressure home") as link:
+        home_screw(link, seconds)
+    click.echo("homed: the open limit switch is position 0")
+
+
+def home_screw(link, seconds: float) -> None:
+    """Raises LinkError for a board that refuses, or is not there in time; PressError when homing ended without the
+    switch. Whatever ends the wait, Ctrl-C as well, ends the homing."""
+    from assb.protocol import schema
+
+    ends = {schema.EV_PRESS_HOMED, schema.EV_PRESS_NOT_HOMED}
+    link.request("home")
+    try:
+        end = link.wait_for(
+            lambda item: getattr(item, "type", None) == schema.EVENT and item.fields["event"] in ends,
+            seconds,
+            "the open limit switch",
+        )
+    except BaseException:
+        with suppress(AssbError):  # what ended the wait tells more
+            link.request("stop")
+        raise
+    if end.fields["event"] == schema.EV_PRESS_NOT_HOMED:
+        raise PressError("homing ended without the open limit switch", link.console.name, "see the switch and its wire")
 
 
 def said(call, *arguments):
@@ -126,7 +163,7 @@ def keep(out: Path, name: str, figures: dict, draw) -> None:
 
 def made_rig(profile: str, rig: str, seed: int):
     from assb_hil.press_bench import PROFILES, START_SOC
-    from assb_hil.press_rigs import PressedPack
+    from assb_hil.press_rigs import RIGS, PressedPack
 
     if profile not in PROFILES:
         raise click.UsageError(f"--profile {profile}: one of {', '.join(PROFILES)}")
@@ -137,33 +174,45 @@ def rated_a(pressed) -> float:
     return pressed.plant.limits.charge_max_c * pressed.plant.cell.capacity_ah
 
 
-def default_step_mpa(p: dict[str, int]) -> float:
+def chosen_step_kpa(p: dict[str, int], step_mpa: float | None, what: str) -> int:
+    """Raises PressError for a step that leaves the window."""
     target_kpa = p["pressure_target_kpa"]
     room_kpa = min(target_kpa - p["pressure_min_kpa"], p["pressure_max_kpa"] - target_kpa)
-    return min(STEP_SHARE * room_kpa / 1000.0, STEP_MOST_MPA)
+    if step_mpa is None:
+        return round(min(STEP_SHARE * room_kpa, 1000.0 * STEP_MOST_MPA))
+    if round(1000.0 * step_mpa) > room_kpa:
+        raise PressError(
+            f"--step-mpa {step_mpa:g} leaves the window",
+            what,
+            f"take at most {room_kpa / 1000.0:g}, what it has room for",
+        )
+    return round(1000.0 * step_mpa)
 
 
 def stepped_board(port: str, dut: str, step_mpa: float | None, progress):
     """(parameters, name, largest charge current in A, trace) of the board that the options name."""
-    from assb_hil.press_step_test import on_board, parameter, wait_until_pressed
+    from assb_hil.press_step_test import image_target_kpa, on_board, parameter, wait_until_pressed
 
     names = (
         "pressure_target_kpa", "pressure_min_kpa", "pressure_max_kpa", "pressure_by_position", "pressure_quantum_kpa",
         "stack_stiffness_kpa_per_um", "swelling_nm_per_mah", "charge_current_max_ma", "press_timeout_ms",
     )  # fmt: skip
     with opened_link(port, dut, "assb pressure tune") as link:
+        image_target_kpa(link)
         p = {name: parameter(link, name) for name in names}
-        step_kpa = round(1000.0 * (step_mpa or default_step_mpa(p)))
-        if step_kpa > 1000.0 * default_step_mpa(p) / STEP_SHARE + 1.0 and step_mpa:
-            raise PressError(f"--step-mpa {step_mpa:g} leaves the window", link.console.name, "take a smaller one")
+        step_kpa = chosen_step_kpa(p, step_mpa, link.console.name)
         lease_s = int(link.request("arm")["lease_ms"]) / 1000.0
         try:
             link.keep_lease(lease_s / RENEWALS_PER_LEASE)
             wait_until_pressed(link, p["press_timeout_ms"] / 1000.0)
             trace = on_board(link, step_kpa, progress)
-        finally:
+        except BaseException:
             link.drop_lease()
-            link.request("stop")
+            with suppress(AssbError):  # what ended the test tells more, and the lease lapses
+                link.request("stop")
+            raise
+        link.drop_lease()
+        link.request("stop")
         return p, link.console.name, p["charge_current_max_ma"] / 1000.0, trace
 
 

@@ -14,6 +14,15 @@ CHIP_MODELS = "chip_models"  # the drivers talk to models of their chips
 STALL = "stall"  # the processor can be held up, its heap filled, its ticks made to jump
 FLASH = "flash"  # what is on the flash chip can be replaced while power is off
 CONSOLE = "console"  # every byte between board and host passes through the harness
+PLANT = "plant"  # what the board measures and drives is the simulated rig: loads are played, the truth is known
+SLOW_BOOT = "slow_boot"  # seconds pass before it speaks: scenario time begins with its first word
+
+DUT_FEATURES = {
+    "virtual": frozenset({LOCKSTEP, POWER, POWER_CUT, WATCHDOG, CHIP_MODELS, STALL, FLASH, CONSOLE, PLANT}),
+    "pico-emulated": frozenset({LOCKSTEP, POWER, WATCHDOG, CHIP_MODELS, FLASH, CONSOLE, PLANT, SLOW_BOOT}),
+    "serial": frozenset[str](),  # its own sensors, its own time: the rig stands still
+    "serial --inject": frozenset({LOCKSTEP, CHIP_MODELS, CONSOLE, PLANT}),
+}
 
 # Kinds of reset(), with the numbers that machine.reset_cause() gives
 RESET_CAUSES = {"power_on": 1, "hard": 2, "watchdog": 3, "soft": 5}

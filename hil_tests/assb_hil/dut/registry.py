@@ -103,6 +103,11 @@ def find_entry(name: str | None = None) -> Entry | None:
     return boards[0] if boards else None
 
 
+def running_ports() -> list[tuple[str, str, list[str]]]:
+    """(port, description, board files that fit) of each, for `assb boards`."""
+    return [(entry.port, f"virtual board {entry.name}", ["virtual-pico"]) for entry in running()]
+
+
 def find_board(name: str | None = None) -> str | None:
     """Port of a running virtual board, or None; see find_entry."""
     entry = find_entry(name)

@@ -4,8 +4,6 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-import msgspec
-
 from assb_hil.dut.cost import CostModel
 from assb_hil.dut.idle_world import IdleWorld
 from assb_hil.dut.virtual import VirtualBoard
@@ -41,4 +39,4 @@ def standing_world(pack: str, seed: int):
     from assb_hil.standing import standing_rig
 
     rig = standing_rig(pack, seed=seed)
-    return rig, CostModel.from_table(msgspec.structs.asdict(load_pack(pack).board.cost)), [rig.hear]
+    return rig, CostModel.from_table(load_pack(pack).cost.figures()), [rig.hear]

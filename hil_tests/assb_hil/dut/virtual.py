@@ -10,20 +10,9 @@ from time import perf_counter_ns
 
 from assb_host.errors import AssbError
 
-from assb_hil.dut.base import (
-    CHIP_MODELS,
-    CONSOLE,
-    FLASH,
-    LOCKSTEP,
-    POWER,
-    POWER_CUT,
-    RESET_CAUSES,
-    STALL,
-    WATCHDOG,
-    World,
-)
+from assb_hil.dut.base import DUT_FEATURES, RESET_CAUSES, World
 from assb_hil.dut.board_path import wire
-from assb_hil.dut.bridge import ConsoleBridge, Tap
+from assb_hil.dut.bridge import SPIN_S, ConsoleBridge, Tap
 from assb_hil.dut.cost import CostModel
 from assb_hil.dut.find_micropython import find_micropython
 from assb_hil.dut.flash_image import PICO_BLOCKS, block_count, create_blank, open_image
@@ -35,7 +24,8 @@ from assb_hil.dut.turns import Turns
 
 PICO_2_HEAP_BYTES = 448 * 1024
 QUIET_MS = 1  # no word from the VM for so long: look whether it waits for its console
-HANG_S = 20.0  # computing without a wait for so long, it counts as hung
+HANG_S = 20.0  # processor time without a wait: after so much, it counts as hung
+SILENT_MOST_S = 200.0  # on the wall clock, whatever the machine is busy with
 
 
 class BoardHangsError(AssbError):
@@ -45,7 +35,7 @@ class BoardHangsError(AssbError):
 class VirtualBoard(Paced):
     """A `Dut`. One thread drives it (run_until), or its own inside background(); other calls are safe from any."""
 
-    features = frozenset({LOCKSTEP, POWER, POWER_CUT, WATCHDOG, CHIP_MODELS, STALL, FLASH, CONSOLE})
+    features = DUT_FEATURES["virtual"]
 
     def __init__(
         self,
@@ -107,6 +97,7 @@ class VirtualBoard(Paced):
         """At any moment, in the middle of a flash operation as well."""
         with self._turns.guest():
             self._stop()
+            self._bridge.input.clear()  # as USB does: what had not arrived never will
             self.world.on_reset()
 
     def reset(self, kind: str = "hard") -> None:
@@ -197,6 +188,7 @@ class VirtualBoard(Paced):
         self._same_cpu.follow(vm.pid)
         self._bridge.begin(vm, raw)
         self._heard_s = time.monotonic()
+        self._silent_since = (0.0, 0.0)  # when it was heard last, and its processor time a moment later
         self._booting = True
 
     def _stop(self) -> None:
@@ -283,7 +275,7 @@ class VirtualBoard(Paced):
 
     def _listen(self, limit_us: int) -> bool:
         """Waits for the VM's next word; False when it waits for its console and time has reached the limit."""
-        if self._bridge.input and not self._booting and self._bridge.deliver(False, time.monotonic() - self._heard_s):
+        if self._bridge.input and not self._booting and self._bridge.deliver(False, self._computing_s()):
             self._heard_s = time.monotonic()
         events = self._poll.poll(QUIET_MS)
         now_ns = perf_counter_ns()
@@ -293,6 +285,15 @@ class VirtualBoard(Paced):
             return self._quiet(limit_us)
         self._handle(events)
         return True
+
+    def _computing_s(self) -> float:
+        """Processor time that the VM has taken since its last word, but for a first moment. Not wall time: a machine
+        that is busy elsewhere would have input come early, and two runs differ."""
+        if self._vm is None or time.monotonic() - self._heard_s <= SPIN_S:
+            return 0.0
+        if self._silent_since[0] != self._heard_s:
+            self._silent_since = (self._heard_s, self._vm.computed_s())
+        return self._vm.computed_s() - self._silent_since[1]
 
     def _handle(self, events: list[tuple[int, int]]) -> None:
         vm = self._vm
@@ -331,7 +332,8 @@ class VirtualBoard(Paced):
             if not bridge.input:
                 return self._idle(limit_us)
             bridge.deliver(True, 0.0)
-        if time.monotonic() - max(self._heard_s, bridge.spoke_s if bridge.interactive else 0.0) > HANG_S:
+        silent_s = time.monotonic() - max(self._heard_s, bridge.spoke_s if bridge.interactive else 0.0)
+        if silent_s > HANG_S and (self._computing_s() > HANG_S or silent_s > SILENT_MOST_S):
             return self._hangs(limit_us)
         return True
 

@@ -28,7 +28,7 @@ class FaultRig(Protocol):
     plant: Plant
     sensors: dict[str, Channel]
     link: LinkLine
-    hung: set[int]  # buses that are held low
+    hung: dict[int, int | None]  # buses that are held low, and how many clocks end it
 
     @property
     def board(self) -> Any:
@@ -38,6 +38,10 @@ class FaultRig(Protocol):
     def chips_of(self, device: str) -> list[Any]: ...
 
     def chips_on(self, bus: int) -> list[Any]: ...
+
+    def let_go(self, bus: int) -> None:
+        """Nobody holds the bus low any more."""
+        ...
 
     def schedule(self, at_us: int, call: Callable[[int], None]) -> None: ...
 

@@ -138,6 +138,18 @@ class LimitSwitch(MechanicalFault, frozen=True, kw_only=True):
             stack.stop_at_gap(self.at_end == "closed")
 
 
+class HeaterStuck(MechanicalFault, frozen=True, kw_only=True):
+    """The heater's first switch, that of the PWM, stays closed (on) or open (off), as does a heater that is broken."""
+
+    name: ClassVar[str] = "heater_stuck"
+    stuck: Literal["on", "off"]
+
+    def apply(self, rig: FaultRig, now_us: int) -> None:
+        if not rig.plant.heater_full_w:
+            raise ValueError("this board has no heater")
+        rig.plant.heater_stuck_share = float(self.stuck == "on")
+
+
 class ContactorWelded(Fault, frozen=True, kw_only=True):
     """The contact no longer opens once it is closed."""
 

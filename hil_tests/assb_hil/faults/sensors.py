@@ -9,10 +9,11 @@ from assb_hil.recorder import of_cell
 from assb_hil.sensors import Channel
 
 Quantity = Literal["voltage_v", "current_a", "pressure_mpa", "temperature_degc"]
-Device = Literal["ina228", "nau7802", "hx711", "tmp117", "mcp4725"]
+Device = Literal["ina228", "nau7802", "hx711", "tmp117", "mcp4725", "ina226", "bq76952", "ads1115"]
 # What a chip reads with a wire off. INA228, 6.5: 1 MOhm from VBUS to ground, and joined inputs differ by their offset.
 # NAU7802: an open bridge lead drifts into saturation (assumption; 100 MPa is beyond its full scale on any bench here).
-OPEN_VALUES = {"voltage_v": 0.0, "current_a": 0.0, "pressure_mpa": 100.0}
+# An NTC reads colder than any place on earth; a TMP117 has no wire but its bus.
+OPEN_VALUES = {"voltage_v": 0.0, "current_a": 0.0, "pressure_mpa": 100.0, "temperature_degc": -200.0}
 
 
 class SensorFault(LastingFault, frozen=True, kw_only=True):
@@ -113,10 +114,10 @@ class SensorDropout(SensorFault, frozen=True, kw_only=True):
 
 
 class SensorOpen(SensorFault, frozen=True, kw_only=True):
-    """A wire to the chip is off: volts and amperes read 0, a bridge saturates. A TMP117 has no wire but its bus."""
+    """A wire to the chip is off: volts and amperes read 0, a bridge saturates, an NTC is without end. A TMP117 has no
+    wire but its bus."""
 
     name: ClassVar[str] = "sensor_open"
-    channel: Literal["voltage_v", "current_a", "pressure_mpa"]  # pyright: ignore[reportIncompatibleVariableOverride]
 
     def begin(self, rig: FaultRig, now_us: int) -> None:
         self.sensor(rig).open_value = OPEN_VALUES[self.channel]
@@ -160,21 +161,23 @@ class SensorLost(LastingFault, frozen=True, kw_only=True):
 
 
 class BusHang(LastingFault, frozen=True, kw_only=True):
-    """Some device holds the bus low: nobody answers there, and every transfer takes as long as its timeout."""
+    """Some device holds the bus low: nobody answers there, and every transfer takes as long as its timeout.
+
+    `clocks`: it waits for so many clocks to end its byte, then lets go; without, it is a short.
+    """
 
     name: ClassVar[str] = "bus_hang"
     group: ClassVar[str] = "sensor"
     bus: Annotated[int, Meta(ge=0, le=1)] = 0
+    clocks: Annotated[int, Meta(ge=1, le=9)] | None = None
 
     def begin(self, rig: FaultRig, now_us: int) -> None:
-        rig.hung.add(self.bus)
+        rig.hung[self.bus] = self.clocks
         for chip in rig.chips_on(self.bus):
             chip.acking = False
 
     def end(self, rig: FaultRig) -> None:
-        rig.hung.discard(self.bus)
-        for chip in rig.chips_on(self.bus):
-            chip.acking = True
+        rig.let_go(self.bus)
 
 
 class ChipBrownOut(Fault, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ from assb.protocol import schema
 from assb_host.commands.monitor import LINE_S, plain_line
 from assb_host.commands.target_options import opened_link, target_options
 from assb_host.errors import LinkError, RefusedError
-from assb_host.link.decoder import Frame
+from assb_host.link.decoder import Frame, Line
 from assb_host.link.picture import Picture, config_hint
 
 RENEWALS_PER_LEASE = 4  # so that two lost lines in a row cost nothing
@@ -24,11 +24,10 @@ OFF = tuple(schema.STATES.index(name) for name in ("SAFE", "FAULT", "LOCKOUT", "
 def arm(port, dut, lease_ms, duration_s):
     """Arm a board: regulate pressure, then close the contactor; Ctrl-C stops it.
 
-    Exit code 1 when the board itself left operation, for instance by a fault.
+    `assb stop` elsewhere ends it too. Exit code 1 when the board itself left operation, for instance by a fault.
     """
-    # A shell starts background jobs deaf to SIGINT; Ctrl-C and `assb stop` must reach this process all the same
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    with opened_link(port, dut, "assb arm") as link:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts background jobs deaf to SIGINT
+    with opened_link(port, dut, "assb arm", lends=False) as link:
         try:
             begin(link, lease_ms)
             left = watch(link, duration_s)
@@ -63,6 +62,8 @@ def watch(link, duration_s: float) -> bool:
     heard_s = link.console.now_s()
     while link.console.now_s() < end_s:
         for item in link.poll(0.1):
+            if stopped_elsewhere(item):
+                return False
             picture.take(item)
             if not isinstance(item, Frame) or item.type != schema.PACK:
                 continue
@@ -78,3 +79,8 @@ def watch(link, duration_s: float) -> bool:
                 f"no PACK message for {QUIET_MAX_S:g} s", link.console.name, "the lease lapses and the board stops"
             )
     return False
+
+
+def stopped_elsewhere(item: Frame | Line) -> bool:
+    """Whether this is the board's reply to a `stop`: nobody in this process has sent one."""
+    return isinstance(item, Line) and item.text.startswith("!ok stop ")

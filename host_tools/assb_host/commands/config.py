@@ -1,4 +1,4 @@
-"""`assb config`: check, show and build configurations."""
+"""`assb config`: check, show, build and compare configurations."""
 
 import json
 import sys
@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from assb_host.config import PackConfig, budget_terms_ms, build_image, load_pack, shipped_names
+from assb_host.config import PackConfig, budget_terms_ms, build_image, load_pack, lost_data_budget_ms, shipped_names
 from assb_host.config.limit_keys import LEVELS, unit_of
-from assb_host.errors import AssbError
+from assb_host.errors import EXIT_FAILED, EXIT_OK, AssbError
 
 PACK_ARGUMENT = click.argument("pack", metavar="PACK")
 BOARD_OPTION = click.option("--board", metavar="BOARD", help="Board in place of the one that the pack names.")
@@ -18,7 +18,7 @@ JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="One JSON obj
 
 @click.group()
 def config():
-    """Check, show and build configurations. PACK is a shipped name (`assb config list`) or a path to a TOML file."""
+    """Check, show, build and compare configurations. PACK is a shipped name (`assb config list`) or a TOML file."""
 
 
 @config.command("list")
@@ -84,6 +84,33 @@ def show(pack, board, cell, as_json):
     show_tables(checked, limits)
 
 
+@config.command()
+@click.argument("first", metavar="PACK|IMAGE")
+@click.argument("second", metavar="PACK|IMAGE")
+@JSON_OPTION
+def diff(first, second, as_json):
+    """Compare two packs or config images (`.bin`), value by value; exit code 1 when they differ."""
+    from assb_host.config.difference import differences
+
+    found = list(differences(image_of(first), image_of(second)))
+    if as_json:
+        click.echo(json.dumps([{"what": what, "first": one, "second": other} for what, one, other in found]))
+    else:
+        for what, one, other in found:
+            click.echo(f"{what}: {one} -> {other}")
+        click.echo(f"{len(found)} differences" if found else "no difference")
+    return EXIT_FAILED if found else EXIT_OK
+
+
+def image_of(name: str) -> bytes:
+    """A config image file, or that of a pack."""
+    if name.endswith(".bin"):
+        from assb_host.flash.plan import read_image
+
+        return read_image(Path(name))
+    return build_image(load_pack(name))
+
+
 def config_crc(image: bytes) -> int:
     from assb.protocol.image import decode
 
@@ -115,7 +142,7 @@ def limit_facts(pack: PackConfig, row) -> dict[str, object]:
     for level in LEVELS:
         value = getattr(limit, level)
         levels[level + suffix] = value / factor if value is not None else None
-    terms = budget_terms_ms(pack, row[1])
+    terms, lost_ms = budget_terms_ms(pack, row[1]), lost_data_budget_ms(pack, row[1])
     return {
         "row": row[1],
         "enabled": limit.enabled,
@@ -125,6 +152,7 @@ def limit_facts(pack: PackConfig, row) -> dict[str, object]:
         "recovery": limit.recovery,
         "budget_ms": round(sum(terms.values()), 3),
         "budget_terms_ms": {name: round(value, 3) for name, value in terms.items()},
+        "lost_data_budget_ms": None if lost_ms is None else round(lost_ms, 3),
         "allowed_ms": limit.allowed_ms,
         "source": limit.source,
     }
@@ -164,10 +192,12 @@ def budgets_table(limits: list[dict[str, object]]):
     enabled = [facts for facts in limits if facts["enabled"]]
     terms = list(enabled[0]["budget_terms_ms"])  # pyright: ignore[reportArgumentType, reportCallIssue]
     heads = [name.removesuffix("_ms").replace("_", " ") for name in terms]
-    table = Table("limit row", *heads, "budget", "allowed", title="Fault-time budgets, in ms")
+    table = Table("limit row", *heads, "budget", "allowed", "lost data", title="Fault-time budgets, in ms")
     table.columns[0].no_wrap = True
     for facts in enabled:
         parts = facts["budget_terms_ms"]
         values = [f"{parts[name]:.1f}" for name in terms]  # pyright: ignore[reportIndexIssue]
-        table.add_row(str(facts["row"]), *values, f"{facts['budget_ms']:.1f}", str(facts["allowed_ms"]))
+        lost_ms = facts["lost_data_budget_ms"]
+        lost = "" if lost_ms is None else f"{lost_ms:.1f}"
+        table.add_row(str(facts["row"]), *values, f"{facts['budget_ms']:.1f}", str(facts["allowed_ms"]), lost)
     return table

@@ -1,4 +1,4 @@
-"""`assb monitor`: a running board in the terminal, as a live table, as lines, or as JSON."""
+"""`assb monitor`: running boards in the terminal, in the browser, as lines, or as JSON."""
 
 import json
 import sys
@@ -7,176 +7,111 @@ from contextlib import ExitStack
 
 import click
 
-from assb_host.commands.target_options import target_options
-from assb_host.errors import AssbError, LinkError, PortError
-from assb_host.link.decoder import Frame
+from assb_host.errors import AssbError, LinkError
 
-REFRESH_S = 0.2
 LINE_S = 1.0
-HELLO_EVERY_S = 3.0  # while nothing is known of the board, or nothing comes
-REOPEN_S = 0.5
-SILENT_S = 1.0  # without a frame: what is shown is old, and says so
 
 
 @click.command()
-@target_options
+@click.option("--port", "ports", multiple=True, metavar="PORT", help="Serial port; may be given several times.")
+@click.option("--dut", "duts", multiple=True, metavar="NAME", help="Device under test: virtual, or virtual:NAME.")
+@click.option(
+    "--pack", default="", metavar="NAME|FILE", help="Pack of the board, for its limits; by default as it says."
+)
+@click.option("--web", is_flag=True, help="In a browser on this machine; the address is printed.")
+@click.option("--web-port", type=click.IntRange(0, 65535), default=0, help="TCP port of --web; by default a free one.")
 @click.option("--plain", is_flag=True, help="One line a second, for scripts and logs.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a second.")
 @click.option("--duration", "duration_s", type=float, default=float("inf"), help="End after this many seconds.")
-def monitor(port, dut, plain, as_json, duration_s):
-    """Watch a running board; Ctrl-C ends it. When the port goes away it is opened again as soon as it is back.
+def monitor(ports, duts, pack, web, web_port, plain, as_json, duration_s):
+    """Watch running boards; Ctrl-C ends it. A board that goes away is shown again as soon as it is back.
 
-    Exit code 5 when --duration passed without a word from the board.
+    Other commands may use the port meanwhile. Exit code 5 when --duration passed without a word from a board.
     """
     from assb_host.link.target import open_target
+    from assb_host.monitor.watched import Watched
 
-    show = JsonLines() if as_json else PlainLines() if plain or not sys.stdout.isatty() else Table()
-    with ExitStack() as stack, show:
-        path = stack.enter_context(open_target(port, dut))
-        watched = Watched(path, f"{dut}:{dut}" if dut and ":" not in dut else dut)
-        stack.callback(watched.close)
-        watched.open()
+    end_s = time.monotonic() + duration_s
+    with ExitStack() as stack:
+        watched = []
+        for port, dut in [*((port, "") for port in ports), *(("", dut) for dut in duts)] or [("", "")]:
+            path = stack.enter_context(open_target(port, dut))
+            watched.append(Watched(path, dut))
+            stack.callback(watched[-1].close)
+            watched[-1].open()
         try:
-            watch(watched, show, time.monotonic() + duration_s)
+            if web:
+                show_page(watched, pack, web_port, end_s)
+            elif as_json or plain or not sys.stdout.isatty():
+                print_lines(watched, json_line if as_json else plain_text, end_s, named=len(watched) > 1)
+            else:
+                show_terminal(watched, pack, end_s)
         except KeyboardInterrupt:
             return 0
-    if watched.silent_s is None:
-        raise LinkError(f"no telemetry in {duration_s:g} s", path, watched.silence_remedy)
+    mute = next((one for one in watched if one.silent_s is None), None)
+    if mute and time.monotonic() >= end_s:
+        raise LinkError(f"no telemetry in {duration_s:g} s", mute.path, mute.silence_remedy)
     return 0
 
 
-class Watched:
-    """A board that may go away and come back; `dut` finds it again when its port has another name then."""
+def show_terminal(watched, pack, end_s):
+    from assb_host.monitor.board import WatchedBoard
+    from assb_host.monitor.terminal import Monitor
 
-    def __init__(self, path: str, dut: str = ""):
-        from assb_host.link.picture import Picture
-
-        self.path = path
-        self.picture = Picture()
-        self.link = None
-        self.absent = ""
-        self._dut = dut
-        self._target = ExitStack()
-        self._hello_due_s = 0.0
-        self._heard_at_s: float | None = None
-
-    @property
-    def silent_s(self) -> float | None:
-        """Time since the last frame; None when there never was one."""
-        return None if self._heard_at_s is None else time.monotonic() - self._heard_at_s
-
-    @property
-    def silence(self) -> str:
-        """`silent for 4 s`, when the last frame is too old to be shown as what the board does now; else nothing."""
-        silent_s = self.silent_s
-        return f"silent for {silent_s:.0f} s" if silent_s is not None and silent_s > SILENT_S else ""
-
-    @property
-    def silence_remedy(self) -> str:
-        from assb_host.link.link import NO_FIRMWARE
-
-        return self.link.silence_remedy if self.link else NO_FIRMWARE
-
-    def open(self) -> None:
-        from assb_host.link.console import SerialConsole
-        from assb_host.link.link import Link
-
-        self.link = Link(SerialConsole(self.path, "assb monitor"))
-        self.absent = ""
-        self._hello_due_s = 0.0
-
-    def poll(self) -> None:
-        """Take what has come; without a port, try to get it back."""
-        if self.link is None:
-            self._reopen()
-            return
-        try:
-            self._ask()
-            for item in self.link.poll(REFRESH_S / 2):
-                self.picture.take(item)
-                if isinstance(item, Frame):
-                    self._heard_at_s = time.monotonic()
-        except PortError as error:
-            self.close()
-            self.absent = str(error)
-
-    def _ask(self):
-        now_s = time.monotonic()
-        known = self.picture.hello and self.link.decoder.schema_known
-        if now_s >= self._hello_due_s and (self.silence or not known):
-            self._hello_due_s = now_s + HELLO_EVERY_S
-            self.link.ask_hello()
-            if not self.link.decoder.schema_known:
-                self.link.ask_schema()
-
-    def _reopen(self):
-        from assb_host.link.picture import Picture
-        from assb_host.link.target import open_target
-
-        try:
-            if self._dut:
-                self.path = self._target.enter_context(open_target(dut=self._dut))
-            self.open()
-            self.picture = Picture()  # it may be another board, or the same one in another state
-        except AssbError as error:
-            self.absent = str(error)
-            time.sleep(REOPEN_S)
-
-    def close(self) -> None:
-        if self.link:
-            self.link.console.close()
-            self.link = None
-        self._target.close()
+    boards = [WatchedBoard(one, pack).start() for one in watched]
+    try:
+        Monitor(boards, end_s).run()
+    finally:
+        for board in boards:
+            board.close()
 
 
-def watch(watched: Watched, show, end_s: float) -> None:
-    due_s = time.monotonic() + show.first_s
+def show_page(watched, pack, web_port, end_s):
+    from assb_host.monitor.board import WatchedBoard
+
+    try:
+        from assb_host.monitor.web import serve
+    except ImportError as error:
+        raise AssbError("the page needs NiceGUI", "assb monitor --web", "`pip install 'assb-bms[web]'`") from error
+    boards = [WatchedBoard(one, pack).start() for one in watched]
+    try:
+        serve(boards, web_port, end_s, click.echo)
+    finally:
+        for board in boards:
+            board.close()
+
+
+def print_lines(watched, line, end_s, named):
+    """One line a second for each board; `named`: each begins with its port."""
+    due_s = time.monotonic() + LINE_S
     while time.monotonic() < end_s:
-        watched.poll()
+        for one in watched:
+            one.see()
         if time.monotonic() >= due_s:
-            due_s = time.monotonic() + show.period_s
-            show.update(watched)
+            due_s = time.monotonic() + LINE_S
+            for one in watched:
+                click.echo(f"{one.path}  {line(one)}" if named and line is plain_text else line(one))
+            sys.stdout.flush()
 
 
-class Lines:
-    """Base of what prints a line a second."""
-
-    period_s = first_s = LINE_S
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        pass
-
-    def update(self, watched) -> None:
-        click.echo(self.line(watched))
-        sys.stdout.flush()
-
-    def line(self, watched) -> str:
-        raise NotImplementedError
+def plain_text(watched) -> str:
+    if watched.absent:
+        return f"waiting: {watched.absent}"
+    if not watched.picture.pack:
+        return no_telemetry(watched)
+    if watched.silence:
+        return f"{watched.silence}{prompt_hint(watched)}; last {plain_line(watched.picture).strip()}"
+    return plain_line(watched.picture)
 
 
-class PlainLines(Lines):
-    def line(self, watched):
-        if watched.absent:
-            return f"waiting: {watched.absent}"
-        if not watched.picture.pack:
-            return no_telemetry(watched)
-        if watched.silence:
-            return f"{watched.silence}{prompt_hint(watched)}; last {plain_line(watched.picture).strip()}"
-        return plain_line(watched.picture)
-
-
-class JsonLines(Lines):
-    def line(self, watched):
-        decoder = watched.link.decoder if watched.link else None
-        silent_s = watched.silent_s
-        link = {"port": watched.path, "open": decoder is not None}
-        link["silent_s"] = None if silent_s is None else round(silent_s, 3)
-        if decoder:
-            link |= {"frames": decoder.frame_count, "damaged": decoder.damaged_count, "lost": decoder.lost_count}
-        return json.dumps(watched.picture.snapshot() | {"link": link})
+def json_line(watched) -> str:
+    decoder = watched.link.decoder if watched.link else None
+    silent_s = watched.silent_s
+    link = {"port": watched.path, "open": decoder is not None, "gaps": len(watched.gaps)}
+    link["silent_s"] = None if silent_s is None else round(silent_s, 3)
+    if decoder:
+        link |= {"frames": decoder.frame_count, "damaged": decoder.damaged_count, "lost": decoder.lost_count}
+    return json.dumps(watched.picture.snapshot() | {"link": link})
 
 
 def no_telemetry(watched) -> str:
@@ -213,24 +148,3 @@ def plain_line(picture) -> str:
 def number(value: float | None, form: str) -> str:
     """The value, or a dash when it was never measured."""
     return "-" if value is None else format(value, form)
-
-
-class Table:
-    """A live table, drawn by rich."""
-
-    period_s, first_s = REFRESH_S, 0.0
-
-    def __enter__(self):
-        from rich.live import Live
-
-        self._live = Live(auto_refresh=False)
-        self._live.__enter__()
-        return self
-
-    def __exit__(self, *exception):
-        self._live.__exit__(*exception)
-
-    def update(self, watched) -> None:
-        from assb_host.commands.monitor_table import page
-
-        self._live.update(page(watched, self._live.console.width), refresh=True)

@@ -9,8 +9,9 @@ from assb_host.commands.log_options import FiniteRange
 
 
 @click.command()
-@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--cell", "cell_name", metavar="CELL", required=True, help="Profile: a shipped name or a TOML file.")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--cell", "cell_name", metavar="CELL", help="Profile: a shipped name or a TOML file.")
+@click.option("--pack", default="", help="Of a raw recording: the pack that was flashed, if it is not kept beside it.")
 @click.option(
     "--columns",
     metavar="OURS=THEIRS,...",
@@ -21,13 +22,23 @@ from assb_host.commands.log_options import FiniteRange
 @click.option("--current-sign", type=click.Choice(["+", "-"]), default="+", help="-: + discharges in the recording.")
 @click.option("--temperature-degc", type=FiniteRange(-60, 200), help="Of a recording without a column of it.")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for report.html and tables.")
+@click.option("--as-test", "test_folder", metavar="DIR", help="Of a raw recording: also a pytest file that replays it.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
-def replay(file, cell_name, columns, current_sign, temperature_degc, out, as_json):
+def replay(file, cell_name, pack, columns, current_sign, temperature_degc, out, test_folder, as_json):
     """Watch a recording of one cell, or of many in series, as if it came from a board: docs/replay.md.
 
-    Rows that can be no reading (0 V, no number, out of the profile's limits, time that does not rise) are counted and
-    left out.
+    Rows of a table that can be no reading (0 V, no number, out of the profile's limits, time that does not rise) are
+    counted and left out.
+
+    The folder of an `assb record --full` runs through the firmware's own steps instead, which must give what the board
+    had; exit code 1 when they do not.
     """
+    from assb_host.replay.raw_command import is_raw
+
+    if is_raw(file):
+        return replay_raw(file, pack, test_folder, as_json)
+    if not cell_name:
+        raise click.UsageError("a table needs --cell, the profile of what it is a recording of")
     from assb_host.config.cell import load_cell
     from assb_host.config.locate import find
     from assb_host.replay.columns import parse_mapping
@@ -45,6 +56,21 @@ def replay(file, cell_name, columns, current_sign, temperature_degc, out, as_jso
         click.echo(json.dumps(facts))
     else:
         show(facts)
+    return 0
+
+
+def replay_raw(path: Path, pack: str, test_folder: str | None, as_json: bool) -> int:
+    from assb_host.errors import EXIT_FAILED, EXIT_OK
+    from assb_host.replay import raw_command
+
+    stored, outcome = raw_command.replay_folder(path, pack)
+    facts = raw_command.facts_of(stored, outcome)
+    if test_folder:
+        from assb_host.replay.regression import write_recording_test
+
+        facts["test"] = str(write_recording_test(Path(test_folder), stored, outcome, pack))
+    click.echo(json.dumps(facts) if as_json else "\n".join(raw_command.lines_of(facts)))
+    return EXIT_OK if facts["same"] else EXIT_FAILED
 
 
 def written(run, facts: dict, out: Path) -> str:

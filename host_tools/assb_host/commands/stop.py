@@ -1,60 +1,37 @@
 """`assb stop`: open the contactor, now."""
 
-import time
-
 import click
 from assb.protocol import schema
 
-from assb_host.commands.target_options import target_options
+from assb_host.commands.target_options import opened_link, target_options
 from assb_host.errors import LinkError
-from assb_host.link.console import SerialConsole
 from assb_host.link.decoder import Frame
 from assb_host.link.link import Link
-from assb_host.link.lock import BusyError, Holder
-from assb_host.link.target import open_target
 from assb_host.link.units import word
 
-ARMER = "assb arm"  # the one command whose Ctrl-C stops the board
-RELEASE_DEADLINE_S = 5.0
-RELEASE_POLL_S = 0.05
 STATE_DEADLINE_S = 2.0
+TRIES = 3
 OPERATING = tuple(schema.STATES.index(name) for name in ("ARMED", "PRECHARGE", "REST", "CHARGE", "DISCHARGE", "DERATE"))
 
 
 @click.command()
 @target_options
 def stop(port, dut):
-    """Open the contactor and switch every output off.
-
-    While `assb arm` has the port, that process is asked to stop the board, as Ctrl-C in its terminal would.
-    """
-    with open_target(port, dut) as path, own_console(path) as console:
-        link = Link(console)
-        link.request("stop")
+    """Open the contactor and switch every output off, whoever else has the port open."""
+    with opened_link(port, dut, "assb stop") as link:
+        ask(link)
         click.echo(confirmed(link))
 
 
-def own_console(path: str) -> SerialConsole:
-    """The port as ours; an `assb arm` that has it is made to stop its board and to let go first."""
-    try:
-        return SerialConsole(path, "assb stop")
-    except BusyError as busy:
-        if busy.holder is None or busy.holder.name != ARMER:
-            raise
-        busy.holder.interrupt()
-        return released_console(path, busy.holder)
-
-
-def released_console(path: str, holder: Holder) -> SerialConsole:
-    end_s = time.monotonic() + RELEASE_DEADLINE_S
-    while True:
+def ask(link: Link) -> None:
+    """Sent again when no answer comes, on a bad line or a busy machine: twice stopped is stopped."""
+    for left in reversed(range(TRIES)):
         try:
-            return SerialConsole(path, "assb stop")
-        except BusyError as busy:
-            if busy.holder != holder or time.monotonic() > end_s:
-                remedy = f"`kill {holder.pid}`: without it the lease lapses and the board stops"
-                raise LinkError(f"{holder} was asked to stop the board and still has the port", path, remedy) from busy
-            time.sleep(RELEASE_POLL_S)
+            link.request("stop")
+            return
+        except LinkError:
+            if not left:
+                raise
 
 
 def confirmed(link: Link) -> str:

@@ -20,7 +20,7 @@ def target_options(command):
 
 
 @contextmanager
-def opened_link(port: str, dut: str, holder: str):
-    """A Link to the board that the options name."""
-    with open_target(port, dut) as path, SerialConsole(path, holder) as console:
+def opened_link(port: str, dut: str, holder: str, lends: bool = True):
+    """A Link to the board that the options name; `lends`: a flash may have the port meanwhile."""
+    with open_target(port, dut) as path, SerialConsole(path, holder, lends) as console:
         yield Link(console)

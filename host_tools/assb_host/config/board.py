@@ -1,175 +1,40 @@
 """A board file: what is wired to which pin, and how long the firmware's work takes on it."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
-from msgspec import Meta, Struct
+import msgspec
+from msgspec import Meta
 
+from assb_host.config.board_tables import (
+    Ads1115,
+    Ads1115Cell,
+    Ads1115Ntc,
+    Ads1115Pressure,
+    AlarmPin,
+    BleedPins,
+    Bq76952,
+    ContactorPins,
+    Cost,
+    EnablePins,
+    HeaterPins,
+    Hx711,
+    I2cBus,
+    Ina226,
+    Ina228,
+    Mcp4725,
+    Memory,
+    MicroPython,
+    Nau7802,
+    Ntc,
+    StepperPins,
+    Table,
+    Tmp117,
+)
 from assb_host.config.errors import ConfigError
-from assb_host.config.fields import Description, I2cAddress, I2cBusNumber, Microseconds, Name, Pin, Source
+from assb_host.config.fields import Description, Name
 from assb_host.config.locate import find
 from assb_host.config.toml_reader import convert, read_toml
-
-
-class Table(Struct, forbid_unknown_fields=True):
-    """A table of a file; a key that is not in it is an error."""
-
-
-class MicroPython(Table):
-    port: Annotated[
-        Literal["rp2", "esp32", "stm32", "unix"], Meta(description="MicroPython port that runs on the board")
-    ]
-    architecture: Annotated[
-        Literal["", "armv6m", "armv7m", "armv7emsp", "xtensawin", "rv32imc", "x64"],
-        Meta(description="mpy-cross -march for native modules; empty: bytecode alone"),
-    ]
-    usb_ids: Annotated[list[str], Meta(description="vendor:product of its USB port, hexadecimal")] = []
-
-
-class Memory(Table):
-    heap_bytes: Annotated[int, Meta(ge=32_768, le=16_777_216, description="Heap of the interpreter")]
-    flash_bytes: Annotated[int, Meta(ge=65_536, le=16_777_216, description="Flash that carries the file system")]
-    source: Source
-
-
-class Cost(Table):
-    """Time that the firmware takes on this board: charged to virtual time, and terms of every fault-time budget.
-
-    A jitter is the seeded scatter on top of its figure, so the worst case is the sum of both.
-    """
-
-    fast_us: Annotated[Microseconds, Meta(description="One fast tick, without its bus transfers")]
-    fast_jitter_us: Microseconds
-    estimator_slice_us: Annotated[Microseconds, Meta(description="One cell's estimator and detector")]
-    estimator_slice_jitter_us: Microseconds
-    other_slice_us: Annotated[Microseconds, Meta(description="Any other slice of the slow tick")]
-    other_slice_jitter_us: Microseconds
-    gc_us: Annotated[Microseconds, Meta(description="One garbage collection")]
-    gc_jitter_us: Microseconds
-    ticks_call_us: Annotated[Microseconds, Meta(description="One call of ticks_ms or ticks_us")]
-    pin_us: Annotated[Microseconds, Meta(description="One access to a pin")]
-    i2c_overhead_us: Annotated[Microseconds, Meta(description="One I2C transfer, on top of its 9 bits a byte")]
-    flash_erase_us: Annotated[Microseconds, Meta(description="One sector of the flash")]
-    flash_page_us: Annotated[Microseconds, Meta(description="One page of the flash")]
-    boot_us: Annotated[Microseconds, Meta(description="From power-on to boot.py")]
-    source: Source
-
-    @property
-    def slice_worst_us(self) -> int:
-        other_us = self.other_slice_us + self.other_slice_jitter_us
-        return max(self.estimator_slice_us + self.estimator_slice_jitter_us, other_us)
-
-    @property
-    def gc_worst_us(self) -> int:
-        return self.gc_us + self.gc_jitter_us
-
-    @property
-    def fast_worst_us(self) -> int:
-        return self.fast_us + self.fast_jitter_us
-
-    def figures(self) -> dict[str, int]:
-        """The table without its source, as the virtual board's cost model takes it."""
-        return {name: getattr(self, name) for name in self.__struct_fields__ if name != "source"}
-
-
-class I2cBus(Table):
-    bus: I2cBusNumber
-    sda_pin: Pin
-    scl_pin: Pin
-    frequency_hz: Annotated[int, Meta(ge=10_000, le=1_000_000)]
-
-
-class Ina228(Table):
-    cell: Annotated[int, Meta(ge=0, le=15, description="Cell it measures; 0 carries the pack's shunt")]
-    bus: I2cBusNumber
-    address: I2cAddress
-    range_mv: Annotated[Literal[163, 40], Meta(description="Shunt range: ±163.84 or ±40.96 mV")] = 163
-    conversion_us: Annotated[
-        Literal[50, 84, 150, 280, 540, 1052, 2074, 4120],
-        Meta(description="Of voltage and of current, one after another"),
-    ] = 540
-    averages: Literal[1, 4, 16, 64, 128, 256, 512, 1024] = 4
-    polarity: Annotated[
-        Literal[1, -1], Meta(description="1: IN+ of the shunt faces the charger; -1: it faces the cell")
-    ] = 1
-
-    @property
-    def cycle_us(self) -> int:
-        """Time from one result to the next: bus, shunt and die temperature (50 us), times the averages (SLYS021A)."""
-        return (2 * self.conversion_us + 50) * self.averages
-
-
-class Nau7802(Table):
-    bus: I2cBusNumber
-    place: Annotated[int, Meta(ge=0, le=1, description="0: regulates; 1: a second load cell, which only checks")] = 0
-    address: I2cAddress = 0x2A
-    gain: Literal[1, 2, 4, 8, 16, 32, 64, 128] = 128
-    rate_hz: Literal[10, 20, 40, 80, 320] = 80
-    excitation_mv: Annotated[
-        Literal[0, 2400, 2700, 3000, 3300, 3600, 3900, 4200, 4500], Meta(description="0: AVDD is fed from outside")
-    ] = 3300
-
-
-class Hx711(Table):
-    dout_pin: Pin
-    sck_pin: Pin
-    place: Annotated[int, Meta(ge=0, le=1, description="0: regulates; 1: a second load cell, which only checks")] = 0
-    gain: Literal[64, 128] = 128
-    rate_hz: Annotated[Literal[10, 80], Meta(description="What its RATE pin is wired to")] = 80
-
-
-class Tmp117(Table):
-    bus: I2cBusNumber
-    place: Annotated[int, Meta(ge=0, le=15, description="Place on the stack, from 0")] = 0
-    address: I2cAddress = 0x48
-    averages: Literal[1, 8, 32, 64] = 8
-    cycle_ms: Literal[125, 250, 500, 1000, 4000, 8000, 16000] = 125
-
-
-class Mcp4725(Table):
-    bus: I2cBusNumber
-    address: I2cAddress = 0x60
-
-
-class StepperPins(Table):
-    """A screw press on a stepper motor behind STEP/DIR/EN; DIR 1 closes, EN 1 holds. One pulse a fast tick at most."""
-
-    step_pin: Pin
-    dir_pin: Pin
-    enable_pin: Pin
-    um_per_step: Annotated[float, Meta(ge=0.001, le=1000.0, description="Travel of the screw for a pulse")]
-    rate_per_s: Annotated[int, Meta(ge=1, le=200, description="Pulses a second at most")]
-    ramp_per_s2: Annotated[int, Meta(ge=1, le=100_000, description="How much faster within a second")]
-    close_steps: Annotated[int, Meta(ge=0, le=10_000_000, description="How far it may close from where it starts")]
-    open_steps: Annotated[int, Meta(ge=0, le=10_000_000, description="How far it may open from where it starts")]
-    source: Source
-    closed_switch_pin: Pin | None = None
-    open_switch_pin: Pin | None = None
-    switch_level: Annotated[Literal[0, 1], Meta(description="Of both switches at the end of the travel")] = 0
-
-
-class ContactorPins(Table):
-    drive_pin: Pin
-    feedback_pin: Pin | None = None
-    precharge_pin: Pin | None = None
-    feedback_closed_level: Literal[0, 1] = 1
-
-
-class EnablePins(Table):
-    charge_pin: Pin | None = None
-    discharge_pin: Pin | None = None
-
-
-class BleedPins(Table):
-    """Switches that bleed cells in series through a resistor each, to balance them."""
-
-    pins: Annotated[list[Pin], Meta(min_length=1, max_length=16, description="One for each cell, from the lowest on")]
-
-
-class AlarmPin(Table):
-    """A horn, a lamp or an input of the lab's safety system: high from a soft short on."""
-
-    pin: Annotated[Pin, Meta(description="High from a soft short on; after a hard one until the stack is cold")]
 
 
 class Board(Table):
@@ -179,26 +44,105 @@ class Board(Table):
     memory: Memory
     cost: Cost
     i2c: Annotated[list[I2cBus], Meta(min_length=1)]
-    ina228: Annotated[list[Ina228], Meta(min_length=1)]
-    tmp117: Annotated[list[Tmp117], Meta(min_length=1)]
     contactor: ContactorPins
-    nau7802: list[Nau7802] = []
-    hx711: list[Hx711] = []
-    mcp4725: list[Mcp4725] = []
+    ina228: list[Ina228] = msgspec.field(default_factory=list)
+    ina226: list[Ina226] = msgspec.field(default_factory=list)
+    bq76952: Bq76952 | None = None
+    tmp117: list[Tmp117] = msgspec.field(default_factory=list)
+    ntc: list[Ntc] = msgspec.field(default_factory=list)
+    ads1115: list[Ads1115] = msgspec.field(default_factory=list)
+    ads1115_cell: list[Ads1115Cell] = msgspec.field(default_factory=list)
+    ads1115_pressure: list[Ads1115Pressure] = msgspec.field(default_factory=list)
+    ads1115_ntc: list[Ads1115Ntc] = msgspec.field(default_factory=list)
+    nau7802: list[Nau7802] = msgspec.field(default_factory=list)
+    hx711: list[Hx711] = msgspec.field(default_factory=list)
+    mcp4725: list[Mcp4725] = msgspec.field(default_factory=list)
     based_on: Annotated[str, Meta(description="Board whose tables this file takes over where it has none itself")] = ""
     enable_lines: EnablePins | None = None
     alarm: AlarmPin | None = None
     bleed: BleedPins | None = None
     stepper: StepperPins | None = None
+    heater: HeaterPins | None = None
 
     @property
     def drives_press(self) -> bool:
         return bool(self.mcp4725) or self.stepper is not None
 
     @property
-    def bridges(self) -> list[Nau7802 | Hx711]:
+    def bridges(self) -> list[Nau7802 | Hx711 | Ads1115Pressure]:
         """Converters of load cells, by place."""
-        return sorted([*self.nau7802, *self.hx711], key=lambda chip: chip.place)
+        return sorted([*self.nau7802, *self.hx711, *self.ads1115_pressure], key=lambda chip: chip.place)
+
+    @property
+    def measured_cells(self) -> list[int]:
+        """Cells whose voltage is measured, one entry for each monitor, rising."""
+        stack = range(len(self.bq76952.inputs)) if self.bq76952 else ()
+        return sorted([*(chip.cell for chip in (*self.ina228, *self.ina226, *self.ads1115_cell)), *stack])
+
+    @property
+    def thermistor_places(self) -> list[int]:
+        """Places of thermistors, which have a wire that can come off."""
+        stack = self.bq76952.thermistors.values() if self.bq76952 else ()
+        return sorted([*(chip.place for chip in (*self.ntc, *self.ads1115_ntc)), *stack])
+
+    @property
+    def measured_places(self) -> list[int]:
+        """Places of thermometers, rising."""
+        return sorted([*(chip.place for chip in self.tmp117), *self.thermistor_places])
+
+    def shunt_full_scale_a(self, shunt_ohm: float) -> float:
+        """What the chip with the shunt can show of it: SLYS021A, SBOS547A (2.5 uV a code), SLUSE13B 7.15."""
+        if self.bq76952:  # a code is 0.1, 1 or 10 mA: the finest that holds three quarters of 200 mV
+            units_a = (1e-4 * 32767, 1e-3 * 32767, 1e-2 * 32767)
+            return min(0.2 / shunt_ohm, next((a for a in units_a if a >= 0.15 / shunt_ohm), 0.0))
+        wide = {163: 163.84, 40: 40.96}
+        return next((wide[chip.range_mv] for chip in self.ina228 if chip.cell == 0), 81.92) / 1000 / shunt_ohm
+
+    def converter_cycle_us(self, converter: int, fast_ms: int) -> float:
+        """From one result of an ADS1115's input to the next: by turns, each 10 % slower than told at worst."""
+        wired = [
+            chip
+            for chip in (*self.ads1115_cell, *self.ads1115_pressure, *self.ads1115_ntc)
+            if chip.converter == converter
+        ]
+        ticks = -(-1.1e6 / self.ads1115[converter].rate_hz // (1000 * fast_ms))
+        return len(wired) * max(1.0, ticks) * 1000 * fast_ms
+
+    def voltage_cycle_us(self, fast_ms: int) -> float:
+        """From one result to the next of the slowest monitor of a cell."""
+        chips = [*self.ina228, *self.ina226, *([self.bq76952] if self.bq76952 else [])]
+        cycles = [chip.cycle_us for chip in chips]
+        return max([*cycles, *(self.converter_cycle_us(chip.converter, fast_ms) for chip in self.ads1115_cell)])
+
+    def current_cycle_us(self) -> float:
+        """The same of the current: CC2 of a BQ76952 takes 3 ms (SLUSE13B 7.17)."""
+        return 3000 if self.bq76952 else next(c.cycle_us for c in (*self.ina228, *self.ina226) if c.cell == 0)
+
+    def pressure_cycle_us(self, fast_ms: int) -> float:
+        """The same of the slowest load cell."""
+        cycles = [1e6 / chip.rate_hz for chip in (*self.nau7802, *self.hx711)]
+        return max([*cycles, *(self.converter_cycle_us(chip.converter, fast_ms) for chip in self.ads1115_pressure)])
+
+    def temperature_cycle_ms(self, fast_ms: int) -> float:
+        """The same of the slowest thermometer, before the slow tick that reads it."""
+        cycles = [chip.cycle_ms for chip in self.tmp117] + [0 for _ in self.ntc]
+        cycles += [self.converter_cycle_us(chip.converter, fast_ms) / 1000 for chip in self.ads1115_ntc]
+        # a thermistor has its turn in one of three loops (10.1.1)
+        return max(
+            [*cycles, *([3 * self.bq76952.cycle_us / 1000] if self.bq76952 and self.bq76952.thermistors else [])]
+        )
+
+    def bus_us(self) -> float:
+        """Transfers of one fast tick at worst, 9 bits a byte. HX711: 27 pulses, and a level after each of 24."""
+        transfers = [7] * (3 * len(self.ina228) + 2 * len(self.nau7802)) + [6] * (4 * len(self.ina226))
+        transfers += [6] * (3 * len(self.ads1115))
+        if self.bq76952:
+            wide = 2 if self.bq76952.crc else 1
+            span = self.bq76952.inputs[-1] - self.bq76952.inputs[0] + 1
+            transfers += [3 + 2 * wide] * 4 + [2 + 2 * wide, 3 + 2 * wide * span]
+        bit_us = 1e6 / min(bus.frequency_hz for bus in self.i2c)
+        by_hand_us = (2 * 27 + 26) * self.cost.pin_us * len(self.hx711)
+        return by_hand_us + 9 * bit_us * sum(transfers) + self.cost.i2c_overhead_us * len(transfers)
 
 
 def load_board(path: Path) -> Board:
@@ -232,11 +176,28 @@ def check_wiring(board: Board, path: Path) -> None:
         other = taken.setdefault((chip.bus, chip.address), key)
         if other != key:
             raise ConfigError(path, f"{key}.address", hex(chip.address), f"an address that {other} has not taken")
+    if not board.measured_cells:
+        raise ConfigError(path, "ina228", [], "a monitor of a cell: ina228, ina226, bq76952 or ads1115_cell")
+    check_shunt(board, path)
+    if not board.measured_places or len(set(board.measured_places)) != len(board.measured_places):
+        raise ConfigError(path, "place", board.measured_places, "of thermometers: one or more, none twice")
+    check_converters(board, path)
+    if board.ntc and board.micropython.port == "esp32":
+        allowed = "absent: the full scale of an ESP32's converter is not its supply; use an ads1115_ntc"
+        raise ConfigError(path, "ntc", len(board.ntc), allowed)
     places = [chip.place for chip in board.bridges]
     if places not in ([], [0], [0, 1]):
         raise ConfigError(path, "place", places, "of the load cells' converters: 0, or 0 and 1")
+    alike = {(chip.span_mv, chip.range_mv) for chip in board.ads1115_pressure}
+    if board.ads1115_pressure and (len(alike) > 1 or len(board.bridges) > len(board.ads1115_pressure)):
+        allowed = "without another kind of load cell, all with one span and one range: they share a scale"
+        raise ConfigError(path, "ads1115_pressure", len(board.bridges), allowed)
     if board.mcp4725 and board.stepper:
         raise ConfigError(path, "stepper", board.stepper.um_per_step, "absent beside a mcp4725: there is one press")
+    gains = [chip.gain for chip in (*board.nau7802, *board.hx711)]
+    if len(set(gains)) > 1:
+        allowed = "one gain for both: the two load cells share a scale"
+        raise ConfigError(path, "gain", f"{gains} of the load cells' converters", allowed)
     pins: dict[int, str] = {}
     for key, pin in pin_uses(board):
         other = pins.setdefault(pin, key)
@@ -244,19 +205,63 @@ def check_wiring(board: Board, path: Path) -> None:
             raise ConfigError(path, key, pin, f"a pin that {other} has not taken")
 
 
-def chips(board: Board):
-    """(key, chip) of everything on an I2C bus."""
-    for kind in ("ina228", "nau7802", "tmp117", "mcp4725"):
+def check_shunt(board: Board, path: Path) -> None:
+    """One chip has the pack's shunt: a BQ76952, or else the monitor of cell 0."""
+    if board.bq76952:
+        others = [*board.ina228, *board.ina226, *board.ads1115_cell]
+        if others:
+            raise ConfigError(
+                path, "bq76952", "present", "absent beside other monitors: it measures the cells by itself"
+            )
+        if board.bq76952.inputs != sorted(set(board.bq76952.inputs)):
+            raise ConfigError(path, "bq76952.inputs", board.bq76952.inputs, "rising, none twice")
+        if board.bleed:
+            raise ConfigError(path, "bleed.pins", board.bleed.pins, "absent beside a bq76952, which bleeds by itself")
+    elif not [chip for chip in (*board.ina228, *board.ina226) if chip.cell == 0]:
+        raise ConfigError(path, "cell", 0, "of an ina228 or ina226, which has the shunt")
+
+
+def converter_inputs(board: Board):
+    """(key, input) of everything at an ADS1115."""
+    for kind in ("ads1115_cell", "ads1115_pressure", "ads1115_ntc"):
         for position, chip in enumerate(getattr(board, kind)):
             yield f"{kind}[{position}]", chip
+
+
+def check_converters(board: Board, path: Path) -> None:
+    """No input twice, none of a converter that is not there, no pair that its multiplexer does not have."""
+    taken: dict[tuple[int, int], str] = {}
+    for key, chip in converter_inputs(board):
+        if chip.converter >= len(board.ads1115):
+            raise ConfigError(
+                path, f"{key}.converter", chip.converter, f"below {len(board.ads1115)}, one of [[ads1115]]"
+            )
+        pair = (chip.input, chip.minus_input)
+        if chip.minus_input is not None and pair not in ((0, 1), (0, 3), (1, 3), (2, 3)):
+            raise ConfigError(
+                path, f"{key}.minus_input", pair, "a pair 0 and 1, 0 and 3, 1 and 3, 2 and 3 (SBAS444D 9.6.3)"
+            )
+        other = taken.setdefault((chip.converter, chip.input), key)
+        if other != key:
+            raise ConfigError(path, f"{key}.input", chip.input, f"an input that {other} has not taken")
+
+
+def chips(board: Board):
+    """(key, chip) of everything on an I2C bus."""
+    for kind in ("ina228", "ina226", "nau7802", "tmp117", "mcp4725", "ads1115"):
+        for position, chip in enumerate(getattr(board, kind)):
+            yield f"{kind}[{position}]", chip
+    if board.bq76952:
+        yield "bq76952", board.bq76952
 
 
 def pin_uses(board: Board):
     """(key, pin) of every pin that is wired."""
     tables = [(f"i2c[{n}]", bus) for n, bus in enumerate(board.i2c)] + list(chips(board))
     tables += [(f"hx711[{n}]", chip) for n, chip in enumerate(board.hx711)]
+    tables += [(f"ntc[{n}]", chip) for n, chip in enumerate(board.ntc)]
     tables += [("contactor", board.contactor), ("enable_lines", board.enable_lines), ("alarm", board.alarm)]
-    tables += [("stepper", board.stepper)]
+    tables += [("stepper", board.stepper), ("heater", board.heater)]
     for at, pin in enumerate(board.bleed.pins if board.bleed else ()):
         yield f"bleed.pins[{at}]", pin
     for key, table in tables:

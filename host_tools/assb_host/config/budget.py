@@ -6,6 +6,8 @@ itself (an age, or how long a code has stood still) has passed its level only af
 after the time of its filter.
 """
 
+import math
+
 from assb.protocol import schema
 
 from assb_host.config.pack import PackConfig
@@ -14,7 +16,14 @@ from assb_host.config.pack import PackConfig
 # storage, collection again
 SLICES_BESIDE_CELLS = 7
 # Signals that the slow tick puts on the blackboard; a fast tick may find them one slow period old
-SLOW_SIGNALS = ("cell_stage", "estimator_status", "press_stalled", "press_mismatch_kpa", "outside_window_ms")
+SLOW_SIGNALS = (
+    "cell_stage",
+    "estimator_status",
+    "press_stalled",
+    "press_mismatch_kpa",
+    "outside_window_ms",
+    "heater_unanswered_ms",
+)
 # Time constant of the low-pass whose lead is the rate of pressure: firmware/assb/quantities.py
 FILTER_MS = {"pressure_rate_kpa_s": 1000.0}
 
@@ -30,27 +39,69 @@ def fault_time_budget_ms(pack: PackConfig, row: str) -> float:
 
 def budget_terms_ms(pack: PackConfig, row: str) -> dict[str, float]:
     """The budget's terms by name, in the order in which they pass."""
-    fast_ms = pack.parameters["fast_period_ms"]
-    debounce_ms = pack.limits[row].debounce_ms
+    debounce_ms = debounced_ms(pack, pack.limits[row].debounce_ms)
     if row == "hard_short":  # called in the fast tick after a time of its own, which the row's own follows
-        debounce_ms += pack.parameters["hard_short_debounce_ms"]
-    cost = pack.board.cost
+        debounce_ms += debounced_ms(pack, pack.parameters["hard_short_debounce_ms"])
     return {
         "sample_age_ms": sample_age_ms(pack, row),
         "filter_ms": FILTER_MS.get(limit_row(row)[3], 0.0),
-        # debounce is counted in ticks, so it ends with one
-        "debounce_ms": float(-(-debounce_ms // fast_ms) * fast_ms),
-        "tick_ms": fast_ms + (cost.fast_worst_us + bus_us(pack)) / 1000,
-        "slice_ms": slices_per_tick(pack) * cost.slice_worst_us / 1000,
-        "gc_ms": cost.gc_worst_us / 1000,
+        "debounce_ms": debounce_ms,
+        **tick_terms_ms(pack),
         "actuator_ms": actuator_ms(pack, row),
     }
+
+
+def tick_terms_ms(pack: PackConfig) -> dict[str, float]:
+    """From a sample that came just after a tick to the end of the next, which a slice and a collection make late."""
+    cost = pack.cost
+    return {
+        "tick_ms": pack.parameters["fast_period_ms"] + (cost.fast_worst_us + pack.board.bus_us()) / 1000,
+        "slice_ms": slices_per_tick(pack) * cost.slice_worst_us / 1000,
+        "gc_ms": cost.gc_worst_us / 1000,
+    }
+
+
+def debounced_ms(pack: PackConfig, debounce_ms: int) -> float:
+    """From the tick that begins a debounce, were it in time, to the one that ends it.
+
+    It is counted from when a tick began, which a slice made late, and ends with a tick of the grid: often one more than
+    it has ticks. Where a collection made the first tick late, none is in the way of the last.
+    """
+    if not debounce_ms:
+        return 0.0
+    fast_ms, terms = pack.parameters["fast_period_ms"], tick_terms_ms(pack)
+    slice_ms, gc_ms = terms["slice_ms"], terms["gc_ms"]
+    plain_ms = math.ceil((debounce_ms + slice_ms) / fast_ms) * fast_ms
+    collected_ms = math.ceil((debounce_ms + slice_ms + gc_ms) / fast_ms) * fast_ms - gc_ms
+    return float(max(plain_ms, collected_ms))
+
+
+def lost_data_budget_ms(pack: PackConfig, name: str) -> float | None:
+    """Worst time in ms from a sensor's last sample to the act, for a row that itself acts on data that is lost; None
+    where a row of age does, or where no sensor is behind its quantity."""
+    row = limit_row(name)
+    another = row[9] != "self" and pack.limits[row[9]].enabled
+    if row[4] == schema.KIND_STALE or another or not channel_period_ms(pack, row):
+        return None
+    return pack.parameters["blind_ms"] + sum(tick_terms_ms(pack).values()) + actuator_ms(pack, name)
 
 
 def slices_per_tick(pack: PackConfig) -> int:
     """Slices of the slow tick that one fast tick may have to wait for: one while there are not too many cells."""
     ticks = pack.parameters["slow_period_ms"] // pack.parameters["fast_period_ms"]
     return -(-(SLICES_BESIDE_CELLS + pack.parameters["cells_in_series"]) // ticks)
+
+
+def slow_period_load_ms(pack: PackConfig) -> float:
+    """The work of one slow period, each piece at the middle of what it takes on this board."""
+    cost, ticks = pack.cost, pack.parameters["slow_period_ms"] // pack.parameters["fast_period_ms"]
+    return (
+        ticks * (cost.fast_us + cost.fast_jitter_us / 2 + pack.board.bus_us())
+        + pack.parameters["cells_in_series"] * (cost.estimator_slice_us + cost.estimator_slice_jitter_us / 2)
+        + SLICES_BESIDE_CELLS * (cost.other_slice_us + cost.other_slice_jitter_us / 2)
+        + cost.gc_us
+        + cost.gc_jitter_us / 2
+    ) / 1000
 
 
 def sample_age_ms(pack: PackConfig, name: str) -> float:
@@ -64,7 +115,7 @@ def sample_age_ms(pack: PackConfig, name: str) -> float:
     if signal == "estimator_status":  # it refuses what it is given, the slowest of which is the temperature
         return pack.parameters["slow_period_ms"] + thermometer_period_ms(pack)
     if signal in SLOW_SIGNALS and name != "hard_short":  # which is called in the fast tick
-        own_ms = pack.limits[name].trip if signal == "outside_window_ms" else 0
+        own_ms = pack.limits[name].trip if signal.endswith("_ms") else 0
         return float(own_ms + pack.parameters["slow_period_ms"])
     period_ms = channel_period_ms(pack, row)
     if signal.endswith("_still_ms"):
@@ -74,32 +125,23 @@ def sample_age_ms(pack: PackConfig, name: str) -> float:
 
 def channel_period_ms(pack: PackConfig, row) -> float:
     """Time between two samples of the sensor that a row's quantity comes from; 0 for what the firmware makes itself."""
-    board, signal = pack.board, row[3]
+    board, signal, fast_ms = pack.board, row[3], pack.parameters["fast_period_ms"]
     if signal.startswith("pressure_"):
-        return 1000 / min(converter.rate_hz for converter in board.bridges) if board.bridges else 0.0
-    if signal.startswith("temperature_"):
+        return board.pressure_cycle_us(fast_ms) / 1000 if board.bridges else 0.0
+    if signal.startswith(("temperature_", "heater_")):
         return thermometer_period_ms(pack)
-    if row[9] in ("voltage_stale", "current_stale") or signal == "pack_mismatch_uv" or row[1] == "hard_short":
-        return max(monitor.cycle_us for monitor in board.ina228) / 1000
+    if row[9] == "current_stale":
+        return board.current_cycle_us() / 1000
+    if signal == "pack_mismatch_uv":  # the stack is measured in every third scan
+        return 3 * board.voltage_cycle_us(fast_ms) / 1000
+    if row[9] == "voltage_stale" or row[1] == "hard_short":
+        return board.voltage_cycle_us(fast_ms) / 1000
     return 0.0
 
 
 def thermometer_period_ms(pack: PackConfig) -> float:
     """From one conversion of the slowest thermometer to the next, and the slow tick that reads it."""
-    return float(max(sensor.cycle_ms for sensor in pack.board.tmp117) + pack.parameters["slow_period_ms"])
-
-
-def bus_us(pack: PackConfig) -> float:
-    """Transfers of one fast tick: voltage and current of each monitor, ready flag and result of the bridge converter.
-
-    A transfer is at most 7 bytes of 9 bits (address, register, address, up to four of data). An HX711 is read by hand:
-    up to 27 pulses, a level after each of 24, and two more.
-    """
-    board = pack.board
-    transfers = 3 * len(board.ina228) + 2 * len(board.nau7802)
-    slowest_hz = min(bus.frequency_hz for bus in board.i2c)
-    by_hand_us = (2 * 27 + 26) * board.cost.pin_us * len(board.hx711)
-    return by_hand_us + transfers * (7 * 9 * 1e6 / slowest_hz + board.cost.i2c_overhead_us)
+    return pack.board.temperature_cycle_ms(pack.parameters["fast_period_ms"]) + pack.parameters["slow_period_ms"]
 
 
 def actuator_ms(pack: PackConfig, name: str) -> float:

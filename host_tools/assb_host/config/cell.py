@@ -6,7 +6,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from assb_host.config.board import Table
+from assb_host.config.board_tables import Table
 from assb_host.config.errors import ConfigError
 from assb_host.config.fields import (
     Count,

@@ -2,12 +2,13 @@
 
 from assb.protocol import image, schema
 
-from assb_host.config.budget import fault_time_budget_ms
+from assb_host.config.budget import fault_time_budget_ms, slow_period_load_ms
 from assb_host.config.errors import ConfigError
 from assb_host.config.limit_keys import LEVELS, unit_of
 from assb_host.config.pack import PackConfig
 from assb_host.config.row_checks import (
     check_escalation,
+    check_hard_short,
     check_pack_voltage,
     check_plausibility,
     check_staleness,
@@ -34,12 +35,16 @@ def check_pack(pack: PackConfig) -> None:
         check_limit(pack, row)
     check_against_cell(pack)
     check_currents(pack)
+    check_voltages(pack)
     check_staleness(pack)
     check_pack_voltage(pack)
     check_plausibility(pack)
     check_escalation(pack)
     check_precharge(pack)
     check_balancing(pack)
+    check_heater(pack)
+    check_hard_short(pack)
+    check_load(pack)
 
 
 def check_parameters(pack: PackConfig) -> None:
@@ -74,6 +79,9 @@ def check_timing(pack: PackConfig) -> None:
     if slow_ms > image.FAST_TICKS_PER_SLOW_MAX * fast_ms:
         allowed = f"at most {image.FAST_TICKS_PER_SLOW_MAX} times timing.fast_period_ms ({fast_ms})"
         raise fail(pack, "timing.slow_period_ms", allowed, "the firmware averages no more fast samples into one step")
+    most_ms = pack.board.micropython.watchdog_max_ms
+    if watchdog_ms > most_ms:
+        raise fail(pack, "timing.watchdog_ms", f"up to {most_ms}, the longest of board {pack.board.name}")
     if watchdog_ms and watchdog_ms < least_ms:
         allowed = f"0 (no watchdog), or at least {least_ms}: one second and four slow periods"
         remedy = "a shorter watchdog bites while the board starts or collects garbage, and resets it for ever"
@@ -109,11 +117,37 @@ def check_press(pack: PackConfig) -> None:
     """What drives a press measures its pressure and watches it; image.py has the same for the board."""
     name = pack.board.name
     if not pack.board.bridges:
-        allowed = "with a nau7802 or hx711"
+        allowed = "with a nau7802, hx711 or ads1115_pressure"
         raise ConfigError(pack.path, "board", name, allowed, "it drives a press without a pressure")
     for row in image.PRESS_ROWS:
         if not pack.limits[row].enabled:
             raise ConfigError(pack.path, f"limits.{row}.enabled", False, "true", f"board {name} drives a press")
+    if pack.board.stepper:
+        check_screw(pack, pack.board.stepper.rate_per_s)
+
+
+def check_screw(pack: PackConfig, rate_per_s: int) -> None:
+    p = pack.parameters
+    if not p["stack_stiffness_kpa_per_um"]:
+        raise fail(pack, "pressure.stiffness_mpa_per_um", "at least 0.0005 for a screw, which turns it into steps")
+    if rate_per_s * p["fast_period_ms"] > 1000:
+        allowed = (
+            f"at most {1000 // rate_per_s} with board {pack.board.name}, whose stepper makes {rate_per_s} a second"
+        )
+        raise fail(pack, "timing.fast_period_ms", allowed, "a pulse a fast tick; or a smaller stepper.rate_per_s")
+
+
+def check_voltages(pack: PackConfig) -> None:
+    """An input at its end reads as that: the row must trip below it."""
+    trip_v = pack.limits["cell_overvoltage"].trip / 1e6
+    for at, cell in enumerate(pack.board.ads1115_cell):
+        if cell.range_mv * cell.divider / 1000 * SENSOR_HEADROOM_FRAC <= trip_v:
+            allowed = f"with its divider beyond limits.cell_overvoltage.trip_v, {trip_v:g} V"
+            raise ConfigError(pack.path, f"board.ads1115_cell[{at}].range_mv", cell.range_mv, allowed)
+    for at, ntc in enumerate(pack.board.ads1115_ntc):
+        if ntc.range_mv < ntc.supply_mv:
+            allowed = f"at least supply_mv, {ntc.supply_mv}"
+            raise ConfigError(pack.path, f"board.ads1115_ntc[{at}].range_mv", ntc.range_mv, allowed)
 
 
 def check_currents(pack: PackConfig) -> None:
@@ -134,7 +168,7 @@ def check_currents(pack: PackConfig) -> None:
 
 
 def check_channels(pack: PackConfig) -> None:
-    cells = sorted(monitor.cell for monitor in pack.board.ina228)
+    cells = pack.board.measured_cells
     wanted = list(range(pack.file.cells_in_series))
     if cells != wanted:
         remedy = f"board {pack.board.name} measures cells {cells}"
@@ -143,6 +177,9 @@ def check_channels(pack: PackConfig) -> None:
         for row in schema.LIMIT_ROWS:
             if row[3] in signals and pack.limits[row[1]].enabled and not fitted:
                 raise ConfigError(pack.path, f"limits.{row[1]}.enabled", True, "false on this board", missing)
+    if len(pack.board.bridges) > 1 and not pack.limits["pressure_disagreement"].enabled:
+        remedy = f"board {pack.board.name} has two load cells; the second is there to be compared with"
+        raise ConfigError(pack.path, "limits.pressure_disagreement.enabled", False, "true on this board", remedy)
     mismatch_ms = pack.limits["contactor_mismatch"].debounce_ms
     if mismatch_ms < pack.contactor_open_ms:
         raise fail(pack, "limits.contactor_mismatch.debounce_ms", "at least contactor.open_ms")
@@ -153,15 +190,24 @@ def quantities_of(pack: PackConfig):
     board = pack.board
     pressure = [row[3] for row in schema.LIMIT_ROWS if row[3].startswith("pressure_")] + ["outside_window_ms"]
     return (
-        (pressure, board.bridges, f"board {board.name} has no nau7802 or hx711 to measure pressure"),
+        (pressure, board.bridges, f"board {board.name} has no nau7802, hx711 or ads1115_pressure to measure pressure"),
         (
             ["press_stalled", "press_mismatch_kpa"],
             board.drives_press,
             f"board {board.name} has no mcp4725 or stepper to command pressure with",
         ),
-        (["pressure_disagreement_kpa"], len(board.bridges) > 1, f"board {board.name} has no second nau7802 or hx711"),
+        (
+            ["heater_cdegc", "heater_unanswered_ms"],
+            board.heater is not None,
+            f"board {board.name} has no heater",
+        ),
+        (
+            ["pressure_disagreement_kpa"],
+            len(board.bridges) > 1,
+            f"board {board.name} has no second nau7802, hx711 or ads1115_pressure",
+        ),
         (["cell_spread_uv"], pack.file.cells_in_series > 1, "one cell has nothing to be apart from"),
-        (["pack_mismatch_uv"], False, f"board {board.name} has no monitor of the whole pack"),
+        (["pack_mismatch_uv"], board.bq76952 is not None, f"board {board.name} has no monitor of the whole pack"),
     )
 
 
@@ -240,7 +286,7 @@ def check_balancing(pack: PackConfig) -> None:
     p, cells = pack.parameters, pack.file.cells_in_series
     if not p["balance_start_uv"]:
         return
-    if pack.board.bleed is None or len(pack.board.bleed.pins) < cells:
+    if not pack.board.bq76952 and (pack.board.bleed is None or len(pack.board.bleed.pins) < cells):
         remedy = f"board {pack.board.name} has no bleed switch for each of {cells} cells"
         raise fail(pack, "balancing.start_v", "0 (no balancing) on this board", remedy)
     if p["balance_stop_uv"] >= p["balance_start_uv"]:
@@ -250,3 +296,29 @@ def check_balancing(pack: PackConfig) -> None:
         raise fail(pack, "balancing.least_v", allowed)
     if p["balance_hot_cdegc"] > pack.limits["overtemperature"].trip:
         raise fail(pack, "balancing.hot_degc", "at most limits.overtemperature.trip_degc")
+
+
+def check_heater(pack: PackConfig) -> None:
+    p, heater, board = pack.parameters, pack.file.heater, pack.board
+    if p["heater_target_cdegc"] > p["heater_max_cdegc"]:
+        raise fail(pack, "heater.target_degc", "at most heater.max_degc")
+    if not p["heater_max_cdegc"]:
+        return
+    if board.heater is None:
+        raise fail(pack, "heater.max_degc", "0 (not heated) on this board", f"board {board.name} has no heater")
+    for row in image.HEATER_ROWS:
+        if not pack.limits[row].enabled:
+            raise ConfigError(pack.path, f"limits.{row}.enabled", False, "true", "this rig is heated")
+    if heater.power_max_w > board.heater.power_w:
+        raise fail(pack, "heater.power_max_w", f"up to {board.heater.power_w:g}, the power of the board's heater")
+    if p["heater_max_cdegc"] >= pack.limits["heater_overtemperature"].trip:
+        raise fail(pack, "heater.max_degc", "less than limits.heater_overtemperature.trip_degc")
+    if pack.limits["heater_overtemperature"].trip > pack.limits["overtemperature"].trip:
+        raise fail(pack, level_key(row_of("heater_overtemperature")), "at most limits.overtemperature.trip_degc")
+
+
+def check_load(pack: PackConfig) -> None:
+    slow_ms, load_ms = pack.parameters["slow_period_ms"], slow_period_load_ms(pack)
+    if load_ms > slow_ms:
+        remedy = f"what board {pack.board.name} does in a slow period of {slow_ms} ms takes it {load_ms:.0f} ms"
+        raise fail(pack, "timing.fast_period_ms", "slower ticks, or a faster board", remedy)

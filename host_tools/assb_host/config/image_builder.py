@@ -118,6 +118,7 @@ def device_records(board: Board) -> list[tuple]:
     for chip in board.ina228:
         setting = arguments(0 if chip.range_mv == 163 else 1, chip.conversion_us, chip.averages, chip.polarity)
         records.append(("ina228", chip.cell, chip.bus, chip.address, pins(), setting))
+    records += coarse_records(board) + stack_records(board) + converter_records(board)
     for chip in board.nau7802:
         setting = arguments(chip.gain, chip.rate_hz, chip.excitation_mv)
         records.append(("nau7802", chip.place, chip.bus, chip.address, pins(), setting))
@@ -141,6 +142,56 @@ def device_records(board: Board) -> list[tuple]:
         records.append(("enable_lines", 0, 0, 0, pins(lines.charge_pin, lines.discharge_pin), arguments()))
     for first in range(0, len(board.bleed.pins) if board.bleed else 0, 4):
         records.append(("bleed", first // 4, 0, 0, pins(*board.bleed.pins[first : first + 4]), arguments()))
+    if (heater := board.heater) is not None:
+        power = arguments(heater.frequency_hz, round(1000 * heater.power_w))
+        records.append(("heater", 0, 0, 0, pins(heater.pin, heater.enable_pin), power))
     if board.alarm is not None:
         records.append(("alarm", 0, 0, 0, pins(board.alarm.pin), arguments()))
+    return records
+
+
+def coarse_records(board: Board) -> list[tuple]:
+    """INA226s, and NTCs at the board's own converter."""
+    records: list[tuple] = []
+    for chip in board.ina226:
+        setting = arguments(0, chip.conversion_us, chip.averages, chip.polarity)
+        records.append(("ina226", chip.cell, chip.bus, chip.address, pins(), setting))
+    for chip in board.ntc:
+        divider = arguments(chip.r25_ohm, chip.beta_k, chip.pullup_ohm)
+        records.append(("ntc", chip.place, 0, 0, pins(chip.adc_pin), divider))
+    return records
+
+
+def stack_records(board: Board) -> list[tuple]:
+    """A BQ76952 and its thermistors; its own pins and inputs are bits."""
+    chip = board.bq76952
+    if chip is None:
+        return []
+    inputs = sum(1 << number - 1 for number in chip.inputs)
+    flags = (1 if chip.crc else 0) | (2 if chip.fast else 0)
+    setting = arguments(inputs, flags, sum(1 << pin for pin in chip.thermistors), chip.polarity)
+    places = sorted((place, pin) for pin, place in chip.thermistors.items())
+    return [
+        ("bq76952", 0, chip.bus, chip.address, pins(), setting),
+        *(("bq76952_ts", place, chip.bus, chip.address, pins(), arguments(pin)) for place, pin in places),
+    ]
+
+
+def converter_records(board: Board) -> list[tuple]:
+    """ADS1115s, and what is at their inputs."""
+    records: list[tuple] = [
+        ("ads1115", number, chip.bus, chip.address, pins(), arguments(chip.rate_hz))
+        for number, chip in enumerate(board.ads1115)
+    ]
+    inputs: list[tuple] = [
+        ("ads1115_cell", chip.cell, chip, arguments(chip.range_mv, chip.pv_per_code)) for chip in board.ads1115_cell
+    ]
+    inputs += [("ads1115_pressure", chip.place, chip, arguments(chip.range_mv)) for chip in board.ads1115_pressure]
+    for chip in board.ads1115_ntc:
+        packed = chip.supply_mv // 10 << 20 | chip.pullup_ohm
+        inputs.append(("ads1115_ntc", chip.place, chip, arguments(chip.range_mv, chip.r25_ohm, chip.beta_k, packed)))
+    for kind, instance, chip, setting in inputs:
+        converter = board.ads1115[chip.converter]
+        wires = pins(chip.input, chip.minus_input)
+        records.append((kind, instance, converter.bus, converter.address, wires, setting))
     return records

@@ -8,7 +8,7 @@ from assb.protocol import image, schema
 from assb.protocol.schema_text import LIMIT_TEXT
 from msgspec import Meta
 
-from assb_host.config.board import Table
+from assb_host.config.board_tables import Table
 from assb_host.config.fields import Source
 
 # Suffix of the watched signal → (suffix of the keys, wire units per unit of the key)

@@ -11,13 +11,14 @@ from assb.protocol import schema
 from msgspec import Meta
 
 from assb_host.config import detection_keys
-from assb_host.config.board import Board, Table, load_board
+from assb_host.config.board import Board, load_board
+from assb_host.config.board_tables import Ads1115Pressure, Cost, Table
 from assb_host.config.cell import Cell, load_cell
 from assb_host.config.errors import ConfigError
 from assb_host.config.fields import Description, Name, NonNegative, PositiveFloat, Reference, Source
 from assb_host.config.limit_keys import Limit, Limits, wire_limit
 from assb_host.config.locate import find
-from assb_host.config.parameter_keys import WORDS, parameters_of, table_struct, word_field
+from assb_host.config.parameter_keys import CALIBRATION, WORDS, parameters_of, table_struct, word_field
 from assb_host.config.toml_reader import convert, read_toml
 
 # NAU7802: full scale is half the reference over the gain (datasheet 1.7, 7.1), and the bridge is fed by the reference;
@@ -26,9 +27,9 @@ NAU7802_FULL_SCALE_FRAC = 0.5
 NAU7802_FULL_CODE = 1 << 23
 MCP4725_FULL_CODE = 4095
 
-# Fewer than the wire can carry (schema.CELLS_MAX)
-CELLS_IN_SERIES_MAX = 2
-CELLS_IN_SERIES = "One INA228 per cell is for 1 or 2 cells; more need a stack monitor, which is not supported yet"
+CELLS_IN_SERIES = (
+    "One INA228 per cell is for 1 or 2 cells; a BQ76952 is for 3 to 16, as far as the board's heap holds them"
+)
 SAFE_STATE = word_field("safe_state", "What the press does when the firmware gives up: `pressure_safe_state`")
 LEASE_LAPSE = word_field("lease_lapse", "When the host stops renewing its lease: `lease_lapse_stops`")
 OPEN_MS = ("open_ms", Annotated[NonNegative, Meta(description="Coil off to contacts open, at worst")])
@@ -38,6 +39,12 @@ SENSITIVITY = ("sensitivity_mv_per_v", Annotated[float, Meta(ge=0.1, le=10)])
 SOURCE = ("source", Source)
 Telemetry = table_struct("telemetry")
 Learned = table_struct("learned")
+POWER_MAX = (
+    "power_max_w",
+    Annotated[float, Meta(ge=0.0, le=10_000.0, description="Largest power of the heater (`heater_max_permille`)")],
+    0.0,
+)
+Heater = table_struct("heater", POWER_MAX, ("source", Source, "A: not heated"))
 Balancing = table_struct("balancing", ("source", Source, "A: no balancing"))
 
 
@@ -53,7 +60,7 @@ class PackFile(Table):
     description: Description
     board: Annotated[Reference, Meta(description="Board file: shipped name or path")]
     cell: Annotated[Reference, Meta(description="Cell file: shipped name or path")]
-    cells_in_series: Annotated[int, Meta(ge=1, le=CELLS_IN_SERIES_MAX, description=CELLS_IN_SERIES)]
+    cells_in_series: Annotated[int, Meta(ge=1, le=schema.CELLS_MAX, description=CELLS_IN_SERIES)]
     shunt_ohm: Annotated[float, Meta(ge=1e-5, le=1.0, description="Current shunt (`shunt_uohm`)")]
     shunt_source: Source
     timing: table_struct("timing", SOURCE)  # pyright: ignore[reportInvalidTypeForm]
@@ -69,6 +76,7 @@ class PackFile(Table):
         str, Meta(description="Pack whose tables and limit rows this file takes over where it has none itself")
     ] = ""
     telemetry: Telemetry = msgspec.field(default_factory=Telemetry)  # pyright: ignore[reportInvalidTypeForm]
+    heater: Heater = msgspec.field(default_factory=Heater)  # pyright: ignore[reportInvalidTypeForm]
     balancing: Balancing = msgspec.field(default_factory=Balancing)  # pyright: ignore[reportInvalidTypeForm]
     learned: Learned = msgspec.field(default_factory=Learned)  # pyright: ignore[reportInvalidTypeForm]
 
@@ -89,10 +97,14 @@ class PackConfig:
     file: Any  # the decoded PackFile, in the file's own units
 
     @property
+    def cost(self) -> Cost:
+        """What the firmware takes on this board with this pack's cells."""
+        return self.board.cost.of_cells(self.file.cells_in_series)
+
+    @property
     def shunt_full_scale_a(self) -> float:
-        """Largest current that the shunt and its chip can show (SLYS021A: 163.84 or 40.96 mV)."""
-        millivolts = 163.84 if self.board.ina228[0].range_mv == 163 else 40.96
-        return millivolts / 1000 / self.file.shunt_ohm
+        """Largest current that the shunt and its chip can show."""
+        return self.board.shunt_full_scale_a(self.file.shunt_ohm)
 
 
 def load_pack(
@@ -165,25 +177,34 @@ def assembled(file, path: Path, board: Board, cell: Cell) -> PackConfig:
 
 def wire_parameters(file, board: Board, cell: Cell) -> dict[str, int]:
     """Every parameter of the schema, in its order."""
-    values = parameters_of(file) | {
-        "cells_in_series": file.cells_in_series,
-        "shunt_uohm": round(file.shunt_ohm * 1e6),
-        "capacity_uah": round(cell.capacity_ah * 1e6),
-        "units_per_cell": cell.geometry.units_in_series,
-        "swelling_nm_per_mah": file.cells_in_series * swelling_nm_per_mah(cell),  # one on the other in one press
-        "load_cell_kpa_per_count_ppb": load_cell_ppb(file.load_cell, board, cell),
-        "pressure_quantum_kpa": quantum_kpa(file, board),
-        "pressure_by_position": int(board.stepper is not None),
-        "press_nm_per_step": round(board.stepper.um_per_step * 1000) if board.stepper else 1000,
-        "pressure_safe_state": WORDS["safe_state"].index(file.pressure.safe_state),
-        "lease_lapse_stops": WORDS["lease_lapse"].index(file.supervision.lease_lapse),
-    }
+    values = (
+        parameters_of(file)
+        | CALIBRATION
+        | {
+            "cells_in_series": file.cells_in_series,
+            "shunt_uohm": round(file.shunt_ohm * 1e6),
+            "capacity_uah": round(cell.capacity_ah * 1e6),
+            "units_per_cell": cell.geometry.units_in_series,
+            "swelling_nm_per_mah": file.cells_in_series * swelling_nm_per_mah(cell),  # one on the other in one press
+            "load_cell_kpa_per_count_ppb": load_cell_ppb(file.load_cell, board, cell),
+            "pressure_quantum_kpa": quantum_kpa(file, board),
+            "pressure_by_position": int(board.stepper is not None),
+            "press_nm_per_step": round(board.stepper.um_per_step * 1000) if board.stepper else 1000,
+            "heater_max_permille": heater_permille(file.heater.power_max_w, board),
+            "pressure_safe_state": WORDS["safe_state"].index(file.pressure.safe_state),
+            "lease_lapse_stops": WORDS["lease_lapse"].index(file.supervision.lease_lapse),
+        }
+    )
     return {row[1]: values[row[1]] for row in schema.PARAMETERS}
 
 
 def swelling_nm_per_mah(cell: Cell) -> int:
     """Growth of one cell per mAh: layers share the charge and add up, so only their area counts."""
     return round(cell.swelling.um_per_mah_cm2 * 1000 / cell.geometry.layer_area_cm2)
+
+
+def heater_permille(power_max_w: float, board: Board) -> int:
+    return min(round(1000 * power_max_w / board.heater.power_w), 1000) if board.heater else 0
 
 
 def quantum_kpa(file, board: Board) -> int:
@@ -197,7 +218,10 @@ def quantum_kpa(file, board: Board) -> int:
 
 def load_cell_ppb(load_cell, board: Board, cell: Cell) -> int:
     """Stack pressure per count of the bridge converter, 1e-9 kPa."""
-    gain = board.bridges[0].gain if board.bridges else 128
     rated_kpa = load_cell.rated_kn * 1e4 / cell.geometry.layer_area_cm2
+    first = board.bridges[0] if board.bridges else None
+    if isinstance(first, Ads1115Pressure):  # a code is 1/32768 of the input's range (SBAS444D 9.3.3)
+        return round(rated_kpa / (first.span_mv / first.range_mv * 32768) * 1e9)
+    gain = first.gain if first else 128
     signal_frac = load_cell.sensitivity_mv_per_v / 1000 * gain / NAU7802_FULL_SCALE_FRAC
     return round(rated_kpa / (signal_frac * NAU7802_FULL_CODE) * 1e9)

@@ -7,7 +7,7 @@ from assb.protocol import schema
 from assb.protocol.schema_text import PARAMETER_TEXT
 from msgspec import Meta
 
-from assb_host.config.board import Table
+from assb_host.config.board_tables import Table
 
 # parameter, table, key, wire units per unit of the key, must be given (else the schema's default holds)
 ROWS = (
@@ -56,6 +56,7 @@ ROWS = (
     ("precharge_pause_ms", "supervision", "precharge_pause_ms", 1, False),
     ("blind_ms", "supervision", "blind_ms", 1, False),
     ("self_test_timeout_ms", "supervision", "self_test_timeout_ms", 1, False),
+    ("dry_rig", "supervision", "dry_rig", 1, False),
     ("contactor_timeout_ms", "contactor", "timeout_ms", 1, True),
     ("soc_initial_sigma_ppm", "detection", "soc_initial_sigma_frac", 1_000_000, False),
     ("hard_short_drop_uv", "detection", "hard_short_drop_v", 1_000_000, False),
@@ -70,6 +71,10 @@ ROWS = (
     ("balance_longest_ms", "balancing", "longest_s", 1000, False),
     ("balance_hot_cdegc", "balancing", "hot_degc", 100, False),
     ("bleed_ohm", "balancing", "bleed_ohm", 1, False),
+    ("heater_target_cdegc", "heater", "target_degc", 100, False),
+    ("heater_max_cdegc", "heater", "max_degc", 100, False),
+    ("heater_kp_ppm_per_k", "heater", "gain_per_k", 1_000_000, False),
+    ("heater_ki_ppm_per_k_s", "heater", "integral_gain_per_k_s", 1_000_000, False),
     ("learned_save_ms", "learned", "save_s", 1000, False),
     ("learned_change_ppm", "learned", "change_frac", 1_000_000, False),
     ("learned_off_sigma_ppm", "learned", "off_sigma_frac", 1_000_000, False),
@@ -87,8 +92,12 @@ ELSEWHERE = {
     "pressure_quantum_kpa": "pressure: regulator_full_scale_mpa or stiffness_mpa_per_um, board: mcp4725 or stepper",
     "pressure_by_position": "board: stepper",
     "press_nm_per_step": "board: stepper.um_per_step",
+    "heater_max_permille": "heater.power_max_w, board: heater.power_w",
     "lease_lapse_stops": "supervision.lease_lapse",
 }
+# What a board is calibrated by (`assb calibrate`) is the board's own: no file sets it, an image has none of it
+CALIBRATION = {row[1]: row[5] for row in schema.PARAMETERS if row[2] == 2}
+ELSEWHERE |= dict.fromkeys(CALIBRATION, "the board alone: `assb calibrate`")
 WORDS = {"safe_state": ("hold", "bleed", "let_go"), "lease_lapse": ("continue", "stop")}
 
 

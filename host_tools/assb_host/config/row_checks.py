@@ -36,15 +36,13 @@ def fail(pack: PackConfig, key: str, allowed: str, remedy: str = "") -> ConfigEr
 def channel_periods_ms(pack: PackConfig) -> dict[str, float]:
     """Time between two samples of a quantity, by its stale row: the sensor's own, or that of the tick that asks it."""
     board, fast_ms, slow_ms = pack.board, pack.parameters["fast_period_ms"], pack.parameters["slow_period_ms"]
-    monitor_ms = max(monitor.cycle_us for monitor in board.ina228) / 1000
-    thermometer_ms = max(sensor.cycle_ms for sensor in board.tmp117)
     periods_ms = {
-        "voltage_stale": max(fast_ms, monitor_ms),
-        "current_stale": max(fast_ms, monitor_ms),
-        "temperature_stale": max(slow_ms, thermometer_ms),
+        "voltage_stale": max(fast_ms, board.voltage_cycle_us(fast_ms) / 1000),
+        "current_stale": max(fast_ms, board.current_cycle_us() / 1000),
+        "temperature_stale": max(slow_ms, board.temperature_cycle_ms(fast_ms)),
     }
     if board.bridges:
-        periods_ms["pressure_stale"] = max(fast_ms, 1000 / min(converter.rate_hz for converter in board.bridges))
+        periods_ms["pressure_stale"] = max(fast_ms, board.pressure_cycle_us(fast_ms) / 1000)
     return periods_ms
 
 
@@ -109,3 +107,17 @@ def check_escalation(pack: PackConfig) -> None:
             raise fail(pack, f"limits.{name}.debounce_ms", f"at least {what} ({least_ms:g})")
         if v[name].trip <= rest_ua:
             raise fail(pack, f"limits.{name}.trip_a", f"more than current.rest_a ({rest_ua / 1e6:g})")
+
+
+def check_hard_short(pack: PackConfig) -> None:
+    """image.py has the same of the trip alone, which is all that an image knows."""
+    trip_v = pack.limits["cell_undervoltage"].trip / 1e6
+    least_v = min(pack.cell.voltage.min_v, trip_v)
+    if 2 * pack.parameters["hard_short_drop_uv"] > 1e6 * least_v:
+        allowed = f"up to {least_v / 2:g}, half the least of voltage.min_v of cell {pack.cell.name} and "
+        remedy = "a cell at its lowest voltage can't drop by so much: a hard short would not be called"
+        raise fail(pack, "detection.hard_short_drop_v", allowed + "limits.cell_undervoltage.trip_v", remedy)
+    hot = pack.limits["overtemperature"].reset
+    if pack.parameters["cold_cdegc"] >= hot:
+        allowed = f"less than limits.overtemperature.reset_degc ({hot / 100:g})"
+        raise fail(pack, "detection.cold_degc", allowed, "the alarm of a hard short ends once the stack is cold")

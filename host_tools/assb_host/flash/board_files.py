@@ -1,4 +1,4 @@
-"""Files of a board through its REPL: what is there, writing under a temporary name, proof by SHA-256, renaming."""
+"""Files of a board through its REPL: what is there, writing, copying, proof by SHA-256, replacing in one piece."""
 
 import binascii
 from collections.abc import Callable
@@ -9,10 +9,14 @@ from assb_host.flash.firmware_files import sha256
 
 CHUNK_BYTES = 768  # 1024 characters as base64, which keeps Ctrl-C and the like off the line
 NEW = ".new"
-UNFINISHED = "/unfinished"  # main.py stays at the REPL while this is there: firmware half renamed must not run
 
-# Helpers that live in the board's globals during a flash
+# Helpers that live in the board's globals during a flash. A file that an interrupted one left open would be written
+# when its object is collected, over what has taken its place by then
 HELPERS = """
+try:
+    _f.close()
+except (NameError, AttributeError, OSError):
+    pass
 import os, hashlib
 from binascii import a2b_base64 as _d, hexlify as _x
 _b = bytearray(512)
@@ -39,8 +43,20 @@ def _remove(path):
         os.remove(path)
     except OSError:
         pass
+def _copy(source, target):
+    v = memoryview(_b)
+    with open(source, 'rb') as f, open(target, 'wb') as g:
+        while 1:
+            n = f.readinto(_b)
+            if not n:
+                return
+            g.write(v[:n])
+def _say(path, text):
+    with open(path + '.new', 'w') as f:
+        f.write(text)
+    os.rename(path + '.new', path)
 """
-HELPER_NAMES = "_b, _d, _x, _hash, _walk, _remove, _f"
+HELPER_NAMES = "_b, _d, _x, _hash, _walk, _remove, _copy, _say, _f"
 
 
 class BoardFiles:
@@ -66,34 +82,44 @@ class BoardFiles:
             if folder + "/" not in known:
                 self._repl.run(f"try:\n os.mkdir({folder!r})\nexcept OSError as e:\n if e.errno != 17: raise", folder)
 
-    def write_new(self, path: str, data: bytes, sent: Callable[[int], None]) -> None:
-        """Write next to `path` and prove that it arrived; the file itself stays as it is."""
+    def write(self, path: str, data: bytes, sent: Callable[[int], None]) -> None:
+        """Write a file and prove that it arrived. For one that must be old or new whenever power goes: `replace`."""
         run = self._repl.run
-        run(f"_f = open({path + NEW!r}, 'wb')", path)
+        run(f"_f = open({path!r}, 'wb')", path)
         for start in range(0, len(data), CHUNK_BYTES):
             chunk = data[start : start + CHUNK_BYTES]
             text = binascii.b2a_base64(chunk, newline=False).decode()
             run(f"_f.write(_d('{text}'))", path)
             sent(len(chunk))
         run("_f.close()", path)
-        seen = self._repl.value(f"print(repr(_hash({path + NEW!r})))", path)
+        seen = self._repl.value(f"print(repr(_hash({path!r})))", path)
         if seen != sha256(data):
             raise FlashError(
                 "what the board read back is not what was sent", path, "flash again; the cable or the flash is bad"
             )
 
-    def commit(self, written: list[str], stale: list[str]) -> None:
-        """Rename what was written, remove what is stale; a power cut meanwhile leaves the board at its REPL."""
-        folders = [path.rstrip("/") for path in sorted(stale, reverse=True) if path.endswith("/")]
-        files = [path for path in stale if not path.endswith("/")]
-        self._repl.run(f"open({UNFINISHED!r}, 'w').close()\nos.sync() if hasattr(os, 'sync') else None", UNFINISHED)
-        for path in written:
-            self._repl.run(f"os.rename({path + NEW!r}, {path!r})", path)
-        for path in files:
-            self._repl.run(f"_remove({path!r})", path)
-        for folder in folders:
-            self._repl.run(f"os.rmdir({folder!r})", folder)
-        self._repl.run(f"_remove({UNFINISHED!r})", UNFINISHED)
+    def replace(self, path: str, data: bytes, sent: Callable[[int], None]) -> None:
+        """The same under another name first, so that `path` is old or new and never between."""
+        self.write(path + NEW, data, sent)
+        self._repl.run(f"os.rename({path + NEW!r}, {path!r})", path)
+
+    def copy(self, source: str, target: str) -> None:
+        """On the board, without the cable."""
+        self._repl.run(f"_copy({source!r}, {target!r})", target)
+
+    def say(self, path: str, text: str) -> None:
+        """A short text that is there whole, or as it was before."""
+        self._repl.run(f"_say({path!r}, {text!r})", path)
+
+    def text(self, path: str) -> str:
+        """Of a short file; empty when there is none."""
+        code = f"try:\n with open({path!r}) as _f: print(repr(_f.read()))\nexcept OSError: print(repr(''))"
+        return self._repl.value(code, path)
+
+    def remove(self, paths: list[str]) -> None:
+        """Files and, where the name ends in /, folders that are empty by then."""
+        for path in sorted(paths, reverse=True):
+            self._repl.run(f"os.rmdir({path[:-1]!r})" if path.endswith("/") else f"_remove({path!r})", path)
 
     def forget(self) -> None:
         """Take the helpers out of the board's globals again."""

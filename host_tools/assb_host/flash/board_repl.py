@@ -15,7 +15,7 @@ from mpremote.transport import TransportError, TransportExecError
 from mpremote.transport_serial import SerialTransport
 
 from assb_host.errors import FlashError, LinkError
-from assb_host.link.console import SerialConsole, lost
+from assb_host.link.console import ExclusiveConsole, lost
 from assb_host.link.link import command_line
 
 BYTE_DEADLINE_S = 3.0  # between two bytes of an answer
@@ -57,7 +57,7 @@ class BoardError(FlashError):
 class BoardRepl:
     """Use as a context: inside it the board is in its raw REPL, and it never stays there."""
 
-    def __init__(self, console: SerialConsole):
+    def __init__(self, console: ExclusiveConsole):
         self.console = console
         console.port.timeout = BYTE_DEADLINE_S
         self.transport = OpenedTransport(console.port)

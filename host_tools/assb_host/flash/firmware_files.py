@@ -12,27 +12,36 @@ import assb
 from assb_host.errors import ToolError
 
 MANIFEST = "manifest"  # in the slot; firmware/assb/storage/manifest.py reads it
-SLOT = "a"  # the folder that boot.py puts first on sys.path; a second one comes with A/B updates
+SLOTS = ("a", "b")  # folders with firmware and configuration; rootfs/main.py chooses
+CONFIG = "config.bin"  # in the slot
 MPY_MAGIC = ord("M")
-ROOT_FILES = ("boot.py", "main.py")
+ROOT_FILES = ("boot.py", "main.py", "seal.py")
 COMPILE_DEADLINE_S = 60
 
 
-def firmware_files(slot: str = SLOT) -> dict[str, bytes]:
-    """Path on the board → content. The same sources give the same bytes."""
+def firmware_files() -> dict[str, bytes]:
+    """Path → content: from the slot, or with a leading / for what is outside of slots. The same sources give the same
+    bytes."""
     package = Path(assb.__file__).parent
     roots = [package / "rootfs" / name for name in ROOT_FILES]
-    files = {f"/{path.name}": path.read_bytes() for path in roots}
+    files: dict[str, bytes] = {}
     with tempfile.TemporaryDirectory() as folder:
         for source in sorted(reached(roots, package)):
             name = source.relative_to(package).as_posix()
-            files[f"/{slot}/assb/{name.removesuffix('.py')}.mpy"] = compiled(source, f"assb/{name}", Path(folder))
-    return files | {f"/{slot}/{MANIFEST}": manifest(files)}
+            files[f"assb/{name.removesuffix('.py')}.mpy"] = compiled(source, f"assb/{name}", Path(folder))
+    return {f"/{path.name}": path.read_bytes() for path in roots} | files | {MANIFEST: manifest(files)}
+
+
+def placed(files: dict[str, bytes], slot: str = SLOTS[0]) -> dict[str, bytes]:
+    """The same with paths on the board."""
+    return {path if path.startswith("/") else f"/{slot}/{path}": data for path, data in files.items()}
 
 
 def manifest(files: dict[str, bytes]) -> bytes:
-    """The list by which a board knows whether its files are whole: CRC-32 in hex, bytes and path, a line a file."""
-    lines = [f"{binascii.crc32(data):08x} {len(data)} {path}\n" for path, data in sorted(files.items())]
+    """The list by which a board knows whether its files are whole: CRC-32 in hex, bytes and path, a line a file. It
+    stands in the slot, so it lists none outside: these serve both slots, and have done their work when it is read."""
+    inside = sorted((path, data) for path, data in files.items() if not path.startswith("/"))
+    lines = [f"{binascii.crc32(data):08x} {len(data)} {path}\n" for path, data in inside]
     return "".join(lines).encode()
 
 

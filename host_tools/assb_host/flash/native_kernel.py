@@ -6,10 +6,10 @@ from pathlib import Path
 import assb
 
 from assb_host.errors import MismatchError, ToolError
-from assb_host.flash.firmware_files import MPY_MAGIC, SLOT
+from assb_host.flash.firmware_files import MPY_MAGIC
 
 FILE_NAME = "assb_kernel.mpy"
-BOARD_PATH = f"/{SLOT}/assb/estimation/{FILE_NAME}"
+BOARD_PATH = f"assb/estimation/{FILE_NAME}"  # in the slot
 NATIVE = 1  # HELLO's `estimator` when it runs, 0 for the twin (a test compares)
 # In the order of their numbers in a .mpy header and in sys.implementation._mpy (py/persistentcode.h)
 ARCHITECTURES = (

@@ -9,13 +9,14 @@ from assb.protocol import schema
 from assb.protocol.image import ImageError, decode
 
 from assb_host.errors import EXIT_CONFIG, AssbError
-from assb_host.flash.firmware_files import firmware_files
+from assb_host.flash.firmware_files import CONFIG, firmware_files
 from assb_host.flash.native_kernel import KernelSource
+from assb_host.flash.seal import Key
 
 if TYPE_CHECKING:
     from assb_host.config.board import Board
 
-CONFIG_PATH = "/config.bin"
+CONFIG_PATH = f"/a/{CONFIG}"  # on a board that was flashed once
 
 
 class ImageFileError(AssbError):
@@ -26,9 +27,9 @@ class ImageFileError(AssbError):
 
 @dataclass(frozen=True)
 class FlashPlan:
-    """`board` is what the pack's board file says of it, None when only an image or only firmware is written;
-    `config_crc` is None when the board keeps the configuration it has; `kernel` says where a native estimator may be
-    found once the board's processor is known, None: bytecode alone."""
+    """`files` as firmware_files gives them; `board` is what the pack's board file says of it, None when only an image
+    or only firmware is written; `config_crc` is None when the board keeps the configuration it has; `kernel` says where
+    a native estimator may be found once the board's processor is known, None: bytecode alone. `key` seals a slot."""
 
     files: dict[str, bytes]
     board: "Board | None" = None
@@ -36,6 +37,7 @@ class FlashPlan:
     version: tuple[int, int, int] = VERSION
     schema_id: int = schema.schema_id()
     kernel: KernelSource | None = None
+    key: Key | None = None
 
 
 def plan_for(
@@ -48,13 +50,13 @@ def plan_for(
     files = firmware_files()
     if config_file:
         image = read_image(Path(config_file))
-        return FlashPlan(files | {CONFIG_PATH: image}, None, decode(image).crc, kernel=kernel)
+        return FlashPlan(files | {CONFIG: image}, None, decode(image).crc, kernel=kernel)
     if pack:
         from assb_host.config import build_image, load_pack
 
         loaded = load_pack(pack, changes=changes)
         image = build_image(loaded)
-        return FlashPlan(files | {CONFIG_PATH: image}, loaded.board, decode(image).crc, kernel=kernel)
+        return FlashPlan(files | {CONFIG: image}, loaded.board, decode(image).crc, kernel=kernel)
     return FlashPlan(files, kernel=kernel)
 
 

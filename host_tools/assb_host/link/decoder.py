@@ -83,6 +83,12 @@ class Decoder:
         self._release_lines(items)
         return items
 
+    def rejoin(self) -> None:
+        """A stretch of the stream was missed: what precedes the next zero is no damage. The sequence tells the loss."""
+        self._segment.clear()
+        self._line = ""
+        self._synchronised = False
+
     def finish(self) -> list[Frame | Line]:
         """The stream has ended: judge what is left."""
         items: list[Frame | Line] = []

@@ -24,7 +24,10 @@ PROMPTS = (">>>", "raw REPL; CTRL-B to exit")
 REMEDIES = {
     "bad_crc": "the line was damaged on the way; send it again",
     "crc_needed": "send it with `assb send`, which adds the checksum",
+    "current_flows": "a current flows although nothing is connected: switch its source off, and look for a weld",
     "no_lease": "arm the board first",
+    "not_known": "its current sensor is lost: see `assb monitor`",
+    "not_open": "its contactor is closed: open it by hand and look for a weld",
     "not_safe": "the board arms from SAFE only; see its state with `assb monitor`",
     "tripped": "see the tripped limits with `assb monitor`, then `assb send clear`",
     "unknown_command": "`assb send help` lists the commands",
@@ -39,6 +42,7 @@ class Link:
         self.console = console
         self.decoder = decoder or Decoder(mid_stream=True)
         self.damaged_reply_count = 0
+        self._gap_count = console.gap_count
         self._crc16 = Crc16()
         self._inbox: deque[Frame | Line] = deque()
         self._last_id = 0
@@ -137,7 +141,11 @@ class Link:
             self._lease_ids = {self._send("lease", {})}
 
     def _take(self, wait_s):
-        for item in self.decoder.feed(self.console.read(wait_s)):
+        data = self.console.read(wait_s)
+        if self.console.gap_count != self._gap_count:
+            self._gap_count = self.console.gap_count
+            self.decoder.rejoin()
+        for item in self.decoder.feed(data):
             self._heed(item)
             reply = self._reply(item)
             self.damaged_reply_count += reply is None and _looks_like_reply(item)
@@ -152,8 +160,10 @@ class Link:
 
     def _send(self, name, pairs) -> str:
         self._last_id = self._last_id % ID_MAX + 1
-        self.console.write(command_line(name, [*pairs.items(), ("id", self._last_id)], self._crc16))
-        return str(self._last_id)
+        number = self.console.number  # others on this port see our replies, and we theirs
+        line_id = f"{number}.{self._last_id}" if number else str(self._last_id)
+        self.console.write(command_line(name, [*pairs.items(), ("id", line_id)], self._crc16))
+        return line_id
 
     def _reply(self, item):
         """(accepted, command, pairs) of a good reply, else None."""

@@ -3,8 +3,6 @@
 import fcntl
 import json
 import os
-import signal
-import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -21,45 +19,33 @@ class Holder:
     name: str  # `assb monitor`
     pid: int
     since: str
+    serves: bool = False  # through its hub
 
     def __str__(self):
         return f"{self.name} (process {self.pid}, since {self.since})"
 
-    def lives(self) -> bool:
-        """Whether that process is still the command that took the lock, and not another with its old number."""
-        path = Path(f"/proc/{self.pid}/cmdline")
-        if path.parent.parent.joinpath("self").exists():
-            line = path.read_bytes().replace(b"\0", b" ").decode(errors="replace") if path.exists() else ""
-        else:
-            listed = subprocess.run(
-                ["ps", "-o", "args=", "-p", str(self.pid)], capture_output=True, text=True, check=False
-            )
-            line = listed.stdout
-        program, _, command = self.name.partition(" ")
-        return program in line and command in line.split()
-
-    def interrupt(self) -> None:
-        """As Ctrl-C in its terminal; PortError when that process is not the one of the lock, or not ours to ask."""
+    @property
+    def is_stopped(self) -> bool:
+        """By Ctrl-Z: it has the port, and serves nobody. Nobody knows where there is no /proc."""
         try:
-            if self.lives():
-                os.kill(self.pid, signal.SIGINT)
-                return
-        except ProcessLookupError:
-            pass  # it has ended since
-        except PermissionError as error:
-            raise PortError(f"{self} belongs to another user", f"process {self.pid}", "end it there") from error
-        raise PortError(f"process {self.pid} is not `{self.name}` any more", "its lock", "try again")
+            return Path(f"/proc/{self.pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] == "T"
+        except OSError:
+            return False
 
 
 class BusyError(PortError):
     """Another `assb` process has the port; `holder` is None when its lock can't be read."""
 
-    def __init__(self, port: str, holder: Holder | None):
-        remedy = "end that process, or use another port"
-        if holder:
-            remedy = f"free it with Ctrl-C in its terminal or `kill -INT {holder.pid}`, or use another port"
+    def __init__(self, port: str, holder: Holder | None, remedy: str = ""):
+        pid = holder and f"free it with Ctrl-C in its terminal or `kill -INT {holder.pid}`"
+        remedy = remedy or f"{pid or 'end that process'}, or use another port"
         super().__init__(f"the port is busy: {holder or 'another process'} has it", port, remedy)
         self.holder = holder
+
+    @property
+    def may_be_shared(self) -> bool:
+        """Whether the holder serves the port, or will in a moment: a lock that can't be read is just being written."""
+        return self.holder is None or self.holder.serves
 
 
 def lock_folder() -> Path:
@@ -70,16 +56,20 @@ def lock_folder() -> Path:
 class PortLock:
     """Exclusive use of one port among `assb` processes; its file says who has it."""
 
-    def __init__(self, port: str, holder: str = ""):
+    def __init__(self, port: str, holder: str = "", serves: bool = False):
         self.port = os.path.realpath(port)
+        self.serves = serves
         self.holder = holder or Path(sys.argv[0]).name
         self.path = lock_folder() / f"assb{self.port.replace('/', '-')}.lock"
+        self.socket_path = str(self.path.with_suffix(".sock"))  # of the hub
         self._file = None
 
     def take(self) -> None:
         """PortError names the holder when somebody else has it."""
         try:
-            file = os.fdopen(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666), "r+")
+            file = os.fdopen(self._open(), "r+")
+            if os.fstat(file.fileno()).st_uid == os.geteuid():
+                os.fchmod(file.fileno(), 0o666)  # whatever the umask says: the next holder may be another user
         except OSError as error:
             raise PortError(
                 "the lock of the port can't be opened", str(self.path), error.strerror or str(error)
@@ -91,22 +81,41 @@ class PortLock:
             file.close()
             raise BusyError(self.port, holder) from None
         file.truncate(0)
-        json.dump(
-            {"pid": os.getpid(), "holder": self.holder, "since": datetime.now(UTC).isoformat("T", "seconds")}, file
-        )
+        since = datetime.now(UTC).isoformat("T", "seconds")
+        json.dump({"pid": os.getpid(), "holder": self.holder, "since": since, "serves": self.serves}, file)
         file.flush()
         self._file = file
 
+    def _open(self) -> int:
+        try:
+            return os.open(self.path, os.O_RDWR | os.O_NOFOLLOW)
+        except FileNotFoundError:  # only then: O_CREAT on another user's file is refused in /run/lock
+            return os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+
     def release(self) -> None:
         if self._file:
+            fcntl.flock(self._file, fcntl.LOCK_UN)  # closing leaves it to a child that was forked just now
             self._file.close()
             self._file = None
+
+
+def holder_of(lock: PortLock) -> Holder | None:
+    """Who has the port now, without taking it."""
+    try:
+        with open(lock.path) as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except OSError:
+                return read_holder(file.read())
+    except OSError:  # nobody ever had it
+        pass
+    return None
 
 
 def read_holder(text: str) -> Holder | None:
     """The holder in a lock file's text; None when it is not readable, as while it is being written."""
     try:
         entry = json.loads(text)
-        return Holder(str(entry["holder"]), int(entry["pid"]), str(entry["since"]))
+        return Holder(str(entry["holder"]), int(entry["pid"]), str(entry["since"]), bool(entry.get("serves")))
     except (ValueError, KeyError, TypeError):
         return None

@@ -59,6 +59,7 @@ class Picture:
         self.cycler: dict = {}
         self.events: deque[tuple[float, str]] = deque(maxlen=EVENTS_KEPT)
         self.texts: deque[str] = deque(maxlen=TEXTS_KEPT)
+        self.injected = False  # what its sensors say comes from a host
         self._boot = 0
 
     def take(self, item: Frame | Line) -> None:
@@ -71,6 +72,7 @@ class Picture:
             self.pack, self.judged, self.cells, self.health, self.cycler = {}, {}, {}, {}, {}
         self.t_s = item.t_ms / 1000
         self.frame_count += 1
+        self.injected = item.flags & schema.INJECTED != 0
         self._sort(item.type, physical(item.fields))
 
     def _sort(self, frame_type, fields):
@@ -114,6 +116,7 @@ class Picture:
         """Everything as plain values, states and limit rows by name: one line of `assb monitor --json`."""
         return {
             "t_s": self.t_s,
+            "injected": self.injected,
             "pack": spelt(self.pack | self.judged)
             | {name: self.measured(name) for name in MEASURED if name in self.pack},
             "cells": [spelt(fields) for _, fields in sorted(self.cells.items())],

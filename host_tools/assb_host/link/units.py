@@ -1,5 +1,6 @@
 """From the wire's integers to physical units: the suffix of a name says both."""
 
+from functools import cache
 from typing import Any
 
 from assb.protocol import schema
@@ -23,14 +24,20 @@ CONVERSIONS = {
 }
 
 
+@cache
+def conversion(name: str) -> tuple[str, float] | None:
+    """(name with the host's suffix, factor), None for a name without a unit."""
+    at = name.rfind("_")
+    found = CONVERSIONS.get(name[at:]) if at > 0 else None
+    return (name[:at] + found[0], found[1]) if found else None
+
+
 def physical_pair(name: str, value) -> tuple[str, Any]:
     """(`voltage_v`, 3.7) from (`voltage_uv`, 3700000); names without a unit stay as they are."""
-    at = name.rfind("_")
-    conversion = CONVERSIONS.get(name[at:]) if at > 0 else None
-    if conversion is None or not isinstance(value, int):
+    found = conversion(name)
+    if found is None or not isinstance(value, int):
         return name, value
-    suffix, factor = conversion
-    return name[:at] + suffix, value * factor
+    return found[0], value * found[1]
 
 
 def physical(fields: dict) -> dict:

@@ -5,7 +5,7 @@ It needs no network and no other file, and prints on paper.
 
 from html import escape
 from itertools import dropwhile
-from math import inf, nan
+from math import inf, isnan, nan
 
 from assb_host.report.page_style import STYLE
 from assb_host.report.plots import draw_panels
@@ -65,11 +65,16 @@ def key_figures(recording: Recording) -> list[tuple[str, str]]:
         ]
         figures.append((f"MPa once pressed, window {low:g} to {high:g}", f"{min(values):.2f} … {max(values):.2f}"))
     if recording.has("temperature_degc"):
-        figures.append(("hottest", f"{max(recording.series['temperature_degc'].values):.1f} °C"))
-    if recording.has("stage") and recording.stage_names:
-        worst = int(max(recording.series["stage"].values))
+        figures.append(("hottest", f"{max(known(recording, 'temperature_degc')):.1f} °C"))
+    if recording.has("stage") and recording.stage_names and not isnan(known(recording, "stage")[0]):
+        worst = int(max(known(recording, "stage")))
         figures.append(("worst stage", recording.stage_names[worst].replace("_", " ")))
     return figures
+
+
+def known(recording: Recording, name: str) -> list[float]:
+    """Values of a series but for those in its gaps."""
+    return [value for value in recording.series[name].values if not isnan(value)] or [nan]
 
 
 def largest_soc_error(recording: Recording) -> float:

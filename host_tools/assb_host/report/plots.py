@@ -204,16 +204,18 @@ def draw_stage(axes: Any, recording: Recording) -> None:
     end_s = time_span(recording)[1]
     edges = [*stages.time_s, end_s]
     for position, value in enumerate(stages.values):
+        if isnan(value):  # a gap
+            continue
         colour = STAGE_COLOURS[min(int(value), len(STAGE_COLOURS) - 1)]
         axes.axvspan(edges[position], edges[position + 1], color=colour, linewidth=0)
     if recording.has("state"):
         states = recording.series["state"]
-        used = sorted({int(value) for value in states.values})
-        rungs = [used.index(int(value)) for value in states.values]
+        used = sorted({int(value) for value in states.values if not isnan(value)})
+        rungs = [value if isnan(value) else used.index(int(value)) for value in states.values]
         axes.plot(states.time_s, rungs, color=INK, linewidth=1.4, drawstyle="steps-post", label="state")
         axes.set_yticks(range(len(used)), [recording.state_names[value].lower() for value in used])
         axes.set_ylim(-0.6, len(used) - 0.4)
-    for value in sorted({int(value) for value in stages.values}):
+    for value in sorted({int(value) for value in stages.values if not isnan(value)}):
         axes.plot([], [], color=STAGE_COLOURS[value], linewidth=7, label=names[value].replace("_", " "))
 
 

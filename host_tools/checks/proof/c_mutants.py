@@ -5,6 +5,9 @@ chosen at run time by number, so that a run over thousands of mutants compiles o
     call(x);   becomes   { if (!assb_on(8)) { call(x); } }
 
 assb_on(k) also notes that mutant k was reached, which tells which tests can kill it.
+
+`x < y` of real numbers does not become `x <= y`: they differ where two computed numbers are the same to the last bit,
+and there, at a clamp or a crossing, both ways out mostly are, too. The opposite, `x >= y`, stands for both.
 """
 
 import re
@@ -56,9 +59,56 @@ class Catalogue:
         return self._number[mutant]
 
 
+class _Reals:
+    """Which names of a file are of real numbers, everywhere that they are declared."""
+
+    def __init__(self, tree: c_ast.Node) -> None:
+        self._declared: dict[str, set[bool]] = {}
+        self._note(tree)
+
+    def _note(self, node: c_ast.Node) -> None:
+        if isinstance(node, (c_ast.Decl, c_ast.Typedef)) and node.name:
+            self._declared.setdefault(node.name, set()).add(self._type(node.type))
+        for _, part in node.children() or ():
+            self._note(part)
+
+    def _type(self, node: c_ast.Node) -> bool:
+        while not isinstance(node, c_ast.IdentifierType):
+            if not isinstance(node, (c_ast.TypeDecl, c_ast.PtrDecl, c_ast.ArrayDecl, c_ast.FuncDecl, c_ast.Typename)):
+                return False
+            node = node.type
+        return node.names[-1] in ("float", "double") or self._name(node.names[-1])
+
+    def _name(self, name: str) -> bool:
+        return self._declared.get(name) == {True}
+
+    def __contains__(self, n: c_ast.Node) -> bool:
+        match n:
+            case c_ast.ID():
+                found = self._name(n.name)
+            case c_ast.StructRef():
+                found = n.field in self
+            case c_ast.ArrayRef() | c_ast.FuncCall():
+                found = n.name in self
+            case c_ast.Cast():
+                found = self._type(n.to_type)
+            case c_ast.Constant():
+                found = n.type in ("float", "double")
+            case c_ast.BinaryOp():
+                found = n.op in ARITHMETIC and (n.left in self or n.right in self)
+            case c_ast.UnaryOp():
+                found = n.op != "!" and n.expr in self
+            case c_ast.TernaryOp():
+                found = n.iftrue in self
+            case _:
+                found = False
+        return found
+
+
 class _Instrument(c_generator.CGenerator):
-    def __init__(self, catalogue: Catalogue, files: set[str]) -> None:
+    def __init__(self, catalogue: Catalogue, files: set[str], reals: _Reals) -> None:
         super().__init__()
+        self._reals = reals
         self._catalogue, self._files = catalogue, files
         self._plain = c_generator.CGenerator()
         self._function = ""
@@ -108,6 +158,8 @@ class _Instrument(c_generator.CGenerator):
         plain = self._plain
         left, right = plain._parenthesize_unless_simple(n.left), plain._parenthesize_unless_simple(n.right)
         operators = COMPARISONS.get(n.op) or [other[n.op] for other in (ARITHMETIC, LOGICAL) if n.op in other]
+        if len(operators) > 1 and (n.left in self._reals or n.right in self._reals):
+            operators = operators[1:]
         text = super().visit_BinaryOp(n)
         return self._choose(n, [f"{left} {op} {right}" for op in operators], text)
 
@@ -145,7 +197,8 @@ class _Instrument(c_generator.CGenerator):
         if n.expr is None or isinstance(n.expr, c_ast.Constant):
             return super().visit_Return(n)
         value = n.expr
-        changed = ["0"] if isinstance(value, c_ast.ID) and value.name.startswith("ASSB_") else []
+        told = isinstance(value, c_ast.ID) and value.name.startswith("ASSB_") and value.name != "ASSB_OK"  # that is 0
+        changed = ["0"] if told else []
         return f"return {self._choose(value, changed, self.visit(value))};"
 
     def visit_FuncCall(self, n: c_ast.FuncCall) -> str:
@@ -198,4 +251,4 @@ def preprocessed(source: Path, includes: list[Path], compiler: str = "cc") -> st
 def instrumented(source: Path, includes: list[Path], files: set[str], catalogue: Catalogue) -> str:
     """The C text of `source` with all mutants of the `files` that it is made of."""
     tree = c_parser.CParser().parse(preprocessed(source, includes), str(source))
-    return CONTROL + _Instrument(catalogue, files).visit(tree)
+    return CONTROL + _Instrument(catalogue, files, _Reals(tree)).visit(tree)

@@ -26,11 +26,14 @@ FOLDERS = ("control", "estimation", "detection")
 # The fewest test files that take everything: the gate is no second run of all tests
 PYTHON_TESTS = [
     "firmware/tests/test_app.py",
+    "firmware/tests/test_balancing.py",
     "firmware/tests/test_collapse.py",
     "firmware/tests/test_control_edges.py",
     "firmware/tests/test_estimation_edges.py",
     "firmware/tests/test_kernel_choice.py",
+    "firmware/tests/test_press_watch.py",
     "firmware/tests/test_protection.py",
+    "firmware/tests/test_returns.py",
     "firmware/tests/test_stack_pressure.py",
     "firmware/tests/test_stage_actions.py",
     "firmware/tests/test_supervisor.py",

@@ -38,10 +38,10 @@ def reasons(kind: str) -> dict[str, str]:
 
 def run(kind: str, options: argparse.Namespace, tell) -> dict[Mutant, str]:
     if kind == "kernel":
-        target, without = kernel_target.KernelTarget(OUT / "kernel"), kernel_target.WITHOUT
-        first, then = kernel_target.SHORT_TESTS, kernel_target.TESTS[len(kernel_target.SHORT_TESTS) :]
+        of, target, without = kernel_target, kernel_target.KernelTarget(OUT / "kernel"), kernel_target.WITHOUT
     else:
-        target, without, first, then = python_target.PythonTarget(), "", python_target.TESTS, []
+        of, target, without = python_target, python_target.PythonTarget(), ""
+    first, then = of.SHORT_TESTS, of.TESTS[len(of.SHORT_TESTS) :]
     chosen = mutation_run.choose(target.mutants, options.only, options.sample, options.seed)
     known = killed_before(kind) if options.resume else {}
     fate = {target.mutants[number]: known[target.mutants[number].place] for number in chosen
@@ -96,7 +96,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--budget", type=float, default=6.0, help="seconds of tests per mutant")
-    parser.add_argument("--short", action="store_true", help="the kernels' short tests only")
+    parser.add_argument("--short", action="store_true", help="the short tests only")
     parser.add_argument("--resume", action="store_true", help="leave out what the last run has killed")
     options = parser.parse_args(arguments)
     begun_s = time.monotonic()

@@ -4,6 +4,7 @@ import pickle
 import random
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
@@ -47,6 +48,9 @@ class Run:
         self._tell, self._keep = tell, keep
         self._reached: dict[str, set[int]] = {}
         self._usual_s: dict[str, float] = {}
+        self._files: dict[
+            str, Counter[str]
+        ] = {}  # mutants that it reaches and not every other test does, by their file
         self._tried: dict[int, list[str]] = {}
         self._killer: dict[str, str] = {}  # of the latest mutant of a function: it will kill the next one too
         self.fate: dict[int, str] = {}
@@ -89,12 +93,17 @@ class Run:
             if fate != "survived":
                 raise SystemExit(f"{told} {fate} on unchanged code: mend that first")
             self._reached, self._usual_s = told
+        always = set.intersection(*self._reached.values())
+        for name, numbers in self._reached.items():
+            self._files[name] = Counter(self._target.mutants[number].file for number in numbers - always)
 
     def _tests_of(self, number: int) -> list[str]:
-        """Tests that reach the mutant: the one that killed its neighbour, then fast ones, until the budget is spent."""
-        killer = self._killer.get(self._target.mutants[number].function)
+        """Tests that reach the mutant: the one that killed its neighbour, then those about its file rather than about
+        everything, fast ones first, until the budget is spent."""
+        mutant = self._target.mutants[number]
+        killer = self._killer.get(mutant.function)
         names = [name for name in self._reached if number in self._reached[name]]
-        names.sort(key=lambda name: (name != killer, self._usual_s[name]))
+        names.sort(key=lambda name: (name != killer, -round(self._share(name, mutant.file), 1), self._usual_s[name]))
         spent_s, kept = 0.0, []
         for name in names:
             spent_s += self._usual_s[name]
@@ -102,6 +111,11 @@ class Run:
                 break
             kept.append(name)
         return kept
+
+    def _share(self, name: str, file: str) -> float:
+        """How much of what a test reaches is in this file; all of it, where it reaches nothing: it reads tables."""
+        files = self._files[name]
+        return files[file] / files.total() if files else 1.0
 
     def _tasks(self) -> Iterator[tuple[int, Callable[[], int]]]:
         for number in self._chosen:

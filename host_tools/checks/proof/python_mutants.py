@@ -68,8 +68,7 @@ class Module:
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
             return  # a docstring
         if isinstance(node, DELETABLE):
-            empty = isinstance(node, ast.Return) and node.value is not None
-            self._change(node, "return" if empty else "pass", where, "(deleted)")
+            self._change(node, "return" if _told(node) else "pass", where, "(deleted)")
         if isinstance(node, ast.AugAssign) and type(node.op) in OPERATORS:
             self._replace(node, "op", OPERATORS[type(node.op)](), where)
         if isinstance(node, ast.If | ast.While):
@@ -150,6 +149,13 @@ class Module:
     def _offset(self, line: int, column: int) -> int:
         text = self._lines[line - 1].encode()[:column].decode()
         return sum(len(one) for one in self._lines[: line - 1]) + len(text)
+
+
+def _told(node: ast.stmt) -> bool:
+    """A return of something, of which a plain one takes the place: that of nothing, or of False, would say the same."""
+    if not isinstance(node, ast.Return) or node.value is None:
+        return False
+    return not isinstance(node.value, ast.Constant) or bool(node.value.value)
 
 
 def _other(value: float) -> str:

@@ -22,15 +22,17 @@ from python_mutants import Module, functions
 ROOT = Path(__file__).resolve().parents[3]
 FIRMWARE = ROOT / "firmware" / "assb"
 TABLES = FIRMWARE / "protocol" / "tables.py"
-TESTS = [
+SHORT_TESTS = [
     "firmware/tests/test_reviewed_tables.py",
     "firmware/tests/test_protection.py",
     "firmware/tests/test_supervisor.py",
     "firmware/tests/test_control_edges.py",
     "firmware/tests/test_stack_pressure.py",
+    "firmware/tests/test_press_watch.py",
+    "firmware/tests/test_balancing.py",
     "firmware/tests/test_low_pass.py",
-    "firmware/tests/test_stage_actions.py",
 ]
+TESTS = [*SHORT_TESTS, "firmware/tests/test_rows_in_app.py", "firmware/tests/test_stage_actions.py"]  # of the whole app
 
 
 WHOLE = 1 << 30  # the last line of what is no function
@@ -109,11 +111,9 @@ class PythonTarget:
             return next((at for at, name in enumerate(names) if not passes(name)), -1)
         forget()
         sys.meta_path.insert(0, Changed(dotted, module.path, text))
-        failures = Failures()
-        pytest.main([*QUIET, *(str(ROOT / name) for name in names)], plugins=[failures])
-        return (
-            names.index(failures.first) if failures.first in names else 0 if failures.first or failures.broken else -1
-        )
+        trial = Trial(names)
+        code = pytest.main([*QUIET, *(str(ROOT / file) for file in trial.files)], plugins=[trial])
+        return 0 if code == pytest.ExitCode.INTERRUPTED else trial.killer  # by what could not be collected
 
 
 QUIET = ["-x", "-s", "-p", "no:cacheprovider", "-p", "no:faulthandler", "-W", "ignore", "--hypothesis-profile=mutation",
@@ -127,19 +127,28 @@ def forget() -> None:
             del sys.modules[name]
 
 
-class Failures:
-    """The first test that failed in a pytest of its own, or that none could be collected."""
+class Trial:
+    """These tests in a pytest of its own. A test whose parameters the change has renamed counts as one of them."""
 
-    def __init__(self) -> None:
-        self.first = ""
-        self.broken = True
+    def __init__(self, names: list[str]) -> None:
+        self._names = names
+        self.files = dict.fromkeys(name.split("::")[0] for name in names)
+        self.killer = -1  # place of the first that failed
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        there = {item.nodeid for item in items}
+        place = {name: at for at, name in enumerate(self._names)}
+        place |= {_function(name): at for name, at in place.items() if name not in there}
+        at = {item: place.get(item.nodeid, place.get(_function(item.nodeid), -1)) for item in items}
+        items[:] = sorted((item for item in items if at[item] >= 0), key=lambda item: at[item])
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        if report.failed and not self.first:
-            self.first = report.nodeid
+        if report.failed and self.killer < 0:
+            self.killer = self._names.index(report.nodeid) if report.nodeid in self._names else 0
 
-    def pytest_collection_finish(self) -> None:
-        self.broken = False
+
+def _function(name: str) -> str:
+    return name.split("[", maxsplit=1)[0]
 
 
 def put_code(module: Any, name: str, text: str, path: Path) -> None:

@@ -1,5 +1,5 @@
-"""The native module's functions over the host's build of the same C file: what the face and the chooser are tested with
-where no MicroPython source tree is at hand."""
+"""The native module's functions over the host's build of the same C file: recordings of a board that ran the module are
+replayed through it, and its face and its chooser are tested with it."""
 
 import sys
 from array import array
@@ -134,7 +134,8 @@ def host_kernel(**changes):
 def install(module):
     """Put `module` where the native module would be: what is imported of its faces from now on is over it."""
     uninstall()
-    sys.modules[MODULE] = assb.estimation.assb_kernel = module
+    sys.modules[MODULE] = module
+    setattr(assb.estimation, MODULE.rpartition(".")[2], module)
 
 
 def uninstall():
@@ -142,4 +143,6 @@ def uninstall():
     for name in (MODULE, FACE, DETECTORS):
         sys.modules.pop(name, None)
         package = assb.detection if name == DETECTORS else assb.estimation
-        vars(package).pop(name.rpartition(".")[2], None)
+        attribute = name.rpartition(".")[2]
+        if hasattr(package, attribute):
+            delattr(package, attribute)

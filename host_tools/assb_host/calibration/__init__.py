@@ -1,0 +1,1 @@
+"""Corrections of a board's sensors from points at which a reference was read."""
