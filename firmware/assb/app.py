@@ -137,6 +137,7 @@ class App:
         self.capture = Capture(self.signals, settings)
         self.writer = FrameWriter(tables.schema_id())
         self.telemetry = Telemetry(self.signals, self.events, self.writer, console, now_ms, board.injected)
+        watchdog.feed()  # an RP2040 takes most of a second to here, and as long from here on
         self.protection = Protection(
             self.signals,
             config.limits if config else (),
@@ -175,8 +176,8 @@ class App:
         self._lease_since_ms = self._pressed_since_ms = self._pressure_at_ms = self._started_ms = self._heated_ms = (
             now_ms
         )
-        self._pressed = self._regulating = False
-        self._healthy = self._paused = False  # paused: this slice was allowed to take longer
+        # paused: this slice was allowed to take longer
+        self._pressed = self._regulating = self._healthy = self._paused = False
         self.tune()
         self._fast_ms = settings("fast_period_ms")
         self.quantities = Quantities(self.signals, board.samples, self._fast_ms)
