@@ -197,7 +197,7 @@ def main(slot=0):
         return
     except Exception as error:
         _outputs_off(board)
-        lockout, log = (app.lockout, app.log) if app else (None, None)
+        lockout, log = (app.lockout, app.kept.log) if app else (None, None)
         app = board = injection = None  # their heap: if it ended the loop, not even the crash could be counted
         _crashed(error, record, crash, lockout, log)
     import machine

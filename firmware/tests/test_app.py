@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 PACK_AT = schema.index_of(schema.PACK_SIGNALS)
 
 
-def test_the_places_in_app_are_those_of_the_table():
-    from assb import app
+def test_the_places_in_app_and_stack_are_those_of_the_table():
+    from assb import app, stack
 
-    places = {name: value for name, value in vars(app).items() if name[1:].lower() in PACK_AT}
-    assert len(places) > 25
-    assert places == {"_" + name.upper(): PACK_AT[name] for name in PACK_AT if "_" + name.upper() in places}
+    for module, least in ((app, 25), (stack, 12)):
+        places = {name: value for name, value in vars(module).items() if name[1:].lower() in PACK_AT}
+        assert len(places) >= least
+        assert places == {"_" + name.upper(): PACK_AT[name] for name in PACK_AT if "_" + name.upper() in places}
 
 
 @pytest.mark.parametrize(
@@ -236,7 +237,7 @@ def test_set_echoes_the_applied_value_and_takes_effect():
     bench.send("set", id=2, name="pressure_target_kpa", value=4800)
     bench.run(50)
     assert "!ok set id=2 name=pressure_target_kpa value=4800" in last_reply(bench)
-    assert bench.app.pressure.target_kpa == 4800
+    assert bench.app.stack.pressure.target_kpa == 4800
 
 
 def test_update_turns_the_outputs_off_before_it_asks_for_the_reset():
@@ -377,8 +378,8 @@ def test_after_a_soft_short_the_pack_may_be_armed_for_discharge():
 @pytest.mark.parametrize(
     ("name", "value", "where"),
     [
-        ("pressure_kp_ppm", 500_000, lambda app: app.pressure._kp * 1e6),
-        ("pressure_deadband_kpa", 7, lambda app: app.pressure._deadband_kpa),
+        ("pressure_kp_ppm", 500_000, lambda app: app.stack.pressure._kp * 1e6),
+        ("pressure_deadband_kpa", 7, lambda app: app.stack.pressure._deadband_kpa),
         ("cell_period_ms", 200, lambda app: next(p for p in app.telemetry.plans if p.type == schema.CELL).period_ms),
     ],
 )

@@ -89,7 +89,7 @@ def interrupt(bench):
 
 
 def crash(bench):
-    start._crashed(ValueError("broken"), FullRecord(), None, bench.app.lockout, bench.app.log)
+    start._crashed(ValueError("broken"), FullRecord(), None, bench.app.lockout, bench.app.kept.log)
 
 
 class FullRecord:

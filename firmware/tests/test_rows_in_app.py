@@ -48,7 +48,7 @@ def test_a_tripped_row_takes_what_its_action_says_in_every_state_and_gives_nothi
     bench = Bench(2).run(500)
     app = bench.app
     app.supervisor.state, app.supervisor.since_ms = state, bench.clock.ms
-    app._pressed = True
+    app.stack.pressed = True
     app.derating.cells_charge_ma = app.derating.cells_discharge_ma = 1000
     app.derating.charge = app.derating.discharge = 1  # and have long been able to
     app.fast(bench.clock.ms, 0)
@@ -360,10 +360,10 @@ def cold_bench(target_cdegc=6000, **levels):
 
 
 def test_a_heated_rig_that_is_too_cold_for_any_current_is_pressed_heated_and_connected_once_it_is_warm():
-    from assb import app
+    from assb import stack
     from assb.protocol import tables
 
-    assert 1 << tables.position(tables.LIMIT_ROWS, "discharge_undertemperature") == app._COLD_BIT
+    assert 1 << tables.position(tables.LIMIT_ROWS, "discharge_undertemperature") == stack._COLD_BIT
     bench = cold_bench(recovery=0, recovery_ms=1000)
     assert bench.tripped() == {"charge_undertemperature", "discharge_undertemperature"}
     bench.send("arm")
@@ -441,10 +441,10 @@ def test_a_window_that_is_not_reached_stops_both_currents_after_its_time_and_not
 
 
 def test_the_press_is_pushed_no_further_while_its_row_says_that_it_gives_way():
-    from assb import app
+    from assb import stack
     from assb.protocol import tables
 
-    assert 1 << (tables.position(tables.LIMIT_ROWS, "press_gives_way") - 30) == app._GIVES_WAY_BIT_2
+    assert 1 << (tables.position(tables.LIMIT_ROWS, "press_gives_way") - 30) == stack._GIVES_WAY_BIT_2
     bench = with_level("press_gives_way", trip=-700, debounce_ms=1000).to_rest()
     bench.board.pressure_kpa = bench.board.held_kpa = 5000
     bench.run_leased(10000)
