@@ -402,6 +402,8 @@ class App:
             self._paused = True
         self.commands.poll(now_ms)
         for job, kind in self._slots[self._slot]:
+            if self.reset_wanted:
+                break  # outputs are off: nothing switches one on again
             job(now_ms)
             self.clock.cost(kind)
             self._done += 1

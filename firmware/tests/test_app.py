@@ -250,6 +250,32 @@ def test_update_turns_the_outputs_off_before_it_asks_for_the_reset():
     assert bench.app.record.updates == 1
 
 
+HEATED = {"heater_target_cdegc": 6000, "heater_max_cdegc": 6600, "heater_max_permille": 800}
+
+
+@pytest.mark.parametrize("slot", range(10))
+@pytest.mark.parametrize("command", ["reset", "update"])
+def test_nothing_is_switched_on_or_moved_again_once_a_reset_is_asked_for(command, slot):
+    """In whichever slice the command comes: a heated board that balances and whose press has to follow."""
+    balanced = {"balance_start_uv": 5000, "balance_stop_uv": 1000, "balance_rest_ms": 1000}
+    bench = Bench(2, **balanced, **HEATED).to_rest()
+    bench.board.temperature_cdegc, bench.board.voltages_uv = 1000, [3600000, 3650000]
+    bench.board.pressure_kpa = 4850
+    bench.run_leased(1000)
+    for _ in range(slot):
+        bench.clock.ms = bench.app.step(bench.clock.now_ms())
+    assert bench.board.bleeding and bench.board.heater[1]
+    bench.send(command)
+    moves = []
+    for name in ("off", "heat", "bleed", "command_kpa"):
+        move = getattr(bench.board, name)
+        setattr(bench.board, name, lambda *values, name=name, move=move: moves.append(name) or move(*values))
+    bench.app.step(bench.clock.now_ms())
+    assert bench.app.reset_wanted
+    assert moves == ["off"]
+    assert (bench.board.outputs, bench.board.heater, bench.board.bleeding) == ((0, 0, 0, 0), (0, False), 0)
+
+
 def test_an_update_that_flash_does_not_take_is_refused_with_the_outputs_off():
     bench = Bench().to_rest()
     bench.app.record.full = True
