@@ -8,24 +8,27 @@ import assb
 import pytest
 from assb.protocol import schema
 from assb_hil.dut.flash_image import read_image
+from assb_host.config import build_image, load_pack
 from assb_host.flash import slots
 from assb_host.flash.firmware_files import firmware_files, placed
-from powered_lives import QUICK, idle, live, made_image
+from powered_lives import QUICK, QUICKLY, idle, live, made_image
 
 SECONDS = 3.0  # of a life in which the board comes up and confirms
 CUTS = 2  # in CI
 firmware = lru_cache(firmware_files)  # compiled once
+UNWATCHED = build_image(load_pack("li_lpscl_nca", changes=QUICKLY | {"timing.watchdog_ms": 0}))
 HANGS = b"while True:\n    pass\n"
 
 
-def board(tmp_path, state: str, b: dict[str, bytes] | None = None, a: dict[str, bytes] | None = None):
-    """An image with the firmware in both slots, but for these files; a .py takes the place of the .mpy of its name."""
+def board(tmp_path, state: str, b: dict[str, bytes | None] | None = None, a: dict[str, bytes] | None = None):
+    """An image with the firmware in both slots, but for these files: None leaves one out, a .py takes the place of the
+    .mpy of its name."""
     files = {"/slot": state.encode()}
     for slot, changes in (("a", a or {}), ("b", b or {})):
         whole = firmware() | {"config.bin": QUICK}
         for path in changes:
             whole.pop(path.removesuffix(".py") + ".mpy", None)
-        files |= placed(whole | changes, slot)
+        files |= placed({path: data for path, data in (whole | changes).items() if data is not None}, slot)
     return made_image(tmp_path / "flash.bin", files["/a/config.bin"], files)
 
 
@@ -41,6 +44,9 @@ def test_both_ends_know_the_bits_of_the_slot():
     main = (Path(assb.__file__).parent / "rootfs/main.py").read_text(encoding="utf-8")
     assert f"B, ON_TRIAL, FELL_BACK = {slots.B}, {slots.ON_TRIAL}, {slots.FELL_BACK}" in main
     assert f"TRIES = {slots.TRIES}" in main
+    start = (Path(assb.__file__).parent / "start.py").read_text(encoding="utf-8")
+    watchdog_ms = main.split("TRIAL_WATCHDOG_MS = ")[1].split()[0]
+    assert f"_TRIAL_WATCHDOG_MS = const({watchdog_ms})" in start
 
 
 def test_new_firmware_that_is_well_confirms_itself(tmp_path):
@@ -50,6 +56,14 @@ def test_new_firmware_that_is_well_confirms_itself(tmp_path):
     assert hellos[0]["slot"] == slots.B | slots.ON_TRIAL
     assert slot_file(image) == "b"
     assert last_hello(live(image, idle(0.6, SECONDS)))["slot"] == slots.B
+
+
+@pytest.mark.parametrize("config", [pytest.param(UNWATCHED, id="watchdog_ms 0"), pytest.param(None, id="none")])
+def test_the_watchdog_of_a_trial_is_fed_whatever_the_configuration_says_of_one(tmp_path, config):
+    image = board(tmp_path, "b 3 a", {"config.bin": config})
+    life = live(image, idle(0.6, 12.0))
+    assert slot_file(image) == "b"
+    assert len(life.frames(schema.HELLO)) == 1
 
 
 @pytest.mark.parametrize(
