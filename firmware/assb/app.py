@@ -161,7 +161,7 @@ class App:
         self._lapse_stops = settings("lease_lapse_stops")
         # requests: supervisor conditions asked for by commands, taken at the next fast tick
         self.requests = self.lease_ms = self._lapsed = 0
-        self._lease_since_ms = self._started_ms = now_ms
+        self._lease_since_ms = self._started_ms = self._confirm_ms = now_ms
         self._healthy = self._paused = False  # paused: this slice was allowed to take longer
         self.tune()
         self._fast_ms = settings("fast_period_ms")
@@ -487,7 +487,7 @@ class App:
             self._paused = not connected
             return
         if self.record.slot & _ON_TRIAL and not connected:
-            self._paused = self._judge_trial(elapsed_ms(now_ms, self._started_ms))
+            self._paused = self._judge_trial(now_ms)
             if self._paused:
                 return
         if not (connected or self._healthy) and elapsed_ms(now_ms, self._started_ms) > _HEALTHY_MS:
@@ -498,15 +498,17 @@ class App:
         if self.kept.log and not connected:
             self._paused = self.kept.log.make_room()
 
-    def _judge_trial(self, run_ms):
+    def _judge_trial(self, now_ms):
         """New firmware confirms itself once its own part of the self-test is passed: True when it did, which takes a
-        write. Missing sensors are not its fault; what can't, asks for the reset that counts its trial down.
+        write, and is tried again should flash not take it. Missing sensors are not its fault; what can't, asks for the
+        reset that counts its trial down.
         """
         right = self.kernel[_FAULT] < _ALL_WRONG and self.config_status >= _NO_CONFIG
-        if right and self.supervisor.state > sv.SELFTEST:
+        if right and self.supervisor.state > sv.SELFTEST and until_ms(self._confirm_ms, now_ms) <= 0:
+            self._confirm_ms = later(now_ms, _TRIAL_MS)
             self.record.confirm_slot()
             return True
-        if not right and run_ms > _TRIAL_MS:
+        if not right and elapsed_ms(now_ms, self._started_ms) > _TRIAL_MS:
             self.safe()
             self.reset_wanted = True
         return False

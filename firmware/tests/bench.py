@@ -283,7 +283,7 @@ class BenchRecord:
     slot = 0
 
     def __init__(self):
-        self.updates = 0
+        self.updates = self.confirmations = 0
         self.resets = 0
         self.full = False  # the flash
 
@@ -292,6 +292,10 @@ class BenchRecord:
 
     def forget_update(self):
         pass
+
+    def confirm_slot(self):
+        self.confirmations += 1
+        self.slot &= 3 if self.full else 1
 
     def intend_reset(self):
         self.resets += 1

@@ -250,6 +250,16 @@ def test_update_turns_the_outputs_off_before_it_asks_for_the_reset():
     assert bench.app.record.updates == 1
 
 
+def test_firmware_on_trial_confirms_itself_once_and_tries_again_now_and_then_where_flash_does_not_take_it():
+    bench = Bench()
+    bench.app.record.slot, bench.app.record.full = 3, True
+    bench.run(35_000)
+    assert (bench.app.record.slot, bench.app.record.confirmations) == (3, 4)
+    bench.app.record.full = False
+    bench.run(30_000)
+    assert (bench.app.record.slot, bench.app.record.confirmations) == (1, 5)
+
+
 HEATED = {"heater_target_cdegc": 6000, "heater_max_cdegc": 6600, "heater_max_permille": 800}
 
 
