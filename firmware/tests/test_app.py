@@ -531,7 +531,7 @@ def test_a_press_that_does_not_take_its_command_is_not_regulated_from_a_pressure
 
 ASKS = (
     ("home", {}),
-    ("set", {"name": "current_offset_ua", "value": 40000}),
+    ("set", {"name": "current_offset_ua", "value": 25000}),
     ("inject", {"lease_ms": 60000}),
 )
 

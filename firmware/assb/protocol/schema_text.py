@@ -230,7 +230,8 @@ PARAMETER_TEXT = {
     "press_nm_per_step": "Travel of a screw press for one pulse of its stepper",
     "load_cell_zero_shift_counts": "Calibration: added to the load cell's zero; at most 5 % of pressure_high's trip",
     "load_cell_span_ppm": "Calibration: what the load cell's span is greater by than the image says",
-    "current_offset_ua": "Calibration: added to every current; at most 5 % of the nearest trip of overcurrent",
+    "current_offset_ua": "Calibration: added to every current; at most 5 % of the nearest trip of overcurrent, "
+    "half of that of weld_current and forbidden_current",
     "current_gain_ppm": "Calibration: what currents are multiplied by, less 1",
     "voltage_gain_ppm": "Calibration: what cell voltages are multiplied by, less 1; comparators keep the chip's scale",
     "temperature_offset_cdegc": "Calibration: added to every temperature",
