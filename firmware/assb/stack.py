@@ -24,6 +24,9 @@ _HEATER_UNANSWERED_MS = const(55)
 _CONTACT_LOSS_AT = const(24)  # of an evidence's two bits, and its state there (a test compares)
 _ACTIVE = const(3)
 _GIVES_WAY_BIT_2 = const(1 << 15)  # of the row press_gives_way (a test compares)
+# Of the rows that say that the load cell is wrong (a test compares): pressure_stale; jump, stuck, disagreement
+_STALE_BIT = const(1 << 10)
+_WRONG_BITS_2 = const(1 << 6 | 1 << 7 | 1 << 9)
 _COLD_BIT = const(1 << 26)  # of the row discharge_undertemperature (a test compares)
 
 
@@ -82,8 +85,9 @@ class Stack:
         """Aim, regulate, watch, and say whether the stack is pressed."""
         dt_ms = elapsed_ms(now_ms, self._pressure_at_ms)
         self._pressure_at_ms = now_ms
-        signals, board = self._signals, self._board
-        measured = signals.valid[_PRESSURE_KPA]
+        signals, board, protection = self._signals, self._board, self._protection
+        wrong = protection.trip_bits & _STALE_BIT or protection.trip_bits_2 & _WRONG_BITS_2
+        measured = signals.valid[_PRESSURE_KPA] and not wrong
         pressure_kpa = signals.value[_PRESSURE_KPA]
         applied_kpa = board.applied_kpa()
         signals.put(_PRESSURE_TARGET_KPA, self._aim_kpa(cells, dt_ms), now_ms)
