@@ -477,6 +477,27 @@ def test_homing_goes_on_in_safe_whatever_is_commanded_and_ends_by_stop_by_arm_an
     assert not bench.board.homing
 
 
+@pytest.mark.parametrize(
+    "end",
+    [lambda bench: bench.send("stop"), lambda bench: bench.board.dead.add("pressure")],
+    ids=("stop", "fault"),
+)
+@pytest.mark.parametrize("crosses", [False, True])
+def test_a_press_that_is_on_its_way_stands_where_regulation_ends(end, crosses):
+    bench = Bench(pressure_by_position=1, pressure_play_kpa=400 if crosses else 0).to_rest()
+    board = bench.board
+    board.slew_kpa = 1
+    bench.send("set", name="pressure_target_kpa", value=4800)
+    while abs(board.wanted_kpa - board.held_kpa) < (200 if crosses else 20):
+        bench.run(10)
+    end(bench)
+    bench.run(170)  # the limit of the row, and a slow tick
+    assert bench.state in ("SAFE", "FAULT")
+    stands_kpa = board.held_kpa
+    assert stands_kpa == board.wanted_kpa > 4800
+    assert bench.run(5000).board.held_kpa == stands_kpa
+
+
 def test_a_press_that_does_not_take_its_command_is_not_regulated_from_a_pressure_that_is_gone():
     bench = Bench()
     bench.board.pressure_kpa = 100
