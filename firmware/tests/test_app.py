@@ -477,6 +477,18 @@ def test_homing_goes_on_in_safe_whatever_is_commanded_and_ends_by_stop_by_arm_an
     assert not bench.board.homing
 
 
+def test_homing_goes_on_while_its_host_renews_the_lease():
+    bench = homing()
+    assert "lease_ms=5000" in last_reply(bench)
+    assert bench.run(4700).board.homing
+    assert bench.run_leased(20000).board.homing
+    assert bench.run(3900).board.homing
+    assert not bench.run(400).board.homing
+    bench.send("lease")
+    bench.run(50)
+    assert "!err lease reason=no_lease" in last_reply(bench)
+
+
 @pytest.mark.parametrize(
     "end",
     [lambda bench: bench.send("stop"), lambda bench: bench.board.dead.add("pressure")],
