@@ -146,7 +146,7 @@ class BenchBoard:
         self.outputs = (0, 0, 0, 0)
         self.alarm = 0
         self.held_kpa = self.wanted_kpa = 5000
-        self.slew_kpa = 1 << 20  # of the press, a tick
+        self.slew_kpa = 0  # of the press, a tick; 0: it is there at once
         self.bleeding = 0
         self.heater = (0, False)  # permille, on
         self.homed = self.silent = False
@@ -162,7 +162,8 @@ class BenchBoard:
 
     def sample(self, now_ms):
         signals, samples = self.signals, self.samples
-        self._press()
+        if self.slew_kpa:
+            self.held_kpa += min(max(self.wanted_kpa - self.held_kpa, -self.slew_kpa), self.slew_kpa)
         self._put(signals.pack("pack_voltage_uv"), "voltage", sum(self.voltages_uv), now_ms)
         for cell, voltage_uv in enumerate(self.voltages_uv):
             self._put(signals.cell(cell, "voltage_uv"), "voltage", voltage_uv, now_ms, cell)
@@ -223,11 +224,8 @@ class BenchBoard:
     def command_kpa(self, kpa):
         if not self.silent:
             self.wanted_kpa = kpa
-            self._press()
+            self.held_kpa = self.held_kpa if self.slew_kpa else kpa
         self.homing = False
-
-    def _press(self):
-        self.held_kpa += min(max(self.wanted_kpa - self.held_kpa, -self.slew_kpa), self.slew_kpa)
 
     def bus_error_count(self):
         return 0
