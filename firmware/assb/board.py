@@ -220,7 +220,7 @@ class Board:
         load_cell, samples = self._load_cell, self.samples
         if load_cell.update():
             self._signals.put(self._s_pressure, load_cell.pressure_kpa, now_ms)
-            samples.see(samples.pressure, load_cell.pressure_kpa, load_cell.counts, now_ms)
+            samples.see(samples.pressure, load_cell.pressure_kpa, load_cell.code, now_ms)
         elif load_cell.status != NOT_READY:
             self._signals.lose(self._s_pressure)
         if self._check_cell:

@@ -8,7 +8,7 @@ class InjectedSensor:
     """Any sensor. `give` after its values were set; `lose`: its driver, on the host, could not read it."""
 
     def __init__(self):
-        self.voltage_uv = self.current_ua = self.temperature_cdegc = self.pressure_kpa = self.counts = 0
+        self.voltage_uv = self.current_ua = self.temperature_cdegc = self.pressure_kpa = 0
         self.voltage_code = self.current_code = self.code = 0  # what a channel that stands is known by
         self.alert_flags = self.error_count = 0
         self.status = NOT_READY
