@@ -24,6 +24,7 @@ from flashed_boards import running_board
 PACK = "li_lpscl_nca"
 CUTS = 1  # in CI
 TRIES = 3
+DEAD_AFTER_S = 10.0  # of silence a board without power is given up on, so that these tests are short
 
 
 @pytest.fixture(scope="module")
@@ -222,7 +223,7 @@ def running_version(image, versions):
 
 
 @pytest.mark.parametrize("state", ["b", "b 3 a"])
-def test_an_update_may_be_cut_at_any_flash_operation(flashed_image, plan, tmp_path, request, state):
+def test_an_update_may_be_cut_at_any_flash_operation(flashed_image, plan, tmp_path, request, monkeypatch, state):
     """It is the second, so that the slot holds an older version, most of which stays; that one may be on trial yet."""
     image = tmp_path / "flash.bin"
     image.write_bytes(flashed_image)
@@ -233,6 +234,8 @@ def test_an_update_may_be_cut_at_any_flash_operation(flashed_image, plan, tmp_pa
     versions = (plan, second, third)
     total, _ = update(image, third, None)
     assert running_version(image, versions) == 2
+    for deadline in ("HELLO_DEADLINE_S", "TRIAL_DEADLINE_S"):
+        monkeypatch.setattr(flasher, deadline, DEAD_AFTER_S)
     points = range(1, total + 1)
     if not request.config.getoption("--all-cuts"):
         points = sorted(random.Random(total).sample(points, CUTS))
