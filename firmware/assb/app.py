@@ -195,6 +195,10 @@ class App:
         """What locked this board out and outlasts a restart; 0: nothing."""
         return self.lockout.cause if self.lockout else 0
 
+    def _began_locked(self):
+        """Then there was no SELFTEST, cleared since or not."""
+        return self.lockout and self.lockout.recalled
+
     def _balancing(self, now_ms):
         """None, and no heap for it, where the pack does not balance its cells."""
         if self.cell_count < 2 or not self.settings("balance_start_uv"):
@@ -299,7 +303,7 @@ class App:
     def _judge_self_test(self, now_ms):
         """A board that locked out before it was ready failed its self-test, once."""
         failed = self.signals.value[_SELF_TEST_FAILED]
-        if self.supervisor.state == sv.LOCKOUT and not self.ready and not failed and not self._locked_by():
+        if self.supervisor.state == sv.LOCKOUT and not self.ready and not failed and not self._began_locked():
             failed = 1
             self.events.push(_EV_SELF_TEST, -self.config_status or self.kernel[_FAULT], 0)
         self.signals.put(_SELF_TEST_FAILED, failed, now_ms)
@@ -433,7 +437,7 @@ class App:
 
     def _slice_slow_sensors(self, now_ms):
         self.board.sample_slow(now_ms)
-        if not self.ready and self.supervisor.state == sv.SELFTEST:
+        if not self.ready and (self._began_locked() or self.supervisor.state == sv.SELFTEST):
             self.ready = self.kernel[_FAULT] < _ALL_WRONG and self.board.ready()
         if self.balancing:
             self._balance(now_ms)

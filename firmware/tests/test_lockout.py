@@ -56,6 +56,21 @@ def test_it_outlasts_restarts_until_it_is_cleared_after_one(boot, fault, cause, 
     assert boot().to_rest().state == "REST"
 
 
+@pytest.mark.parametrize("fault", [collapsed, welded])
+def test_a_board_that_began_locked_out_and_is_cleared_has_failed_no_self_test_and_is_not_injected(boot, fault):
+    fault(boot)
+    bench = boot().run(3000)
+    for command in ("hello", "clear"):
+        bench.send(command)
+        bench.run(1000)
+        bench.send("inject", lease_ms=1000, config=bench.config.crc)
+        bench.run(100)
+        assert b"!err inject" in bytes(bench.console.wire)
+        assert (bench.state, bench.app.injection) == ("LOCKOUT", None)
+    assert told(bench, schema.EV_SELF_TEST) == []
+    assert not bench.tripped()
+
+
 def test_clear_leaves_it_while_its_row_is_tripped(boot):
     bench = collapsed(boot)
     bench.send("clear")

@@ -4,7 +4,7 @@ import pytest
 from assb.control import supervisor as sv
 from assb.control.protection import _TRIPPED, ACTION_MASKS, NO_CHARGE, NO_DISCHARGE
 from assb.protocol import schema
-from bench import LEVELS, UNAVAILABLE, Bench
+from bench import LEVELS, UNAVAILABLE, Bench, limit
 
 AT = schema.index_of(schema.LIMIT_ROWS)
 ROWS = [row[1] for row in schema.LIMIT_ROWS]
@@ -500,3 +500,32 @@ def test_a_rig_that_only_monitors_connects_inside_its_window_and_its_rows_still_
     bench.run_leased(1000)
     assert bench.state == "FAULT"
     assert bench.board.outputs == (0, 0, 0, 0)
+
+
+def lost(board, channel):
+    board.dead.add(channel)
+
+
+def silent(board, channel):
+    """Its converter has nothing new, for ever."""
+    put = board._put
+    board._put = lambda index, name, *more: None if name == channel else put(index, name, *more)
+
+
+@pytest.mark.parametrize("fault", [lost, silent])
+@pytest.mark.parametrize("channel", ["voltage", "current", "pressure", "temperature"])
+def test_a_channel_that_is_away_until_ticks_wrap_is_not_taken_for_a_fresh_one(channel, fault):
+    """Ticks count 12.4 days; then its age begins anew."""
+    name = channel + "_stale"
+    bench = Bench(limits={name: limit(name, recovery=0, recovery_ms=100)}).run(500)
+    sound = bench.board._put
+    fault(bench.board, channel)
+    bench.run(3000)
+    bench.clock.ms += (1 << 30) - 4000
+    for _ in range(20):
+        bench.run(100)
+        assert name in bench.tripped()
+    bench.board._put = sound
+    bench.board.dead.clear()
+    bench.run(1000)
+    assert name not in bench.tripped()
