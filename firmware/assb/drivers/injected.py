@@ -1,4 +1,5 @@
-"""What stands for the drivers of sensors, press and heater while the host sends what sensors say."""
+"""What stands for the drivers of sensors, press and heater while the host sends what sensors say, and for that of a
+sensor that could not be made."""
 
 from assb.drivers.registers import COUNT_MAX
 from assb.drivers.status import BUS_ERROR, HELD, NOT_READY
@@ -43,6 +44,9 @@ class InjectedSensor:
         pass
 
     def check_id(self) -> None:
+        pass
+
+    def restore(self) -> None:
         pass
 
     def calibrate(self, *_corrections) -> None:

@@ -411,7 +411,11 @@ EVENT_TEXT = {
         "The self-test at boot failed: 0 a sensor, 1 no configuration, 2 a configuration that this firmware can't use, "
         "3 the native estimator (its twin runs instead), 4 every estimator, 5 a firmware file is not what was flashed"
     ),
-    "bus_error": "A device did not answer; 64, later than at the start: the regulator's DAC lost its output",
+    "bus_error": (
+        "A device did not answer, or its pin is not one for it: cells' monitors from 0 on, thermometers from 32, "
+        "load cells from 48, the press 64 (later than at the start: its DAC lost its output), ADS1115s from 72, "
+        "buses from 80, outputs 96"
+    ),
     "alert_tripped": "A monitor's hardware comparator tripped",
     "learned_state_restored": "Learned state was taken over from flash; distance of the voltage from the stored SOC",
     "learned_state_rejected": "The rested voltage is not the stored SOC's: another cell, or lost charge; learned anew",
