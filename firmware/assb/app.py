@@ -158,7 +158,7 @@ class App:
         # fast ticks that were skipped altogether since the last one; in this round: worst lateness, fast ticks, slices
         self._missed_us = self._late_us = self._ticks = self._done = self._streams = 0
         self._deadline_us = self.protection.trip_level("deadline_overrun")
-        self._lapse_stops = settings("lease_lapse_stops")
+        self._lapse_stops, self._lease_most_ms = settings("lease_lapse_stops"), settings("lease_ms")
         # requests: supervisor conditions asked for by commands, taken at the next fast tick
         self.requests = self.lease_ms = self._lapsed = 0
         self._lease_since_ms = self._started_ms = self._confirm_ms = now_ms
@@ -459,6 +459,8 @@ class App:
         signals.put(_BLEED_BITS, self.board.bleeding, now_ms)
 
     def _slice_pressure(self, now_ms):
+        if self.board.homing and elapsed_ms(now_ms, self._lease_since_ms) > self._lease_most_ms:
+            self._end_homing()
         self.stack.press(self.cells, now_ms)
 
     def _slice_telemetry(self, now_ms):
@@ -539,17 +541,27 @@ class App:
         self.events.push(_EV_ARMED, lease_ms, 0)
 
     def renew_lease(self, now_ms):
-        """False when there is no lease to renew: it lapsed, or nobody armed."""
-        if not self.lease_ms:
+        """False when there is no lease to renew: it lapsed, or nobody armed or homes."""
+        if not (self.lease_ms or self.board.homing):
             return False
         self._lease_since_ms = now_ms
         return True
+
+    def home(self, now_ms):
+        """Open the press to its switch while the host renews its lease, whose length it returns; 0: it can't."""
+        if not self.board.home():
+            return 0
+        self._lease_since_ms = now_ms
+        return self._lease_most_ms
+
+    def _end_homing(self):
+        self.board.command_kpa(self.board.applied_kpa())
 
     def stop(self):
         self.lease_ms = self._lapsed = 0
         self.requests = self.requests & ~sv.ARM | sv.STOP  # an arm that waits for its tick is taken back
         if self.board.homing:
-            self.board.command_kpa(self.board.applied_kpa())
+            self._end_homing()
         self.events.push(_EV_STOPPED, 0, 0)
 
     def clear(self):

@@ -456,6 +456,31 @@ def test_the_press_is_pushed_no_further_while_its_row_says_that_it_gives_way():
     assert bench.board.held_kpa <= held_kpa
 
 
+WRONG = ("pressure_stale", "pressure_jump", "pressure_stuck", "pressure_disagreement")
+
+
+def test_the_rows_that_say_that_the_load_cell_is_wrong_are_those_of_the_table():
+    from assb import stack
+
+    bits = stack._STALE_BIT | stack._WRONG_BITS_2 << 30
+    assert bits == sum(1 << AT[name] for name in WRONG)
+
+
+@pytest.mark.parametrize(
+    ("changes", "falls_kpa"), [({}, 0), ({"pressure_safe_state": 1}, 500), ({"pressure_by_position": 1}, 0)]
+)
+@pytest.mark.parametrize("name", [name for name in WRONG if name in FITTED])
+def test_a_load_cell_that_is_known_to_be_wrong_moves_no_press(name, changes, falls_kpa):
+    bench = Bench(**changes).to_rest()
+    hold(bench, name)
+    bench.run(20)
+    held_kpa = bench.board.held_kpa
+    bench.board.pressure_kpa = 5600  # says what would be above the window
+    bench.run(10000)
+    assert bench.state == "FAULT"
+    assert bench.board.held_kpa == held_kpa - falls_kpa  # air bleeds by its command
+
+
 def test_a_rig_that_only_monitors_connects_inside_its_window_and_its_rows_still_act():
     bench = Bench()
     bench.board.regulates = False

@@ -7,7 +7,7 @@ from pathlib import Path
 import assb
 import pytest
 from assb.protocol import schema
-from assb_hil.dut.flash_image import read_image
+from assb_hil.dut.flash_image import read_image, write_image
 from assb_host.config import build_image, load_pack
 from assb_host.flash import slots
 from assb_host.flash.firmware_files import firmware_files, placed
@@ -20,16 +20,24 @@ UNWATCHED = build_image(load_pack("li_lpscl_nca", changes=QUICKLY | {"timing.wat
 HANGS = b"while True:\n    pass\n"
 
 
-def board(tmp_path, state: str, b: dict[str, bytes | None] | None = None, a: dict[str, bytes] | None = None):
+def board(
+    tmp_path,
+    state: str | bytes,
+    b: dict[str, bytes | None] | None = None,
+    a: dict[str, bytes | None] | None = None,
+    lacks=(),
+):
     """An image with the firmware in both slots, but for these files: None leaves one out, a .py takes the place of the
-    .mpy of its name."""
-    files = {"/slot": state.encode()}
+    .mpy of its name. `lacks`: what is taken away afterwards, of what the image makes itself."""
+    files = {"/slot": state if isinstance(state, bytes) else state.encode()}
     for slot, changes in (("a", a or {}), ("b", b or {})):
         whole = firmware() | {"config.bin": QUICK}
         for path in changes:
             whole.pop(path.removesuffix(".py") + ".mpy", None)
         files |= placed({path: data for path, data in (whole | changes).items() if data is not None}, slot)
-    return made_image(tmp_path / "flash.bin", files["/a/config.bin"], files)
+    image = made_image(tmp_path / "flash.bin", files["/a/config.bin"], files)
+    write_image(image, {path: data for path, data in read_image(image).items() if path not in lacks})
+    return image
 
 
 def slot_file(image) -> str:
@@ -104,7 +112,19 @@ def test_with_both_slots_bad_the_board_is_at_its_prompt_and_says_so(tmp_path):
     assert slot_file(image) == "a back"
 
 
-@pytest.mark.parametrize("text", ["", "?", "b", "b 3", "b x a", "a 9 a", "\xff"])
+@pytest.mark.parametrize(
+    ("state", "half"), [("b 3 a", "b"), ("b 0 a", "b"), ("b", "b"), ("a", "a"), ("a 3 b", "a"), ("a back", "a")]
+)
+def test_a_slot_that_a_flash_left_half_written_is_not_started_and_the_host_knows(tmp_path, state, half):
+    image = board(tmp_path, state, lacks=(f"/{half}/manifest",))
+    life = live(image, idle(0.6, SECONDS))
+    runs = slots.read_slots(state, read_image(image)).runs
+    assert {hello["slot"] for hello in life.frames(schema.HELLO)} == {"ab".index(runs)}
+    assert runs != half
+    assert slot_file(image) == state  # nothing confirmed
+
+
+@pytest.mark.parametrize("text", ["", "?", "b", "b 3", "b x a", "a 9 a", "\xff", b"\xff\xfe", b"b\xff"])
 def test_no_text_in_slot_keeps_a_board_from_starting(tmp_path, text):
     image = board(tmp_path, text)
     assert live(image, idle(0.6, SECONDS)).frames(schema.HELLO)

@@ -36,6 +36,15 @@ def _read(path):
         return []
 
 
+def _other(slot):
+    return "b" if slot == "a" else "a"
+
+
+def _whole(slot):
+    """A flash takes the manifest away first and writes it last."""
+    return _exists("/%s/manifest" % slot)
+
+
 def _write_slot(text):
     """False when flash does not take it; the old one stays."""
     try:
@@ -65,6 +74,8 @@ def _choose():
     where it can't be, it would never end: then the slot runs that is on none."""
     words = _read("/slot")
     slot = words[0] if words and words[0] in ("a", "b") else "a"
+    if _whole(_other(slot)) and not _whole(slot):
+        return _other(slot), False, False
     if len(words) == 3 and words[2] in ("a", "b"):
         left = int(words[1]) if words[1].isdigit() else 0
         if left and _write_slot("%s %d %s" % (slot, left - 1, words[2])):
@@ -101,10 +112,9 @@ def _run():
         from assb.start import main
     except Exception as error:  # files that are not there or not whole, or that nobody has sealed
         sys.print_exception(error)
-        other = "b" if slot == "a" else "a"
         if not on_trial:
-            to_other = "%s %d %s" % (other, TRIES, slot)
-            if last or not _exists("/%s/manifest" % other) or not _write_slot(to_other):
+            to_other = "%s %d %s" % (_other(slot), TRIES, slot)
+            if last or not _whole(_other(slot)) or not _write_slot(to_other):
                 print("MAINTENANCE: the firmware in /%s can't be loaded, and no other is left; flash again" % slot)
                 return
         machine.reset()
