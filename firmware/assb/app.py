@@ -158,10 +158,10 @@ class App:
         # fast ticks that were skipped altogether since the last one; in this round: worst lateness, fast ticks, slices
         self._missed_us = self._late_us = self._ticks = self._done = self._streams = 0
         self._deadline_us = self.protection.trip_level("deadline_overrun")
-        self._lapse_stops = settings("lease_lapse_stops")
+        self._lapse_stops, self._lease_most_ms = settings("lease_lapse_stops"), settings("lease_ms")
         # requests: supervisor conditions asked for by commands, taken at the next fast tick
         self.requests = self.lease_ms = self._lapsed = 0
-        self._lease_since_ms = self._started_ms = now_ms
+        self._lease_since_ms = self._started_ms = self._confirm_ms = now_ms
         self._healthy = self._paused = False  # paused: this slice was allowed to take longer
         self.tune()
         self._fast_ms = settings("fast_period_ms")
@@ -194,6 +194,10 @@ class App:
     def _locked_by(self):
         """What locked this board out and outlasts a restart; 0: nothing."""
         return self.lockout.cause if self.lockout else 0
+
+    def _began_locked(self):
+        """Then there was no SELFTEST, cleared since or not."""
+        return self.lockout and self.lockout.recalled
 
     def _balancing(self, now_ms):
         """None, and no heap for it, where the pack does not balance its cells."""
@@ -299,7 +303,7 @@ class App:
     def _judge_self_test(self, now_ms):
         """A board that locked out before it was ready failed its self-test, once."""
         failed = self.signals.value[_SELF_TEST_FAILED]
-        if self.supervisor.state == sv.LOCKOUT and not self.ready and not failed and not self._locked_by():
+        if self.supervisor.state == sv.LOCKOUT and not self.ready and not failed and not self._began_locked():
             failed = 1
             self.events.push(_EV_SELF_TEST, -self.config_status or self.kernel[_FAULT], 0)
         self.signals.put(_SELF_TEST_FAILED, failed, now_ms)
@@ -402,6 +406,8 @@ class App:
             self._paused = True
         self.commands.poll(now_ms)
         for job, kind in self._slots[self._slot]:
+            if self.reset_wanted:
+                break  # outputs are off: nothing switches one on again
             job(now_ms)
             self.clock.cost(kind)
             self._done += 1
@@ -431,7 +437,7 @@ class App:
 
     def _slice_slow_sensors(self, now_ms):
         self.board.sample_slow(now_ms)
-        if not self.ready and self.supervisor.state == sv.SELFTEST:
+        if not self.ready and (self._began_locked() or self.supervisor.state == sv.SELFTEST):
             self.ready = self.kernel[_FAULT] < _ALL_WRONG and self.board.ready()
         if self.balancing:
             self._balance(now_ms)
@@ -453,6 +459,8 @@ class App:
         signals.put(_BLEED_BITS, self.board.bleeding, now_ms)
 
     def _slice_pressure(self, now_ms):
+        if self.board.homing and elapsed_ms(now_ms, self._lease_since_ms) > self._lease_most_ms:
+            self._end_homing()
         self.stack.press(self.cells, now_ms)
 
     def _slice_telemetry(self, now_ms):
@@ -485,7 +493,7 @@ class App:
             self._paused = not connected
             return
         if self.record.slot & _ON_TRIAL and not connected:
-            self._paused = self._judge_trial(elapsed_ms(now_ms, self._started_ms))
+            self._paused = self._judge_trial(now_ms)
             if self._paused:
                 return
         if not (connected or self._healthy) and elapsed_ms(now_ms, self._started_ms) > _HEALTHY_MS:
@@ -496,15 +504,17 @@ class App:
         if self.kept.log and not connected:
             self._paused = self.kept.log.make_room()
 
-    def _judge_trial(self, run_ms):
+    def _judge_trial(self, now_ms):
         """New firmware confirms itself once its own part of the self-test is passed: True when it did, which takes a
-        write. Missing sensors are not its fault; what can't, asks for the reset that counts its trial down.
+        write, and is tried again should flash not take it. Missing sensors are not its fault; what can't, asks for the
+        reset that counts its trial down.
         """
         right = self.kernel[_FAULT] < _ALL_WRONG and self.config_status >= _NO_CONFIG
-        if right and self.supervisor.state > sv.SELFTEST:
+        if right and self.supervisor.state > sv.SELFTEST and until_ms(self._confirm_ms, now_ms) <= 0:
+            self._confirm_ms = later(now_ms, _TRIAL_MS)
             self.record.confirm_slot()
             return True
-        if not right and run_ms > _TRIAL_MS:
+        if not right and elapsed_ms(now_ms, self._started_ms) > _TRIAL_MS:
             self.safe()
             self.reset_wanted = True
         return False
@@ -531,17 +541,27 @@ class App:
         self.events.push(_EV_ARMED, lease_ms, 0)
 
     def renew_lease(self, now_ms):
-        """False when there is no lease to renew: it lapsed, or nobody armed."""
-        if not self.lease_ms:
+        """False when there is no lease to renew: it lapsed, or nobody armed or homes."""
+        if not (self.lease_ms or self.board.homing):
             return False
         self._lease_since_ms = now_ms
         return True
+
+    def home(self, now_ms):
+        """Open the press to its switch while the host renews its lease, whose length it returns; 0: it can't."""
+        if not self.board.home():
+            return 0
+        self._lease_since_ms = now_ms
+        return self._lease_most_ms
+
+    def _end_homing(self):
+        self.board.command_kpa(self.board.applied_kpa())
 
     def stop(self):
         self.lease_ms = self._lapsed = 0
         self.requests = self.requests & ~sv.ARM | sv.STOP  # an arm that waits for its tick is taken back
         if self.board.homing:
-            self.board.command_kpa(self.board.applied_kpa())
+            self._end_homing()
         self.events.push(_EV_STOPPED, 0, 0)
 
     def clear(self):

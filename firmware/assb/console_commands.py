@@ -200,9 +200,10 @@ class ConsoleCommands:
         if self._state() not in ("SAFE", "MAINTENANCE"):
             raise LineError("not_safe", "state_" + self._state())
         self._demand_open(self._rest_ua())
-        if not self._app.board.home():
-            raise LineError("no_switch", "a_screw_with_an_open_switch_homes")
-        return ()
+        lease_ms = self._app.home(now_ms)
+        if not lease_ms:
+            raise LineError("no_switch", "not_fitted_or_not_found_since_the_start")
+        return (("lease_ms", lease_ms),)
 
     def _inject(self, pairs, now_ms):
         app = self._app

@@ -24,6 +24,9 @@ _HEATER_UNANSWERED_MS = const(55)
 _CONTACT_LOSS_AT = const(24)  # of an evidence's two bits, and its state there (a test compares)
 _ACTIVE = const(3)
 _GIVES_WAY_BIT_2 = const(1 << 15)  # of the row press_gives_way (a test compares)
+# Of the rows that say that the load cell is wrong (a test compares): pressure_stale; jump, stuck, disagreement
+_STALE_BIT = const(1 << 10)
+_WRONG_BITS_2 = const(1 << 6 | 1 << 7 | 1 << 9)
 _COLD_BIT = const(1 << 26)  # of the row discharge_undertemperature (a test compares)
 
 
@@ -46,6 +49,7 @@ class Stack:
         self._hold_ms = settings("press_hold_ms")
         self._pressed_since_ms = self._pressure_at_ms = self._heated_ms = now_ms
         self.pressed = self._regulating = False
+        self._apart = False  # homing opened the press, and it has not come back to its stack since
 
     def tune(self, settings):
         """Parameters changed."""
@@ -82,8 +86,9 @@ class Stack:
         """Aim, regulate, watch, and say whether the stack is pressed."""
         dt_ms = elapsed_ms(now_ms, self._pressure_at_ms)
         self._pressure_at_ms = now_ms
-        signals, board = self._signals, self._board
-        measured = signals.valid[_PRESSURE_KPA]
+        signals, board, protection = self._signals, self._board, self._protection
+        wrong = protection.trip_bits & _STALE_BIT or protection.trip_bits_2 & _WRONG_BITS_2
+        measured = signals.valid[_PRESSURE_KPA] and not wrong
         pressure_kpa = signals.value[_PRESSURE_KPA]
         applied_kpa = board.applied_kpa()
         signals.put(_PRESSURE_TARGET_KPA, self._aim_kpa(cells, dt_ms), now_ms)
@@ -96,10 +101,11 @@ class Stack:
         else:
             command_kpa = self.pressure.rest(applied_kpa, pressure_kpa if measured else 0, dt_ms, faulted)
             self._regulating = False
+        self._apart = self._apart or homing
         if ends or (command_kpa != applied_kpa and not homing):
             board.command_kpa(command_kpa)
         signals.put(_PRESSURE_COMMAND_KPA, board.applied_kpa(), now_ms)
-        self._hold_window(pressure_kpa, measured, now_ms)
+        self._hold_window(pressure_kpa, now_ms)
 
     def _aim_kpa(self, cells, dt_ms):
         signals, lost = self._signals, False
@@ -113,12 +119,11 @@ class Stack:
         """The new command, and on the blackboard how the press obeyed the last ones."""
         signals, pressure, watch, board = self._signals, self.pressure, self._watch, self._board
         if not self._regulating:
-            start_kpa = pressure.startable_kpa(pressure_kpa, applied_kpa)
-            if start_kpa != applied_kpa:
-                board.command_kpa(start_kpa)
-                applied_kpa = board.applied_kpa()
-                if start_kpa != applied_kpa:
-                    return applied_kpa  # the press was not reached: it starts once it is
+            start_kpa = pressure.startable_kpa(pressure_kpa, applied_kpa, self._apart)
+            command_kpa = pressure.creep(applied_kpa, start_kpa, dt_ms)
+            if pressure.creeps:
+                return command_kpa
+            self._apart = False
             pressure.start(pressure_kpa, applied_kpa)
             watch.start(pressure_kpa, applied_kpa)
             self._regulating = True
@@ -133,10 +138,10 @@ class Stack:
         signals.put(_OUTSIDE_WINDOW_MS, watch.count_outside(pressure.inside(pressure_kpa, False), dt_ms), now_ms)
         return command_kpa
 
-    def _hold_window(self, pressure_kpa, measured, now_ms):
+    def _hold_window(self, pressure_kpa, now_ms):
         """Pressed: inside the window for `press_hold_ms` while regulating; a rig that only monitors need not ramp."""
         inside = self.pressure.inside(pressure_kpa, self._board.regulates)
-        if not (measured and inside and self._supervisor.regulate) and self._board.measures_pressure:
+        if not (self._regulating and inside) and self._board.measures_pressure:
             self._pressed_since_ms = now_ms
             self.pressed = False
         else:

@@ -4,7 +4,7 @@ import pytest
 from assb.control import supervisor as sv
 from assb.control.protection import _TRIPPED, ACTION_MASKS, NO_CHARGE, NO_DISCHARGE
 from assb.protocol import schema
-from bench import LEVELS, UNAVAILABLE, Bench
+from bench import LEVELS, UNAVAILABLE, Bench, limit
 
 AT = schema.index_of(schema.LIMIT_ROWS)
 ROWS = [row[1] for row in schema.LIMIT_ROWS]
@@ -456,6 +456,31 @@ def test_the_press_is_pushed_no_further_while_its_row_says_that_it_gives_way():
     assert bench.board.held_kpa <= held_kpa
 
 
+WRONG = ("pressure_stale", "pressure_jump", "pressure_stuck", "pressure_disagreement")
+
+
+def test_the_rows_that_say_that_the_load_cell_is_wrong_are_those_of_the_table():
+    from assb import stack
+
+    bits = stack._STALE_BIT | stack._WRONG_BITS_2 << 30
+    assert bits == sum(1 << AT[name] for name in WRONG)
+
+
+@pytest.mark.parametrize(
+    ("changes", "falls_kpa"), [({}, 0), ({"pressure_safe_state": 1}, 500), ({"pressure_by_position": 1}, 0)]
+)
+@pytest.mark.parametrize("name", [name for name in WRONG if name in FITTED])
+def test_a_load_cell_that_is_known_to_be_wrong_moves_no_press(name, changes, falls_kpa):
+    bench = Bench(**changes).to_rest()
+    hold(bench, name)
+    bench.run(20)
+    held_kpa = bench.board.held_kpa
+    bench.board.pressure_kpa = 5600  # says what would be above the window
+    bench.run(10000)
+    assert bench.state == "FAULT"
+    assert bench.board.held_kpa == held_kpa - falls_kpa  # air bleeds by its command
+
+
 def test_a_rig_that_only_monitors_connects_inside_its_window_and_its_rows_still_act():
     bench = Bench()
     bench.board.regulates = False
@@ -475,3 +500,32 @@ def test_a_rig_that_only_monitors_connects_inside_its_window_and_its_rows_still_
     bench.run_leased(1000)
     assert bench.state == "FAULT"
     assert bench.board.outputs == (0, 0, 0, 0)
+
+
+def lost(board, channel):
+    board.dead.add(channel)
+
+
+def silent(board, channel):
+    """Its converter has nothing new, for ever."""
+    put = board._put
+    board._put = lambda index, name, *more: None if name == channel else put(index, name, *more)
+
+
+@pytest.mark.parametrize("fault", [lost, silent])
+@pytest.mark.parametrize("channel", ["voltage", "current", "pressure", "temperature"])
+def test_a_channel_that_is_away_until_ticks_wrap_is_not_taken_for_a_fresh_one(channel, fault):
+    """Ticks count 12.4 days; then its age begins anew."""
+    name = channel + "_stale"
+    bench = Bench(limits={name: limit(name, recovery=0, recovery_ms=100)}).run(500)
+    sound = bench.board._put
+    fault(bench.board, channel)
+    bench.run(3000)
+    bench.clock.ms += (1 << 30) - 4000
+    for _ in range(20):
+        bench.run(100)
+        assert name in bench.tripped()
+    bench.board._put = sound
+    bench.board.dead.clear()
+    bench.run(1000)
+    assert name not in bench.tripped()

@@ -174,7 +174,7 @@ PARAMETER_TEXT = {
     "2 let go: for a rig whose mechanical limit takes the stack over",
     "swelling_nm_per_mah": "Growth of the whole stack per charge, from electrode swelling and layer area; < 0 shrinks",
     "stack_stiffness_kpa_per_um": "Stiffness of frame, spring and cell in series",
-    "lease_ms": "Longest time that a host may stay silent while the pack is armed",
+    "lease_ms": "Longest time that a host may stay silent while the pack is armed or its press homes",
     "lease_lapse_stops": "When the lease lapses: 0 go on alone, 1 stop",
     "precharge_ms": "Time in precharge before the contactor closes, 0: no precharge path",
     "press_timeout_ms": "Longest time that the press may need to come into its window after arming",
@@ -437,7 +437,7 @@ EVENT_TEXT = {
     "interrupted": "Ctrl-C on the console ended the firmware; its outputs went off first",
     "press_homed": "The screw press reached its open limit switch: its travel counts from there",
     "bus_freed": "A chip held the data line of an I2C bus low and was clocked until it let go",
-    "press_not_homed": "Homing ended without the open limit switch: stopped, or not found within the whole travel",
+    "press_not_homed": "Homing ended without the open limit switch: stopped, lease lapsed, not in the whole travel",
     "injection_begun": "The firmware began anew on sensor values that the host sends, until a reset",
     "injection_lapsed": "The host that sends sensor values fell silent: no channel has data from here on",
 }
@@ -449,7 +449,7 @@ COMMAND_TEXT = {
     "get": "Value of a parameter",
     "stop": "Open the contactor and stop regulating",
     "arm": "Press, precharge, close; needs a lease",
-    "lease": "Renew the lease",
+    "lease": "Renew the lease, of arming or of homing",
     "clear": "Clear tripped rows that may be cleared by hand",
     "set": "Change a parameter that may be changed while running; the reply carries the value applied",
     "mark": "Put a numbered mark into the record",
@@ -463,7 +463,7 @@ COMMAND_TEXT = {
     "selftest": "Test files, configuration, estimator and sensors, with the outputs off; events say what failed",
     "stream": "1: every step of the estimators too, after a copy of their state (INPUTS, SNAPSHOT); 0: no longer",
     "home": "Open a screw press to its limit switch, from where its travel counts; only in SAFE or MAINTENANCE with "
-    "the contactor open. It relieves the stack altogether",
+    "the contactor open, and while the lease is renewed. It relieves the stack altogether",
     "note": "Keep a line on flash that says who calibrated this board, when and with what, at most 80 characters; "
     "without text it is told",
     "inject": "Begin anew on sensor values and time that the host sends, until a reset; `config` is HELLO's "

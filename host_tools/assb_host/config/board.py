@@ -120,6 +120,11 @@ class Board(Table):
         """The same of the current: CC2 of a BQ76952 takes 3 ms (SLUSE13B 7.17)."""
         return 3000 if self.bq76952 else next(c.cycle_us for c in (*self.ina228, *self.ina226) if c.cell == 0)
 
+    def current_code_ms(self, slow_ms: int) -> float:
+        """From one code that tells a current which stands still to the next: a BQ76952 is asked for its raw counts in
+        every second slow tick."""
+        return 2 * slow_ms if self.bq76952 else self.current_cycle_us() / 1000
+
     def pressure_cycle_us(self, fast_ms: int) -> float:
         """The same of the slowest load cell."""
         cycles = [1e6 / chip.rate_hz for chip in (*self.nau7802, *self.hx711)]
