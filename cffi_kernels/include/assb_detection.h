@@ -99,6 +99,7 @@ typedef struct {
     ASSB_REAL first[2], first_s[2], grows_c[2];         /* since the current turned */
     ASSB_REAL score, leak_c;                            /* leak_c: of the capacity in an hour */
     ASSB_REAL edge;                                     /* the latest passing, 0: none */
+    ASSB_REAL passed, doubt2;                           /* the latest one that was compared, 0: none; its doubt */
 } ASSB_EST(returns);
 
 typedef struct {
@@ -183,6 +184,8 @@ typedef struct {
 typedef struct {
     ASSB_REAL cells; /* that could be compared, itself included */
     ASSB_REAL deficit_v, slope_v_per_s, noise_ratio;
+    ASSB_REAL passed,
+        took_c[2]; /* the tenth that they passed, too; what their cycles took, of the capacity in an hour */
 } ASSB_EST(reference);
 
 /* ASSB_BAD_PARAMETER unless every number is finite and what must be positive is. */

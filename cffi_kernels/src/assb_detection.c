@@ -200,12 +200,22 @@ int ASSB_EST(detection_sample_taken)(const detection_params_t *q, const params_t
 void ASSB_EST(detection_reference)(const detection_t *all, long count, long own, reference_t *r)
 {
     real deficit_v[ASSB_PACK_MOST + 1], slope[ASSB_PACK_MOST], ratio[ASSB_PACK_MOST];
-    long others = 0, rested = 0, heard = 0;
+    real passed = all[own].charge.returns.passed;
+    r->took_c[0] = r->took_c[1] = 0;
+    long others = 0, rested = 0, heard = 0, cycled = 0;
     real other_v = 0;
     for (long k = 0; k < count && k < ASSB_PACK_MOST; k++) {
         if (k != own && all[k].charge.known > 0 && all[k].stage == 0) {
             other_v = all[k].charge.deficit_v;
             deficit_v[others++] = other_v - all[k].charge.offset_v;
+            const ASSB_EST(returns) *returns = &all[k].charge.returns;
+            if (passed > 0 && returns->passed == passed && returns->told_s[0] > 0 && returns->told_s[1] > 0) {
+                for (int way = 0; way < 2; way++) {
+                    real took_c = HOUR_S * returns->more[way] / returns->over_s[way];
+                    r->took_c[way] = cycled > 0 && r->took_c[way] > took_c ? r->took_c[way] : took_c;
+                }
+                cycled++;
+            }
         }
         if (all[k].rest.windows > 0)
             slope[rested++] = -all[k].rest.slope_v_per_s;
@@ -216,6 +226,7 @@ void ASSB_EST(detection_reference)(const detection_t *all, long count, long own,
     r->cells = (real)(others + 1);
     r->deficit_v = others > 1 ? median(deficit_v, others + 1) : other_v;
     r->slope_v_per_s = rested > 1 ? -lower_median(slope, rested) : 0;
+    r->passed = cycled > 1 ? passed : 0; /* of one other cell alone nobody knows whose fault a difference is */
     r->noise_ratio = heard > 1 ? lower_median(ratio, heard) : 1;
 }
 

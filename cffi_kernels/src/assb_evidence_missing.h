@@ -396,11 +396,11 @@ static void hold_resistance(ASSB_EST(charge_evidence) *c, real least_frac)
 }
 
 static void close_seconds(const detection_params_t *q, const params_t *cell, detection_t *d, const state_t *state,
-                          const sample_t *in, int cells)
+                          const sample_t *in, const reference_t *pack)
 {
     ASSB_EST(charge_evidence) *c = &d->charge;
     const ASSB_EST(charge_row) *row = c->row + middle_row(c);
-    int alone = cells < 2;
+    int cells = (int)pack->cells, alone = cells < 2;
     if (c->begun == 0 || c->alone != (real)alone) {
         begin_errors(q, c, row->excess_v, alone);
         c->degc = in->temperature_degc;
@@ -429,7 +429,7 @@ static void close_seconds(const detection_params_t *q, const params_t *cell, det
     else
         weigh(q, cell, c, &m, row->excess_v, row);
     if (c->seen_s >= q->charge_settle_s)
-        see_returns(q, c, state, row->current_a, m.size_c, in->temperature_degc, m.steep ? 0 : m.slope_v);
+        see_returns(q, c, state, pack, row->current_a, m.size_c, in->temperature_degc, m.steep ? 0 : m.slope_v);
     c->loop_then = c->open_hysteresis;
     c->open2_then_v = c->open2_v;
     c->open3_then_v = c->open3_v;
@@ -492,7 +492,7 @@ static void see_missing_charge(const detection_params_t *q, const params_t *cell
     c->ends = c->ends > 0 || state->soc < SOC_AT_END || state->soc > 1 - SOC_AT_END;
     c->rows = c->rows + 1;
     if (c->rows >= ASSB_LATEST) {
-        close_seconds(q, cell, d, state, in, (int)reference->cells);
+        close_seconds(q, cell, d, state, in, reference);
         begin_seconds(c);
     }
     if (c->seen_s < q->charge_settle_s)

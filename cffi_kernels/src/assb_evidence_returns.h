@@ -5,6 +5,10 @@
 #define RETURN_V ((real)0.003)
 #define DOUBT_SHARE ((real)0.1)
 #define OFFSET_MOST ((real)1.5)
+#define PACK_FRAC ((real)0.002)
+#define PACK_SHARE ((real)0.1)
+#define PACK_SLOPE_V ((real)0.25)
+#define APART_SHARE ((real)0.5)
 #define FLOWS_C ((real)0.02)
 #define SETTLED_FRAC ((real)0.1)
 #define SAME_FRAC ((real)0.05)
@@ -22,7 +26,7 @@ static void lose_returns(ASSB_EST(returns) *r)
     for (int k = 0; k < ASSB_PASSES; k++)
         r->at_s[k] = r->owed[k] = 0;
     r->told_s[0] = r->told_s[1] = 0;
-    r->tenth = r->score = r->leak_c = r->edge = 0;
+    r->tenth = r->score = r->leak_c = r->edge = r->passed = 0;
 }
 
 /* Single precision holds them for months. */
@@ -44,15 +48,21 @@ static void begin_counters(ASSB_EST(returns) *r)
     }
 }
 
-static void judge_returns(ASSB_EST(returns) *r, real doubt2, real offset_c)
+/* Against what the sensor's offset may have counted, or what the pack's cycles took. */
+static void judge_returns(ASSB_EST(returns) *r, const real took_c[2], real by_sensor_c, real apart_share, real doubt2)
 {
-    int low = r->more[0] < r->more[1] ? 0 : 1;
-    r->score = r->leak_c = 0;
-    if (r->told_s[0] <= 0 || r->told_s[1] <= 0 || r->more[low] <= 0)
+    real taken[2];
+    for (int way = 0; way < 2; way++)
+        taken[way] = r->more[way] - took_c[way] * r->over_s[way] / HOUR_S;
+    int low = taken[0] < taken[1] ? 0 : 1;
+    if (r->told_s[0] <= 0 || r->told_s[1] <= 0 || taken[low] <= 0)
         return;
-    real by_sensor = OFFSET_MOST * offset_c * r->over_s[low] / HOUR_S;
-    r->score = (r->more[low] - by_sensor) / ASSB_EST(square_root)(RETURN_FRAC * RETURN_FRAC + doubt2);
-    r->leak_c = HOUR_S * r->more[low] / r->over_s[low];
+    real apart = apart_share * (taken[0] - taken[1]), by_sensor = by_sensor_c * r->over_s[low] / HOUR_S;
+    real score = (taken[low] - by_sensor) / ASSB_EST(square_root)(doubt2 + apart * apart);
+    if (score <= r->score)
+        return;
+    r->score = score;
+    r->leak_c = HOUR_S * taken[low] / r->over_s[low];
     for (int way = 0; way < 2; way++)
         r->leak_c = r->grows_c[way] > r->leak_c ? r->grows_c[way] : r->leak_c;
 }
@@ -84,7 +94,11 @@ static void pass_tenth(const detection_params_t *q, ASSB_EST(returns) *r, int k,
         real more = r->net - r->net_at[k] + r->owed[k];
         r->owed[k] = least(more, 0);
         compare_pass(r, k / TENTHS, more, r->clock_s - r->at_s[k]);
-        judge_returns(r, DOUBT_SHARE * (soc_var + r->soc_var[k]) + by_v * by_v, q->charge_offset_c);
+        static const real nothing[2] = {0, 0};
+        r->passed = slope_v < PACK_SLOPE_V ? 0 : (real)(k + 1);
+        r->doubt2 = DOUBT_SHARE * (soc_var + r->soc_var[k]) + by_v * by_v;
+        r->score = r->leak_c = 0;
+        judge_returns(r, nothing, OFFSET_MOST * q->charge_offset_c, 0, RETURN_FRAC * RETURN_FRAC + r->doubt2);
     }
     r->net_at[k] = r->net;
     r->at_s[k] = r->clock_s;
@@ -94,14 +108,16 @@ static void pass_tenth(const detection_params_t *q, ASSB_EST(returns) *r, int k,
 }
 
 /* After each window of a few seconds; slope_v 0: in a knee of the OCV. */
-static void see_returns(const detection_params_t *q, ASSB_EST(charge_evidence) *c, const state_t *state, real current_a,
-                        real size_c, real degc, real slope_v)
+static void see_returns(const detection_params_t *q, ASSB_EST(charge_evidence) *c, const state_t *state,
+                        const reference_t *pack, real current_a, real size_c, real degc, real slope_v)
 {
     ASSB_EST(returns) *r = &c->returns;
     begin_counters(r);
     for (int way = 0; way < 2; way++)
         if (r->told_s[way] > 0 && r->clock_s - r->told_s[way] > RETURN_S)
-            r->told_s[way] = r->score = r->leak_c = 0;
+            r->told_s[way] = r->score = r->leak_c = r->passed = 0;
+    if (pack->passed > 0 && pack->passed == r->passed)
+        judge_returns(r, pack->took_c, 0, APART_SHARE, PACK_FRAC * PACK_FRAC + PACK_SHARE * r->doubt2);
     real before = r->tenth, settled_v = c->slow_ohm * current_a;
     int up = current_a > 0;
     r->tenth = 1 + (real)(int)(TENTHS * clamp(state->soc, 0, TENTH_LAST));

@@ -13,10 +13,8 @@ from .const import const
 from .control import supervisor as sv
 from .control.alarm import Alarm
 from .control.derating import Derating
-from .control.press_watch import PressWatch
-from .control.protection import NO_CHARGE, Protection
 from .control.protection import OPEN as ROW_OPEN
-from .control.stack_pressure import StackPressure
+from .control.protection import Protection
 from .control.supervisor import Supervisor
 from .port.clock import ESTIMATE, FAST, GC, SLICE, spent_us
 from .port.heap import collect, free_b
@@ -26,6 +24,8 @@ from .quantities import Quantities
 from .settings import Settings
 from .signals import Events, Signals
 from .slow_stream import SlowStream
+from .stack import Stack
+from .storage.keeper import Keeper
 from .telemetry import Telemetry
 from .ticks import elapsed_ms, later, until_ms
 
@@ -63,9 +63,6 @@ _CHARGE_LIMIT_MA = const(6)
 _DISCHARGE_LIMIT_MA = const(7)
 _CURRENT_UA = const(8)
 _TEMPERATURE_CDEGC = const(10)
-_PRESSURE_KPA = const(11)
-_PRESSURE_TARGET_KPA = const(12)
-_PRESSURE_COMMAND_KPA = const(13)
 _WARN_BITS = const(14)
 _DERATE_BITS = const(15)
 _TRIP_BITS = const(16)
@@ -88,19 +85,9 @@ _ALARM = const(32)
 _WARN_BITS_2 = const(33)
 _DERATE_BITS_2 = const(34)
 _TRIP_BITS_2 = const(35)
-_PRESS_STALLED = const(43)
 _LEASE_LAPSED = const(49)
 _BLEED_BITS = const(50)
-_PRESS_MISMATCH_KPA = const(51)
-_OUTSIDE_WINDOW_MS = const(52)
-_HEATER_PERMILLE = const(53)
-_HEATER_CDEGC = const(54)
-_HEATER_UNANSWERED_MS = const(55)
 
-_CONTACT_LOSS_AT = const(24)  # of an evidence's two bits, and its state there (a test compares)
-_ACTIVE = const(3)
-_GIVES_WAY_BIT_2 = const(1 << 15)  # of the row press_gives_way (a test compares)
-_COLD_BIT = const(1 << 26)  # of the row discharge_undertemperature (a test compares)
 _MISSED_MAX_US = const(100000000)  # keeps lateness within 30 bits
 _TRIAL_MS = const(10000)  # firmware on trial that has not confirmed itself by then does not
 _ON_TRIAL = const(2)  # in slots.status
@@ -115,7 +102,7 @@ class App:
     store: the records.Store; None: nothing is kept. crash: the CrashRecord of earlier boots.
     """
 
-    log = params = frames = learned = stream = note = None
+    stream = None
     injection = None  # (lease_ms, t_ms): this firmware ends, and begins anew on values that the host sends
 
     def __init__(self, board, config, config_status, clock, console, watchdog, record, kernel, store=None, crash=None):
@@ -130,7 +117,10 @@ class App:
         self.config_status = config_status
         self.settings = settings = Settings(config)
         self.events = Events(now_ms)
-        self._recall_log(store, crash)
+        self.crash = crash
+        # what the host gets from flash, a part in each slice (one a round while connected); the test it asked for
+        self.dump = self.self_test = None
+        self.kept = Keeper(store, record.boot_count, settings, config, self.events)
         self.cell_count = settings("cells_in_series") if config else 0
         pack = kernel[0].Pack(self.cell_count)  # large pieces first
         self.signals = Signals(self.cell_count, now_ms)
@@ -154,8 +144,8 @@ class App:
             settings("precharge_pause_ms"),
         )
         self.derating = Derating(settings("charge_current_max_ma"), settings("discharge_current_max_ma"))
-        self.pressure, self.press_watch = StackPressure(settings), PressWatch(settings)
-        self.heating, self.lockout = self._heating(), self._recall_lockout(store)
+        self.stack = Stack(board, settings, self.signals, self.supervisor, self.protection, now_ms)
+        self.lockout = self._recall_lockout(store)
         self.alarm = Alarm(settings, now_ms, self._locked_by() == _BY_HARD_SHORT)
         columns = tables.positions(tables.CELL_SIGNALS)
         power = kernel[0].Power(config.estimator) if config else None
@@ -169,15 +159,11 @@ class App:
         # fast ticks that were skipped altogether since the last one; in this round: worst lateness, fast ticks, slices
         self._missed_us = self._late_us = self._ticks = self._done = self._streams = 0
         self._deadline_us = self.protection.trip_level("deadline_overrun")
-        self._press_hold_ms = settings("press_hold_ms")
-        self._lapse_stops = settings("lease_lapse_stops")
+        self._lapse_stops, self._lease_most_ms = settings("lease_lapse_stops"), settings("lease_ms")
         # requests: supervisor conditions asked for by commands, taken at the next fast tick
         self.requests = self.lease_ms = self._lapsed = 0
-        self._lease_since_ms = self._pressed_since_ms = self._pressure_at_ms = self._started_ms = self._heated_ms = (
-            now_ms
-        )
-        # paused: this slice was allowed to take longer
-        self._pressed = self._regulating = self._healthy = self._paused = False
+        self._lease_since_ms = self._started_ms = self._confirm_ms = now_ms
+        self._healthy = self._paused = False  # paused: this slice was allowed to take longer
         self.tune()
         self._fast_ms = settings("fast_period_ms")
         self.quantities = Quantities(self.signals, board.samples, self._fast_ms)
@@ -187,7 +173,7 @@ class App:
         self._slots = self._plan(slow_ms // self._fast_ms)
         self._slot = 0
         board.attach(self.signals, self.cells, self.events)
-        self._recall_learned(store, now_ms)
+        self.kept.recall(self.capture, self.cells, settings, now_ms)
         self._say_boot()
         self._due_ms, self._due_us = clock.now_ms(), clock.now_us()  # a second later than now_ms on a slow board
 
@@ -198,43 +184,6 @@ class App:
         if self.kernel[_FAULT] == _NATIVE_WRONG:
             self.events.push(_EV_SELF_TEST, _NATIVE_WRONG, 0)
         self.send_hello()
-
-    def _recall_log(self, store, crash):
-        """The event log, from here on, and the parameters, before anything takes one."""
-        self.crash = crash
-        # what the host gets from flash, a part in each slice (one a round while connected); the test it asked for
-        self.dump = self.self_test = None
-        self.kept = []  # what writes to flash, one of them in a slice
-        if not store:
-            return
-        from .storage.event_log import EventLog
-
-        self.log = EventLog(store, self.record.boot_count, self.events)
-        self.events.log_to(self.log)
-        self.kept.append(self.log)
-        from .storage.note import Note
-
-        self.note = Note(store, self.events)
-        self.kept.append(self.note)
-        if self.config:
-            from .storage.params import Params
-
-            self.params = Params(store, self.settings, self.config.crc, self.events)
-            self.kept.append(self.params)
-
-    def _recall_learned(self, store, now_ms):
-        if not store:
-            return
-        from .storage.frame_store import FrameStore
-
-        self.frames = FrameStore(store, self.capture, self.record.boot_count, self.events)
-        self.kept.append(self.frames)
-        if not self.config:
-            return
-        from .storage.learned import Learned
-
-        self.learned = Learned(store, self.cells, self.config, self.settings, self.events, now_ms)
-        self.kept.append(self.learned)
 
     def _recall_lockout(self, store):
         if not (store and self.config):
@@ -247,6 +196,10 @@ class App:
         """What locked this board out and outlasts a restart; 0: nothing."""
         return self.lockout.cause if self.lockout else 0
 
+    def _began_locked(self):
+        """Then there was no SELFTEST, cleared since or not."""
+        return self.lockout and self.lockout.recalled
+
     def _balancing(self, now_ms):
         """None, and no heap for it, where the pack does not balance its cells."""
         if self.cell_count < 2 or not self.settings("balance_start_uv"):
@@ -254,14 +207,6 @@ class App:
         from .control.balancing import Balancing
 
         return Balancing(self.signals, self.settings, now_ms)
-
-    def _heating(self):
-        """None, and no heap for it, on a board without a heater."""
-        if not self.board.heats:
-            return None
-        from .control.heating import Heating
-
-        return Heating(self.settings)
 
     def _plan(self, slot_count):
         """Slices of the slow tick, spread over its fast ticks; a slot may hold several when cells are many."""
@@ -285,9 +230,7 @@ class App:
         """Parameters changed: everything that copied one takes it again."""
         self.board.calibrate(self.settings)
         self.telemetry.tune(self.settings)
-        self.pressure.tune(self.settings)
-        if self.heating:
-            self.heating.tune(self.settings)
+        self.stack.tune(self.settings)
 
     def step(self, now_ms):
         """Do what is due at `now_ms`; returns when to come again (ms ticks)."""
@@ -361,7 +304,7 @@ class App:
     def _judge_self_test(self, now_ms):
         """A board that locked out before it was ready failed its self-test, once."""
         failed = self.signals.value[_SELF_TEST_FAILED]
-        if self.supervisor.state == sv.LOCKOUT and not self.ready and not failed and not self._locked_by():
+        if self.supervisor.state == sv.LOCKOUT and not self.ready and not failed and not self._began_locked():
             failed = 1
             self.events.push(_EV_SELF_TEST, -self.config_status or self.kernel[_FAULT], 0)
         self.signals.put(_SELF_TEST_FAILED, failed, now_ms)
@@ -397,7 +340,7 @@ class App:
             conditions |= sv.SETTLED
         if self.ready:
             conditions |= sv.READY
-        if self.warms_up():
+        if self.stack.warms_up():
             conditions |= sv.COLD
         if self.config_status == _BOOT_LOOP:
             conditions |= sv.UPDATE
@@ -405,15 +348,9 @@ class App:
             conditions |= sv.LOCK
         if self._locked_by():
             conditions |= sv.LOCK
-        if self._pressed:
+        if self.stack.pressed:
             conditions |= sv.PRESSED
         return conditions | self._lease_conditions(now_ms)
-
-    def warms_up(self):
-        """Both directions are forbidden, discharge by cold alone, and there is a heater that is meant to heat."""
-        protection = self.protection
-        alone = protection.discharge_blockers == 1 and protection.trip_bits & _COLD_BIT
-        return alone and protection.blocked & NO_CHARGE and self.heating and self.heating.target_cdegc > 0
 
     def _contactor_closed(self, now_ms):
         signals = self.signals
@@ -470,6 +407,8 @@ class App:
             self._paused = True
         self.commands.poll(now_ms)
         for job, kind in self._slots[self._slot]:
+            if self.reset_wanted:
+                break  # outputs are off: nothing switches one on again
             job(now_ms)
             self.clock.cost(kind)
             self._done += 1
@@ -499,31 +438,12 @@ class App:
 
     def _slice_slow_sensors(self, now_ms):
         self.board.sample_slow(now_ms)
-        if not self.ready and self.supervisor.state == sv.SELFTEST:
+        if not self.ready and (self._began_locked() or self.supervisor.state == sv.SELFTEST):
             self.ready = self.kernel[_FAULT] < _ALL_WRONG and self.board.ready()
         if self.balancing:
             self._balance(now_ms)
-        if self.heating:
-            self._heat(now_ms)
-
-    def _heat(self, now_ms):
-        """While pressed or on the way there, by the temperature that is known; in no other state."""
-        signals, heating = self.signals, self.heating
-        dt_ms = elapsed_ms(now_ms, self._heated_ms)
-        self._heated_ms = now_ms
-        cdegc = None
-        if signals.valid[_TEMPERATURE_CDEGC]:
-            cdegc = signals.value[_TEMPERATURE_CDEGC]
-            signals.put(_HEATER_CDEGC, cdegc, now_ms)
-        else:
-            signals.lose(_HEATER_CDEGC)
-        permille = heating.update(cdegc, self.supervisor.regulate, dt_ms)
-        self.board.heat(permille, heating.on)
-        signals.put(_HEATER_PERMILLE, permille, now_ms)
-        if cdegc is None:
-            signals.lose(_HEATER_UNANSWERED_MS)
-        else:
-            signals.put(_HEATER_UNANSWERED_MS, heating.unanswered_ms, now_ms)
+        if self.stack.heating:
+            self.stack.heat(now_ms)
 
     def _balance(self, now_ms):
         """Only in SAFE or at REST, with no current either way and no row that takes one away."""
@@ -540,67 +460,9 @@ class App:
         signals.put(_BLEED_BITS, self.board.bleeding, now_ms)
 
     def _slice_pressure(self, now_ms):
-        dt_ms = elapsed_ms(now_ms, self._pressure_at_ms)
-        self._pressure_at_ms = now_ms
-        signals = self.signals
-        measured = signals.valid[_PRESSURE_KPA]
-        pressure_kpa = signals.value[_PRESSURE_KPA]
-        applied_kpa = self.board.applied_kpa()
-        signals.put(_PRESSURE_TARGET_KPA, self._aim_kpa(dt_ms), now_ms)
-        regulate, homing = self.supervisor.regulate, self.board.homing
-        faulted = self.supervisor.state in (sv.FAULT, sv.LOCKOUT)
-        # nothing goes on to where it was wanted before, nor homes in a state that has another use for the press
-        ends = (self._regulating and not (regulate and measured)) or (homing and (regulate or faulted))
-        if regulate and measured:
-            command_kpa = self._regulate(pressure_kpa, applied_kpa, now_ms, dt_ms)
-        else:
-            command_kpa = self.pressure.rest(applied_kpa, pressure_kpa if measured else 0, dt_ms, faulted)
-            self._regulating = False
-        if ends or (command_kpa != applied_kpa and not homing):
-            self.board.command_kpa(command_kpa)
-        signals.put(_PRESSURE_COMMAND_KPA, self.board.applied_kpa(), now_ms)
-        self._hold_window(pressure_kpa, measured, now_ms)
-
-    def _aim_kpa(self, dt_ms):
-        signals, lost = self.signals, False
-        for cell in self.cells:
-            lost = lost or signals.value[cell.shorts.evidence_place] >> _CONTACT_LOSS_AT & _ACTIVE == _ACTIVE
-        current_ua = signals.value[_CURRENT_UA] if signals.valid[_CURRENT_UA] else 0
-        current_ma = current_ua // 1000 if abs(current_ua) > self._rest_ua else 0
-        return self.pressure.respond(signals.value[_STAGE], lost, current_ma, dt_ms)
-
-    def _regulate(self, pressure_kpa, applied_kpa, now_ms, dt_ms):
-        """The new command, and on the blackboard how the press obeyed the last ones."""
-        signals, pressure, watch = self.signals, self.pressure, self.press_watch
-        if not self._regulating:
-            start_kpa = pressure.startable_kpa(pressure_kpa, applied_kpa)
-            if start_kpa != applied_kpa:
-                self.board.command_kpa(start_kpa)
-                applied_kpa = self.board.applied_kpa()
-                if start_kpa != applied_kpa:
-                    return applied_kpa  # the press was not reached: it starts once it is
-            pressure.start(pressure_kpa, applied_kpa)
-            watch.start(pressure_kpa, applied_kpa)
-            self._regulating = True
-        current_ma = signals.value[_CURRENT_UA] // 1000
-        cdegc = signals.value[_TEMPERATURE_CDEGC] if signals.valid[_TEMPERATURE_CDEGC] else None
-        pressure.yields = self.protection.trip_bits_2 & _GIVES_WAY_BIT_2 != 0
-        command_kpa = pressure.regulate(pressure_kpa, current_ma, cdegc, applied_kpa, dt_ms)
-        if self.board.regulates:
-            mismatch_kpa = watch.update(pressure_kpa, applied_kpa, current_ma, cdegc, pressure.ramps, dt_ms)
-            signals.put(_PRESS_MISMATCH_KPA, mismatch_kpa, now_ms)
-            signals.put(_PRESS_STALLED, 1 if pressure.stalled or pressure.ended else 0, now_ms)
-        signals.put(_OUTSIDE_WINDOW_MS, watch.count_outside(pressure.inside(pressure_kpa, False), dt_ms), now_ms)
-        return command_kpa
-
-    def _hold_window(self, pressure_kpa, measured, now_ms):
-        """Pressed: inside the window for `press_hold_ms` while regulating; a rig that only monitors need not ramp."""
-        inside = self.pressure.inside(pressure_kpa, self.board.regulates)
-        if not (measured and inside and self.supervisor.regulate) and self.board.measures_pressure:
-            self._pressed_since_ms = now_ms
-            self._pressed = False
-        else:
-            self._pressed = elapsed_ms(now_ms, self._pressed_since_ms) >= self._press_hold_ms
+        if self.board.homing and elapsed_ms(now_ms, self._lease_since_ms) > self._lease_most_ms:
+            self._end_homing()
+        self.stack.press(self.cells, now_ms)
 
     def _slice_telemetry(self, now_ms):
         signals = self.signals
@@ -625,15 +487,14 @@ class App:
             or abs(self.signals.value[_CURRENT_UA]) > self._rest_ua
         )
         if self.capture.recording and not connected:
-            if self.log:
-                self.log.step(now_ms, True)  # without an erase: a pause would tear a hole into the freeze frame
+            if self.kept.log:
+                self.kept.log.step(now_ms, True)  # without an erase: a pause would tear a hole into the freeze frame
             return
-        for part in self.kept:
-            if part.step(now_ms, bool(connected)):
-                self._paused = not connected
-                return
+        if self.kept.step(now_ms, bool(connected)):
+            self._paused = not connected
+            return
         if self.record.slot & _ON_TRIAL and not connected:
-            self._paused = self._judge_trial(elapsed_ms(now_ms, self._started_ms))
+            self._paused = self._judge_trial(now_ms)
             if self._paused:
                 return
         if not (connected or self._healthy) and elapsed_ms(now_ms, self._started_ms) > _HEALTHY_MS:
@@ -641,18 +502,20 @@ class App:
             if self.config_status != _BOOT_LOOP:
                 self._paused = self.record.forget_crashes()
                 return
-        if self.log and not connected:
-            self._paused = self.log.make_room()
+        if self.kept.log and not connected:
+            self._paused = self.kept.log.make_room()
 
-    def _judge_trial(self, run_ms):
+    def _judge_trial(self, now_ms):
         """New firmware confirms itself once its own part of the self-test is passed: True when it did, which takes a
-        write. Missing sensors are not its fault; what can't, asks for the reset that counts its trial down.
+        write, and is tried again should flash not take it. Missing sensors are not its fault; what can't, asks for the
+        reset that counts its trial down.
         """
         right = self.kernel[_FAULT] < _ALL_WRONG and self.config_status >= _NO_CONFIG
-        if right and self.supervisor.state > sv.SELFTEST:
+        if right and self.supervisor.state > sv.SELFTEST and until_ms(self._confirm_ms, now_ms) <= 0:
+            self._confirm_ms = later(now_ms, _TRIAL_MS)
             self.record.confirm_slot()
             return True
-        if not right and run_ms > _TRIAL_MS:
+        if not right and elapsed_ms(now_ms, self._started_ms) > _TRIAL_MS:
             self.safe()
             self.reset_wanted = True
         return False
@@ -679,17 +542,27 @@ class App:
         self.events.push(_EV_ARMED, lease_ms, 0)
 
     def renew_lease(self, now_ms):
-        """False when there is no lease to renew: it lapsed, or nobody armed."""
-        if not self.lease_ms:
+        """False when there is no lease to renew: it lapsed, or nobody armed or homes."""
+        if not (self.lease_ms or self.board.homing):
             return False
         self._lease_since_ms = now_ms
         return True
+
+    def home(self, now_ms):
+        """Open the press to its switch while the host renews its lease, whose length it returns; 0: it can't."""
+        if not self.board.home():
+            return 0
+        self._lease_since_ms = now_ms
+        return self._lease_most_ms
+
+    def _end_homing(self):
+        self.board.command_kpa(self.board.applied_kpa())
 
     def stop(self):
         self.lease_ms = self._lapsed = 0
         self.requests = self.requests & ~sv.ARM | sv.STOP  # an arm that waits for its tick is taken back
         if self.board.homing:
-            self.board.command_kpa(self.board.applied_kpa())
+            self._end_homing()
         self.events.push(_EV_STOPPED, 0, 0)
 
     def clear(self):
@@ -760,8 +633,7 @@ class App:
         """Before a reset that is meant, outputs off: what has come since the last write is written."""
         if self.lockout:
             self.lockout.keep()
-        for part in self.kept:
-            part.keep()
+        self.kept.keep()
 
     def safe(self):
         """Outputs off, whatever the state: for exceptions, updates and the way to the REPL."""

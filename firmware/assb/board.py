@@ -6,7 +6,7 @@ answers.
 
 from .const import const
 from .control.plausibility import Plausibility
-from .devices import Devices, input_pin, output
+from .devices import OUTPUTS, Devices, attempt, input_pin, output
 from .drivers.contactor import Contactor
 from .drivers.enable_lines import EnableLines
 from .drivers.status import CONFIG_LOST, HELD, NOT_READY
@@ -99,18 +99,18 @@ class Board:
         self._bleeders = []
         self._bleed_ohm = config.parameter("bleed_ohm")
         self.polls = 0  # of the sensors, for the watchdog, which counts them
+        self._failures = failures = []  # (device number, error) of set-up
         # outputs first: whatever fails later, they are defined and off
         for device in config.devices_of("contactor"):
-            self._contactor = self._make_contactor(device[4], device[5])
+            self._contactor = attempt(failures, OUTPUTS, self._make_contactor, device[4], device[5])
         for device in config.devices_of("enable_lines"):
-            self._enable_lines = EnableLines(output(device[4][0]), output(device[4][1]))
+            self._enable_lines = attempt(failures, OUTPUTS, self._make_enable_lines, device[4])
         for device in config.devices_of("bleed"):
-            self._bleeders += [output(pin) for pin in device[4]]
+            self._bleeders += [attempt(failures, OUTPUTS, output, pin) for pin in device[4]]
         for device in config.devices_of("alarm"):
-            self._alarm = output(device[4][0])
+            self._alarm = attempt(failures, OUTPUTS, output, device[4][0])
         devices = self.make_devices(config)
         self._buses = devices.buses
-        self._failures = devices.failures  # (device number, error) of set-up
         self._heater = devices.heater()
         self.heats = self._heater is not None
         self._converters = devices.converters
@@ -127,6 +127,10 @@ class Board:
         self._errors = self._lost_ticks = 0
         self.regulates = self._regulator is not None
         self.measures_pressure = self._load_cell is not None
+        failures += devices.failures
+
+    def _make_enable_lines(self, pins):
+        return EnableLines(output(pins[0]), output(pins[1]))
 
     def _make_contactor(self, pins, arguments):
         if not arguments[0]:
@@ -161,7 +165,7 @@ class Board:
         self._count = min(len(cells), len(self._monitors))
         for number, error in self._failures:
             events.push(_EV_BUS, number, 0)
-            print(error)
+            print("device %d: %s" % (number, error))
 
     def sample(self, now_ms):
         """Fast tick: cells, current and stack pressure onto the blackboard. Allocates nothing."""
@@ -220,7 +224,7 @@ class Board:
         load_cell, samples = self._load_cell, self.samples
         if load_cell.update():
             self._signals.put(self._s_pressure, load_cell.pressure_kpa, now_ms)
-            samples.see(samples.pressure, load_cell.pressure_kpa, load_cell.counts, now_ms)
+            samples.see(samples.pressure, load_cell.pressure_kpa, load_cell.code, now_ms)
         elif load_cell.status != NOT_READY:
             self._signals.lose(self._s_pressure)
         if self._check_cell:
@@ -317,8 +321,9 @@ class Board:
                 self._events.push(_EV_BUS_FREED, bus, clocks)
 
     def absent(self):
-        """Numbers of the devices that do not say who they are, as in the event bus_error. Takes some bus transfers."""
-        found = []
+        """Numbers of the devices that do not say who they are or were not set up, as in the event bus_error. Takes some
+        bus transfers."""
+        found = [number for number, _ in self._failures]
         for first, devices in ((0, self._monitors), (32, self._thermometers), (72, self._converters)):
             for at, device in enumerate(devices):
                 try:

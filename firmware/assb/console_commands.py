@@ -95,8 +95,8 @@ class ConsoleCommands:
                 self._demand_open(app.protection.trip_level("weld_current"))
         parameter = app.settings.set(name, value)
         app.tune()
-        if app.params:
-            app.params.changed()
+        if app.kept.params:
+            app.kept.params.changed()
         app.events.push(_EV_PARAMETER, parameter, value)
         return (("name", name), ("value", app.settings(name)))
 
@@ -107,7 +107,7 @@ class ConsoleCommands:
             raise LineError("out_of_range", "lease_ms_1000_to_%d" % app.settings("lease_ms"))
         if app.supervisor.state != sv.SAFE:
             raise LineError("not_safe", "state_" + self._state())
-        if app.protection.blocked & _BOTH == _BOTH and not app.warms_up():
+        if app.protection.blocked & _BOTH == _BOTH and not app.stack.warms_up():
             raise LineError("tripped", "rows_%d_%d" % (app.protection.trip_bits, app.protection.trip_bits_2))
         app.arm(lease_ms, now_ms)
         return (("lease_ms", lease_ms),)
@@ -145,15 +145,15 @@ class ConsoleCommands:
         return (("full", full),)
 
     def _sync(self, pairs, now_ms):
-        app, log = self._app, self._kept(self._app.log)
+        app, log = self._app, self._kept(self._app.kept.log)
         log.want()
-        parameters = 1 if (app.params and app.params.pending) or app.note.pending else 0
-        frames = 1 if app.frames.pending else 0
+        parameters = 1 if (app.kept.params and app.kept.params.pending) or app.kept.note.pending else 0
+        frames = 1 if app.kept.frames.pending else 0
         said = (("stored", log.stored), ("next", log.next), ("lost", log.lost))
         return said + (("parameters", parameters), ("frames", frames))
 
     def _events(self, pairs, now_ms):
-        log = self._kept(self._app.log)
+        log = self._kept(self._app.kept.log)
         since = parse_int(pairs.get("since", "0"), "since")
         if since < 0:
             raise LineError("bad_number", "since_%d" % since)
@@ -161,7 +161,7 @@ class ConsoleCommands:
         return (("since", since), ("stored", log.stored), ("next", log.next), ("lost", log.lost))
 
     def _frames(self, pairs, now_ms):
-        frames = self._kept(self._app.frames)
+        frames = self._kept(self._app.kept.frames)
         if "place" not in pairs:
             return (("ranks", ",".join([str(rank) for rank in frames.ranks])),)
         place = parse_int(pairs["place"], "place")
@@ -189,7 +189,7 @@ class ConsoleCommands:
         return ()
 
     def _note(self, pairs, now_ms):
-        note = self._kept(self._app.note)
+        note = self._kept(self._app.kept.note)
         if "text" in pairs:
             if len(pairs["text"]) > _NOTE_MOST:
                 raise LineError("too_long", "%d of %d characters" % (len(pairs["text"]), _NOTE_MOST))
@@ -200,9 +200,10 @@ class ConsoleCommands:
         if self._state() not in ("SAFE", "MAINTENANCE"):
             raise LineError("not_safe", "state_" + self._state())
         self._demand_open(self._rest_ua())
-        if not self._app.board.home():
-            raise LineError("no_switch", "a_screw_with_an_open_switch_homes")
-        return ()
+        lease_ms = self._app.home(now_ms)
+        if not lease_ms:
+            raise LineError("no_switch", "not_fitted_or_not_found_since_the_start")
+        return (("lease_ms", lease_ms),)
 
     def _inject(self, pairs, now_ms):
         app = self._app

@@ -116,7 +116,7 @@ class InjectedBoard(Board):
             _tell(sensor, cdegc)
         for sensor, values in pressures:
             if values:
-                sensor.pressure_kpa, sensor.counts = values
+                sensor.pressure_kpa, sensor.code = values
             _tell(sensor, values)
         self.closed = 1 if closed else 0
         if applied_kpa is not None and self._regulator:

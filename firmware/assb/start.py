@@ -21,6 +21,8 @@ _FILES_WRONG = const(5)  # a file of the firmware is not what was flashed: the s
 _EV_INTERRUPTED = const(62)
 
 _CTRL_C = const(3)
+_ON_TRIAL = const(2)  # in HELLO's slot
+_TRIAL_WATCHDOG_MS = const(8000)  # as in rootfs/main.py, which has started it and does not feed it (a test compares)
 
 BOOT_LOOP = -3  # config_status after crashes in a row: the configuration was not even read, the state is MAINTENANCE
 
@@ -172,7 +174,7 @@ def main(slot=0):
         from .port.console import Console
         from .port.watchdog import Watchdog
 
-        watchdog = Watchdog(config.parameter("watchdog_ms") if config else 0)
+        watchdog = Watchdog(_watchdog_ms(config, slot))
         board = Board(config) if config else NoBoard()
         watchdog.feed()
         console = Console()
@@ -197,12 +199,17 @@ def main(slot=0):
         return
     except Exception as error:
         _outputs_off(board)
-        lockout, log = (app.lockout, app.log) if app else (None, None)
+        lockout, log = (app.lockout, app.kept.log) if app else (None, None)
         app = board = injection = None  # their heap: if it ended the loop, not even the crash could be counted
         _crashed(error, record, crash, lockout, log)
     import machine
 
     machine.reset()
+
+
+def _watchdog_ms(config, slot):
+    configured_ms = config.parameter("watchdog_ms") if config else 0
+    return configured_ms or (_TRIAL_WATCHDOG_MS if slot & _ON_TRIAL else 0)
 
 
 def _injection(request, clock, console, watchdog, record, kernel):

@@ -145,7 +145,8 @@ class BenchBoard:
         self.welded = False
         self.outputs = (0, 0, 0, 0)
         self.alarm = 0
-        self.held_kpa = 5000
+        self.held_kpa = self.wanted_kpa = 5000
+        self.slew_kpa = 0  # of the press, a tick; 0: it is there at once
         self.bleeding = 0
         self.heater = (0, False)  # permille, on
         self.homed = self.silent = False
@@ -161,6 +162,8 @@ class BenchBoard:
 
     def sample(self, now_ms):
         signals, samples = self.signals, self.samples
+        if self.slew_kpa:
+            self.held_kpa += min(max(self.wanted_kpa - self.held_kpa, -self.slew_kpa), self.slew_kpa)
         self._put(signals.pack("pack_voltage_uv"), "voltage", sum(self.voltages_uv), now_ms)
         for cell, voltage_uv in enumerate(self.voltages_uv):
             self._put(signals.cell(cell, "voltage_uv"), "voltage", voltage_uv, now_ms, cell)
@@ -220,7 +223,8 @@ class BenchBoard:
 
     def command_kpa(self, kpa):
         if not self.silent:
-            self.held_kpa = kpa
+            self.wanted_kpa = kpa
+            self.held_kpa = self.held_kpa if self.slew_kpa else kpa
         self.homing = False
 
     def bus_error_count(self):
@@ -283,7 +287,7 @@ class BenchRecord:
     slot = 0
 
     def __init__(self):
-        self.updates = 0
+        self.updates = self.confirmations = 0
         self.resets = 0
         self.full = False  # the flash
 
@@ -292,6 +296,10 @@ class BenchRecord:
 
     def forget_update(self):
         pass
+
+    def confirm_slot(self):
+        self.confirmations += 1
+        self.slot &= 3 if self.full else 1
 
     def intend_reset(self):
         self.resets += 1

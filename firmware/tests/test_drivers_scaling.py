@@ -7,6 +7,7 @@ from assb.drivers import ina228, tmp117
 from assb.drivers.electro_pneumatic import ElectroPneumatic
 from assb.drivers.fixed_point import Ratio, signed
 from assb.drivers.load_cell import LoadCell
+from assb.drivers.status import BUS_ERROR
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -149,6 +150,10 @@ class _Dac:
         self.writes += 1
         if self.acknowledges:
             self.code = code
+        return self.read_back()
+
+    def read_back(self):
+        self.status = 0 if self.acknowledges else BUS_ERROR
         return self.acknowledges
 
 
@@ -179,12 +184,15 @@ def test_regulator_writes_only_when_the_code_changes():
     assert dac.writes == 1
 
 
-def test_regulator_keeps_trying_after_a_missing_acknowledge():
+def test_regulator_writes_again_after_a_missing_acknowledge_once_its_dac_was_heard():
     dac = _Dac()
     regulator = ElectroPneumatic(dac, 10000)
     dac.acknowledges = False
     assert not regulator.command_kpa(5000)
     assert regulator.commanded_kpa == 0
     dac.acknowledges = True
+    assert not regulator.command_kpa(5000)
+    assert dac.writes == 1
+    assert regulator.verify()
     assert regulator.command_kpa(5000)
     assert regulator.commanded_kpa == 5000

@@ -3,7 +3,7 @@
 import pytest
 from assb.protocol import image, image_writer, schema
 from assb.protocol.config import ZEROS
-from bench import Bench
+from bench import LEVELS, Bench, limit
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from test_image import SMALL, limit_values, small_config
@@ -67,9 +67,10 @@ def levels_of(row, trip):
 
 # Parameters that trips bind: their own bounds are reached only with the highest of these
 BOUND_BY_TRIPS = ("hard_short_drop_uv", *ZEROS)
+HIGH_CURRENTS = ("charge_overcurrent", "charge_overcurrent_10s", "weld_current", "forbidden_current")
 HIGHEST_TRIPS = [
     limit_values(row, **levels_of(row, row[6]))
-    if row[1] in ("cell_undervoltage", "cell_overvoltage", "charge_overcurrent", "pressure_high")
+    if row[1] in ("cell_undervoltage", "cell_overvoltage", "pressure_high", *HIGH_CURRENTS)
     else limit_values(row)
     for row in schema.LIMIT_ROWS
 ]
@@ -210,6 +211,27 @@ def test_a_parameter_that_may_be_set_ends_at_its_bounds(name):
     assert bench.app.settings.refusal(name, lowest) == bench.app.settings.refusal(name, highest) == ""
     assert bench.app.settings.refusal(name, lowest - 1)
     assert bench.app.settings.refusal(name, highest + 1)
+
+
+OVERCURRENTS = [f"{side}_overcurrent{mean}" for side in ("charge", "discharge") for mean in ("", "_10s")]
+NEAR_ZERO = ("weld_current", "forbidden_current")
+
+
+@pytest.mark.parametrize(
+    ("name", "most"), [*((name, 0.11) for name in OVERCURRENTS), *((name, 0.58) for name in NEAR_ZERO)]
+)
+@pytest.mark.parametrize("nearest", [*OVERCURRENTS, *NEAR_ZERO])
+def test_no_calibration_moves_a_trip_of_current_further_than_safety_says(nearest, name, most):
+    """docs/safety.md. Offset and gain together, both at what the board takes, whichever row trips first."""
+    far = {row: limit(row, trip=900_000) for row in NEAR_ZERO}
+    trip_ua = LEVELS[nearest][2] // 2
+    bench = Bench(limits=far | {nearest: limit(nearest, trip=trip_ua, reset=trip_ua // 2)}).run(600)
+    offset_ua = bench.config.zero_most("current_offset_ua")
+    assert bench.app.settings.refusal("current_offset_ua", -offset_ua - 1)
+    assert not bench.app.settings.refusal("current_offset_ua", -offset_ua)
+    gain = PARAMETERS["current_gain_ppm"][3] / 1e6
+    trip_ua = abs(bench.config.limits[list(ROWS).index(name)][6])
+    assert (trip_ua + offset_ua) / (1 + gain) <= (1 + most) * trip_ua
 
 
 def test_no_calibration_reads_a_pressure_as_a_ninth_less():

@@ -28,7 +28,7 @@ def put_stage(bench, stage, run_ms=DONE_MS):
 
 def ranks(folder):
     """As the next boot sees them."""
-    return sorted(start(folder).app.frames.ranks)
+    return sorted(start(folder).app.kept.frames.ranks)
 
 
 def fetched(bench, place):
@@ -49,9 +49,9 @@ def test_a_change_of_stage_is_on_flash_and_the_next_boot_sends_it(tmp_path):
     bench = start(tmp_path)
     bench.board.current_ua = 5_000
     put_stage(bench, SOFT_SHORT)
-    assert not bench.app.frames.pending
+    assert not bench.app.kept.frames.pending
     again = start(tmp_path)
-    assert list(again.app.frames.ranks) == [2, 0, 0, 0]
+    assert list(again.app.kept.frames.ranks) == [2, 0, 0, 0]
     frame = fetched(again, 0)
     assert (frame.cell, frame.stage) == (0, "soft_short")
     assert len(frame.rows) == (BEFORE_MS + AFTER_MS) // 10
@@ -66,7 +66,7 @@ def test_a_row_that_opens_is_framed_with_its_name_and_a_milder_row_is_not(tmp_pa
     assert not bench.app.capture.number
     bench.board.temperature_cdegc = 8000
     bench.run(DONE_MS)
-    assert list(bench.app.frames.ranks) == [RANK["trip"], 0, 0, 0]
+    assert list(bench.app.kept.frames.ranks) == [RANK["trip"], 0, 0, 0]
     assert fetched(start(tmp_path), 0).name == "1_trip_overtemperature"
 
 
@@ -78,7 +78,7 @@ def test_while_connected_a_frame_waits_in_ram_and_the_ring_goes_on(tmp_path):
     for _ in range(9):
         bench.send("lease")
         put_stage(bench, SUSPECT, 1000)
-    assert bench.app.frames.pending
+    assert bench.app.kept.frames.pending
     assert bench.app.capture._left < 0
     assert not (tmp_path / "frames").exists()
     bench.send("stop")
@@ -103,11 +103,11 @@ def test_milder_frames_never_take_the_place_of_worse_ones(tmp_path):
     for _ in range(3):
         put_stage(bench, SOFT_SHORT)
         put_stage(bench, 0)
-    assert sorted(bench.app.frames.ranks) == [1, 2, 2, 2]
+    assert sorted(bench.app.kept.frames.ranks) == [1, 2, 2, 2]
     for _ in range(3):
         put_stage(bench, SUSPECT)
         put_stage(bench, 0)
-    assert sorted(bench.app.frames.ranks) == [1, 2, 2, 2]
+    assert sorted(bench.app.kept.frames.ranks) == [1, 2, 2, 2]
     put_stage(bench, HARD_SHORT)
     assert ranks(tmp_path) == [2, 2, 2, 4]
 
@@ -116,8 +116,8 @@ def test_a_hard_short_is_kept_among_any_number_of_others(tmp_path):
     put_stage(start(tmp_path), HARD_SHORT)
     for _ in range(2 * COUNT):
         bench = put_stage(start(tmp_path), SOFT_SHORT)
-    assert sorted(bench.app.frames.ranks) == [2, 2, 2, 4]
-    assert fetched(bench, list(bench.app.frames.ranks).index(4)).stage == "hard_short"
+    assert sorted(bench.app.kept.frames.ranks) == [2, 2, 2, 4]
+    assert fetched(bench, list(bench.app.kept.frames.ranks).index(4)).stage == "hard_short"
 
 
 def test_of_equals_the_oldest_gives_way(tmp_path):
@@ -181,9 +181,9 @@ def test_no_heap_for_a_file_loses_the_frame_and_not_the_program(tmp_path, monkey
         raise MemoryError
 
     bench = start(tmp_path)
-    monkeypatch.setattr(bench.app.frames, "_open", no_heap)
+    monkeypatch.setattr(bench.app.kept.frames, "_open", no_heap)
     put_stage(bench, SOFT_SHORT)
-    assert not bench.app.frames.pending
-    assert list(bench.app.frames.ranks) == [0, 0, 0, 0]
+    assert not bench.app.kept.frames.pending
+    assert list(bench.app.kept.frames.ranks) == [0, 0, 0, 0]
     monkeypatch.undo()
-    assert any(put_stage(bench, HARD_SHORT).app.frames.ranks)
+    assert any(put_stage(bench, HARD_SHORT).app.kept.frames.ranks)

@@ -68,7 +68,7 @@ class KeepingBench(Bench):
 
     @property
     def record(self):
-        return self.app.learned._record
+        return self.app.kept.learned._record
 
     def events(self, name):
         """(a, b) of every event of that name since the start."""

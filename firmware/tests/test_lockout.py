@@ -5,7 +5,7 @@ import sys
 
 import pytest
 from assb import start
-from assb.protocol import schema
+from assb.protocol import image, schema
 from assb.storage.lockout import FOLDER
 from assb.storage.records import Store
 from assb_host.link.decoder import Decoder, Frame
@@ -56,6 +56,21 @@ def test_it_outlasts_restarts_until_it_is_cleared_after_one(boot, fault, cause, 
     assert boot().to_rest().state == "REST"
 
 
+@pytest.mark.parametrize("fault", [collapsed, welded])
+def test_a_board_that_began_locked_out_and_is_cleared_has_failed_no_self_test_and_is_not_injected(boot, fault):
+    fault(boot)
+    bench = boot().run(3000)
+    for command in ("hello", "clear"):
+        bench.send(command)
+        bench.run(1000)
+        bench.send("inject", lease_ms=1000, config=bench.config.crc)
+        bench.run(100)
+        assert b"!err inject" in bytes(bench.console.wire)
+        assert (bench.state, bench.app.injection) == ("LOCKOUT", None)
+    assert told(bench, schema.EV_SELF_TEST) == []
+    assert not bench.tripped()
+
+
 def test_clear_leaves_it_while_its_row_is_tripped(boot):
     bench = collapsed(boot)
     bench.send("clear")
@@ -89,7 +104,7 @@ def interrupt(bench):
 
 
 def crash(bench):
-    start._crashed(ValueError("broken"), FullRecord(), None, bench.app.lockout, bench.app.log)
+    start._crashed(ValueError("broken"), FullRecord(), None, bench.app.lockout, bench.app.kept.log)
 
 
 class FullRecord:
@@ -178,6 +193,21 @@ def test_a_lockout_that_can_not_be_read_is_the_worst_and_is_told_and_written_ane
     assert not bench.app.lockout.cause
     if (tmp_path / FOLDER[1:]).is_dir():
         assert boot().to_rest().state == "REST"
+
+
+def test_a_row_that_locks_out_over_restarts_never_trips_because_data_is_lost():
+    """It would trip by itself where the row that is told of its lost data is off; a contactor's row never loses any."""
+    missing = {row[1]: row[9] for row in schema.LIMIT_ROWS if row[1] in ("hard_short", "weld_current")}
+    assert missing == {"hard_short": "estimator_invalid", "weld_current": "current_stale"}
+    assert set(missing.values()) <= set(image.ALWAYS_ENABLED)
+
+
+@pytest.mark.parametrize("dead", ["voltage", "current", "pressure", "temperature"])
+def test_lost_data_is_no_lockout_after_a_restart(boot, dead):
+    bench = boot().to_rest()
+    bench.board.dead.add(dead)
+    assert bench.run(10000).state == "FAULT"
+    assert boot().to_rest().state == "REST"
 
 
 def test_other_faults_are_forgotten_by_a_restart(boot):

@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import pytest
+from assb.detection.detector import Detector, Pack
 from assb.detection.returns import OFFSET_MOST, SAME_FRAC, Returns
 from assb.estimation import flat_layout, parameters
 from hypothesis import given, settings
@@ -20,11 +21,17 @@ class Cycled:
         self.returns = Returns("d")
         self.rate_c, self.way, self.soc, self.now_s = rate_c, 1, 0.5, 0.0
         self.degc, self.slope_v, self.steep = 25.0, 0.8, False
+        self.others = SimpleNamespace(passed=0, took_c=(0.0, 0.0))
         names = [name for name, _ in parameters.detection_rows()]
         q = [OFFSET_C if name == "charge_offset_c" else 0.0 for name in names]
         self.cell = SimpleNamespace(q=q, temperature_degc=25.0, ekf=SimpleNamespace(soc=0.5, soc_var=1e-6))
 
-    def run(self, hours, leak_c=0.0, shift=0.0, offset_c=0.0):
+    def _meet(self, others_c):
+        """Others of the pack, if any, pass what it passes; their cycles take `others_c`."""
+        self.others.passed = 0 if others_c is None else self.returns.passed
+        self.others.took_c = (others_c, others_c)
+
+    def run(self, hours, leak_c=0.0, shift=0.0, offset_c=0.0, others_c=None):
         """`shift`: a contact that is lost leaves so much too much SOC on charge and too little on discharge.
         Returns the highest score."""
         most = 0.0
@@ -40,7 +47,8 @@ class Cycled:
             step = SimpleNamespace(
                 current_a=self.way * self.rate_c, size_c=self.rate_c, slope_v=self.slope_v, steep=self.steep
             )
-            self.returns.see(self.cell, SimpleNamespace(slow_ohm=0.1, open2_v=0.1 * step.current_a), step)
+            self.returns.see(self.cell, SimpleNamespace(slow_ohm=0.1, open2_v=0.1 * step.current_a), step, self.others)
+            self._meet(others_c)
             most = max(most, self.returns.score)
         return most
 
@@ -77,6 +85,49 @@ def test_a_contact_that_is_lost_and_comes_back_is_no_leak(lost_after, back_after
     cell.run((1.2 + lost_after) * cycle)
     assert cell.run(back_after * cycle, shift=shift) < 1
     assert cell.run(2 * cycle) < 1
+
+
+@pytest.mark.parametrize("offset_c", [0.0, OFFSET_MOST * OFFSET_C])
+def test_in_a_pack_the_others_tell_what_the_sensor_counted_and_a_weak_leak_is_told(offset_c):
+    cell, cycle = Cycled(0.3), cycle_h(0.3)
+    assert cell.run(2 * cycle, offset_c=offset_c, others_c=offset_c) < 0.3
+    assert cell.run(1.5 * cycle, 1 / 500, offset_c=offset_c, others_c=offset_c) > 1.8
+    assert 0.5 < 500 * cell.returns.leak_c < 2
+    alone = Cycled(0.3)
+    alone.run(2 * cycle)
+    assert alone.run(1.5 * cycle, 1 / 500) < 1
+
+
+def test_in_a_pack_a_contact_that_is_lost_is_no_leak_and_a_flat_ocv_tells_nothing():
+    cell, cycle = Cycled(0.5), cycle_h(0.5)
+    cell.run(2 * cycle, others_c=0.0)
+    assert cell.run(cycle, shift=0.03, others_c=0.0) < 1
+    assert cell.run(2 * cycle, others_c=0.0) < 1
+    flat = Cycled(0.3)
+    flat.slope_v = 0.2
+    flat.run(2 * cycle_h(0.3), others_c=0.0)
+    assert flat.run(1.5 * cycle_h(0.3), 1 / 500, others_c=0.0) < 1
+
+
+def pack_that_passed(*passings):
+    """Of cells: which tenth each passed last, and what its cycles took on charge and on discharge."""
+    pack = Pack()
+    for passed, more in passings:
+        own = Detector([0.0] * parameters.SIZE, SimpleNamespace(soc=0.5), "d")
+        own.charge.known, returns = True, own.charge.returns
+        returns.passed = passed
+        for way in range(2):
+            returns.more[way], returns.over_s[way], returns.told_s[way] = more[way], 7200.0, 1.0
+        pack.detectors.append(own)
+    pack.compare(pack.detectors[0])
+    return pack
+
+
+def test_what_a_cell_took_is_compared_with_the_most_that_two_others_took_of_the_same_tenth():
+    pack = pack_that_passed((3, (0.0, 0.0)), (3, (0.004, -0.1)), (3, (0.002, 0.006)), (2, (0.5, 0.5)))
+    assert (pack.passed, pack.took_c) == (3, (0.002, 0.003))
+    assert pack_that_passed((3, (0.0, 0.0)), (3, (0.0, 0.0)), (2, (0.0, 0.0))).passed == 0
+    assert pack_that_passed((0, (0.0, 0.0)), (0, (0.0, 0.0)), (0, (0.0, 0.0))).passed == 0
 
 
 def test_a_tenth_that_is_passed_again_before_any_other_is_no_cycle():

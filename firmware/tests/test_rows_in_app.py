@@ -4,7 +4,7 @@ import pytest
 from assb.control import supervisor as sv
 from assb.control.protection import _TRIPPED, ACTION_MASKS, NO_CHARGE, NO_DISCHARGE
 from assb.protocol import schema
-from bench import LEVELS, UNAVAILABLE, Bench
+from bench import LEVELS, UNAVAILABLE, Bench, limit
 
 AT = schema.index_of(schema.LIMIT_ROWS)
 ROWS = [row[1] for row in schema.LIMIT_ROWS]
@@ -48,7 +48,7 @@ def test_a_tripped_row_takes_what_its_action_says_in_every_state_and_gives_nothi
     bench = Bench(2).run(500)
     app = bench.app
     app.supervisor.state, app.supervisor.since_ms = state, bench.clock.ms
-    app._pressed = True
+    app.stack.pressed = True
     app.derating.cells_charge_ma = app.derating.cells_discharge_ma = 1000
     app.derating.charge = app.derating.discharge = 1  # and have long been able to
     app.fast(bench.clock.ms, 0)
@@ -360,10 +360,10 @@ def cold_bench(target_cdegc=6000, **levels):
 
 
 def test_a_heated_rig_that_is_too_cold_for_any_current_is_pressed_heated_and_connected_once_it_is_warm():
-    from assb import app
+    from assb import stack
     from assb.protocol import tables
 
-    assert 1 << tables.position(tables.LIMIT_ROWS, "discharge_undertemperature") == app._COLD_BIT
+    assert 1 << tables.position(tables.LIMIT_ROWS, "discharge_undertemperature") == stack._COLD_BIT
     bench = cold_bench(recovery=0, recovery_ms=1000)
     assert bench.tripped() == {"charge_undertemperature", "discharge_undertemperature"}
     bench.send("arm")
@@ -441,10 +441,10 @@ def test_a_window_that_is_not_reached_stops_both_currents_after_its_time_and_not
 
 
 def test_the_press_is_pushed_no_further_while_its_row_says_that_it_gives_way():
-    from assb import app
+    from assb import stack
     from assb.protocol import tables
 
-    assert 1 << (tables.position(tables.LIMIT_ROWS, "press_gives_way") - 30) == app._GIVES_WAY_BIT_2
+    assert 1 << (tables.position(tables.LIMIT_ROWS, "press_gives_way") - 30) == stack._GIVES_WAY_BIT_2
     bench = with_level("press_gives_way", trip=-700, debounce_ms=1000).to_rest()
     bench.board.pressure_kpa = bench.board.held_kpa = 5000
     bench.run_leased(10000)
@@ -454,6 +454,31 @@ def test_the_press_is_pushed_no_further_while_its_row_says_that_it_gives_way():
     held_kpa = bench.board.held_kpa
     bench.run_leased(20000)
     assert bench.board.held_kpa <= held_kpa
+
+
+WRONG = ("pressure_stale", "pressure_jump", "pressure_stuck", "pressure_disagreement")
+
+
+def test_the_rows_that_say_that_the_load_cell_is_wrong_are_those_of_the_table():
+    from assb import stack
+
+    bits = stack._STALE_BIT | stack._WRONG_BITS_2 << 30
+    assert bits == sum(1 << AT[name] for name in WRONG)
+
+
+@pytest.mark.parametrize(
+    ("changes", "falls_kpa"), [({}, 0), ({"pressure_safe_state": 1}, 500), ({"pressure_by_position": 1}, 0)]
+)
+@pytest.mark.parametrize("name", [name for name in WRONG if name in FITTED])
+def test_a_load_cell_that_is_known_to_be_wrong_moves_no_press(name, changes, falls_kpa):
+    bench = Bench(**changes).to_rest()
+    hold(bench, name)
+    bench.run(20)
+    held_kpa = bench.board.held_kpa
+    bench.board.pressure_kpa = 5600  # says what would be above the window
+    bench.run(10000)
+    assert bench.state == "FAULT"
+    assert bench.board.held_kpa == held_kpa - falls_kpa  # air bleeds by its command
 
 
 def test_a_rig_that_only_monitors_connects_inside_its_window_and_its_rows_still_act():
@@ -475,3 +500,32 @@ def test_a_rig_that_only_monitors_connects_inside_its_window_and_its_rows_still_
     bench.run_leased(1000)
     assert bench.state == "FAULT"
     assert bench.board.outputs == (0, 0, 0, 0)
+
+
+def lost(board, channel):
+    board.dead.add(channel)
+
+
+def silent(board, channel):
+    """Its converter has nothing new, for ever."""
+    put = board._put
+    board._put = lambda index, name, *more: None if name == channel else put(index, name, *more)
+
+
+@pytest.mark.parametrize("fault", [lost, silent])
+@pytest.mark.parametrize("channel", ["voltage", "current", "pressure", "temperature"])
+def test_a_channel_that_is_away_until_ticks_wrap_is_not_taken_for_a_fresh_one(channel, fault):
+    """Ticks count 12.4 days; then its age begins anew."""
+    name = channel + "_stale"
+    bench = Bench(limits={name: limit(name, recovery=0, recovery_ms=100)}).run(500)
+    sound = bench.board._put
+    fault(bench.board, channel)
+    bench.run(3000)
+    bench.clock.ms += (1 << 30) - 4000
+    for _ in range(20):
+        bench.run(100)
+        assert name in bench.tripped()
+    bench.board._put = sound
+    bench.board.dead.clear()
+    bench.run(1000)
+    assert name not in bench.tripped()

@@ -166,8 +166,30 @@ def test_it_starts_without_a_bump():
 def test_an_air_press_starts_from_its_pressure_when_that_is_gone_and_a_screw_from_its_place(
     applied_kpa, pressure_kpa, wanted_kpa
 ):
-    assert regulator(pressure_play_kpa=70).startable_kpa(pressure_kpa, applied_kpa) == wanted_kpa
-    assert regulator(**SCREW).startable_kpa(pressure_kpa, applied_kpa) == applied_kpa
+    assert regulator(pressure_play_kpa=70).startable_kpa(pressure_kpa, applied_kpa, False) == wanted_kpa
+    assert regulator(**SCREW).startable_kpa(pressure_kpa, applied_kpa, False) == applied_kpa
+
+
+@pytest.mark.parametrize("apart", [True, False])
+@pytest.mark.parametrize(("pressure_kpa", "closes"), [(-30, True), (0, True), (499, True), (500, False), (5000, False)])
+def test_a_screw_that_was_opened_starts_from_a_tenth_of_its_target_and_closes_until_then(apart, pressure_kpa, closes):
+    assert regulator(**SCREW).startable_kpa(pressure_kpa, -3000, apart) == (262000 if apart and closes else -3000)
+    assert regulator().startable_kpa(pressure_kpa, 0, apart) == 0
+
+
+@pytest.mark.parametrize("rate_kpa_s", [4, 40, 400])
+def test_a_screw_comes_to_its_stack_at_its_rate_and_waits_at_the_end_of_its_travel(rate_kpa_s):
+    loop = regulator(**SCREW, pressure_rate_max_kpa_s=rate_kpa_s)
+    pulses = Rounded(least=-1000, greatest=0)
+    pulses.position = -200
+    press = ScrewPress(pulses, 20.0, -4000)
+    closed_kpa = []
+    for _ in range(1000):
+        press.command_kpa(loop.creep(press.commanded_kpa, 262000, STEP_MS))
+        closed_kpa.append(press.commanded_kpa)
+    for seconds in (10, 50, 100):
+        assert closed_kpa[10 * seconds - 1] == pytest.approx(min(-4000 + seconds * rate_kpa_s, 0), abs=21)
+    assert loop.creeps
 
 
 def test_above_its_window_nothing_is_pressed_on():

@@ -60,25 +60,25 @@ def test_a_suspect_is_given_the_recovery_pressure_and_from_a_soft_short_on_the_p
     bench = at_stage(SUSPECT, pressure_recovery_kpa=RECOVERY_KPA)
     assert target_kpa(bench) == RECOVERY_KPA
     bench.run_leased(3000)
-    assert bench.app.pressure._setpoint_kpa == RECOVERY_KPA
+    assert bench.app.stack.pressure._setpoint_kpa == RECOVERY_KPA
     bench.app.cells[0].shorts.fusion.stage = SOFT_SHORT
     bench.run_leased(2000)
     assert target_kpa(bench) == RECOVERY_KPA  # where it stands
 
 
 def test_contact_that_is_lost_is_given_its_pressure_until_some_time_after_it_is_back():
-    from assb import app
+    from assb import stack
     from assb.detection import ACTIVE
 
-    assert 2 * schema.EVIDENCES.index("contact_loss") == app._CONTACT_LOSS_AT
-    assert app._ACTIVE == ACTIVE
+    assert 2 * schema.EVIDENCES.index("contact_loss") == stack._CONTACT_LOSS_AT
+    assert stack._ACTIVE == ACTIVE
     bench = Bench(pressure_contact_kpa=5400).to_rest().run_leased(2000)
     place = bench.app.signals.cell(0, "evidence_states")
     bench.app.cells[0].step = lambda now_ms: None  # nothing else writes there
     bench.app._slots = bench.app._plan(10)
-    bench.app.signals.put(place, ACTIVE << app._CONTACT_LOSS_AT, bench.clock.now_ms())
+    bench.app.signals.put(place, ACTIVE << stack._CONTACT_LOSS_AT, bench.clock.now_ms())
     assert target_kpa(bench.run_leased(500)) == 5400
-    bench.app.signals.put(place, (ACTIVE - 1) << app._CONTACT_LOSS_AT | ACTIVE, bench.clock.now_ms())
+    bench.app.signals.put(place, (ACTIVE - 1) << stack._CONTACT_LOSS_AT | ACTIVE, bench.clock.now_ms())
     assert target_kpa(bench.run_leased(595000)) == 5400
     assert target_kpa(bench.run_leased(6000)) == TARGET_KPA
 

@@ -142,16 +142,36 @@ def test_homing_opens_to_its_switch_and_counts_the_travel_from_there():
     assert motor.driver.at_closed or motor.driver.position == 800
 
 
-def test_homing_without_a_switch_ends_after_the_whole_travel():
+def test_homing_without_a_switch_ends_after_the_whole_travel_however_often_it_is_asked_for():
     motor = Motor(open_at=-100000, rate=100, ramp=100000)
     motor.driver.move_to(100)
     motor.run(200)
-    assert motor.driver.home()
-    motor.run(1000)
-    assert (motor.at, motor.driver.homing, motor.driver.homed) == (100 - 800, False, False)
+    for ticks in (300, 1000):  # stopped on the way, then not
+        assert motor.driver.home()
+        motor.run(ticks)
+        motor.driver.move_to(motor.driver.position)
+    assert (motor.at, motor.driver.homing, motor.driver.homed) == (-800, False, False)
+    assert not motor.driver.home()
     motor.driver.move_to(-5000)  # no further, nor back into a travel that is not where it was thought
     motor.run(100)
-    assert motor.at == -700
+    assert motor.at == -800
+    motor.driver.move_to(200)
+    motor.run(1200)
+    assert motor.driver.home()
+    motor.run(1200)
+    assert motor.at == -800
+
+
+def test_a_switch_that_is_lost_after_homing_ends_the_next_one_a_travel_beyond_it():
+    motor = Motor(open_at=-120)
+    assert motor.driver.home()
+    motor.run(400)
+    motor.open_at = -100000
+    motor.driver.move_to(300)
+    motor.run(600)
+    assert motor.driver.home()
+    motor.run(2000)
+    assert (motor.at, motor.driver.homed, motor.driver.home()) == (-120 - 800, False, False)
 
 
 def test_a_glitch_of_the_open_switch_is_no_home():

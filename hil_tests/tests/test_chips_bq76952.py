@@ -1,6 +1,7 @@
 """The BQ76952 model against its manual (SLUUBY2B), and the driver against the model."""
 
 import contextlib
+from itertools import pairwise
 
 import pytest
 from assb.drivers import status
@@ -166,10 +167,10 @@ def test_voltages_are_new_once_a_scan_and_held_between_while_the_current_is_alwa
     pack.tick(20)
     assert pack.tick(120) == 3 * 1200 // loop_ms
     seen = set()
-    for _ in range(10):
-        before = pack.cells[0].current_code
+    for count in range(10):
+        pack.current_a = 0.1 * count
         pack.tick()
-        assert pack.cells[0].current_code != before
+        assert pack.cells[0].current_ua == pytest.approx(100_000 * count, abs=130)
         seen.add(pack.cells[0].status)
     assert seen == {0, status.HELD}
 
@@ -215,6 +216,37 @@ def test_a_foreign_write_to_the_set_up_is_found_by_the_slow_tick(address):
         pytest.fail("not found")
     pack.slow(30)
     assert pack.tick(10) > 0
+
+
+def codes(pack, wiggle_a):
+    """The current's codes over two seconds, one a slow tick."""
+    seen = []
+    for at in range(20):
+        pack.current_a = 0.5 + wiggle_a * (at % 3)
+        pack.slow()
+        seen.append(pack.cells[0].current_code)
+    return seen
+
+
+@pytest.mark.parametrize("with_crc", [True, False])
+def test_a_current_that_stands_still_is_told_by_its_raw_counts(with_crc):
+    """1 uA is 50 nV on the shunt: below what the message shows, above a raw count of 29.6 nV."""
+    pack = Pack(with_crc)
+    pack.slow(4)
+    moving, current_ua = codes(pack, 1e-6), pack.cells[0].current_ua
+    assert sum(now != then for then, now in pairwise(moving)) >= 8  # in every second slow tick
+    standing = codes(pack, 0.0)
+    assert len(set(standing[3:])) == 1
+    assert standing[-1] == pytest.approx(0.5 * SHUNT_UOHM * 1e-6 / (1.24 / 5 / (1 << 23)), rel=1e-5)
+    assert pack.cells[0].current_ua == current_ua
+
+
+def test_raw_counts_that_do_not_come_stand_still():
+    pack = Pack()
+    pack.slow(4)
+    pack.chip._answer = lambda number, data: None
+    pack.chip._carry_out = lambda number: None
+    assert len(set(codes(pack, 0.01)[2:])) == 1
 
 
 def test_scans_that_stop_are_noticed():

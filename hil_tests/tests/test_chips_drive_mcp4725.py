@@ -85,6 +85,9 @@ def test_what_a_dac_lost_while_it_was_not_heard_it_does_not_get_again_unasked():
     assert regulator.verify()  # not heard: nobody knows
     chip.power_on_reset()
     chip.acking = True
+    for kpa in (5000, 4900, 0):  # regulated or bled on: nobody knows yet from where
+        assert not regulator.command_kpa(kpa)
+    assert chip.code == 0
     assert not regulator.verify()
     assert (chip.code, regulator.commanded_kpa) == (0, 0)
     assert regulator.verify()

@@ -1,15 +1,15 @@
 """What the datasheets say of every register that a driver uses: bytes on the wire and what they mean, both ways.
 
 Each fact is written down here from the datasheet and held against the driver alone (a bus of bytes, no model), and
-against the chip's model alone. So driver and model can't agree on the same mistake; at the end drivers with mistakes
-are shown to fail.
+against the chip's model alone. So driver and model can't agree on the same mistake; at the end drivers with mistakes,
+among them every two neighbours of a register's table swapped, are shown to fail.
 """
 
 import struct
 
 import pytest
 from assb.drivers import ads1115, bq76952, ina226, ina228, load_cell, mcp4725, nau7802, ntc, tmp117
-from assb.drivers.bq_registers import crc_table
+from assb.drivers.bq_registers import BqRegisters, crc_table
 from assb.drivers.hx711 import HX711
 from assb_hil.chips import ads1115 as ads_chip
 from assb_hil.chips import bq76952 as bq_chip
@@ -19,6 +19,8 @@ from assb_hil.chips import ina228 as ina228_chip
 from assb_hil.chips import mcp4725 as mcp_chip
 from assb_hil.chips import nau7802 as nau_chip
 from assb_hil.chips import tmp117 as tmp_chip
+from assb_hil.chips.model_bus import ModelBus
+from assb_host.config.board_tables import Ads1115Cell
 
 SHUNT_UOHM = 20000
 
@@ -30,6 +32,7 @@ class Bytes:
         self.registers = {register: bytes.fromhex(text) for register, text in registers.items()}
         self.fixed = fixed
         self.turned = turned
+        self.written = []  # (register, hexadecimal)
 
     def _order(self, data):
         return data[::-1] if self.turned else data
@@ -38,6 +41,7 @@ class Bytes:
         buffer[:] = self._order(self.registers.get(register, b"").ljust(len(buffer), b"\0")[: len(buffer)])
 
     def writeto_mem(self, _address, register, data):
+        self.written.append((register, bytes(data).hex()))
         if register not in self.fixed:
             self.registers[register] = self._order(bytes(data))
 
@@ -53,11 +57,11 @@ def no_sleep(_ms):
     pass
 
 
-def read_ina228(registers, turned=False):
+def read_ina228(registers, turned=False, adc_range=0, polarity=1):
     identity = {0x3E: "5449", 0x3F: "2281"}
     turn = (lambda text: bytes.fromhex(text)[::-1].hex()) if turned else (lambda text: text)
     bus = Bytes({0x0B: turn("8003")} | {at: turn(text) for at, text in identity.items()} | registers, (0x0B,), turned)
-    driver = ina228.INA228(bus, 0x40, SHUNT_UOHM)
+    driver = ina228.INA228(bus, 0x40, SHUNT_UOHM, adc_range, polarity=polarity)
     driver._registers.program = lambda register, value, _mask: driver._registers.write(register, value)
     driver.configure()
     driver.update()
@@ -103,14 +107,14 @@ def read_ads1115(registers, turned=False):
     return cell
 
 
-def read_bq76952(registers, turned=False):
+def read_bq76952(registers, turned=False, shunt_uohm=SHUNT_UOHM):
     """Set up by hand: its set-up asks for answers, which bytes alone do not give. Without CRC: 16-bit words."""
     bus = Bytes(
         registers | {0x62: "0200", 0x12: "8001"} if not turned else registers | {0x62: "0002", 0x12: "0180"},
         (0x62,),
         turned,
     )
-    driver = bq76952.BQ76952(bus, 8, 0b111, SHUNT_UOHM, False, thermistors=1)
+    driver = bq76952.BQ76952(bus, 8, 0b111, shunt_uohm, False, thermistors=1)
     driver._configured = True
     driver.update()
     driver.cell_uv = driver.voltage_uv[0]
@@ -279,6 +283,8 @@ def test_ina226_is_written_as_its_datasheet_says():
         0x06: "2001",  # BOL, LEN
         0x07: "0d20",  # 4.2 V in 1.25 mV
     }
+    bus.registers[0x06] = bytes.fromhex("2019")  # AFF, CVRF
+    assert driver.update() and driver.alert_flags == 0x10
 
 
 def test_tmp117_is_written_as_its_datasheet_says():
@@ -290,16 +296,10 @@ def test_tmp117_is_written_as_its_datasheet_says():
 
 def test_nau7802_is_written_as_its_datasheet_says():
     """Revision 1.7, 11.1 to 11.3: gain 128 and 3.3 V, 80 samples a second, AVDDS CS PUA PUD."""
-    written = []
-
-    class Log(Bytes):
-        def writeto_mem(self, address, register, data):
-            written.append((register, bytes(data).hex()))
-            super().writeto_mem(address, register, data)
-
-    nau7802.NAU7802(Log({0x00: "be", 0x02: "30", 0x1F: "0f"}, (0x00, 0x02))).configure(sleep_ms=no_sleep)
-    assert written[0] == (0x00, "01")  # RR
-    assert {(0x01, "27"), (0x02, "30"), (0x02, "34"), (0x00, "96")} <= set(written)
+    bus = Bytes({0x00: "be", 0x02: "30", 0x1F: "0f"}, (0x00, 0x02))
+    nau7802.NAU7802(bus).configure(sleep_ms=no_sleep)
+    assert bus.written[0] == (0x00, "01")  # RR
+    assert {(0x01, "27"), (0x02, "30"), (0x02, "34"), (0x00, "96")} <= set(bus.written)
 
 
 def test_mcp4725_is_written_and_read_as_its_datasheet_says():
@@ -317,6 +317,20 @@ def test_mcp4725_is_written_and_read_as_its_datasheet_says():
     assert chip.output_v == pytest.approx(chip.vdd_v * 0x812 / 4096)
 
 
+def test_mcp4725_tells_an_output_that_is_off_by_its_two_bits():
+    """DS22039D figure 6-3, table 5-2: PD1, PD0 are bits 2 and 1 of the first byte, 6 and 5 of the EEPROM's first."""
+    for off, output, stored in ((0, "80", "00"), (1, "82", "20"), (2, "84", "40"), (3, "86", "60")):
+        bus = Bytes({-1: output + "81200000"})
+        driver = mcp4725.MCP4725(bus)
+        driver.configure(no_sleep)
+        assert (driver.code, -2 in bus.registers) == (0 if off else 0x812, False)
+        bus = Bytes({-1: "808120" + stored + "00"})
+        if off:
+            with pytest.raises(OSError, match=f"power-on value stays 0x{off}000"):
+                mcp4725.MCP4725(bus).configure(no_sleep)
+            assert bus.registers[-2].hex() == "600000"
+
+
 def test_ads1115_is_written_as_its_datasheet_says():
     """SBAS444D 9.6.3: OS, MUX 100, PGA 001, single shot, DR 111, comparator off."""
     bus = Bytes({})
@@ -324,21 +338,165 @@ def test_ads1115_is_written_as_its_datasheet_says():
     assert bus.registers[0x01].hex() == "c3e3"
 
 
-def configured_bq(with_crc=False):
-    chip = bq_chip.BQ76952(with_crc=with_crc)
-    from assb_hil.chips.model_bus import ModelBus
+class Bridge(Bytes):
+    """A NAU7802 that is powered, and whose calibration (CALS) has ended when it is looked at."""
 
+    def writeto_mem(self, address, register, data):
+        if register != 0x00:
+            super().writeto_mem(address, register, bytes((data[0] & 0xFB,)) if register == 0x02 else data)
+
+
+def set_up_ina228(**told):
+    bus = Bytes({0x0B: "0003", 0x3E: "5449", 0x3F: "2281"})
+    ina228.INA228(bus, 0x40, SHUNT_UOHM).configure(**told)
+    return bus
+
+
+def set_up_ina226(**told):
+    bus = Bytes({0xFE: "5449", 0xFF: "2260"})
+    ina226.INA226(bus, 0x40, SHUNT_UOHM).configure(**told)
+    return bus
+
+
+def set_up_ads1115(pair=(0, -1), range_mv=4096, rate_hz=860):
+    bus = Bytes({})
+    ads1115.ADS1115(bus, 0x48, [(pair, range_mv)], rate_hz).configure()
+    return bus
+
+
+def set_up_nau7802(**told):
+    bus = Bridge({0x00: "be", 0x1F: "0f"})
+    nau7802.NAU7802(bus).configure(sleep_ms=no_sleep, **told)
+    return bus
+
+
+def set_up_tmp117(average=1, cycle_ms=16000):
+    bus = Bytes({0x0F: "0117"})
+    tmp117.TMP117(bus, 0x48).configure(average, cycle_ms)
+    return bus
+
+
+# Set-up, setting, register, the bit that its field begins at, the field for every value
+INA228_US = {50: 0, 84: 1, 150: 2, 280: 3, 540: 4, 1052: 5, 2074: 6, 4120: 7}
+INA226_US = {140: 0, 204: 1, 332: 2, 588: 3, 1100: 4, 2116: 5, 4156: 6, 8244: 7}
+AVERAGES = {1: 0, 4: 1, 16: 2, 64: 3, 128: 4, 256: 5, 512: 6, 1024: 7}
+INPUTS = {(0, 1): 0, (0, 3): 1, (1, 3): 2, (2, 3): 3, (0, -1): 4, (1, -1): 5, (2, -1): 6, (3, -1): 7}
+FIELDS = [
+    # SLYS021A 7.6.1.2: VBUSCT, VSHCT, VTCT, AVG
+    (set_up_ina228, "bus_us", 0x01, 9, INA228_US),
+    (set_up_ina228, "shunt_us", 0x01, 6, INA228_US),
+    (set_up_ina228, "temperature_us", 0x01, 3, INA228_US),
+    (set_up_ina228, "average", 0x01, 0, AVERAGES),
+    # SBOS547A 7.6.1: AVG, VBUSCT, VSHCT
+    (set_up_ina226, "average", 0x00, 9, AVERAGES),
+    (set_up_ina226, "bus_us", 0x00, 6, INA226_US),
+    (set_up_ina226, "shunt_us", 0x00, 3, INA226_US),
+    # SBAS444D 9.6.3: MUX, PGA, DR
+    (set_up_ads1115, "pair", 0x01, 12, INPUTS),
+    (set_up_ads1115, "range_mv", 0x01, 9, {6144: 0, 4096: 1, 2048: 2, 1024: 3, 512: 4, 256: 5}),
+    (set_up_ads1115, "rate_hz", 0x01, 5, {8: 0, 16: 1, 32: 2, 64: 3, 128: 4, 250: 5, 475: 6, 860: 7}),
+    # NAU7802 1.7, 11.2: GAINS, VLDO; 11.3: CRS
+    (set_up_nau7802, "gain", 0x01, 0, {1: 0, 2: 1, 4: 2, 8: 3, 16: 4, 32: 5, 64: 6, 128: 7}),
+    (set_up_nau7802, "ldo_mv", 0x01, 3, {4500: 0, 4200: 1, 3900: 2, 3600: 3, 3300: 4, 3000: 5, 2700: 6, 2400: 7}),
+    (set_up_nau7802, "rate_hz", 0x02, 4, {10: 0, 20: 1, 40: 2, 80: 3, 320: 7}),
+    # SNOSD82D 7.6, table 7-7: AVG, CONV
+    (set_up_tmp117, "average", 0x01, 5, {1: 0, 8: 1, 32: 2, 64: 3}),
+    (set_up_tmp117, "cycle_ms", 0x01, 7, {125: 1, 250: 2, 500: 3, 1000: 4, 4000: 5, 8000: 6, 16000: 7}),
+]
+
+
+def field_name(field):
+    return f"{field[0].__name__} {field[1]}"
+
+
+def written(field):
+    """{value: what the field holds after a set-up with it}."""
+    set_up, name, register, bit, fields = field
+    mask = (1 << max(fields.values()).bit_length()) - 1
+    words = {value: set_up(**{name: value}).registers[register] for value in fields}
+    return {value: int.from_bytes(word, "big") >> bit & mask for value, word in words.items()}
+
+
+@pytest.mark.parametrize("field", FIELDS, ids=field_name)
+def test_every_setting_is_written_as_its_datasheet_says(field):
+    assert written(field) == field[4]
+
+
+@pytest.mark.parametrize(("gain", "pulses"), [(128, 25), (64, 27)])
+def test_hx711_gets_the_pulses_of_its_gain(gain, pulses):
+    """Table 3: 25 pulses are channel A with 128, 26 channel B with 32, 27 channel A with 64."""
+
+    class Clock:
+        pulses = 0
+
+        def value(self, level):
+            self.pulses += level
+
+    class Data:
+        def value(self):
+            return 0
+
+    clock = Clock()
+    driver = HX711(Data(), clock, lambda: 0)
+    driver.configure(gain, sleep_ms=no_sleep)
+    clock.pulses = 0
+    driver.update()
+    assert clock.pulses == pulses
+
+
+@pytest.mark.parametrize(("flag", "named"), [(0x80, 0x80), (0x40, 0x40), (0x20, 0x20), (0x10, 0x10), (0x08, 0x08)])
+def test_ina228_names_its_alerts(flag, named):
+    """SLYS021A 7.6.1.12: TMPOL, SHNTOL, SHNTUL, BUSOL, BUSUL; turned round the shunt's two change sides."""
+    assert read_ina228({0x0B: f"80{flag | 3:02x}"}).alert_flags == named
+    driver = read_ina228({}, polarity=-1)
+    driver._registers.bus.registers[0x0B] = bytes((0x80, flag | 3))
+    driver.update_diagnostics()
+    assert driver.alert_flags == {0x40: 0x20, 0x20: 0x40}.get(flag, named)
+
+
+@pytest.mark.parametrize(("status_a", "named"), [("04", 0x08), ("08", 0x10), ("10", 0x40), ("20", 0x20)])
+def test_bq76952_names_its_alerts_as_the_ina228(status_a, named):
+    """SLUUBY2B 12.2.2, Safety Status A: CUV, COV, OCC, OCD1."""
+    assert read_bq76952({0x03: status_a}).alert_flags == named
+
+
+@pytest.mark.parametrize(("range_mv", "code_uv"), [
+    (6144, 187.5), (4096, 125), (2048, 62.5), (1024, 31.25), (512, 15.625), (256, 7.8125),
+])  # fmt: skip
+def test_an_ads1115s_code_is_worth_what_its_datasheet_says(range_mv, code_uv):
+    """SBAS444D table 3: a code of every range, as a voltage and as a share of a supply of 3.3 V."""
+    bus = Bytes({0x00: "2710"})
+    chip = ads1115.ADS1115(bus, 0x48, [((0, -1), range_mv)])
+    chip.configure()
+    chip.tick()
+    cell = ads1115.AdsCell(chip, 0, Ads1115Cell(converter=0, input=0, cell=0, range_mv=range_mv).pv_per_code)
+    assert cell.update()
+    assert cell.voltage_uv == pytest.approx(10000 * code_uv, abs=1)
+    assert ads1115.AdsRatio(chip, 0, 3300, range_mv).read() == pytest.approx(10000 * code_uv / 3.3e6 * 65536, abs=2)
+
+
+@pytest.mark.parametrize(("adc_range", "code_ua", "limit"), [(0, 15.625, 0x0960), (1, 3.90625, 0x2580)])
+def test_an_ina228_has_two_ranges(adc_range, code_ua, limit):
+    """SLYS021A 8.1.2, 7.6.1.13: 312.5 or 78.125 nV a code, 5 or 1.25 uV a step of the limit, on 20 mOhm."""
+    driver = read_ina228({0x07: "0fa000"}, adc_range=adc_range)
+    assert driver.current_ua == pytest.approx(64000 * code_ua, abs=1)
+    driver.set_alert_limits(charge_ua=600_000)
+    assert driver._registers.bus.registers[0x0C].hex() == f"{limit:04x}"
+
+
+def configured_bq(shunt_uohm=50000, thermistors=0b101, fast=False):
+    chip = bq_chip.BQ76952(with_crc=False)
     bus = ModelBus({8: chip})
     bus.sleep_ms(400)
-    driver = bq76952.BQ76952(bus, 8, 0x8003, 50000, with_crc, thermistors=0b101, sleep_ms=bus.sleep_ms)
-    driver.configure()
+    driver = bq76952.BQ76952(bus, 8, 0x8003, shunt_uohm, False, thermistors=thermistors, sleep_ms=bus.sleep_ms)
+    driver.configure(fast)
     driver.set_alert_limits(2_400_000, 4_350_000, 900_000, -1_800_000)
-    return chip, bus, driver
+    return chip
 
 
 def test_bq76952_is_set_up_as_its_manual_says():
     """SLUUBY2B 13: addresses and units of the data memory; 9.1: CC Gain = 7.5684 / shunt in mOhm."""
-    chip, _, _ = configured_bq()
+    chip = configured_bq()
     memory = {at: chip._get_memory(at, count).hex() for at, count in (
         (0x9234, 2), (0x9303, 1), (0x9304, 2), (0x92FD, 3), (0x9339, 2), (0x9261, 1), (0x9275, 1), (0x9278, 1),
         (0x9280, 1), (0x9282, 1),
@@ -360,6 +518,27 @@ def test_bq76952_is_set_up_as_its_manual_says():
     assert capacity == pytest.approx(7.5684 / 50 * 298261.6178)
 
 
+@pytest.mark.parametrize(
+    ("shunt_uohm", "units", "code_ua"), [(50000, "04", 100), (5000, "05", 1000), (1000, "06", 10000)]
+)
+def test_bq76952_tells_currents_in_the_units_it_is_set_to(shunt_uohm, units, code_ua):
+    """SLUUBY2B 13.3, DA Configuration: USER_AMPS 0 is 0.1 mA, 1 is 1 mA, 2 is 10 mA."""
+    assert configured_bq(shunt_uohm)._get_memory(0x9303, 1).hex() == units
+    assert read_bq76952({0x3A: "e803"}, shunt_uohm=shunt_uohm).current_ua == 1000 * code_ua
+
+
+@pytest.mark.parametrize(("pin", "address", "memory"), [(0, 0x70, "070000"), (1, 0x72, "000700"), (2, 0x74, "000007")])
+def test_bq76952_has_each_thermistor_at_its_pin(pin, address, memory):
+    """SLUUBY2B 12.1: TS1 to TS3 Temperature; 13.3: TS1 to TS3 Config."""
+    assert configured_bq(thermistors=1 << pin)._get_memory(0x92FD, 3).hex() == memory
+    assert read_bq76952({address: "a60b"}).thermistor_cdegc(pin) == 2505
+
+
+def test_bq76952_converts_fast_when_it_is_told_to():
+    """SLUUBY2B 13.3, Power Config: FASTADC is bit 6."""
+    assert configured_bq(fast=True)._get_memory(0x9234, 2).hex() == "c228"
+
+
 @pytest.mark.parametrize(("sent", "crc"), [("103e22", 0x63), ("00", 0x00), ("10141168", 0x33), ("0b", 0x31)], ids=str)
 def test_bq76952_crcs_are_those_of_the_application_note(sent, crc):
     """SLUAA11B 4."""
@@ -371,16 +550,9 @@ def test_bq76952_crcs_are_those_of_the_application_note(sent, crc):
 
 def test_bq76952_data_memory_takes_the_manuals_example():
     """SLUUBY2B 13.1: 307Ah to 9180h has checksum 44h and length 06h."""
-    written = []
-
-    class Log(Bytes):
-        def writeto_mem(self, _address, register, data):
-            written.append((register, bytes(data).hex()))
-
-    from assb.drivers.bq_registers import BqRegisters
-
-    assert BqRegisters(Log({}), 8, False, "BQ76952").command(0x9180, b"\x7a\x30")
-    assert written == [(0x3E, "80917a30"), (0x60, "4406")]
+    bus = Bytes({})
+    assert BqRegisters(bus, 8, False, "BQ76952").command(0x9180, b"\x7a\x30")
+    assert bus.written == [(0x3E, "80917a30"), (0x60, "4406")]
 
 
 @pytest.mark.parametrize(
@@ -444,3 +616,29 @@ def test_a_driver_with_a_wrong_scale_fails(monkeypatch, mistake):
     monkeypatch.setattr(module, name, wrong)
     with pytest.raises(AssertionError):
         assert driver_says(FACTS[at]) == pytest.approx(FACTS[at][4], abs=1)
+
+
+def neighbours_swapped(table):
+    """The table with each two neighbours swapped: where they stand in a tuple, what they stand for in a dictionary."""
+    codes = list(table.values()) if isinstance(table, dict) else list(table)
+    for at in range(len(codes) - 1):
+        swapped = [*codes[:at], codes[at + 1], codes[at], *codes[at + 2 :]]
+        yield dict(zip(table, swapped, strict=True)) if isinstance(table, dict) else tuple(swapped)
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        (ina228, "CONVERSION_US"), (ina228, "AVERAGES"), (ina226, "CONVERSION_US"), (ina226, "AVERAGES"),
+        (ads1115, "MUX"), (ads1115, "RANGE_MV"), (ads1115, "RATES_HZ"),
+        (nau7802, "GAINS"), (nau7802, "RATE_BITS"), (nau7802, "LDO_MV_BITS"),
+        (tmp117, "AVERAGE_BITS"), (tmp117, "CYCLE_BITS"),
+    ],
+    ids=lambda part: getattr(part, "__name__", part).rpartition(".")[2],
+)  # fmt: skip
+def test_a_driver_with_two_entries_of_a_table_swapped_fails(monkeypatch, module, name):
+    fields = [field for field in FIELDS if field[0].__name__.endswith(module.__name__.rpartition(".")[2])]
+    for wrong in neighbours_swapped(getattr(module, name)):
+        monkeypatch.setattr(module, name, wrong)
+        with pytest.raises((AssertionError, ValueError)):  # ValueError: it takes the setting for the power-on one
+            assert [written(field) for field in fields] == [field[4] for field in fields]

@@ -6,9 +6,10 @@ from collections import Counter
 
 import pytest
 from assb.protocol import schema
+from assb_hil.dut.flash_image import read_image, write_image
 from assb_hil.dut.idle_world import IdleWorld
 from assb_hil.dut.virtual import VirtualBoard
-from assb_host.config import load_pack
+from assb_host.config import build_image, load_pack
 from assb_host.errors import FlashError, LinkError, MismatchError, NotRunningError, PortError, RolledBackError
 from assb_host.flash import board_repl, flasher, slots
 from assb_host.flash.board_files import BoardFiles
@@ -23,6 +24,7 @@ from flashed_boards import running_board
 PACK = "li_lpscl_nca"
 CUTS = 1  # in CI
 TRIES = 3
+DEAD_AFTER_S = 10.0  # of silence a board without power is given up on, so that these tests are short
 
 
 @pytest.fixture(scope="module")
@@ -203,7 +205,7 @@ def update(image, plan, cut):
 
 
 def said_slot(image):
-    """Of the last HELLO in four seconds after power-on."""
+    """HELLO's in four seconds after power-on, the last of them."""
     with VirtualBoard(IdleWorld(), flash=image) as board:
         board.power_on()
         board.run_until(board.now_us + 4_000_000)
@@ -211,14 +213,29 @@ def said_slot(image):
     return [item.fields["slot"] for item in items if isinstance(item, Frame) and item.type == schema.HELLO][-1]
 
 
-def test_an_update_may_be_cut_at_any_flash_operation(flashed_image, plan, tmp_path, request):
-    """It is the second, so that the slot holds an older version, most of which stays."""
+def running_version(image, versions):
+    """Which of them the slot that says HELLO holds, in all its files."""
+    slot = slots.SLOTS[said_slot(image) & slots.B]
+    files = read_image(image)
+    held = [v for v, plan in enumerate(versions) if placed(plan.files, slot).items() <= files.items()]
+    assert len(held) == 1, f"a mixture in {slot}"
+    return held[0]
+
+
+@pytest.mark.parametrize("state", ["b", "b 3 a"])
+def test_an_update_may_be_cut_at_any_flash_operation(flashed_image, plan, tmp_path, request, monkeypatch, state):
+    """It is the second, so that the slot holds an older version, most of which stays; that one may be on trial yet."""
     image = tmp_path / "flash.bin"
     image.write_bytes(flashed_image)
-    update(image, next_version(plan), None)
+    second = next_version(plan)
+    update(image, second, None)
+    write_image(image, {"/slot": state.encode()}, keep=True)
     kept, third = image.read_bytes(), next_version(plan, data=plan.files["assb/storage/frame_dump.mpy"] + b"\0\0")
+    versions = (plan, second, third)
     total, _ = update(image, third, None)
-    assert said_slot(image) == 0
+    assert running_version(image, versions) == 2
+    for deadline in ("HELLO_DEADLINE_S", "TRIAL_DEADLINE_S"):
+        monkeypatch.setattr(flasher, deadline, DEAD_AFTER_S)
     points = range(1, total + 1)
     if not request.config.getoption("--all-cuts"):
         points = sorted(random.Random(total).sample(points, CUTS))
@@ -230,10 +247,45 @@ def test_an_update_may_be_cut_at_any_flash_operation(flashed_image, plan, tmp_pa
             _, powered = update(image, third, point)
             if not powered:
                 break
-        slot = said_slot(image)
-        seen[slot & slots.B] += 1
         assert not powered, point
-    print(f"{len(points)} of {total} cut points: {seen[slots.B]} run the version before, {seen[0]} the new one")
+        seen[running_version(image, versions)] += 1
+    print(f"{len(points)} of {total} cut points: versions that run, {dict(seen)}")
+
+
+def test_a_slot_on_trial_is_no_more_named_once_it_is_written_over(flashed, plan):
+    with pytest.raises(KeyboardInterrupt):
+        flasher.flash(flashed.console_port, next_version(plan), at("restart", do=interrupt))
+    third = next_version(plan, data=plan.files["assb/storage/frame_dump.mpy"] + b"\0\0")
+    with pytest.raises(KeyboardInterrupt):
+        flasher.flash(flashed.console_port, third, at("write", do=interrupt))
+    with ExclusiveConsole(flashed.console_port) as console, BoardRepl(console) as repl:
+        files = BoardFiles(repl)
+        assert files.text("/slot") == "a"
+        assert files.hashes(("/b/manifest",)) == {}
+
+
+def test_room_is_asked_for_before_anything_goes_and_what_goes_makes_room(flashed_image, plan, tmp_path):
+    image, big = tmp_path / "flash.bin", "assb/big.bin"
+    image.write_bytes(flashed_image)
+    before = next_version(plan, big, bytes(120_000))
+    write_image(image, placed(before.files, "b"), keep=True)
+    with running_board(image) as board:
+        present = on_board(board, ("/a", "/b", "/slot"))
+        with pytest.raises(FlashError, match="bytes to write"):
+            flasher.flash(board.console_port, next_version(plan, big, bytes(400_000)))
+        assert on_board(board, ("/a", "/b", "/slot")) == present
+        after = next_version(plan, big, b"\1" * 120_000)
+        result = flasher.flash(board.console_port, after)
+        assert result.sent == {f"/b/{big}": 120_000, "/b/manifest": len(after.files[MANIFEST])}
+        assert result.identity.free_bytes < 120_000
+
+
+def test_an_image_for_another_board_is_refused_untouched(board, tmp_path):
+    path = tmp_path / "config.bin"
+    path.write_bytes(build_image(load_pack(PACK, board="esp32s3")))
+    with pytest.raises(MismatchError, match=r"board esp32s3 \(esp32\), this one runs port linux"):
+        flasher.flash(board.console_port, plan_for(config_file=str(path)))
+    assert "/main.py" not in on_board(board)
 
 
 def test_ctrl_c_leaves_the_board_at_its_friendly_prompt(board, plan):

@@ -217,6 +217,10 @@ def test_a_screw_homes_in_safe_alone_and_opens_to_its_switch():
         assert stack.pressure_mpa < 25.0  # it stood at 47 MPa; this screw has 3 mm to open on 0.01 MPa/um
 
 
+def event_of(item):
+    return item.fields["event"] if getattr(item, "type", None) == schema.EVENT else None
+
+
 def stands(stack, link):
     """Its pressure now and, seconds later, then."""
     before_mpa = stack.pressure_mpa
@@ -225,7 +229,7 @@ def stands(stack, link):
     return stack.pressure_mpa == pytest.approx(before_mpa, abs=0.05)
 
 
-def test_homing_ends_with_the_command_that_asked_for_it_and_when_no_switch_comes(monkeypatch):
+def test_homing_ends_with_the_command_that_asked_for_it_with_its_lease_and_when_no_switch_comes(monkeypatch):
     scenario = replace(load_scenario("screw_press/holds"), host=Host(arm_at_s=None), loads=())
     with open_session(scenario) as session:
         session.start()
@@ -248,6 +252,9 @@ def test_homing_ends_with_the_command_that_asked_for_it_and_when_no_switch_comes
         with pytest.raises(KeyboardInterrupt):
             home_screw(link, 60.0)
         monkeypatch.undo()
+        assert stands(stack, link)
+        link.request("home")  # and nothing more: its cable is pulled
+        link.wait_for(lambda item: event_of(item) == schema.EV_PRESS_NOT_HOMED, 7.0)
         assert stands(stack, link)
         session.rig.wiring.switch = lambda pin: 1 - session.rig.wiring.switch_level  # both open, for ever
         with pytest.raises(AssbError, match="without the open limit switch"):

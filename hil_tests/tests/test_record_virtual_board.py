@@ -4,6 +4,7 @@ import math
 import shutil
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,24 +12,28 @@ import pytest
 from assb.estimation.parameters import OCV_POINTS
 from assb.protocol import schema
 from assb.protocol.image import decode
+from assb_hil.dut.runner import start_board
 from assb_hil.pytest_plugin import bench_scenario
 from assb_hil.session import open_session
 from assb_host.commands.capture import fetched
 from assb_host.config import build_image, load_pack
 from assb_host.link.console import DutConsole
 from assb_host.link.decoder import Frame
-from assb_host.link.lasting import Tapped
+from assb_host.link.lasting import LastingLink, Tapped
 from assb_host.link.link import Link
 from assb_host.recording.image_file import IMAGE_NAME
 from assb_host.recording.reader import StoredRecording
 from assb_host.recording.recorder import Recorder
+from assb_host.recording.session import Session
 from assb_host.replay.raw import replay_items
 from assb_host.replay.raw_command import facts_of, lines_of, replay_folder
 from assb_host.replay.regression import write_frame_test, write_recording_test
+from flashed_boards import DEADLINE_S, flash_image
 from msgspec import structs
 
 PACK, TWO_CELLS = "li_lpscl_nca", "li_lpscl_nca_2s"
 BEGAN_S = 1.8e9
+PACE = 3.0
 
 
 def recorded(dut, folder, seconds, pack=PACK, ends_s=math.inf):
@@ -93,6 +98,40 @@ def test_a_stream_that_was_ended_is_said(dut, tmp_path):
     (gap,) = outcome.gaps
     assert gap.until_s is None and gap.missing >= 20
     assert "to the end" in "\n".join(lines_of(facts_of(stored, outcome)))
+
+
+def loses_bytes(source):
+    """Half a second of what the board says."""
+    end_s = time.monotonic() + 0.5
+    while time.monotonic() < end_s:
+        source.console.read(0.05)
+
+
+def ends_the_stream(source):
+    """As another host may."""
+    source.link.request("stream", full=0)
+
+
+@pytest.mark.parametrize("act", [loses_bytes, ends_the_stream])
+def test_after_a_gap_the_full_stream_is_asked_for_again_and_replays_from_there(tmp_path, act):
+    with start_board("gap", flash=flash_image(tmp_path / "flash.bin")) as board, board.background(PACE):
+        recorder = Recorder(tmp_path / "r", time.time())
+        source = LastingLink(board.console_port, "", "test", lambda data: recorder.heard(data, time.time()))
+        source.open()
+        session, kinds = Session(source, recorder, full=True), []
+        session.listeners.append(lambda frame, _unix_s: kinds.append(frame.type))
+        for before in (lambda _source: None, act):
+            before(source)
+            kinds.clear()
+            deadline_s = time.monotonic() + DEADLINE_S
+            while schema.SNAPSHOT not in kinds or kinds[::-1].index(schema.SNAPSHOT) < 100:
+                assert time.monotonic() < deadline_s, "no copy of the states, with frames after it"
+                session.step()
+        session.end()
+        recorder.close()
+    _, outcome = replay_folder(tmp_path / "r")
+    assert (outcome.same, outcome.segments) == (True, 2)
+    assert outcome.steps > 20
 
 
 def test_another_configuration_does_not_give_the_same(full):

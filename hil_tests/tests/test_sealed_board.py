@@ -55,11 +55,12 @@ def test_what_was_sealed_with_the_key_runs(tmp_path):
     assert started(tmp_path, sealed())[0] == "a"
 
 
-def test_nothing_beside_the_slot_is_imported(tmp_path):
-    """Not where the slot has no such module, nor in place of one of MicroPython's own."""
+@pytest.mark.parametrize("slot_file", [b"a", b"\xff\xfe"])
+def test_nothing_beside_the_slot_is_imported(tmp_path, slot_file):
+    """Not where the slot has no such module, nor in place of one of MicroPython's own; whatever /slot holds."""
     names = ("assb_kernel", "os", "time", "struct")
     beside = {f"{folder}{name}.py": b"print('mine')\n" for folder in ("/", "/lib/") for name in names}
-    slot, said = started(tmp_path, sealed(), beside=beside)
+    slot, said = started(tmp_path, sealed(), beside=beside | {"/slot": slot_file})
     assert slot == "a"
     assert "mine" not in said
 
@@ -110,6 +111,7 @@ def test_a_key_is_set_once_and_from_then_on_nothing_is_written_without_it(tmp_pa
         result = flasher.flash(port, replace(ours, key=replace(KEY, sets=True)))
         assert result.slot == "b"  # sealed and confirmed; /a stands unsealed
         assert flasher.flash(port, ours).sent == {}
+        assert flasher.flash(port, replace(plan(), key=KEY)).sent == {}  # it keeps what it has sealed
         for plan_without, seen in (
             (replace(ours, key=None), "runs only what its key has sealed; .*--key FILE"),
             (replace(ours, key=OTHER), "another key"),

@@ -1,12 +1,15 @@
 """The self-test at boot and on demand: each check holds on a good board and fails, alone, for what it is about."""
 
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
-from assb.protocol import schema
+from assb.protocol import image_writer, schema
+from assb.protocol.image import decode
 from assb_hil.dut.flash_image import read_image, write_image
 from assb_hil.session import compiled_firmware, open_session
 from assb_host.commands.selftest import run
+from assb_host.config import build_image, load_pack
 from assb_host.errors import RefusedError
 from assb_host.link.console import DutConsole
 from assb_host.link.decoder import Frame
@@ -17,9 +20,9 @@ VICTIM = "/a/assb/storage/frame_dump.mpy"  # not loaded before it is asked for
 
 
 @contextmanager
-def running(image, state="SAFE"):
-    """(session, link) of a board that is in that state."""
-    with open_session(idle(0.6, 1e6), flash=image) as session:
+def running(image, state="SAFE", pack="li_lpscl_nca"):
+    """(session, link) of a board that is in that state, on the rig of that pack."""
+    with open_session(replace(idle(0.6, 1e6), pack=pack), flash=image) as session:
         session.start()
         link = Link(DutConsole(session.dut))
         number = schema.STATES.index(state)
@@ -79,3 +82,27 @@ def test_a_thermometer_that_is_pulled_off_is_absent(image):
         for chip in session.rig.chips_of("tmp117"):
             chip.acking = False
         assert 32 in run(link)["sensors"]
+
+
+@pytest.mark.parametrize(
+    ("pack", "kind", "pins", "numbers"),
+    [
+        ("li_lpscl_nca_3s", "ntc", (15, -1, -1, -1), {32 + 3}),
+        ("li_lpscl_nca", "alarm", (77, -1, -1, -1), {96}),
+        ("li_lpscl_nca", "contactor", (10, 30, -1, -1), {96}),
+        ("li_lpscl_nca", "enable_lines", (12, 30, -1, -1), {96}),
+        ("li_lpscl_nca", "i2c_bus", (6, 7, -1, -1), {80, 0, 32, 48, 64}),
+        ("li_lpscl_nca_3s", "i2c_bus", (6, 7, -1, -1), {80, 72, 0, 34, 48, 64}),
+    ],
+)
+def test_a_pin_that_the_board_does_not_have_is_counted_and_never_fatal(tmp_path, pack, kind, pins, numbers):
+    """As from an image that `assb config` did not make: it refuses such pins."""
+    config = decode(build_image(load_pack(pack)))
+    config.devices = [(*device[:4], pins, device[5]) if device[0] == kind else device for device in config.devices]
+    image = made_image(tmp_path / "flash.bin", image_writer.encode(config))
+    with running(image, "LOCKOUT", pack) as (session, link):
+        assert {event["device"] for event in session.recorder.events_named("bus_error")} == numbers
+        assert link.hello(5.0).fields["boot_count"] == 1
+        with pytest.raises(RefusedError):
+            link.request("arm")
+        assert numbers <= set(run(link)["sensors"])

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import pytest
 import serial
+import test_sealed_board
 from assb_hil.dut import registry
 from assb_hil.dut.flash_image import write_image
 from assb_hil.dut.runner import start_board
@@ -22,7 +23,8 @@ from assb_host.commands.boards import boards
 from assb_host.commands.doctor import doctor
 from assb_host.commands.shell import shell
 from assb_host.errors import EXIT_FAILED, EXIT_OK
-from assb_host.flash.firmware_files import CONFIG
+from assb_host.flash.firmware_files import CONFIG, placed
+from assb_host.flash.seal import KEY_FILE
 from assb_host.link.console import DutConsole
 from assb_host.link.link import Link, command_line
 from assb_host.link.lock import PortLock
@@ -103,6 +105,17 @@ def test_a_refused_configuration_and_tripped_rows_are_findings(image, tmp_path):
     assert code == EXIT_FAILED
     assert (found["config"]["state"], found["config"]["remedy"]) == (diagnosis.FAILED, "`assb flash --pack NAME`")
     assert "refused" in found["config"]["seen"]
+
+
+def test_a_board_that_refuses_an_unsealed_file_says_which(tmp_path):
+    path = tmp_path / "flash.bin"
+    shared = {path: data for path, data in test_sealed_board.plan("li_lpscl_nca").files.items() if path[0] == "/"}
+    edited = test_sealed_board.sealed() | {CONFIG: b"edited"}
+    write_image(path, shared | placed(edited) | {KEY_FILE: test_sealed_board.KEY.text.encode()})
+    with board_with(path) as board:
+        code, found = findings(board.console_port, "--quick")
+    assert (code, found["seal"]["state"]) == (EXIT_FAILED, diagnosis.FAILED)
+    assert found["seal"]["seen"] == "slot a does not start; ValueError: /a/config.bin is not what was sealed"
 
 
 def test_no_such_device_is_a_finding_not_a_crash():

@@ -7,26 +7,37 @@ from pathlib import Path
 import assb
 import pytest
 from assb.protocol import schema
-from assb_hil.dut.flash_image import read_image
+from assb_hil.dut.flash_image import read_image, write_image
+from assb_host.config import build_image, load_pack
 from assb_host.flash import slots
 from assb_host.flash.firmware_files import firmware_files, placed
-from powered_lives import QUICK, idle, live, made_image
+from powered_lives import QUICK, QUICKLY, idle, live, made_image
 
 SECONDS = 3.0  # of a life in which the board comes up and confirms
 CUTS = 2  # in CI
 firmware = lru_cache(firmware_files)  # compiled once
+UNWATCHED = build_image(load_pack("li_lpscl_nca", changes=QUICKLY | {"timing.watchdog_ms": 0}))
 HANGS = b"while True:\n    pass\n"
 
 
-def board(tmp_path, state: str, b: dict[str, bytes] | None = None, a: dict[str, bytes] | None = None):
-    """An image with the firmware in both slots, but for these files; a .py takes the place of the .mpy of its name."""
-    files = {"/slot": state.encode()}
+def board(
+    tmp_path,
+    state: str | bytes,
+    b: dict[str, bytes | None] | None = None,
+    a: dict[str, bytes | None] | None = None,
+    lacks=(),
+):
+    """An image with the firmware in both slots, but for these files: None leaves one out, a .py takes the place of the
+    .mpy of its name. `lacks`: what is taken away afterwards, of what the image makes itself."""
+    files = {"/slot": state if isinstance(state, bytes) else state.encode()}
     for slot, changes in (("a", a or {}), ("b", b or {})):
         whole = firmware() | {"config.bin": QUICK}
         for path in changes:
             whole.pop(path.removesuffix(".py") + ".mpy", None)
-        files |= placed(whole | changes, slot)
-    return made_image(tmp_path / "flash.bin", files["/a/config.bin"], files)
+        files |= placed({path: data for path, data in (whole | changes).items() if data is not None}, slot)
+    image = made_image(tmp_path / "flash.bin", files["/a/config.bin"], files)
+    write_image(image, {path: data for path, data in read_image(image).items() if path not in lacks})
+    return image
 
 
 def slot_file(image) -> str:
@@ -41,6 +52,9 @@ def test_both_ends_know_the_bits_of_the_slot():
     main = (Path(assb.__file__).parent / "rootfs/main.py").read_text(encoding="utf-8")
     assert f"B, ON_TRIAL, FELL_BACK = {slots.B}, {slots.ON_TRIAL}, {slots.FELL_BACK}" in main
     assert f"TRIES = {slots.TRIES}" in main
+    start = (Path(assb.__file__).parent / "start.py").read_text(encoding="utf-8")
+    watchdog_ms = main.split("TRIAL_WATCHDOG_MS = ")[1].split()[0]
+    assert f"_TRIAL_WATCHDOG_MS = const({watchdog_ms})" in start
 
 
 def test_new_firmware_that_is_well_confirms_itself(tmp_path):
@@ -50,6 +64,14 @@ def test_new_firmware_that_is_well_confirms_itself(tmp_path):
     assert hellos[0]["slot"] == slots.B | slots.ON_TRIAL
     assert slot_file(image) == "b"
     assert last_hello(live(image, idle(0.6, SECONDS)))["slot"] == slots.B
+
+
+@pytest.mark.parametrize("config", [pytest.param(UNWATCHED, id="watchdog_ms 0"), pytest.param(None, id="none")])
+def test_the_watchdog_of_a_trial_is_fed_whatever_the_configuration_says_of_one(tmp_path, config):
+    image = board(tmp_path, "b 3 a", {"config.bin": config})
+    life = live(image, idle(0.6, 12.0))
+    assert slot_file(image) == "b"
+    assert len(life.frames(schema.HELLO)) == 1
 
 
 @pytest.mark.parametrize(
@@ -90,7 +112,19 @@ def test_with_both_slots_bad_the_board_is_at_its_prompt_and_says_so(tmp_path):
     assert slot_file(image) == "a back"
 
 
-@pytest.mark.parametrize("text", ["", "?", "b", "b 3", "b x a", "a 9 a", "\xff"])
+@pytest.mark.parametrize(
+    ("state", "half"), [("b 3 a", "b"), ("b 0 a", "b"), ("b", "b"), ("a", "a"), ("a 3 b", "a"), ("a back", "a")]
+)
+def test_a_slot_that_a_flash_left_half_written_is_not_started_and_the_host_knows(tmp_path, state, half):
+    image = board(tmp_path, state, lacks=(f"/{half}/manifest",))
+    life = live(image, idle(0.6, SECONDS))
+    runs = slots.read_slots(state, read_image(image)).runs
+    assert {hello["slot"] for hello in life.frames(schema.HELLO)} == {"ab".index(runs)}
+    assert runs != half
+    assert slot_file(image) == state  # nothing confirmed
+
+
+@pytest.mark.parametrize("text", ["", "?", "b", "b 3", "b x a", "a 9 a", "\xff", b"\xff\xfe", b"b\xff"])
 def test_no_text_in_slot_keeps_a_board_from_starting(tmp_path, text):
     image = board(tmp_path, text)
     assert live(image, idle(0.6, SECONDS)).frames(schema.HELLO)

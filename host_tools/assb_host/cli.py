@@ -4,6 +4,7 @@ Other packages add commands through the entry point group `assb.commands` (name 
 """
 
 import ast
+import signal
 import sys
 from importlib import import_module
 from importlib.util import find_spec
@@ -13,6 +14,7 @@ import click
 
 from assb_host.errors import EXIT_CODES, EXIT_INTERRUPTED, EXIT_OK, AssbError
 
+ENDING = (signal.SIGTERM, signal.SIGHUP)
 # name → (where the click command lives, one line of help), so that `assb --help` imports none of them
 COMMANDS = {
     "arm": ("assb_host.commands.arm:arm", "Arm a board: regulate pressure, then close the contactor; Ctrl-C stops it."),
@@ -118,8 +120,19 @@ def cli():
 
 
 def main(arguments=None):
-    """Entry point of the script: runs a command, prints errors the house's way, and exits."""
+    """Entry point of the script: runs a command, prints errors the house's way, and exits. SIGTERM and a terminal that
+    hangs up end it as Ctrl-C does."""
+    for number in ENDING:
+        if signal.getsignal(number) == signal.SIG_DFL:  # nohup's stays
+            signal.signal(number, interrupt)
     sys.exit(run(arguments))
+
+
+def interrupt(_number, _frame):
+    """Once: another would break into what a command puts right at its end."""
+    for number in ENDING:
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def run(arguments=None) -> int:

@@ -91,7 +91,7 @@ def board(port: str, self_test: bool = True) -> Iterator[Finding]:
             return
     yield silent
     if prompt:
-        yield _runtime(port)
+        yield from _at_prompt(port)
 
 
 def _hello(link: Link) -> Frame:
@@ -104,8 +104,8 @@ def _hello(link: Link) -> Frame:
     raise LinkError("no HELLO", link.console.name, link.silence_remedy)
 
 
-def _runtime(port: str) -> Finding:
-    """MicroPython at its prompt: can it load what we would flash?"""
+def _at_prompt(port: str) -> Iterator[Finding]:
+    """MicroPython at its prompt: can it load what we would flash, and does a board with a key start its slot?"""
     from assb_host.flash.board_repl import BoardRepl
     from assb_host.flash.identity import ask, refuse_mismatch
     from assb_host.flash.plan import plan_for
@@ -113,10 +113,35 @@ def _runtime(port: str) -> Finding:
     try:
         with ExclusiveConsole(port, "assb doctor") as alone, BoardRepl(alone) as repl:
             identity = ask(repl)
+            unsealed = _unsealed(repl)
         refuse_mismatch(identity, plan_for(), port)
     except AssbError as error:
-        return failed("runtime", error)
-    return Finding("runtime", OK, str(identity))
+        yield failed("runtime", error)
+        return
+    yield Finding("runtime", OK, str(identity))
+    if unsealed:
+        yield Finding("seal", FAILED, unsealed, "`assb flash --key FILE --pack NAME`, by who has the key")
+
+
+def _unsealed(repl) -> str:
+    """Why a board with a key does not start its slot, as its own /seal.py says; empty where it would, or has no key."""
+    from assb_host.flash.board_files import BoardFiles
+    from assb_host.flash.board_repl import BoardError
+    from assb_host.flash.firmware_files import MANIFEST, SLOTS
+    from assb_host.flash.seal import KEY_FILE
+    from assb_host.flash.slots import SLOT_FILE, read_slots
+
+    files = BoardFiles(repl)
+    present = files.hashes((KEY_FILE, *(f"/{slot}/{MANIFEST}" for slot in SLOTS)))
+    slot = read_slots(files.text(SLOT_FILE), present).runs or SLOTS[0]
+    files.forget()
+    if KEY_FILE not in present:
+        return ""
+    try:
+        repl.run(f"_s = {{}}\nwith open('/seal.py') as _f: exec(_f.read(), _s)\n_s['demand']({slot!r})", "seal")
+    except BoardError as error:
+        return f"slot {slot} does not start; {error.traceback.strip().splitlines()[-1]}"
+    return ""
 
 
 def _running(link: Link, hello: Frame, self_test: bool) -> Iterator[Finding]:

@@ -27,7 +27,7 @@ EXIT_CODES = (
     (EXIT_NOT_RUNNING, "flash: written and verified, but the board did not come up with it"),
     (EXIT_TOOL, "a program that is needed is missing: micropython, mpy-cross, a C compiler"),
     (EXIT_ROLLED_BACK, "flash: the board did not accept the new firmware and runs what it ran before"),
-    (EXIT_INTERRUPTED, "interrupted from the keyboard"),
+    (EXIT_INTERRUPTED, "interrupted: Ctrl-C, SIGTERM, a terminal that hangs up"),
 )
 
 

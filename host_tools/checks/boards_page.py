@@ -41,6 +41,7 @@ def section(board: Board) -> str:
         lines += [f"* USB: {', '.join(f'`{each}`' for each in python.usb_ids)}; MicroPython port {python.port}."]
         lines += [f"* Bootloader: {python.bootloader}."]
         lines += [f"* {python.facts_source}."]
+        lines += [f"* Pins: {board.pins.source}."]
     lines += [f"* {board.memory.source}.", "", f"![Wiring of {board.name}](boards/{board.name}.svg)", ""]
     return "\n".join(lines)
 

@@ -1,7 +1,9 @@
 """The command line: quick to start, errors that say what to do, exit codes that mean something."""
 
+import signal
 import subprocess
 import sys
+import time
 
 import click
 import pytest
@@ -101,3 +103,41 @@ def test_stop_is_sent_again_until_it_is_heard_three_times_at_most():
         assert link.asked == answers
     with pytest.raises(LinkError):
         stop.ask(HardOfHearing(4))
+
+
+UNTIL_INTERRUPTED = """
+import time
+from assb_host import cli
+def run(arguments):
+    try:
+        print("runs", flush=True)
+        time.sleep(60)
+    except KeyboardInterrupt:
+        time.sleep(0.5)  # puts something right
+        return 130
+cli.run = run
+cli.main()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_command_is_ended_by_a_signal_as_by_ctrl_c_and_not_broken_into_by_a_second_one(number):
+    with subprocess.Popen([sys.executable, "-c", UNTIL_INTERRUPTED], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "runs\n"
+        process.send_signal(number)
+        time.sleep(0.2)
+        for another in (signal.SIGTERM, signal.SIGHUP):
+            process.send_signal(another)
+        assert process.wait(20) == errors.EXIT_INTERRUPTED
+
+
+def test_a_command_under_nohup_outlives_its_terminal():
+    deaf = {"preexec_fn": lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)}
+    command = [sys.executable, "-c", UNTIL_INTERRUPTED]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, **deaf) as process:
+        assert process.stdout.readline() == "runs\n"
+        process.send_signal(signal.SIGHUP)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(0.5)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == errors.EXIT_INTERRUPTED

@@ -280,6 +280,43 @@ def test_a_wrong_board_is_named(tmp_path, old, new, key):
     assert caught.value.key == key
 
 
+NTC = '[[ntc]]\nadc_pin = {}\nplace = 1\nr25_ohm = 10000\nbeta_k = 3435\npullup_ohm = 10000\nsource = "A: ours"\n'
+BUS = "[[i2c]]\nbus = {}\nsda_pin = {}\nscl_pin = {}\nfrequency_hz = 400000\n"
+
+
+@pytest.mark.parametrize(
+    ("base", "table", "key", "allowed"),
+    [
+        ("pico2", NTC.format(15), "ntc[0].adc_pin", "a pin of the converter: 26, 27, 28"),
+        ("pico2", NTC.format(29), "ntc[0].adc_pin", "26, 27, 28"),
+        ("pico2", "[alarm]\npin = 77\n", "alarm.pin", "a pin that the board leaves free: 0, 1, 2"),
+        ("pico2", "[alarm]\npin = 23\n", "alarm.pin", "21, 22, 26, 27, 28"),
+        ("pico2", BUS.format(0, 6, 7), "i2c[0].sda_pin", "a pin for SDA of bus 0: 0, 4, 8, 12, 16, 20, 28"),
+        ("pico2", BUS.format(0, 4, 7), "i2c[0].scl_pin", "a pin for SCL of bus 0: 1, 5, 9, 13, 17, 21"),
+        ("virtual-checked", BUS.format(0, 4, 5) + BUS.format(1, 8, 9), "i2c[1].sda_pin", "bus 1: 2, 6, 10"),
+        ("pico2", "[bleed]\npins = [16, 24]\n", "bleed.pins[1]", "free"),
+        ("esp32s3", "[alarm]\npin = 46\n", "alarm.pin", "free"),
+        ("esp32s3", BUS.format(0, 8, 33), "i2c[0].scl_pin", "free"),
+        ("pyboard", "[alarm]\npin = 19\n", "alarm.pin", "free"),
+        ("pyboard", BUS.format(1, 27, 26), "i2c[0].sda_pin", "bus 1: 23"),
+        ("pyboard", NTC.format(24), "ntc[0].adc_pin", "converter"),
+    ],
+)
+def test_a_pin_that_the_chip_does_not_have_or_the_board_needs_is_named(tmp_path, base, table, key, allowed):
+    path = tmp_path / "ours.toml"
+    path.write_text(f'name = "ours"\ndescription = "ours"\nbased_on = "{base}"\n\n{table}', encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        load_pack(PACK, board=str(path))
+    assert (caught.value.key, allowed in str(caught.value)) == (key, True), str(caught.value)
+
+
+def test_any_free_pin_of_an_esp32_makes_a_bus(tmp_path):
+    path = tmp_path / "ours.toml"
+    bus = BUS.format(0, 17, 18)
+    path.write_text(f'name = "ours"\ndescription = "ours"\nbased_on = "esp32s3"\n\n{bus}', encoding="utf-8")
+    assert load_pack(PACK, board=str(path)).board.i2c[0].sda_pin == 17
+
+
 @pytest.mark.parametrize(
     ("old", "new", "key", "allowed"),
     [

@@ -1,13 +1,17 @@
 """What is put on a board: all that the firmware needs, nothing that only hosts need, and no image it would refuse."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import assb
 import pytest
+from assb_host.config import build_image, load_board, load_pack
+from assb_host.config.locate import find
 from assb_host.errors import EXIT_CONFIG, FlashError, MismatchError
 from assb_host.flash.firmware_files import CONFIG, firmware_files, mpy_abi, reached, sha256
-from assb_host.flash.flasher import Change, differences, last_words, prove
+from assb_host.flash.flasher import Change, differences, last_words, prove, sealed_change
 from assb_host.flash.plan import FlashPlan, ImageFileError, plan_for
+from assb_host.flash.seal import SEAL, Key
 from assb_host.flash.slots import read_slots
 
 PACKAGE = Path(assb.__file__).parent
@@ -78,6 +82,42 @@ def test_a_pack_and_its_image_are_the_same_plan(tmp_path):
     assert (from_image.files, from_image.config_crc) == (from_pack.files, from_pack.config_crc)
 
 
+def image_for(board, path):
+    """A file with the configuration of a pack for this board."""
+    path.write_bytes(build_image(load_pack("li_lpscl_nca", board=board)))
+    return str(path)
+
+
+def own_board(folder):
+    """A board file that is not a shipped one."""
+    path = folder / "lab_rig.toml"
+    path.write_text('name = "lab_rig"\ndescription = "A Pico 2 in our lab."\nbased_on = "pico2"\n')
+    return str(path)
+
+
+def test_a_plan_from_an_image_knows_the_board_that_it_was_built_for(tmp_path):
+    own = own_board(tmp_path)
+    assert plan_for(config_file=image_for("esp32s3", tmp_path / "esp.bin")).board == load_board(
+        find("board", "esp32s3")
+    )
+    assert plan_for(config_file=image_for(own, tmp_path / "own.bin"), board=own).board == load_board(Path(own))
+
+
+@pytest.mark.parametrize(
+    ("built_for", "named", "seen"),
+    [
+        ("own", "", "for board lab_rig, which is not a shipped one; .*own.bin; name its file: --board FILE"),
+        ("own", "pico2", "for board lab_rig, not pico2"),
+        ("esp32s3", "own", "for board esp32s3, not lab_rig"),
+    ],
+)
+def test_an_image_of_a_board_that_nobody_knows_is_refused(tmp_path, built_for, named, seen):
+    files = {"own": own_board(tmp_path)}
+    image = image_for(files.get(built_for, built_for), tmp_path / f"{built_for}.bin")
+    with pytest.raises(ImageFileError, match=seen):
+        plan_for(config_file=image, board=files.get(named, named))
+
+
 def board_with(**slots):
     """{path: SHA-256} of a board with these files in its slots, by their contents."""
     files = {f"/{slot}/{path}": data for slot, held in slots.items() for path, data in held.items()}
@@ -101,6 +141,18 @@ def test_stale_files_are_those_of_the_slot_that_is_written_and_of_an_interrupted
     present = board_with(a=OLD, b=OLD) | {"/main.py.new": "", "/slot.new": "", "/notes.txt": ""}
     change = Change(NEW_PLAN, "b", "a", present)
     assert sorted(change.stale) == ["/b/assb/gone.mpy", "/main.py.new", "/slot.new"]
+
+
+def test_a_key_seals_no_configuration_that_it_did_not_seal_before():
+    key, plan = Key(bytes(32)), replace(NEW_PLAN, key=Key(bytes(32)))
+    files = OLD | {SEAL: key.seal({path: sha256(data) for path, data in OLD.items()})}
+    sealed = sealed_change(plan, "b", "a", board_with(a=files))
+    assert sealed.copies["/b/config.bin"] == "/a/config.bin"
+    for held in (files | {"config.bin": b"edited"}, files | {SEAL: Key(b"1" * 32).seal({})}, OLD):
+        with pytest.raises(MismatchError, match=r"the key has not sealed it; /a/config\.bin; name --pack"):
+            sealed_change(plan, "b", "a", board_with(a=held))
+        named = replace(plan, files=plan.files | {CONFIG: b"reviewed"})
+        assert sealed_change(named, "b", "a", board_with(a=held)).to_send["/b/config.bin"] == b"reviewed"
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ def mpy(architecture="x64", version=6, sub_version=3):
 
 def identity(architecture="x64"):
     number = 6 | 3 << 8 | ARCHITECTURES.index(architecture) << 10
-    return Identity("micropython", (1, 28, 0), number, "rp2", "", "", 196608, 10**6, 10**6)
+    return Identity("micropython", (1, 28, 0), number, "rp2", "", "", 196608, 10**6, 10**6, 4096)
 
 
 @pytest.fixture

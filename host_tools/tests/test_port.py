@@ -7,7 +7,7 @@ import sys
 
 import pytest
 from assb_host.errors import PortError
-from assb_host.link.console import SerialConsole
+from assb_host.link.console import SerialConsole, open_port
 from assb_host.link.target import open_target
 from terminals import open_terminal
 
@@ -66,6 +66,15 @@ def test_a_port_held_by_a_foreign_program_is_busy(terminal):
     _, path = terminal
     with serial.Serial(path, exclusive=True), pytest.raises(PortError, match="busy: another program"):
         SerialConsole(path)
+
+
+def test_a_port_is_free_after_close_though_a_forked_child_has_it_still(terminal):
+    _, path = terminal
+    port = open_port(path)
+    in_child = os.dup(port.fileno())  # what a fork leaves until its exec
+    port.close()
+    open_port(path).close()
+    os.close(in_child)
 
 
 @pytest.mark.parametrize(

@@ -143,6 +143,21 @@ def test_parts_rotate_and_lose_nothing_between_them(tmp_path):
     assert stored.cut == [] and stored.counts["lost_count"] == 0
 
 
+def test_parts_are_read_in_their_order_beyond_the_9999th(tmp_path):
+    recorder = Recorder(tmp_path / "r", NOW_S, Settings(rotate_s=60.0))
+    recorder._parts = [{"rows": 0, "bytes": 0}] * 9998  # of a week
+    stream, decoder = BoardStream(), Decoder()
+    for at in range(4):
+        feed(recorder, decoder, (b"" if at else stream.hello()) + stream.round(), NOW_S + 60 * at)
+    recorder.close()
+    stored = StoredRecording(tmp_path / "r")
+    for paths in (stored.frame_files, stored.tables()[0]):
+        numbers = [int(path.name.split(".")[0]) for path in paths]
+        assert numbers == sorted(numbers) and numbers[-1] > 9999
+    assert stored.columns(0)["test_time_second"] == sorted(stored.columns(0)["test_time_second"])
+    assert (len(frames_of(stored)), stored.counts["lost_count"]) == (len(stream.sent), 0)
+
+
 def test_an_unplugged_board_leaves_a_gap_that_is_marked_in_meta_table_and_frames(tmp_path):
     stream = BoardStream()
     recorder = recorded(tmp_path / "r", stream)

@@ -50,6 +50,7 @@ UNHEATED = {"limits.heater_unanswered.enabled": False}
             {"limits.voltage_stuck.trip_s": 0.19, "limits.voltage_stuck.reset_s": 0.05},
             "20 periods",
         ),
+        ("li_lpscl_nca_3s", {"limits.current_stuck.trip_s": 4.0}, {"limits.current_stuck.trip_s": 3.9}, "20 periods"),
         (
             ONE,
             {"limits.forbidden_current.debounce_ms": 100},
@@ -118,6 +119,7 @@ def test_a_quantity_that_is_a_time_has_passed_its_level_only_after_that_time():
     assert budget_terms_ms(pack, "voltage_stuck")["sample_age_ms"] > 30000
     assert budget_terms_ms(pack, "voltage_stale")["sample_age_ms"] == 100
     assert budget_terms_ms(pack, "deadline_overrun")["sample_age_ms"] == 50
+    assert budget_terms_ms(load_pack("li_lpscl_nca_3s"), "current_stuck")["sample_age_ms"] == 4200
 
 
 def test_a_jump_takes_two_samples_and_a_rate_its_filter():

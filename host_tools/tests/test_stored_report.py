@@ -56,6 +56,7 @@ def test_a_folder_of_runs_gives_an_index_with_trends(tmp_path, capsys):
     hil = tmp_path / "runs" / "hil"
     hil.mkdir()
     (hil / "result.json").write_text(json.dumps({"checks": [{"passed": False}], "sim_time_s": 9}))
+    (hil / "report.html").write_text("written by the run")
     (tmp_path / "runs" / "bad").mkdir()
     (tmp_path / "runs" / "bad" / META_NAME).write_text("{")
     assert run(["report", str(tmp_path / "runs"), "--json"]) == 0
@@ -65,6 +66,7 @@ def test_a_folder_of_runs_gives_an_index_with_trends(tmp_path, capsys):
     assert verdicts == {"one": "whole", "two": "whole", "hil": "failed"}
     page = (tmp_path / "runs" / "index.html").read_text()
     assert 'href="one/report.html"' in page and "mean R0" in page and page.count("<svg") >= 2
+    assert 'href="hil/report.html"' in page and (hil / "report.html").read_text() == "written by the run"
     assert (tmp_path / "runs" / "two" / "report.html").is_file()
 
 

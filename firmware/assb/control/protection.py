@@ -120,7 +120,7 @@ class Protection:
     next_level: array
     since_ms: array
     tripping: array  # 1 while beyond_ms counts towards a trip
-    beyond_ms: array
+    beyond_ms: array  # of a stale row that is tripped: the sample that has tripped it
     within_reset: array
 
     def _fill(self, at, row_at, row, limit, index):
@@ -255,13 +255,21 @@ class Protection:
         """What it judges goes into _value; False when it is not there."""
         place = self.index[at]
         if self.stale[at]:
-            self._value = elapsed_ms(now_ms, self._signals.stamp_ms[place])
-            return True
+            return self._ages(at, self._signals.stamp_ms[place], now_ms)
         if self.blind[at] and not self._begins and elapsed_ms(now_ms, self._signals.stamp_ms[place]) > self._blind_ms:
             self._lose_sight(at, now_ms)
             return False
         self._value = self.sign[at] * self._signals.value[place]
         return self._signals.valid[place] == 1
+
+    def _ages(self, at, stamp_ms, now_ms):
+        """False where the newest sample has tripped this row: its age begins anew when ticks wrap, after 12.4 days."""
+        self._value = elapsed_ms(now_ms, stamp_ms)
+        if self.level[at] != _TRIPPED:
+            return True
+        if self._value >= self.trip[at]:
+            self.beyond_ms[at] = stamp_ms  # a trip that stands is not timed
+        return self.beyond_ms[at] != stamp_ms
 
     def _lose_sight(self, at, now_ms):
         self.within_reset[at] = self.timing[at] = self.tripping[at] = 0

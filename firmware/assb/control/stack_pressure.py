@@ -28,7 +28,7 @@ zero. Nothing presses on once the pressure that is measured is above its window,
 commanded.
 """
 
-from math import floor
+from math import ceil
 
 from assb.const import const
 
@@ -58,6 +58,8 @@ _HUNTS = 5  # turns that come too soon, one after the other
 _WIDEST = 1.5  # steps of the actuator that a deadband may be wider (assumption)
 _SLEW_RATES = const(2)  # the ramp, and as much again to correct it
 _OPEN_KPA = const(-262000)  # further open than any screw travels
+_CLOSED_KPA = const(262000)  # ... and closed
+_CONTACT_FRAC = 0.1  # of the target: no zero of a load cell is so far off (assumption)
 _NARROW_S = 1200.0  # time constant of what a deadband was widened by (assumption)
 
 
@@ -90,8 +92,8 @@ class StackPressure:
         self.tune(parameter)
         self.reversals = 0
         self.start(0, 0)
-        self._regulates = self._comes_down = False
-        self._resting_kpa = 0.0
+        self._regulates = self.creeps = False
+        self._creeping_kpa = 0.0
 
     def tune(self, parameter):
         """Take the gains, the play and the target again: they may be set while running."""
@@ -122,13 +124,16 @@ class StackPressure:
         self.aim_kpa = wanted_kpa or self.target_kpa
         return self.aim_kpa
 
-    def startable_kpa(self, pressure_kpa, applied_kpa):
+    def startable_kpa(self, pressure_kpa, applied_kpa, apart):
         """The command to start from. Of an air press whose command stands while its pressure is gone (no supply) the
-        ramp would go on top of all that, and come at once with the supply: it starts from the pressure."""
+        ramp would go on top of all that, and come at once with the supply: it starts from the pressure. A screw that is
+        `apart` from its stack would take the gap for a stall: it closes until there is a pressure to start from."""
+        if self._by_position:
+            return _CLOSED_KPA if apart and pressure_kpa < _CONTACT_FRAC * self.target_kpa else applied_kpa
         reach_kpa = (
             _REACH_PLAYS * self.play_kpa + _REACH_FRAC * applied_kpa + 2 * self._quantum_kpa + self._deadband_kpa
         )
-        if self._by_position or applied_kpa <= pressure_kpa + reach_kpa:
+        if applied_kpa <= pressure_kpa + reach_kpa:
             return applied_kpa
         return max(pressure_kpa, 0)
 
@@ -333,18 +338,20 @@ class StackPressure:
         to the window's lower edge, or let go, if the rig says so. A screw bleeds while the pressure is known, which
         alone tells it how far, and lets go down to its limit switch. `pressure_kpa`: 0 when not measured.
         """
-        least_kpa = self._floor_kpa(applied_kpa, pressure_kpa, faulted)
-        if self._regulates or not self._comes_down:
-            self._resting_kpa = float(applied_kpa)
-        self._regulates, self._comes_down = False, applied_kpa > least_kpa
-        self.command_kpa = applied_kpa
-        if self._comes_down:
-            # goes on by itself, as a tick's share may be less than the step that a screw needs to move at all
-            step_kpa = self._rate_kpa_s * dt_ms / 1000
-            furthest_kpa = applied_kpa - max(step_kpa, self._quantum_kpa)
-            resting_kpa = min(self._resting_kpa, applied_kpa + self._quantum_kpa) - step_kpa
-            self._resting_kpa = max(resting_kpa, furthest_kpa, least_kpa)
-            self.command_kpa = min(floor(self._resting_kpa), applied_kpa)
+        return self.creep(applied_kpa, self._floor_kpa(applied_kpa, pressure_kpa, faulted), dt_ms)
+
+    def creep(self, applied_kpa, goal_kpa, dt_ms):
+        """The next command on the way there, at the rate of the ramp. `creeps` until it is there."""
+        if self._regulates or not self.creeps:
+            self._creeping_kpa = float(applied_kpa)
+        self._regulates, self.creeps = False, applied_kpa != goal_kpa
+        # goes on by itself, as a tick's share may be less than the step that a screw needs to move at all
+        step_kpa = self._rate_kpa_s * dt_ms / 1000
+        sign = 1 if goal_kpa > applied_kpa else -1
+        ahead_kpa = max(sign * (self._creeping_kpa - applied_kpa), -self._quantum_kpa) + step_kpa
+        ahead_kpa = min(ahead_kpa, max(step_kpa, self._quantum_kpa), abs(goal_kpa - applied_kpa))
+        self._creeping_kpa = applied_kpa + sign * ahead_kpa
+        self.command_kpa = applied_kpa + sign * max(ceil(ahead_kpa), 0)
         return self.command_kpa
 
     def _floor_kpa(self, applied_kpa, pressure_kpa, faulted):
@@ -356,7 +363,7 @@ class StackPressure:
             return _OPEN_KPA if pressure_kpa > (self.min_kpa if bleeds else self.max_kpa) else applied_kpa
         if pressure_kpa > self.max_kpa:
             return 0
-        return self.min_kpa if bleeds else applied_kpa
+        return min(self.min_kpa, applied_kpa) if bleeds else applied_kpa
 
     @property
     def ramps(self):

@@ -22,6 +22,7 @@ MOVE_FRAC = 0.01  # a change of the press' aim by more is a move
 
 # Place in the flat layout (a test compares)
 _COULOMBIC_EFFICIENCY_FRAC = const(1)
+_NOTHING = (0.0, 0.0)
 
 
 class Detector:
@@ -127,6 +128,8 @@ class Pack:
         self.cells = 1  # that can be compared
         self.deficit_v = self.slope_v_per_s = 0.0
         self.noise_ratio = 1.0
+        self.passed = 0  # a tenth of SOC that two others have passed as well, 0: none
+        self.took_c = _NOTHING  # by their cycles, the most: of the capacity in an hour, on charge and on discharge
 
     def add(self, flat, ekf):
         """The next cell's detector."""
@@ -137,6 +140,8 @@ class Pack:
         """For one of its detectors. A cell that is suspected is nothing to compare with."""
         detectors = self.detectors
         others = [d.charge for d in detectors if d is not own and d.charge.known and not d.fusion.stage]
+        passed = own.charge.returns.passed
+        alike = [charge.returns for charge in others if charge.returns.may_compare(passed)]
         falls = [-d.rest.slope_v_per_s for d in detectors if d.rest.windows > 0]
         ratios = [d.noise.ratio for d in detectors if d.noise.ratio > 0]
         self.cells = len(others) + 1
@@ -145,5 +150,7 @@ class Pack:
             self.deficit_v = median([charge.deficit.deficit_v - charge.offset_v for charge in others])
         else:
             self.deficit_v = others[0].deficit.deficit_v if others else 0.0
+        self.passed = passed if len(alike) > 1 else 0
+        self.took_c = (max([r.took_c(0) for r in alike]), max([r.took_c(1) for r in alike])) if alike else _NOTHING
         self.slope_v_per_s = -lower_median(falls) if len(falls) > 1 else 0.0
         self.noise_ratio = lower_median(ratios) if len(ratios) > 1 else 1.0

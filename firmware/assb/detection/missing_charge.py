@@ -89,7 +89,7 @@ class MissingCharge:
         self.ends = self.ends or soc < SOC_AT_END or soc > 1 - SOC_AT_END
         self.rows += 1
         if self.rows >= _LATEST:
-            self._close_window(cell, others.cells)
+            self._close_window(cell, others)
             self._begin_window()
         if self.seen_s < cell.q[_CHARGE_SETTLE_S]:
             cell.tell(_MISSING_CHARGE, LEARNING, 0.0)
@@ -121,14 +121,14 @@ class MissingCharge:
                 return k
         return 0
 
-    def _close_window(self, cell, cells):
-        errors, at, alone = self.errors, self._middle(), cells < 2
+    def _close_window(self, cell, others):
+        errors, at, alone = self.errors, self._middle(), others.cells < 2
         excess_v = self.row[at]
         if not errors.begun or errors.alone != alone:
             self._begin(cell, excess_v, alone)
             self.degc = cell.temperature_degc
             self.usual_ohm = self.deficit.ohm
-        step = self._stepped(cell, self.row[at + 1], cells)
+        step = self._stepped(cell, self.row[at + 1], others.cells)
         errors.move(cell, step)
         for test in self.test:
             test.move(cell, self.deficit, step)
@@ -137,7 +137,7 @@ class MissingCharge:
         else:
             self._weigh(cell, at, step)
         if self.seen_s >= cell.q[_CHARGE_SETTLE_S]:
-            self.returns.see(cell, self.deficit, step)
+            self.returns.see(cell, self.deficit, step, others)
         self.loop_then = self.deficit.open_hysteresis
         self.open2_then_v, self.open3_then_v = self.deficit.open2_v, self.deficit.open3_v
         if not step.pair:

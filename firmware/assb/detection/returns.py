@@ -8,6 +8,9 @@ less than nothing, when the contact was lost, is first to come back. A tenth tha
 no cycle: there a contact moved the SOC. What the sensor's offset may have counted does not count. Cells with flat or
 unsure OCV have to show more.
 
+In a pack the others have the same sensor: once two of them have passed the same tenth, what a cell took more than any
+of them counts from a third as much on. A contact tells one way more than the other, so what they differ by is doubt.
+
 A leak of C/20 is told so within one turn of the current, for a constant current and a contact that may be lost hide it
 from the voltage (charge_errors.py).
 """
@@ -26,6 +29,10 @@ RETURN_FRAC = 0.007  # of SOC; this and the next three are assumptions that a ca
 RETURN_V = 0.003
 DOUBT_SHARE = 0.1  # of the filter's variances: an error of SOC comes back with its cycle
 OFFSET_MOST = 1.5  # times the sensor's offset
+PACK_FRAC = 0.002  # as RETURN_FRAC, between cells of a pack; so are the next three
+PACK_SHARE = 0.1  # of the variances
+PACK_SLOPE_V = 0.25  # dOCV/dSOC of a plateau: nothing is compared
+APART_SHARE = 0.5  # of what charge and discharge tell apart
 FLOWS_C = 0.02
 SETTLED_FRAC = 0.1
 SAME_FRAC = 0.05
@@ -34,6 +41,7 @@ _APART_S = const(600)
 _RETURN_S = const(14400)  # what one direction told is forgotten
 _HOUR_S = const(3600)
 _NET_MOST = const(4)
+_NOTHING = (0.0, 0.0)
 
 # Place in the group `detection` of the parameters (a test compares)
 _CHARGE_OFFSET_C = const(12)
@@ -52,26 +60,37 @@ class Returns:
         self.over_s, self.told_s = array(real, ways), array(real, ways)
         self.first, self.first_s, self.grows_c = array(real, ways), array(real, ways), array(real, ways)
         self.score = self.leak_c = 0.0  # leak_c: of the capacity in an hour
-        self.edge = 0  # the latest passing, 0: none
+        self.edge = self.passed = 0  # the latest passing, and the latest one that was compared; 0: none
+        self.doubt2 = 0.0  # of the latter
 
     def lose(self):
         for k in range(_PASSES):
             self.at_s[k] = self.owed[k] = 0.0
         self.told_s[0] = self.told_s[1] = 0.0
-        self.tenth = self.edge = 0
+        self.tenth = self.edge = self.passed = 0
         self.score = self.leak_c = 0.0
+
+    def may_compare(self, passed):
+        """Whether both ways are told and the latest tenth that was compared is that one."""
+        return passed > 0 and self.passed == passed and self.told_s[0] > 0 and self.told_s[1] > 0
+
+    def took_c(self, way):
+        return _HOUR_S * self.more[way] / self.over_s[way]
 
     def count(self, soc, dt_s):
         """Every second: so much of SOC went in."""
         self.net += soc
         self.clock_s += dt_s
 
-    def see(self, cell, deficit, step):
-        """After each window of a few seconds."""
+    def see(self, cell, deficit, step, others):
+        """After each window of a few seconds; `others`: what the pack shows."""
         self._begin_counters()
         for way in range(2):
             if self.told_s[way] > 0 and self.clock_s - self.told_s[way] > _RETURN_S:
                 self.told_s[way] = self.score = self.leak_c = 0.0
+                self.passed = 0
+        if others.passed > 0 and others.passed == self.passed:
+            self._judge(others.took_c, 0.0, APART_SHARE, PACK_FRAC * PACK_FRAC + PACK_SHARE * self.doubt2)
         before, up = self.tenth, step.current_a > 0
         self.tenth = tenth = 1 + int(_TENTHS * min(max(cell.ekf.soc, 0.0), TENTH_LAST))
         settled_v = deficit.slow_ohm * step.current_a
@@ -107,7 +126,11 @@ class Returns:
             more = self.net - self.net_at[k] + self.owed[k]
             self.owed[k] = min(more, 0.0)
             self._compare(k // _TENTHS, more, self.clock_s - self.at_s[k])
-            self._judge(DOUBT_SHARE * (soc_var + self.soc_var[k]) + by_v * by_v, cell.q[_CHARGE_OFFSET_C])
+            self.passed = 0 if step.slope_v < PACK_SLOPE_V else k + 1
+            self.doubt2 = DOUBT_SHARE * (soc_var + self.soc_var[k]) + by_v * by_v
+            self.score = self.leak_c = 0.0
+            offset_c = OFFSET_MOST * cell.q[_CHARGE_OFFSET_C]
+            self._judge(_NOTHING, offset_c, 0.0, RETURN_FRAC * RETURN_FRAC + self.doubt2)
         self.net_at[k], self.at_s[k] = self.net, self.clock_s
         self.current_a[k], self.degc[k], self.soc_var[k] = current_a, degc, soc_var
 
@@ -126,12 +149,14 @@ class Returns:
         self.told_s[way] = self.clock_s
         self.way = way
 
-    def _judge(self, doubt2, offset_c):
-        low = 0 if self.more[0] < self.more[1] else 1
-        self.score = self.leak_c = 0.0
-        if self.told_s[0] <= 0 or self.told_s[1] <= 0 or self.more[low] <= 0:
+    def _judge(self, took_c, by_sensor_c, apart_share, doubt2):
+        """Against what the sensor's offset may have counted, or what the pack's cycles took."""
+        charged, discharged = (self.more[way] - took_c[way] * self.over_s[way] / _HOUR_S for way in range(2))
+        low, taken = (0, charged) if charged < discharged else (1, discharged)
+        if self.told_s[0] <= 0 or self.told_s[1] <= 0 or taken <= 0:
             return
-        by_sensor = OFFSET_MOST * offset_c * self.over_s[low] / _HOUR_S
-        self.score = (self.more[low] - by_sensor) / sqrt(RETURN_FRAC * RETURN_FRAC + doubt2)
-        mean_c = _HOUR_S * self.more[low] / self.over_s[low]
-        self.leak_c = max(mean_c, self.grows_c[0], self.grows_c[1])
+        apart, by_sensor = apart_share * (charged - discharged), by_sensor_c * self.over_s[low] / _HOUR_S
+        score = (taken - by_sensor) / sqrt(doubt2 + apart * apart)
+        if score > self.score:
+            self.score = score
+            self.leak_c = max(_HOUR_S * taken / self.over_s[low], self.grows_c[0], self.grows_c[1])

@@ -155,7 +155,7 @@ class AdsInput:
 
     @property
     def code(self):
-        """Counts results: the lowest bit of a code rests on a quiet input."""
+        """Counts results: wide ranges have less noise than a code (SBAS444D 8.1), so that of a quiet input rests."""
         return self._seen
 
 

@@ -4,8 +4,9 @@ datasheet SLUSE13B).
 The chip scans all cells in a loop of 54 to 63 ms (half of it with `fast`), so voltages are HELD between two scans, and
 measures the whole stack in every third of them (SLUSE13B 10.1.1); the current is new every 3 ms. Its voltages have
 steps of 1 mV, whose lowest bit rests on a quiet cell: `scans` stands in for their code, since scans that go on are what
-shows that the converter works. Its FET drivers are not used; it balances as the host commands (4.2.4), and ends that by
-itself when the firmware stops asking for it.
+shows that the converter works. So may its current: its code are the raw counts of CC2 (DASTATUS5), 24 bits of 29.6 nV,
+which come with a subcommand in every second slow tick. Its FET drivers are not used; it balances as the host commands
+(4.2.4), and ends that by itself when the firmware stops asking for it.
 """
 
 import errno
@@ -27,6 +28,7 @@ _ALARM_STATUS = const(0x62)
 _ALARM_ENABLE = const(0x66)
 _INT_TEMPERATURE = const(0x68)
 _TS1_TEMPERATURE = const(0x70)
+_CC2_COUNTS = const(0x58)  # in the answer to DASTATUS5, from byte 24 of its 32 on
 
 # Battery Status (12.2.14): CFGUPDATE, SLEEP_EN, POR, SLEEP. All 0 once it is set up, so a brown-out shows
 _NOT_AS_SET_UP = const(0x800D)
@@ -37,6 +39,7 @@ _ALERTS = ((0x04, 0x08), (0x08, 0x10), (0x10, 0x40), (0x20, 0x20))
 
 # Subcommands (12.4)
 _DEVICE_NUMBER = const(0x0001)
+_DASTATUS5 = const(0x0075)
 _CB_ACTIVE_CELLS = const(0x0083)
 _SET_CFGUPDATE = const(0x0090)
 _EXIT_CFGUPDATE = const(0x0092)
@@ -97,6 +100,7 @@ class BQ76952:
         self._numbers = bytes(numbers)
         self._word = bytearray(2 * stride)
         self._byte = bytearray(stride)
+        self._counts = bytearray(3 * stride)
         self._scanned = self._registers.framed(_ALARM_STATUS, (_ADSCAN, 0))
         self._unit_ua, unit_bits = _user_amps(shunt_uohm)
         self._memory = self._described(inputs, thermistors, unit_bits)
@@ -249,7 +253,6 @@ class BQ76952:
         alarms = self._read(_ALARM_STATUS) if word >= 0 else -1
         if alarms < 0:
             return False
-        self.current_code = (self.current_code + 1) & 0xFFFF
         code = signed(word, 16)
         self.current_ua = self._current_scale.apply(code) * self._polarity + self._offset_ua
         if not alarms & _ADSCAN:
@@ -286,7 +289,8 @@ class BQ76952:
         return self._registers.word(self._word, 0)
 
     def update_diagnostics(self):
-        """Slow tick: the chip's protections and temperature, an item of the set-up in turn, balancing anew."""
+        """Slow tick: the chip's protections and temperature, balancing anew; else the counts of the current and an item
+        of the set-up in turn: each is asked for in the call before the one that takes it."""
         if not self._configured:
             return False
         if self._registers.read_into(_SAFETY_STATUS_A, self._byte):
@@ -298,20 +302,27 @@ class BQ76952:
         self._calls += 1
         if self._bled > 0 and self._calls >= _REFRESH_CALLS:
             self.bleed_inputs(self._bled)
-        else:
+        elif self._calls & 1:
             self._check_memory()
+            self._registers.command(_DASTATUS5)
+        else:
+            self._take_counts()
+            self._asked = self._checked if self._registers.command(self._memory[self._checked][0]) else -1
         return kelvin >= 0
 
     def _check_memory(self):
-        """Compare what was asked for in the last call, then ask for the next."""
-        if self._asked >= 0:
-            item = self._memory[self._asked]
-            if self._registers.answered(item[0]) and not self._read_back(item):
-                self._configured = False
-                self.status = CONFIG_LOST
-                return
-            self._checked = (self._asked + 1) % len(self._memory)
-        self._asked = self._checked if self._registers.command(self._memory[self._checked][0]) else -1
+        if self._asked < 0:
+            return
+        item = self._memory[self._asked]
+        if self._registers.answered(item[0]) and not self._read_back(item):
+            self._configured = False
+            self.status = CONFIG_LOST
+        self._checked = (self._asked + 1) % len(self._memory)
+
+    def _take_counts(self):
+        registers, counts = self._registers, self._counts
+        if registers.answered(_DASTATUS5) and registers.read_into(_CC2_COUNTS, counts):
+            self.current_code = registers.word(counts, 0) | counts[2 * registers.stride] << 16
 
     def clear_alerts(self):
         self.alert_flags = 0

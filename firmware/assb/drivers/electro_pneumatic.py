@@ -33,8 +33,11 @@ class ElectroPneumatic:
     def command_kpa(self, kpa: int) -> bool:
         """Clamp to 0..maximum_kpa and write when it changes the code. True when the DAC holds it, as far as known.
 
-        The code is rounded down: a step of the DAC too little is safer than one too much.
+        The code is rounded down: a step of the DAC too little is safer than one too much. A DAC that was not heard may
+        have lost its output: it is written again once `verify` knows what it holds.
         """
+        if self._dac.status:
+            return False
         kpa = 0 if kpa < 0 else self._maximum_kpa if kpa > self._maximum_kpa else kpa
         code = kpa * self.FULL_CODE // self._full_scale_kpa
         if self._stale or code != self._dac.code:

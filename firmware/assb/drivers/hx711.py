@@ -35,6 +35,11 @@ class HX711:
         self.error_count = 0
         self.status = NOT_READY
 
+    @property
+    def code(self) -> int:
+        """The lowest bits of a result are never at rest."""
+        return self.counts
+
     def configure(self, gain: int = 128, rate_hz: int = 80, sleep_ms=None) -> None:
         """Power down and up, then wait for the first conversion, which takes the gain over. `rate_hz` is what the RATE
         pin is wired to. Blocks for up to 0.8 s: only with the outputs off. ValueError for a setting that the chip does

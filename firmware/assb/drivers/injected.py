@@ -1,4 +1,5 @@
-"""What stands for the drivers of sensors, press and heater while the host sends what sensors say."""
+"""What stands for the drivers of sensors, press and heater while the host sends what sensors say, and for that of a
+sensor that could not be made."""
 
 from assb.drivers.registers import COUNT_MAX
 from assb.drivers.status import BUS_ERROR, HELD, NOT_READY
@@ -8,7 +9,7 @@ class InjectedSensor:
     """Any sensor. `give` after its values were set; `lose`: its driver, on the host, could not read it."""
 
     def __init__(self):
-        self.voltage_uv = self.current_ua = self.temperature_cdegc = self.pressure_kpa = self.counts = 0
+        self.voltage_uv = self.current_ua = self.temperature_cdegc = self.pressure_kpa = 0
         self.voltage_code = self.current_code = self.code = 0  # what a channel that stands is known by
         self.alert_flags = self.error_count = 0
         self.status = NOT_READY
@@ -43,6 +44,9 @@ class InjectedSensor:
         pass
 
     def check_id(self) -> None:
+        pass
+
+    def restore(self) -> None:
         pass
 
     def calibrate(self, *_corrections) -> None:

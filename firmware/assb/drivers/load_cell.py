@@ -6,8 +6,8 @@ from assb.drivers.fixed_point import Ratio
 class LoadCell:
     """pressure_kpa = (counts - zero_counts) * kpa_per_count_ppb * 1e-9, but for what `calibrate` corrects.
 
-    `adc` is a driver with `update()`, `counts` (24 bit) and `status`, such as NAU7802. ValueError when a full-scale
-    reading does not fit 30 bits. `error_count` and `status` are the converter's.
+    `adc` is a driver with `update()`, `counts` (24 bit), `code` and `status`, such as NAU7802. ValueError when a
+    full-scale reading does not fit 30 bits. `error_count`, `code` and `status` are the converter's.
     """
 
     def __init__(self, adc, zero_counts: int, kpa_per_count_ppb: int):
@@ -27,8 +27,9 @@ class LoadCell:
         return self._adc.status
 
     @property
-    def counts(self) -> int:
-        return self._adc.counts
+    def code(self) -> int:
+        """What stands still when the converter does."""
+        return self._adc.code
 
     @property
     def error_count(self) -> int:

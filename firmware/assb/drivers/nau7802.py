@@ -59,6 +59,11 @@ class NAU7802:
     def error_count(self) -> int:
         return self._registers.error_count
 
+    @property
+    def code(self) -> int:
+        """The lowest bits of a result are never at rest."""
+        return self.counts
+
     def configure(self, gain: int = 128, rate_hz: int = 80, ldo_mv: int = 3300, sleep_ms=None) -> None:
         """Reset, power up, set gain and rate, calibrate the offset of the front end, start converting.
 

@@ -51,11 +51,12 @@ class Stepper:
     def home(self):
         """Open until the open switch says so: there is position 0, and the travel counts from there. Relieves the stack
         altogether: only with nothing connected. Ends without `homed` when the switch does not come within the whole
-        travel. False without an open switch."""
-        if self._open_switch is None:
+        travel of where it was made, or homed. False without an open switch, or when it has been that far."""
+        furthest = self._least - self._greatest
+        if self._open_switch is None or self.position <= furthest:
             return False
         self.homing, self.homed, self._at_home = True, False, 0
-        self._target = self.position - (self._greatest - self._least)
+        self._target = furthest
         return True
 
     def release(self):

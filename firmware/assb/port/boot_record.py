@@ -48,9 +48,9 @@ class BootRecord:
         return True
 
     def confirm_slot(self):
-        """The firmware that was on trial is right."""
-        self.slot &= _B
-        _write_count(SLOT, "ab"[self.slot])
+        """The firmware that was on trial is right; it stays on trial where that can't be written."""
+        if _write_count(SLOT, "ab"[self.slot & _B]):
+            self.slot &= _B
 
     def intend_reset(self):
         """The reset that follows is meant."""

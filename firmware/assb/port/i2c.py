@@ -24,9 +24,10 @@ class Buses:
         self.stuck = []
 
     def open(self, number, sda, scl, frequency_hz):
-        self._wires.append((number, sda, scl, frequency_hz))
-        if self._begin(*self._wires[-1]) < 0:
+        """ValueError for a bus or a pin that the port does not have."""
+        if self._begin(number, sda, scl, frequency_hz) < 0:
             self.stuck.append(number)
+        self._wires.append((number, sda, scl, frequency_hz))
 
     def __getitem__(self, number):
         return self._opened[number]

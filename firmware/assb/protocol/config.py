@@ -5,8 +5,10 @@ from assb.protocol import tables
 
 LAYOUT = 1  # of the config image
 # A calibration may move its channel's zero by a twentieth of the nearest trip level (assumption): a load cell's zero
-# lies within 2 % of its full scale, which is twice the trip at most
+# lies within 2 % of its full scale, which is twice the trip at most. Of a current by half of what is no current at most
 _ZERO_SHARE = const(20)
+_NO_CURRENT_SHARE = const(2)
+_OVERCURRENT = "charge_overcurrent charge_overcurrent_10s discharge_overcurrent discharge_overcurrent_10s"
 ZEROS = ("load_cell_zero_shift_counts", "current_offset_ua")
 _TRIP = const(6)  # column of a limit row's values
 
@@ -35,7 +37,9 @@ class Config:
     def zero_most(self, name):
         """The most that a calibration's shift of zero may be, either way, in its own unit."""
         if name == "current_offset_ua":
-            return min(self._trip("charge_overcurrent"), -self._trip("discharge_overcurrent")) // _ZERO_SHARE
+            nearest_ua = min([abs(self._trip(row)) for row in _OVERCURRENT.split()])
+            no_current_ua = min(self._trip("weld_current"), self._trip("forbidden_current"))
+            return min(nearest_ua // _ZERO_SHARE, no_current_ua // _NO_CURRENT_SHARE)
         ppb = self.parameter("load_cell_kpa_per_count_ppb")
         return min(tables.INT30_MAX, self._trip("pressure_high") * (1000000000 // _ZERO_SHARE) // ppb)
 

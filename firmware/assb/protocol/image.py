@@ -56,6 +56,7 @@ ALWAYS_ENABLED = (
     "current_stale",
     "temperature_stale",
     "hard_short",
+    "estimator_invalid",
     "contactor_mismatch",
     "deadline_overrun",
     "self_test_failed",

@@ -174,7 +174,7 @@ PARAMETER_TEXT = {
     "2 let go: for a rig whose mechanical limit takes the stack over",
     "swelling_nm_per_mah": "Growth of the whole stack per charge, from electrode swelling and layer area; < 0 shrinks",
     "stack_stiffness_kpa_per_um": "Stiffness of frame, spring and cell in series",
-    "lease_ms": "Longest time that a host may stay silent while the pack is armed",
+    "lease_ms": "Longest time that a host may stay silent while the pack is armed or its press homes",
     "lease_lapse_stops": "When the lease lapses: 0 go on alone, 1 stop",
     "precharge_ms": "Time in precharge before the contactor closes, 0: no precharge path",
     "press_timeout_ms": "Longest time that the press may need to come into its window after arming",
@@ -230,7 +230,8 @@ PARAMETER_TEXT = {
     "press_nm_per_step": "Travel of a screw press for one pulse of its stepper",
     "load_cell_zero_shift_counts": "Calibration: added to the load cell's zero; at most 5 % of pressure_high's trip",
     "load_cell_span_ppm": "Calibration: what the load cell's span is greater by than the image says",
-    "current_offset_ua": "Calibration: added to every current; at most 5 % of the nearest trip of overcurrent",
+    "current_offset_ua": "Calibration: added to every current; at most 5 % of the nearest trip of overcurrent, "
+    "half of that of weld_current and forbidden_current",
     "current_gain_ppm": "Calibration: what currents are multiplied by, less 1",
     "voltage_gain_ppm": "Calibration: what cell voltages are multiplied by, less 1; comparators keep the chip's scale",
     "temperature_offset_cdegc": "Calibration: added to every temperature",
@@ -411,7 +412,11 @@ EVENT_TEXT = {
         "The self-test at boot failed: 0 a sensor, 1 no configuration, 2 a configuration that this firmware can't use, "
         "3 the native estimator (its twin runs instead), 4 every estimator, 5 a firmware file is not what was flashed"
     ),
-    "bus_error": "A device did not answer; 64, later than at the start: the regulator's DAC lost its output",
+    "bus_error": (
+        "A device did not answer, or its pin is not one for it: cells' monitors from 0 on, thermometers from 32, "
+        "load cells from 48, the press 64 (later than at the start: its DAC lost its output), ADS1115s from 72, "
+        "buses from 80, outputs 96"
+    ),
     "alert_tripped": "A monitor's hardware comparator tripped",
     "learned_state_restored": "Learned state was taken over from flash; distance of the voltage from the stored SOC",
     "learned_state_rejected": "The rested voltage is not the stored SOC's: another cell, or lost charge; learned anew",
@@ -433,7 +438,7 @@ EVENT_TEXT = {
     "interrupted": "Ctrl-C on the console ended the firmware; its outputs went off first",
     "press_homed": "The screw press reached its open limit switch: its travel counts from there",
     "bus_freed": "A chip held the data line of an I2C bus low and was clocked until it let go",
-    "press_not_homed": "Homing ended without the open limit switch: stopped, or not found within the whole travel",
+    "press_not_homed": "Homing ended without the open limit switch: stopped, lease lapsed, not in the whole travel",
     "injection_begun": "The firmware began anew on sensor values that the host sends, until a reset",
     "injection_lapsed": "The host that sends sensor values fell silent: no channel has data from here on",
 }
@@ -445,7 +450,7 @@ COMMAND_TEXT = {
     "get": "Value of a parameter",
     "stop": "Open the contactor and stop regulating",
     "arm": "Press, precharge, close; needs a lease",
-    "lease": "Renew the lease",
+    "lease": "Renew the lease, of arming or of homing",
     "clear": "Clear tripped rows that may be cleared by hand",
     "set": "Change a parameter that may be changed while running; the reply carries the value applied",
     "mark": "Put a numbered mark into the record",
@@ -459,7 +464,7 @@ COMMAND_TEXT = {
     "selftest": "Test files, configuration, estimator and sensors, with the outputs off; events say what failed",
     "stream": "1: every step of the estimators too, after a copy of their state (INPUTS, SNAPSHOT); 0: no longer",
     "home": "Open a screw press to its limit switch, from where its travel counts; only in SAFE or MAINTENANCE with "
-    "the contactor open. It relieves the stack altogether",
+    "the contactor open, and while the lease is renewed. It relieves the stack altogether",
     "note": "Keep a line on flash that says who calibrated this board, when and with what, at most 80 characters; "
     "without text it is told",
     "inject": "Begin anew on sensor values and time that the host sends, until a reset; `config` is HELLO's "

@@ -5,9 +5,10 @@ Modules come from there and from the MicroPython image, and from no folder that 
 
 import sys
 
+sys.path[:] = ["/a", ".frozen"]
 try:
-    with open("/slot") as _file:
-        _slot = _file.read(1)
+    with open("/slot", "rb") as _file:  # whatever it holds
+        if _file.read(1) == b"b":
+            sys.path[0] = "/b"
 except OSError:
-    _slot = "a"
-sys.path[:] = ["/b" if _slot == "b" else "/a", ".frozen"]
+    pass

@@ -36,10 +36,25 @@ def _read(path):
         return []
 
 
+def _other(slot):
+    return "b" if slot == "a" else "a"
+
+
+def _whole(slot):
+    """A flash takes the manifest away first and writes it last."""
+    return _exists("/%s/manifest" % slot)
+
+
 def _write_slot(text):
-    with open("/slot.new", "w") as file:
-        file.write(text)
-    os.rename("/slot.new", "/slot")
+    """False when flash does not take it; the old one stays."""
+    try:
+        with open("/slot.new", "w") as file:
+            file.write(text)
+        os.rename("/slot.new", "/slot")
+        return True
+    except OSError as error:
+        print("/slot was not written:", error)
+        return False
 
 
 def _reason_to_stay():
@@ -55,12 +70,15 @@ def _reason_to_stay():
 
 
 def _choose():
-    """(slot, whether it is on trial, whether there is no other to try). A start on trial is counted here."""
+    """(slot, whether it is on trial, whether there is no other to try). A start on trial is counted here;
+    where it can't be, it would never end: then the slot runs that is on none."""
     words = _read("/slot")
     slot = words[0] if words and words[0] in ("a", "b") else "a"
+    if _whole(_other(slot)) and not _whole(slot):
+        return _other(slot), False, False
     if len(words) == 3 and words[2] in ("a", "b"):
-        if words[1].isdigit() and int(words[1]) > 0:
-            _write_slot("%s %d %s" % (slot, int(words[1]) - 1, words[2]))
+        left = int(words[1]) if words[1].isdigit() else 0
+        if left and _write_slot("%s %d %s" % (slot, left - 1, words[2])):
             return slot, True, True
         slot = words[2]
         _remove("/crashes")  # they were the other's
@@ -94,12 +112,11 @@ def _run():
         from assb.start import main
     except Exception as error:  # files that are not there or not whole, or that nobody has sealed
         sys.print_exception(error)
-        other = "b" if slot == "a" else "a"
         if not on_trial:
-            if last or not _exists("/%s/manifest" % other):
+            to_other = "%s %d %s" % (_other(slot), TRIES, slot)
+            if last or not _whole(_other(slot)) or not _write_slot(to_other):
                 print("MAINTENANCE: the firmware in /%s can't be loaded, and no other is left; flash again" % slot)
                 return
-            _write_slot("%s %d %s" % (other, TRIES, slot))
         machine.reset()
     else:
         main((B if slot == "b" else 0) | (ON_TRIAL if on_trial else FELL_BACK if last else 0))

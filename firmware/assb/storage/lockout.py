@@ -26,7 +26,7 @@ _WORD = const(30)  # rows per word of bits
 
 
 class Lockout:
-    """`cause`: what locked this board out, now or before."""
+    """`cause`: what locked this board out, now or before; `recalled`: before this boot, whatever was cleared since."""
 
     def __init__(self, store, protection, events):
         self._protection = protection
@@ -39,6 +39,7 @@ class Lockout:
         self._weld = 1 << tables.position(tables.LIMIT_ROWS, "weld_current") - _WORD
         self.cause = self._written = NONE
         self._recall(store.root + FOLDER)
+        self.recalled = self.cause
 
     def _recall(self, folder):
         status = self._record.read()

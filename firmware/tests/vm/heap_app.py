@@ -109,7 +109,7 @@ for _ in range(300):
 now_ms = clock.ms + 10
 gc.collect()
 print("free", gc.mem_free())
-print("state", app.supervisor.state, "saved", app.learned._record.sequence > 0)
+print("state", app.supervisor.state, "saved", app.kept.learned._record.sequence > 0)
 locked("fast tick", lambda: fast_ticks(app, now_ms, 200))
 locked("encoder", lambda: encode_all(app, now_ms))
 app.supervisor.state = 5

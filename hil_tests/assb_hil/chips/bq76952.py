@@ -13,7 +13,7 @@ CFGUPDATE, SLEEP_EN, POR, FULLACCESS = 0x0001, 0x0004, 0x0008, 0x0100  # Battery
 ADSCAN, FULLSCAN, CB, INITCOMP, SSA = 0x0002, 0x0080, 0x0004, 0x0200, 0x4000  # Alarm Status
 CUV, COV, OCC, OCD1 = 0x04, 0x08, 0x10, 0x20  # Safety Status A
 DEVICE_NUMBER, RESET, CB_ACTIVE_CELLS, SET_CFGUPDATE, EXIT_CFGUPDATE = 0x0001, 0x0012, 0x0083, 0x0090, 0x0092
-SLEEP_ENABLE, SLEEP_DISABLE = 0x0099, 0x009A
+SLEEP_ENABLE, SLEEP_DISABLE, DASTATUS5 = 0x0099, 0x009A, 0x0075
 # Data memory with its defaults: address, bytes (13)
 CC_GAIN, POWER_CONFIG, ENABLED_PROTECTIONS_A, TS1_CONFIG, DA_CONFIGURATION = 0x91A8, 0x9234, 0x9261, 0x92FD, 0x9303
 VCELL_MODE, CUV_THRESHOLD, COV_THRESHOLD, OCC_THRESHOLD, OCD1_THRESHOLD = 0x9304, 0x9275, 0x9278, 0x9280, 0x9282
@@ -39,6 +39,7 @@ INIT_US = 250_000  # POR to the end of initialisation (assumption)
 SUBCOMMAND_US = 500  # to the answer in the transfer buffer: some 0.5 ms (12.3)
 MODE_US = 2000  # SET_CFGUPDATE; EXIT takes half of it
 CC_LSB_OHM_A = 7.5684e-6  # 16 bits of the coulomb counter: VREF2 / (5 * 2**15), 9.1
+RAW_PER_CC_LSB = 256  # raw counts have 24 bits: VREF2 / (5 * 2**23)
 VOLTAGE_RANGE_V = (-0.2, 5.5)
 PROTECTION_STEP_V = 0.0506
 
@@ -104,7 +105,7 @@ class BQ76952(I2cChip):
         self._pending: tuple[int, int] | None = None  # (when, subcommand)
         self._command = 0
         self._beyond_us: dict[int, int] = {}
-        self._scans = 0
+        self._scans = self._raw_counts = 0
         self._balance(0)
         self._restart(INIT_US)
 
@@ -160,13 +161,15 @@ class BQ76952(I2cChip):
 
     def _sample_current(self) -> None:
         """Counts times CC Gain are milliamperes; USER_AMPS says in which unit they are told (9.1, 13.3)."""
-        counts = max(-0x8000, min(0x7FFF, round(self.shunt_v() / CC_LSB_OHM_A)))
+        shunt_v = self.shunt_v()
+        counts = max(-0x8000, min(0x7FFF, round(shunt_v / CC_LSB_OHM_A)))
+        self._raw_counts = max(-0x800000, min(0x7FFFFF, round(RAW_PER_CC_LSB * shunt_v / CC_LSB_OHM_A)))
         gain = struct.unpack("<f", self._get_memory(CC_GAIN, 4))[0]
         unit_ma = (0.1, 1.0, 10.0, 100.0)[self._get_memory(DA_CONFIGURATION, 1)[0] & 3]
         self._put(CC2_CURRENT, max(-0x8000, min(0x7FFF, round(counts * gain / unit_ma))))
         for bit, address, sign in ((OCC, OCC_THRESHOLD, 1), (OCD1, OCD1_THRESHOLD, -1)):
             threshold, delay = self._get_memory(address, 2)
-            self._judge(bit, sign * self.shunt_v() >= 0.002 * threshold, 3300 * (delay + 2))
+            self._judge(bit, sign * shunt_v >= 0.002 * threshold, 3300 * (delay + 2))
 
     def _judge_voltages(self) -> None:
         cuv, cuv_delay, cov, cov_delay, cuv_back, cov_back = struct.unpack(
@@ -210,6 +213,8 @@ class BQ76952(I2cChip):
             self._answer(number, struct.pack("<H", 0x7695))
         elif number == CB_ACTIVE_CELLS:
             self._answer(number, struct.pack("<H", self.balanced))
+        elif number == DASTATUS5:
+            self._answer(number, bytes(24) + struct.pack("<ii", self._raw_counts, 0))
         elif number == SET_CFGUPDATE:
             self._put(BATTERY_STATUS, status | CFGUPDATE)
             self._cc2_us = self._scan_us = NEVER

@@ -107,22 +107,22 @@ def report(profile, rig, seed, seconds, as_json, out, port, dut):
 def home(seconds, port, dut):
     """Open a screw press to its limit switch, from where its travel counts. Relieves the stack altogether.
 
-    It ends after the whole travel of the board file, by `stop`, and when this command ends.
+    It ends after the whole travel of the board file, by `stop`, and when this command ends or its cable is pulled.
 
     Only with nothing connected: the board refuses it but in SAFE or MAINTENANCE with its contactor open.
     """
-    with opened_link(port, dut, "assb pressure home") as link:
+    with opened_link(port, dut, "assb pressure home", lends=False) as link:
         home_screw(link, seconds)
     click.echo("homed: the open limit switch is position 0")
 
 
 def home_screw(link, seconds: float) -> None:
     """Raises LinkError for a board that refuses, or is not there in time; PressError when homing ended without the
-    switch. Whatever ends the wait, Ctrl-C as well, ends the homing."""
+    switch. Whatever ends the wait, Ctrl-C as well, ends the homing; so does the board when its lease lapses."""
     from assb.protocol import schema
 
     ends = {schema.EV_PRESS_HOMED, schema.EV_PRESS_NOT_HOMED}
-    link.request("home")
+    link.keep_lease(int(link.request("home")["lease_ms"]) / 1000.0 / RENEWALS_PER_LEASE)
     try:
         end = link.wait_for(
             lambda item: getattr(item, "type", None) == schema.EVENT and item.fields["event"] in ends,
@@ -133,6 +133,8 @@ def home_screw(link, seconds: float) -> None:
         with suppress(AssbError):  # what ended the wait tells more
             link.request("stop")
         raise
+    finally:
+        link.drop_lease()
     if end.fields["event"] == schema.EV_PRESS_NOT_HOMED:
         raise PressError("homing ended without the open limit switch", link.console.name, "see the switch and its wire")
 
@@ -197,7 +199,7 @@ def stepped_board(port: str, dut: str, step_mpa: float | None, progress):
         "pressure_target_kpa", "pressure_min_kpa", "pressure_max_kpa", "pressure_by_position", "pressure_quantum_kpa",
         "stack_stiffness_kpa_per_um", "swelling_nm_per_mah", "charge_current_max_ma", "press_timeout_ms",
     )  # fmt: skip
-    with opened_link(port, dut, "assb pressure tune") as link:
+    with opened_link(port, dut, "assb pressure tune", lends=False) as link:
         image_target_kpa(link)
         p = {name: parameter(link, name) for name in names}
         step_kpa = chosen_step_kpa(p, step_mpa, link.console.name)

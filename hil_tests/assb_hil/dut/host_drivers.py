@@ -71,11 +71,11 @@ class HostDrivers:
         return str(self._signals.value[at]) if self._signals.stamp_ms[at] == t_ms else ""
 
     def _bridge(self, key: str, at: int, cell: Any, t_ms: int) -> list[tuple[str, str]]:
-        """Nothing between two conversions; pressure in kPa and the converter's counts; or that it is lost."""
+        """Nothing between two conversions; pressure in kPa and the converter's code; or that it is lost."""
         if cell is None:
             return []
         if self._signals.valid[at] and self._signals.stamp_ms[at] == t_ms:
-            return [(key, f"{cell.pressure_kpa},{cell.counts}")]
+            return [(key, f"{cell.pressure_kpa},{cell.code}")]
         return [] if self._signals.valid[at] or not self._signals.stamp_ms[at] else [(key, LOST)]
 
     def _temperatures(self, t_ms: int) -> list[tuple[str, str]]:

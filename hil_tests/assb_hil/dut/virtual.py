@@ -1,5 +1,6 @@
 """The virtual board: a MicroPython VM in lockstep with a world, behind a pseudo-terminal, on a flash image."""
 
+import fcntl
 import os
 import select
 import tempfile
@@ -164,6 +165,7 @@ class VirtualBoard(Paced):
         with self._turns.guest():
             self._stop()
             self._bridge.port.close()
+            fcntl.flock(self._flash_fd, fcntl.LOCK_UN)  # closing leaves it to a child that was forked just now
             os.close(self._flash_fd)
             self._turns.close()
             if self._scratch:

@@ -29,6 +29,7 @@ STEPS = {
     "--pack", default="", metavar="NAME|FILE", help="Pack whose configuration goes along: shipped name or TOML."
 )
 @click.option("--config", "config_file", default="", metavar="FILE", help="A config image, from `assb config build`.")
+@click.option("--board", default="", metavar="NAME|FILE", help="In place of the pack's board; file of an image's.")
 @click.option(
     "--kernel",
     default="",
@@ -49,7 +50,7 @@ STEPS = {
 @click.option("--key", "key_file", default="", metavar="FILE", help="Key that seals what goes onto a board with a key.")
 @click.option("--set-key", is_flag=True, help="Give the board that key, once and for good; made where there is none.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object; progress goes to stderr.")
-def flash(port, dut, pack, config_file, kernel, slot, verify_only, rollback, key_file, set_key, as_json):
+def flash(port, dut, pack, config_file, board, kernel, slot, verify_only, rollback, key_file, set_key, as_json):
     """Put firmware and configuration on a board and verify them.
 
     A board has two slots: the one that runs stays as it is, the other one is written, verified by the SHA-256 of every
@@ -66,6 +67,8 @@ def flash(port, dut, pack, config_file, kernel, slot, verify_only, rollback, key
 
     if verify_only and rollback:
         raise click.UsageError("--verify and --rollback exclude each other")
+    if board and not (pack or config_file):
+        raise click.UsageError("--board goes with --pack or --config")
     if set_key and (not key_file or verify_only or rollback):
         raise click.UsageError("--set-key goes with --key FILE, and with neither --verify nor --rollback")
     key = read_key(Path(key_file), set_key) if key_file else None
@@ -73,7 +76,7 @@ def flash(port, dut, pack, config_file, kernel, slot, verify_only, rollback, key
         plan = None
         if not rollback:
             progress("compile", 0, 0, "")
-            plan = replace(plan_for(pack, config_file, kernel_source(kernel)), key=key)
+            plan = replace(plan_for(pack, config_file, kernel_source(kernel), board=board), key=key)
         with open_target(port, dut) as path:
             if plan is None:
                 result = flasher.roll_back(path, progress)

@@ -1,5 +1,6 @@
 """Board, pack and cell files (TOML): read, checked, and made into the config image that a board runs with."""
 
+from assb_host.config.board import load_board
 from assb_host.config.budget import budget_terms_ms, fault_time_budget_ms, lost_data_budget_ms
 from assb_host.config.errors import ConfigError
 from assb_host.config.image_builder import build_config, build_image
@@ -13,6 +14,7 @@ __all__ = [
     "build_config",
     "build_image",
     "fault_time_budget_ms",
+    "load_board",
     "load_pack",
     "lost_data_budget_ms",
     "shipped_names",

@@ -13,6 +13,7 @@ from assb_host.config.board_tables import (
     Ads1115Pressure,
     AlarmPin,
     BleedPins,
+    BoardPins,
     Bq76952,
     ContactorPins,
     Cost,
@@ -42,6 +43,7 @@ class Board(Table):
     description: Description
     micropython: MicroPython
     memory: Memory
+    pins: BoardPins
     cost: Cost
     i2c: Annotated[list[I2cBus], Meta(min_length=1)]
     contactor: ContactorPins
@@ -118,6 +120,11 @@ class Board(Table):
         """The same of the current: CC2 of a BQ76952 takes 3 ms (SLUSE13B 7.17)."""
         return 3000 if self.bq76952 else next(c.cycle_us for c in (*self.ina228, *self.ina226) if c.cell == 0)
 
+    def current_code_ms(self, slow_ms: int) -> float:
+        """From one code that tells a current which stands still to the next: a BQ76952 is asked for its raw counts in
+        every second slow tick."""
+        return 2 * slow_ms if self.bq76952 else self.current_cycle_us() / 1000
+
     def pressure_cycle_us(self, fast_ms: int) -> float:
         """The same of the slowest load cell."""
         cycles = [1e6 / chip.rate_hz for chip in (*self.nau7802, *self.hx711)]
@@ -167,7 +174,7 @@ def merged(path: Path, seen: tuple[Path, ...] = ()) -> dict:
 
 
 def check_wiring(board: Board, path: Path) -> None:
-    """No pin twice, no address twice on a bus, no chip on a bus that is not there."""
+    """No pin twice or without what it is for, no address twice on a bus, no chip on a bus that is not there."""
     buses = {bus.bus for bus in board.i2c}
     taken: dict[tuple[int, int], str] = {}
     for key, chip in chips(board):
@@ -203,6 +210,23 @@ def check_wiring(board: Board, path: Path) -> None:
         other = pins.setdefault(pin, key)
         if other != key:
             raise ConfigError(path, key, pin, f"a pin that {other} has not taken")
+    check_pins(board, path)
+
+
+def check_pins(board: Board, path: Path) -> None:
+    """Every pin is one that the board leaves free, and can do what it is wired for."""
+    pins = board.pins
+    fit = {f"ntc[{n}].adc_pin": ("a pin of the converter", pins.adc) for n in range(len(board.ntc))}
+    for n, bus in enumerate(board.i2c):
+        for line, buses in (("sda", pins.i2c_sda), ("scl", pins.i2c_scl)):
+            if buses is not None:
+                words = f"a pin for {line.upper()} of bus {bus.bus}"
+                fit[f"i2c[{n}].{line}_pin"] = words, (buses[bus.bus] if bus.bus < len(buses) else [])
+    for key, pin in pin_uses(board):
+        words, able = fit.get(key, ("a pin that the board leaves free", pins.free))
+        able = [each for each in able if each in pins.free]
+        if pin not in able:
+            raise ConfigError(path, key, pin, f"{words}: {', '.join(map(str, able)) or 'there is none'}")
 
 
 def check_shunt(board: Board, path: Path) -> None:

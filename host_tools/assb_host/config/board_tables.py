@@ -33,6 +33,18 @@ class Memory(Table):
     source: Source
 
 
+class BoardPins(Table):
+    """What may be wired to which pin, as chip and board have it."""
+
+    free: Annotated[list[Pin], Meta(min_length=1, description="Pins that the board leaves to us")]
+    adc: Annotated[list[Pin], Meta(description="Those that its converter can measure")]
+    source: Source
+    i2c_sda: Annotated[
+        list[list[Pin]] | None, Meta(description="Those that can be SDA of bus 0, of bus 1; none: every free pin")
+    ] = None
+    i2c_scl: Annotated[list[list[Pin]] | None, Meta(description="The same of SCL")] = None
+
+
 class Cost(Table):
     """Time that the firmware takes on this board: charged to virtual time, and terms of every fault-time budget.
 

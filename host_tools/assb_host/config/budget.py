@@ -131,7 +131,8 @@ def channel_period_ms(pack: PackConfig, row) -> float:
     if signal.startswith(("temperature_", "heater_")):
         return thermometer_period_ms(pack)
     if row[9] == "current_stale":
-        return board.current_cycle_us() / 1000
+        slow_ms = pack.parameters["slow_period_ms"]
+        return board.current_code_ms(slow_ms) if signal == "current_still_ms" else board.current_cycle_us() / 1000
     if signal == "pack_mismatch_uv":  # the stack is measured in every third scan
         return 3 * board.voltage_cycle_us(fast_ms) / 1000
     if row[9] == "voltage_stale" or row[1] == "hard_short":

@@ -84,8 +84,9 @@ def check_plausibility(pack: PackConfig) -> None:
     if v["open_wire"].trip >= v["cell_undervoltage"].trip:
         raise fail(pack, "limits.open_wire.trip_v", "less than limits.cell_undervoltage.trip_v")
     periods_ms = channel_periods_ms(pack)
+    code_ms = max(periods_ms["current_stale"], pack.board.current_code_ms(p["slow_period_ms"]))
     for row in schema.LIMIT_ROWS:
-        period_ms = periods_ms.get(row[9])
+        period_ms = code_ms if row[3] == "current_still_ms" else periods_ms.get(row[9])
         if (
             row[3].endswith("_still_ms")
             and v[row[1]].enabled

@@ -75,12 +75,15 @@ class BoardFiles:
         )
         return self._repl.value(code, "hashes of the files")
 
-    def make_folders(self, paths, known: dict[str, str]) -> None:
-        """Folders of these files, outermost first."""
-        folders = sorted({path[:at] for path in paths for at in range(1, len(path)) if path[at] == "/"})
-        for folder in folders:
-            if folder + "/" not in known:
-                self._repl.run(f"try:\n os.mkdir({folder!r})\nexcept OSError as e:\n if e.errno != 17: raise", folder)
+    def sizes(self, paths: list[str]) -> list[int]:
+        """Bytes of each file."""
+        return self._repl.value(f"print([os.stat(p)[6] for p in {paths!r}])", "sizes of the files")
+
+    def make_folders(self, folders: list[str]) -> None:
+        """Outermost first; one that is there and empty stays."""
+        for folder in sorted(folders):
+            code = f"try:\n os.mkdir({folder[:-1]!r})\nexcept OSError as e:\n if e.errno != 17: raise"
+            self._repl.run(code, folder)
 
     def write(self, path: str, data: bytes, sent: Callable[[int], None]) -> None:
         """Write a file and prove that it arrived. For one that must be old or new whenever power goes: `replace`."""
@@ -112,8 +115,10 @@ class BoardFiles:
         self._repl.run(f"_say({path!r}, {text!r})", path)
 
     def text(self, path: str) -> str:
-        """Of a short file; empty when there is none."""
-        code = f"try:\n with open({path!r}) as _f: print(repr(_f.read()))\nexcept OSError: print(repr(''))"
+        """Of a short file; empty when there is none, or it holds no text."""
+        code = (
+            f"try:\n with open({path!r}) as _f: print(repr(_f.read()))\nexcept (OSError, ValueError): print(repr(''))"
+        )
         return self._repl.value(code, path)
 
     def remove(self, paths: list[str]) -> None:

@@ -24,7 +24,7 @@ from assb_host.flash.firmware_files import CONFIG, MANIFEST, SLOTS, placed, sha2
 from assb_host.flash.identity import Identity, ask, refuse_mismatch, with_kernel
 from assb_host.flash.native_kernel import BOARD_PATH, NATIVE
 from assb_host.flash.plan import FlashPlan
-from assb_host.flash.seal import KEY_FILE, SEAL, demand_key
+from assb_host.flash.seal import KEY_FILE, SEAL, demand_key, hashes_in
 from assb_host.flash.slots import FELL_BACK, ON_TRIAL, SLOT_FILE, Slots, other, read_slots, slot_of
 from assb_host.link.console import ExclusiveConsole, open_port
 from assb_host.link.decoder import Frame, Line
@@ -145,27 +145,32 @@ class Change:
             self.kept[configuration] = f"/{runs}/{CONFIG}"
         self.hashes = hashes | {path: present[source] for path, source in self.kept.items()}
         self.changed = [path for path in self.hashes if present.get(path) != self.hashes[path]]
-        folders = {path[: at + 1] for path in self.hashes for at in range(len(path)) if path[at] == "/"}
+        folders = {path[: at + 1] for path in self.hashes for at in range(1, len(path)) if path[at] == "/"}
         ours = [path for path in present if path.startswith(f"/{slot}/") or path.endswith(NEW)]
         self.stale = [path for path in ours if path not in self.hashes and path not in folders]
+        self.new_folders = [folder for folder in folders if not any(path.startswith(folder) for path in present)]
         here = {path: f"/{runs}{path[2:]}" for path in self.changed if path.startswith(f"/{slot}/")}
         self.copies = {path: source for path, source in here.items() if present.get(source) == self.hashes[path]}
         self.to_send = {path: self.wanted[path] for path in self.changed if path not in self.copies}
 
 
 def sealed_change(plan: FlashPlan, slot: str, runs: str, present: dict[str, str]) -> Change:
-    """With the seal over all that the slot will hold, where the plan has a key."""
+    """With the seal over all that the slot will hold, where the plan has a key. MismatchError when it would seal a
+    configuration that it knows only from the board, which anybody may have put there."""
     change = Change(plan, slot, runs, present)
     if plan.key is None:
         return change
-    folder = f"/{slot}/"
-    inside = {path[len(folder) :]: digest for path, digest in change.hashes.items() if path.startswith(folder)}
-    return Change(replace(plan, files=plan.files | {SEAL: plan.key.seal(inside)}), slot, runs, present)
+    for source in change.kept.values():
+        if not plan.key.has_sealed(hashes_in(runs, present)):
+            raise MismatchError("the configuration is to be kept, but the key has not sealed it", source, "name --pack")
+    seal = plan.key.seal(hashes_in(slot, change.hashes))
+    return Change(replace(plan, files=plan.files | {SEAL: seal}), slot, runs, present)
 
 
 def write(repl: BoardRepl, plan: FlashPlan, result: FlashResult, progress: Progress, asked: str = "") -> None:
     """Bring a slot to the plan, sending only what the board has nowhere, prove every file, then put it on trial. The
-    slot that runs is not touched; it is the one chosen when it is as planned already."""
+    slot that runs is not touched; it is the one chosen when it is as planned already. /slot names it before the other
+    one is touched, so that what is half-written is never started."""
     files = BoardFiles(repl)
     present, slots = look(files, plan, progress)
     demand_key(plan.key, present, result.port)
@@ -173,18 +178,23 @@ def write(repl: BoardRepl, plan: FlashPlan, result: FlashResult, progress: Progr
     writes = not runs or asked not in ("", runs) or slot_differs(sealed_change(plan, runs, runs, present), runs)
     if writes:
         target = slots.target(asked, result.port)
-        files.remove([f"/{target}/{MANIFEST}"])  # from here on until it is written again the slot is not whole
         present.pop(f"/{target}/{MANIFEST}", None)
     result.slot = target
     change = sealed_change(plan, target, runs, present)
-    send(files, change, present, result, progress)
-    files.remove(change.stale)
+    goes = change.stale + [path for path in change.changed if path in present and not is_shared(path)]
+    demand_room(files, change, goes, result)
+    files.remove([CRASHES])
+    if writes:
+        if slots.safe:
+            files.say(SLOT_FILE, slots.safe)
+        files.remove([f"/{target}/{MANIFEST}"])
+    files.remove(goes)  # before anything is written: it may need the room
+    send(files, change, result, progress)
     result.removed = change.stale
     result.unchanged = [path for path in change.hashes if path not in change.changed]
     progress("verify", 0, 0, "")
     prove(files.hashes(tuple(change.hashes)), change.hashes)
     progress("commit", 0, 0, "")
-    files.remove([CRASHES])
     if plan.key and KEY_FILE not in present:
         files.say(KEY_FILE, plan.key.text)
     if writes:
@@ -201,14 +211,28 @@ def slot_differs(change: Change, slot: str) -> bool:
     return any(path.startswith(f"/{slot}/") for path in (*change.changed, *change.stale))
 
 
-def send(files: BoardFiles, change: Change, present, result: FlashResult, progress: Progress) -> None:
+def demand_room(files: BoardFiles, change: Change, goes: list[str], result: FlashResult) -> None:
+    """FlashError, and nothing was touched, unless the change has room once these files are gone. littlefs gives a file
+    whole blocks, and a folder two."""
+    block = result.identity.block_bytes
+    sizes = [len(change.wanted[path]) for path in change.changed if path in change.wanted]
+    sizes += files.sizes([change.kept[path] for path in change.changed if path in change.kept])
+    needed = in_blocks(sizes, block) + 2 * block * len(change.new_folders)
+    free = result.identity.free_bytes + in_blocks(files.sizes([path for path in goes if path[-1] != "/"]), block)
+    if needed + SPARE_BYTES > free:
+        seen = f"{needed} bytes to write, {free} free, {SPARE_BYTES} to spare"
+        raise FlashError(seen, result.port, "remove files from the board (`mpremote fs rm`)")
+
+
+def in_blocks(sizes: list[int], block_bytes: int) -> int:
+    """Bytes of the flash that files of these sizes take."""
+    return block_bytes * sum(-(-size // block_bytes) for size in sizes)
+
+
+def send(files: BoardFiles, change: Change, result: FlashResult, progress: Progress) -> None:
     """Copy what the board has, send the rest: files of the slot, its manifest, then what serves both slots."""
     total = sum(len(data) for data in change.to_send.values())
-    needed = sum(len(change.wanted[path]) for path in change.changed if path in change.wanted)
-    if needed + SPARE_BYTES > result.identity.free_bytes:
-        seen = f"{needed} bytes to write, {result.identity.free_bytes} free, {SPARE_BYTES} to spare"
-        raise FlashError(seen, result.port, "remove files from the board (`mpremote fs rm`)")
-    files.make_folders(change.changed, present)
+    files.make_folders(change.new_folders)
     manifest = f"/{result.slot}/{MANIFEST}"
     for path, source in change.copies.items():
         if path != manifest:

@@ -30,7 +30,7 @@ def _identity():
         pass
     s = os.statvfs('/')
     print((i[0], tuple(i[1][:3]), getattr(i, '_mpy', 0), sys.platform, getattr(i, '_machine', ''), unique,
-        gc.mem_free() + gc.mem_alloc(), s[0] * s[3], s[0] * s[2]))
+        gc.mem_free() + gc.mem_alloc(), s[0] * s[3], s[0] * s[2], s[0]))
 _identity()
 del _identity
 """
@@ -47,6 +47,7 @@ class Identity:
     heap_bytes: int
     free_bytes: int
     flash_bytes: int
+    block_bytes: int  # of its file system
 
     def __str__(self):
         version = ".".join(str(part) for part in self.version)

@@ -27,8 +27,8 @@ class ImageFileError(AssbError):
 
 @dataclass(frozen=True)
 class FlashPlan:
-    """`files` as firmware_files gives them; `board` is what the pack's board file says of it, None when only an image
-    or only firmware is written; `config_crc` is None when the board keeps the configuration it has; `kernel` says where
+    """`files` as firmware_files gives them; `board` is what its board file says of it, None when only firmware is
+    written; `config_crc` is None when the board keeps the configuration it has; `kernel` says where
     a native estimator may be found once the board's processor is known, None: bytecode alone. `key` seals a slot."""
 
     files: dict[str, bytes]
@@ -41,23 +41,44 @@ class FlashPlan:
 
 
 def plan_for(
-    pack: str = "", config_file: str = "", kernel: KernelSource | None = None, changes: dict[str, object] | None = None
+    pack: str = "",
+    config_file: str = "",
+    kernel: KernelSource | None = None,
+    changes: dict[str, object] | None = None,
+    board: str = "",
 ) -> FlashPlan:
-    """Firmware with the configuration of a pack (name or TOML; `changes` as of load_pack) or of an image; without both,
-    the board keeps its."""
+    """Firmware with the configuration of a pack (name or TOML; `changes` and `board` as of load_pack) or of an image;
+    without both, the board keeps its. `board`: of an image, where its board file is not a shipped one."""
     if pack and config_file:
         raise ImageFileError("both a pack and a config image are named", f"{pack}, {config_file}", "name one of them")
     files = firmware_files()
     if config_file:
         image = read_image(Path(config_file))
-        return FlashPlan(files | {CONFIG: image}, None, decode(image).crc, kernel=kernel)
+        config = decode(image)
+        described = board_of(config.names[0], board, config_file)
+        return FlashPlan(files | {CONFIG: image}, described, config.crc, kernel=kernel)
     if pack:
         from assb_host.config import build_image, load_pack
 
-        loaded = load_pack(pack, changes=changes)
+        loaded = load_pack(pack, board=board or None, changes=changes)
         image = build_image(loaded)
         return FlashPlan(files | {CONFIG: image}, loaded.board, decode(image).crc, kernel=kernel)
     return FlashPlan(files, kernel=kernel)
+
+
+def board_of(name: str, named: str, config_file: str) -> "Board":
+    """The board that an image was built for, from the file that is `named`, or from the shipped one of its name."""
+    from assb_host.config import load_board, shipped_names
+    from assb_host.config.locate import find
+
+    if not named and name not in shipped_names("board"):
+        seen = f"the config image is for board {name}, which is not a shipped one"
+        raise ImageFileError(seen, config_file, "name its file: --board FILE")
+    board = load_board(find("board", named or name))
+    if board.name != name:
+        seen = f"the config image is for board {name}, not {board.name}"
+        raise ImageFileError(seen, config_file, f"leave --board out, or build one: `assb config build --board {named}`")
+    return board
 
 
 def read_image(path: Path) -> bytes:

@@ -41,6 +41,17 @@ class Key:
         lines = "".join(f"{digest} {path}\n" for path, digest in sorted(hashes.items()))
         return f"{lines}{hmac.new(self.data, lines.encode(), hashlib.sha256).hexdigest()}\n".encode()
 
+    def has_sealed(self, hashes: dict[str, str]) -> bool:
+        """Whether a slot with these files, its seal among them, is what this key has sealed."""
+        files = {path: digest for path, digest in hashes.items() if path != SEAL}
+        return hashes.get(SEAL) == hashlib.sha256(self.seal(files)).hexdigest()
+
+
+def hashes_in(slot: str, hashes: dict[str, str]) -> dict[str, str]:
+    """{path in the slot: SHA-256} of its files, from paths on the board."""
+    folder = f"/{slot}/"
+    return {path[len(folder) :]: digest for path, digest in hashes.items() if path.startswith(folder) and digest}
+
 
 def read_key(path: Path, sets: bool = False) -> Key:
     """From a file of 64 hexadecimal digits; one that is not there yet is made, for this user alone, where it `sets`."""

@@ -4,6 +4,7 @@ A console has its own clock, because a virtual board in lockstep only moves whil
 """
 
 import contextlib
+import fcntl
 import time
 from typing import Protocol
 
@@ -260,10 +261,20 @@ class SerialConsole:
         self.close()
 
 
+class LockedPort(serial.Serial):
+    """A pyserial port whose exclusive lock ends with close(), also while a child that was forked just now has it."""
+
+    def close(self) -> None:
+        if self.is_open:
+            with contextlib.suppress(OSError):
+                fcntl.flock(self.fileno(), fcntl.LOCK_UN)
+        super().close()
+
+
 def open_port(path: str) -> serial.Serial:
     """An exclusive pyserial port; PortError says why not."""
     try:
-        return serial.Serial(path, BAUD, timeout=1.0, write_timeout=WRITE_DEADLINE_S, exclusive=True)
+        return LockedPort(path, BAUD, timeout=1.0, write_timeout=WRITE_DEADLINE_S, exclusive=True)
     except serial.SerialException as error:
         raise _open_error(path, error) from error
     except OSError as error:  # termios on something that is no terminal

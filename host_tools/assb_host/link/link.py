@@ -26,6 +26,7 @@ REMEDIES = {
     "crc_needed": "send it with `assb send`, which adds the checksum",
     "current_flows": "a current flows although nothing is connected: switch its source off, and look for a weld",
     "no_lease": "arm the board first",
+    "no_switch": "a screw with an open limit switch homes; when that was not found, mend it and restart the board",
     "not_known": "its current sensor is lost: see `assb monitor`",
     "not_open": "its contactor is closed: open it by hand and look for a weld",
     "not_safe": "the board arms from SAFE only; see its state with `assb monitor`",

@@ -20,7 +20,7 @@ class StoredRecording:
 
     def __init__(self, folder: Path):
         self.folder = folder
-        self.frame_files = sorted(folder.glob("*.frames"))
+        self.frame_files = sorted(folder.glob("*.frames"), key=part_of)
         self.meta = read_meta(folder)
         self.counts = dict.fromkeys(COUNTERS, 0)
         self.cut: list[str] = [] if self.meta.get("finalized") else [NOT_FINALIZED]
@@ -60,7 +60,7 @@ class StoredRecording:
     def tables(self) -> dict[int, list[Path]]:
         """{cell: its tables, part after part}."""
         found: dict[int, list[Path]] = {}
-        for path in sorted(self.folder.glob("*.cell*.bdf.csv")):
+        for path in sorted(self.folder.glob("*.cell*.bdf.csv"), key=part_of):
             found.setdefault(int(path.name.split(".")[1].removeprefix("cell")), []).append(path)
         return found
 
@@ -76,6 +76,12 @@ class StoredRecording:
                 for name, value in zip(names, row.split(","), strict=True):
                     columns.setdefault(name, []).append(float(value) if value else float("nan"))
         return columns
+
+
+def part_of(path: Path) -> tuple[int, str]:
+    """Parts in their order: 9999 before 10000."""
+    number = path.name.split(".")[0]
+    return len(number), number
 
 
 def read_meta(folder: Path) -> dict[str, Any]:

@@ -1,4 +1,5 @@
-"""`machine` of the virtual board: the calls that the drivers use, as the rp2 and esp32 ports have them.
+"""`machine` of the virtual board: the calls that the drivers use, as the rp2 and esp32 ports have them; its pins are a
+Pico's, and what those can't do is refused as rp2 refuses it.
 
 Pins are inputs after power-on and every reset. An I2C transfer costs nine clocks a byte (UM10204, 3.1.6: eight bits and
 the acknowledge) and one more byte for the address, twice when a repeated start turns the direction, plus the overhead
@@ -16,6 +17,7 @@ SOFT_RESET = 5
 
 # RP2040 datasheet, 4.7.3: 24 bits of µs, and the counter steps twice per tick (erratum RP2040-E1)
 _WDT_LONGEST_MS = 8388
+_FIRST_ADC_PIN, _LAST_PIN = 26, 29
 
 _board = {"reset_cause": PWRON_RESET, "unique_id": b"", "freq": 125_000_000}
 
@@ -68,6 +70,9 @@ class I2C:
     def __init__(self, id, scl=None, sda=None, freq=400_000, timeout=50_000):
         if not 0 <= id < wire.BUSES:
             raise ValueError(f"I2C bus {id} doesn't exist")
+        for pin, offset in ((sda, 0), (scl, 1)):  # RP2040 datasheet 1.4.3
+            if pin is not None and _number(pin) & 3 != 2 * id + offset:
+                raise ValueError(f"bad pin {_number(pin)} of I2C bus {id}")
         self._bus = id
         _lockstep.timeouts_us[id] = timeout
         self._byte_ns = 9_000_000_000 // freq
@@ -132,6 +137,8 @@ class Pin:
 
     def __init__(self, id, mode=-1, pull=-1, value=None):
         self.number = _number(id)
+        if not 0 <= self.number <= _LAST_PIN:
+            raise ValueError(f"invalid pin {self.number}")
         self._word = wire.PIN | self.number << 8
         self._mode = Pin.IN
         self._level = -1
@@ -176,7 +183,10 @@ class Pin:
 
 class ADC:
     def __init__(self, id):
-        self._word = wire.ADC | _number(id) << 8
+        number = _number(id)
+        if not _FIRST_ADC_PIN <= number <= _LAST_PIN:
+            raise ValueError(f"pin {number} doesn't have ADC capabilities")
+        self._word = wire.ADC | number << 8
 
     def read_u16(self):
         return _lockstep.read_level(self._word)
