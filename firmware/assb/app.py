@@ -109,8 +109,7 @@ class App:
         now_ms = clock.now_ms()
         self.board = board
         self.clock = clock
-        self.console = console
-        self.watchdog = watchdog
+        self.console, self.watchdog = console, watchdog
         self.record = record
         self.kernel = kernel
         self.config = config
