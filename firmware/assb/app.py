@@ -127,6 +127,7 @@ class App:
         self.capture = Capture(self.signals, settings)
         self.writer = FrameWriter(tables.schema_id())
         self.telemetry = Telemetry(self.signals, self.events, self.writer, console, now_ms, board.injected)
+        watchdog.feed()  # an RP2040 takes most of a second to here, and as long from here on
         self.protection = Protection(
             self.signals,
             config.limits if config else (),

@@ -161,6 +161,7 @@ class Injection:
         self.cost = clock.cost
         self.board = InjectedBoard(config)
         collect()
+        watchdog.feed()
         self.app = App(self.board, config, 0, self, console, watchdog, record, kernel)
         self._fast_ms = self.app.settings("fast_period_ms")
         config.release()

@@ -179,7 +179,7 @@ def main(slot=0):
         watchdog.feed()
         console = Console()
         app = App(board, config, status, clock, console, watchdog, record, kernel, store, crash)
-        watchdog.feed()  # an RP2040 takes more than a second for that
+        watchdog.feed()
         if config:
             config.release()
         collect()
@@ -214,6 +214,7 @@ def _watchdog_ms(config, slot):
 
 def _injection(request, clock, console, watchdog, record, kernel):
     """The firmware anew, on what the host sends; its code is loaded once it is asked for."""
+    watchdog.feed()  # before each piece that takes an RP2040 most of a second
     collect()
     from .injection import Injection
 

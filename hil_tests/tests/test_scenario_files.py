@@ -209,7 +209,7 @@ def test_a_pack_that_is_wrong_inside_is_told_with_the_scenario_and_both_keys(tmp
 def test_a_chip_that_the_board_lacks_cannot_be_lost(tmp_path):
     path = tmp_path / "bare.toml"
     board = find("board", "pico").read_text(encoding="utf-8").replace('name = "pico"', 'name = "bare"')
-    for slow, fast in (("fast_us = 8100", "fast_us = 1000"), ("gc_us = 27300", "gc_us = 4000")):  # ticks of 10 ms
+    for slow, fast in (("fast_us = 8700", "fast_us = 1000"), ("jitter_us = 22600", "jitter_us = 1000")):  # 10 ms
         board = board.replace(slow, fast)
     path.write_text(board[: board.index("[[mcp4725]]")] + board[board.index("[contactor]") :], encoding="utf-8")
     pack = tmp_path / "li_lpscl_nca.toml"

@@ -17,11 +17,11 @@ from assb_host.errors import EXIT_CONFIG
 
 PACK = "li_lpscl_nca"
 SLOW_TICKS = {  # which an RP2040 keeps
-    "timing.fast_period_ms": 25, "timing.slow_period_ms": 250, "limits.deadline_overrun.allowed_ms": 170,
+    "timing.fast_period_ms": 25, "timing.slow_period_ms": 250, "limits.deadline_overrun.allowed_ms": 180,
     "limits.cell_overvoltage.allowed_ms": 190, "limits.cell_undervoltage.allowed_ms": 190,
-    "limits.charge_overcurrent.allowed_ms": 190, "limits.discharge_overcurrent.allowed_ms": 190,
+    "limits.charge_overcurrent.allowed_ms": 210, "limits.discharge_overcurrent.allowed_ms": 210,
     "limits.open_wire.allowed_ms": 190,
-    "limits.charge_overcurrent_10s.allowed_ms": 210, "limits.discharge_overcurrent_10s.allowed_ms": 210,
+    "limits.charge_overcurrent_10s.allowed_ms": 220, "limits.discharge_overcurrent_10s.allowed_ms": 220,
 }  # fmt: skip
 
 
@@ -71,7 +71,7 @@ def test_the_virtual_board_is_the_pico_2_but_for_its_interpreter_and_flash():
 def test_ticks_that_a_board_cannot_keep_are_refused():
     most = SLOW_TICKS | {"timing.fast_period_ms": 12, "timing.slow_period_ms": 192}
     assert slow_period_load_ms(load_pack(PACK, changes=most)) < 192
-    with pytest.raises(ConfigError, match=r"fast_period_ms: got 12; .* board pico .* 192 ms takes it 2\d\d ms"):
+    with pytest.raises(ConfigError, match=r"fast_period_ms: got 12; .* board pico .* 192 ms takes it 3\d\d ms"):
         load_pack(PACK, board="pico", changes=most)
     slow = load_pack(PACK, board="pico", changes=SLOW_TICKS)
     assert 150 < slow_period_load_ms(slow) < 250
@@ -270,7 +270,7 @@ def test_a_pack_at_a_path_names_its_own_board_and_cell_files(tmp_path):
         ("address = 0x48", "address = 0x40", "tmp117[0].address"),
         ("conversion_us = 540", "conversion_us = 541", "ina228[0].conversion_us"),
         ("heap_bytes = 245888", "heap_bytes = 1", "memory.heap_bytes"),
-        ("gc_us = 27300", "gc_us = -1", "cost.gc_us"),
+        ("gc_us = 27900", "gc_us = -1", "cost.gc_us"),
     ],
 )
 def test_a_wrong_board_is_named(tmp_path, old, new, key):
@@ -392,7 +392,7 @@ def test_a_longer_debounce_lengthens_the_budget_and_beyond_what_is_allowed_it_is
 
 
 def test_a_long_collection_comes_before_a_debounce_or_after_it_but_not_both():
-    """A Pico's: late by 37.2 ms and a slice of 18.1 ms, 20 ms end with the fourth tick of 25 ms, in time."""
+    """A Pico's: late by 40.2 ms and a slice of 23.2 ms, 20 ms end with the fourth tick of 25 ms, in time."""
     pack = load_pack(PACK, board="pico", changes=SLOW_TICKS)
     assert debounced_ms(pack, 20) == pytest.approx(100 - pack.cost.gc_worst_us / 1000)
 
