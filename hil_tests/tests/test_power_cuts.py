@@ -32,7 +32,7 @@ from powered_lives import ARM_TO_REST_S, QUICK, QUICKLY, Act, Life, idle, leased
 
 CONFIG = build_image(load_pack("li_lpscl_nca"))
 SAMPLE = 2  # cut points of a writer in CI
-DEAD_AFTER_S = 5.0  # of silence a board without power is given up on, so that this is short
+DEAD_AFTER_S = 4.0  # of silence a board without power is given up on, so that this is short
 TARGET, SOH_PERIOD = 5200, 7000
 NOTE = "current_2026-11-28,_A._Lab,_8846A_1234567"
 HOT_DEGC = 85.0
@@ -314,7 +314,7 @@ def test_power_may_fail_at_any_flash_operation_of_a_flash_of_the_configuration(t
     old, new = decode(CONFIG).crc, decode(QUICK).crc
     points = list(range(1, total + 1))
     if not request.config.getoption("--all-cuts"):
-        points = sorted(random.Random(1).sample(points, 2))
+        points = random.Random(1).sample(points, 1)
     outcomes = []
     for point in points:
         image.write_bytes(kept)
