@@ -107,9 +107,8 @@ class App:
 
     def __init__(self, board, config, config_status, clock, console, watchdog, record, kernel, store=None, crash=None):
         now_ms = clock.now_ms()
-        self.board = board
-        self.clock = clock
-        self.console, self.watchdog = console, watchdog
+        self.board, self.clock, self.console = board, clock, console
+        self.watchdog = watchdog
         self.record = record
         self.kernel = kernel
         self.config = config

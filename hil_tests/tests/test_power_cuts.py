@@ -9,6 +9,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from assb.protocol import schema
@@ -24,13 +25,14 @@ from assb_hil.faults.mechanics import FeedbackStuck
 from assb_hil.scenario import Scenario
 from assb_host.config import build_image, load_pack
 from assb_host.errors import FlashError, LinkError, NotRunningError, PortError
-from assb_host.flash import flasher
+from assb_host.flash import board_repl, flasher
 from assb_host.flash.plan import plan_for
 from assb_host.link.decoder import Decoder, Frame, Line
 from powered_lives import ARM_TO_REST_S, QUICK, QUICKLY, Act, Life, idle, leased, live, made_image, send
 
 CONFIG = build_image(load_pack("li_lpscl_nca"))
 SAMPLE = 2  # cut points of a writer in CI
+DEAD_AFTER_S = 4.0  # of silence a board without power is given up on, so that this is short
 TARGET, SOH_PERIOD = 5200, 7000
 NOTE = "current_2026-11-28,_A._Lab,_8846A_1234567"
 HOT_DEGC = 85.0
@@ -286,7 +288,10 @@ def flash_config(image: Path, cut: int | None) -> int:
             if cut is None:
                 flasher.flash(board.console_port, plan, progress)
             else:
-                with pytest.raises((LinkError, PortError, FlashError, NotRunningError)):
+                with (
+                    mock.patch.object(board_repl, "BYTE_DEADLINE_S", DEAD_AFTER_S),
+                    pytest.raises((LinkError, PortError, FlashError, NotRunningError)),
+                ):
                     flasher.flash(board.console_port, plan, progress)
                 assert not board.powered, cut
         return int(begun[-1] - begun[0])
@@ -309,7 +314,7 @@ def test_power_may_fail_at_any_flash_operation_of_a_flash_of_the_configuration(t
     old, new = decode(CONFIG).crc, decode(QUICK).crc
     points = list(range(1, total + 1))
     if not request.config.getoption("--all-cuts"):
-        points = sorted(random.Random(1).sample(points, 2))
+        points = random.Random(1).sample(points, 1)
     outcomes = []
     for point in points:
         image.write_bytes(kept)

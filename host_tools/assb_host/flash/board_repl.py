@@ -18,7 +18,7 @@ from assb_host.errors import FlashError, LinkError
 from assb_host.link.console import ExclusiveConsole, lost
 from assb_host.link.link import command_line
 
-BYTE_DEADLINE_S = 3.0  # between two bytes of an answer
+BYTE_DEADLINE_S = 10.0  # between two bytes of an answer: a copy of a file on a worn flash is silent for seconds
 ENTER_DEADLINE_S = 5
 UPDATE_DEADLINE_S = 10.0  # from `update` to the prompt: outputs off, reset, boot
 ANSWER_DEADLINE_S = 1.0
