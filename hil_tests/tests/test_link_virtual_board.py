@@ -23,7 +23,7 @@ from assb_host.link.lock import BusyError
 from assb_host.monitor.board import WatchedBoard
 from assb_host.monitor.view import View, view_of
 from assb_host.monitor.watched import Watched
-from flashed_boards import flash_image, running_board, until
+from flashed_boards import until
 
 LEASE_S = 3.0
 STATE = {name: number for number, name in enumerate(schema.STATES)}
@@ -117,19 +117,6 @@ def test_a_lease_that_is_kept_keeps_the_board_armed_and_lapses_without(link):
 def test_a_board_without_power_is_a_link_error_in_virtual_time():
     with VirtualBoard(IdleWorld()) as board, pytest.raises(LinkError, match="no reply to `help` in 2 s"):
         Link(DutConsole(board)).request("help")
-
-
-@pytest.fixture(scope="module")
-def image(tmp_path_factory):
-    return flash_image(tmp_path_factory.mktemp("image") / "flash.bin").read_bytes()
-
-
-@pytest.fixture
-def running(image, tmp_path):
-    path = tmp_path / "flash.bin"
-    path.write_bytes(image)
-    with running_board(path) as board:
-        yield board
 
 
 def monitor(port, *options, **kwargs):

@@ -17,7 +17,7 @@ from assb_host.monitor.board import WatchedBoard
 from assb_host.monitor.terminal import HIGH_FROM, PANES, WIDE_FROM, Monitor
 from assb_host.monitor.view import view_of
 from assb_host.monitor.watched import Watched
-from flashed_boards import flash_image, running_board, until
+from flashed_boards import until
 
 DEADLINE_S = 30.0
 SCENARIO_S = 130.0  # the soft short is called by then
@@ -149,19 +149,6 @@ def test_sixteen_cells_leave_room_for_the_rest(shorted):
     finally:
         for at in range(1, 16):
             del cells[at]
-
-
-@pytest.fixture(scope="module")
-def image(tmp_path_factory):
-    return flash_image(tmp_path_factory.mktemp("image") / "flash.bin").read_bytes()
-
-
-@pytest.fixture
-def running(image, tmp_path):
-    path = tmp_path / "flash.bin"
-    path.write_bytes(image)
-    with running_board(path) as board:
-        yield board
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import signal
 import subprocess
 import sys
-import time
 
 import click
 import pytest
@@ -105,39 +104,47 @@ def test_stop_is_sent_again_until_it_is_heard_three_times_at_most():
         stop.ask(HardOfHearing(4))
 
 
-UNTIL_INTERRUPTED = """
-import time
+TALKS_UNTIL_INTERRUPTED = """
+import sys
 from assb_host import cli
 def run(arguments):
     try:
-        print("runs", flush=True)
-        time.sleep(60)
+        while True:
+            print("runs", flush=True)
+            sys.stdin.readline()
     except KeyboardInterrupt:
-        time.sleep(0.5)  # puts something right
+        print("puts right", flush=True)
+        sys.stdin.readline()
         return 130
 cli.run = run
 cli.main()
 """
 
 
+def talking(**kwargs):
+    command = [sys.executable, "-c", TALKS_UNTIL_INTERRUPTED]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1, **kwargs)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_command_is_ended_by_a_signal_as_by_ctrl_c_and_not_broken_into_by_a_second_one(number):
-    with subprocess.Popen([sys.executable, "-c", UNTIL_INTERRUPTED], stdout=subprocess.PIPE, text=True) as process:
+    with talking() as process:
         assert process.stdout.readline() == "runs\n"
         process.send_signal(number)
-        time.sleep(0.2)
+        assert process.stdout.readline() == "puts right\n"
         for another in (signal.SIGTERM, signal.SIGHUP):
             process.send_signal(another)
+        process.stdin.write("\n")
         assert process.wait(20) == errors.EXIT_INTERRUPTED
 
 
 def test_a_command_under_nohup_outlives_its_terminal():
-    deaf = {"preexec_fn": lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)}
-    command = [sys.executable, "-c", UNTIL_INTERRUPTED]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, **deaf) as process:
+    with talking(preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)) as process:
         assert process.stdout.readline() == "runs\n"
         process.send_signal(signal.SIGHUP)
-        with pytest.raises(subprocess.TimeoutExpired):
-            process.wait(0.5)
+        process.stdin.write("\n")
+        assert process.stdout.readline() == "runs\n"
         process.send_signal(signal.SIGTERM)
+        assert process.stdout.readline() == "puts right\n"
+        process.stdin.write("\n")
         assert process.wait(20) == errors.EXIT_INTERRUPTED

@@ -4,8 +4,6 @@ import os
 import pty
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -15,22 +13,9 @@ from assb_host.errors import PortError
 from assb_host.link import hub
 from assb_host.link.console import ExclusiveConsole, SerialConsole
 from assb_host.link.lock import BusyError, PortLock
-from terminals import open_terminal
+from terminals import holder
 
 DEADLINE_S = 20.0
-HOLD = """
-import sys
-from assb_host.link.console import SerialConsole
-console = SerialConsole(sys.argv[1], "assb monitor")
-print("held", flush=True)
-sys.stdin.read()
-"""
-
-
-@pytest.fixture
-def terminal():
-    with open_terminal() as terminal:
-        yield terminal
 
 
 def test_a_port_is_free_once_it_was_let_go_of_even_while_a_child_is_being_forked(terminal):
@@ -129,11 +114,8 @@ def test_a_process_that_does_not_read_holds_up_nobody_and_is_told_what_it_missed
 
 def test_a_server_that_was_stopped_by_ctrl_z_is_named(terminal):
     _, path = terminal
-    process = subprocess.Popen(
-        [sys.executable, "-c", HOLD, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
+    process = holder("SerialConsole", path, "assb monitor")
     try:
-        assert process.stdout.readline() == "held\n"
         process.send_signal(signal.SIGSTOP)
         os.waitpid(process.pid, os.WUNTRACED)
         with pytest.raises(PortError, match=f"`kill -CONT {process.pid}`"):
@@ -147,10 +129,7 @@ def test_a_server_that_was_stopped_by_ctrl_z_is_named(terminal):
 
 def test_one_of_the_others_takes_over_when_the_server_ends_and_the_gap_is_marked(terminal):
     master, path = terminal
-    process = subprocess.Popen(
-        [sys.executable, "-c", HOLD, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout.readline() == "held\n"
+    process = holder("SerialConsole", path, "assb monitor")
     with SerialConsole(path) as second, SerialConsole(path) as third:
         assert {second.number, third.number} == {1, 2}
         os.write(master, b"before")

@@ -2,28 +2,12 @@
 
 import os
 import pty
-import subprocess
-import sys
 
 import pytest
 from assb_host.errors import PortError
 from assb_host.link.console import SerialConsole, open_port
 from assb_host.link.target import open_target
-from terminals import open_terminal
-
-HOLD = """
-import sys
-from assb_host.link.console import ExclusiveConsole
-console = ExclusiveConsole(sys.argv[1], "assb flash")
-print("held", flush=True)
-sys.stdin.read()
-"""
-
-
-@pytest.fixture
-def terminal():
-    with open_terminal() as terminal:
-        yield terminal
+from terminals import holder
 
 
 def test_bytes_pass_both_ways(terminal):
@@ -37,11 +21,8 @@ def test_bytes_pass_both_ways(terminal):
 
 def test_the_second_process_is_told_who_has_the_port_alone(terminal):
     _, path = terminal
-    process = subprocess.Popen(
-        [sys.executable, "-c", HOLD, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
+    process = holder("ExclusiveConsole", path, "assb flash")
     try:
-        assert process.stdout.readline() == "held\n"
         with pytest.raises(PortError, match=rf"busy: assb flash \(process {process.pid}, since .*{path}"):
             SerialConsole(path)
     finally:
@@ -51,10 +32,7 @@ def test_the_second_process_is_told_who_has_the_port_alone(terminal):
 
 def test_a_port_is_free_again_after_its_holder_was_killed(terminal):
     _, path = terminal
-    process = subprocess.Popen(
-        [sys.executable, "-c", HOLD, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout.readline() == "held\n"
+    process = holder("ExclusiveConsole", path, "assb flash")
     process.kill()
     process.communicate()
     SerialConsole(path).close()
