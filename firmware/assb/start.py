@@ -157,9 +157,11 @@ def main(slot=0):
     board = watchdog = app = crash = injection = None
     try:
         from .port.clock import Clock
+        from .port.watchdog import Watchdog
         from .storage.crash import CrashRecord
         from .storage.records import Store
 
+        watchdog = Watchdog(_TRIAL_WATCHDOG_MS if slot & _ON_TRIAL else 0)  # so that Ctrl-C leaves none that starves
         clock = Clock()
         store = Store(clock.now_us)
         crash = CrashRecord(store)
@@ -172,9 +174,8 @@ def main(slot=0):
 
         collect()
         from .port.console import Console
-        from .port.watchdog import Watchdog
 
-        watchdog = Watchdog(_watchdog_ms(config, slot))
+        watchdog.start(_watchdog_ms(config, slot))
         board = Board(config) if config else NoBoard()
         watchdog.feed()
         console = Console()
@@ -193,9 +194,7 @@ def main(slot=0):
             injection.run()
         record.intend_reset()
     except KeyboardInterrupt:
-        _outputs_off(board)
-        _interrupted(app, watchdog, record)
-        micropython.kbd_intr(_CTRL_C)
+        _to_prompt(board, app, watchdog, record)
         return
     except Exception as error:
         _outputs_off(board)
@@ -233,6 +232,15 @@ def _crashed(error, record, crash, lockout, log):
         _keep(lambda: crash.write(record.boot_count, traceback_text(error)))
     if log:
         _keep(log.keep)
+
+
+def _to_prompt(board, app, watchdog, record):
+    import micropython
+
+    micropython.kbd_intr(-1)  # a second one is a key for the prompt
+    _outputs_off(board)
+    _interrupted(app, watchdog, record)
+    micropython.kbd_intr(_CTRL_C)
 
 
 def _interrupted(app, watchdog, record):

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from assb_hil.dut.flash_image import write_image
 from assb_hil.dut.idle_world import IdleWorld
+from assb_hil.dut.repl import RAW_BANNER
 from assb_hil.dut.virtual import VirtualBoard
 from assb_host.flash.firmware_files import placed
 from assb_host.flash.plan import plan_for
@@ -48,6 +49,23 @@ def test_mpremote_takes_a_board_from_its_firmware_with_the_outputs_off_first(tmp
             running_again(running)
             assert "config.bin" in mpremote(running, "fs", "ls", ":a").stdout
         assert running.counters()["crashes"] == 0
+
+
+@pytest.mark.parametrize("at_ms", [0, 150, 300, 450, 600])
+def test_ctrl_c_in_the_start_of_the_firmware_gives_a_prompt_that_lasts(tmp_path, at_ms):
+    """Also where it strikes between the start of the watchdog and the word of it."""
+    path = tmp_path / "flash.bin"
+    write_image(path, placed(plan_for("li_lpscl_nca").files))
+    with VirtualBoard(IdleWorld(), flash=path) as running:
+        running.power_on()
+        running.run_until(at_ms * 1000)
+        running.write_console(b"\r\x03\r\x01")
+        running.run_until(running.now_us + 3_000_000)
+        assert RAW_BANNER in running.read_console()
+        running.write_console(b"print(6 * 7)\x04")
+        running.run_until(running.now_us + 10_000_000)
+        assert b"OK42" in running.read_console()
+        assert not running.counters()["watchdog_resets"]
 
 
 def mpremote(board, *arguments) -> subprocess.CompletedProcess:

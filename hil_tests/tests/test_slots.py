@@ -74,6 +74,14 @@ def test_the_watchdog_of_a_trial_is_fed_whatever_the_configuration_says_of_one(t
     assert len(life.frames(schema.HELLO)) == 1
 
 
+@pytest.mark.parametrize("module", ["start", "board", "port/console"])
+def test_ctrl_c_while_firmware_on_trial_is_loaded_gives_a_prompt_that_lasts(tmp_path, module):
+    """Its watchdog of 8 s runs from before the first import on."""
+    image = board(tmp_path, "b 3 a", {f"assb/{module}.py": b"raise KeyboardInterrupt\n"})
+    live(image, idle(0.6, 20.0))
+    assert slot_file(image) == "b 2 a"  # no second start
+
+
 @pytest.mark.parametrize(
     ("what", "seconds", "tries"),
     [

@@ -7,9 +7,12 @@ again; or `a back`: that has happened. The firmware confirms itself (assb/app.py
 import os
 import sys
 
+import machine
+
 TRIES = 3
 B, ON_TRIAL, FELL_BACK = 1, 2, 4  # HELLO's slot
 TRIAL_WATCHDOG_MS = 8000  # an RP2040's can't be longer; it bites a new firmware that hangs before it starts its own
+_timers = []  # feed that watchdog at the prompt; a port ends a timer that nobody refers to
 
 
 def _exists(path):
@@ -96,17 +99,7 @@ def _demand_seal(slot):
         scope["demand"](slot)
 
 
-def _run():
-    reason = _reason_to_stay()
-    if reason:
-        print(reason)
-        return
-    slot, on_trial, last = _choose()
-    sys.path[0] = "/" + slot
-    import machine
-
-    if on_trial:
-        machine.WDT(timeout=TRIAL_WATCHDOG_MS)
+def _start(slot, on_trial, last):
     try:
         _demand_seal(slot)
         from assb.start import main
@@ -120,6 +113,30 @@ def _run():
         machine.reset()
     else:
         main((B if slot == "b" else 0) | (ON_TRIAL if on_trial else FELL_BACK if last else 0))
+
+
+def _feed_at_prompt():
+    wdt = machine.WDT(timeout=TRIAL_WATCHDOG_MS)
+    timer = machine.Timer(-1)
+    timer.init(period=1000, mode=machine.Timer.PERIODIC, callback=lambda _: wdt.feed())
+    return timer
+
+
+def _run():
+    reason = _reason_to_stay()
+    if reason:
+        print(reason)
+        return
+    slot, on_trial, last = _choose()
+    sys.path[0] = "/" + slot
+    try:
+        if on_trial:
+            machine.WDT(timeout=TRIAL_WATCHDOG_MS)
+        _start(slot, on_trial, last)
+    except KeyboardInterrupt:  # while it was loaded
+        if on_trial:
+            _timers.append(_feed_at_prompt())
+        raise
 
 
 _run()
