@@ -21,7 +21,7 @@ from assb_host.link.units import rows_of
 
 OK, WARN, FAILED, SKIPPED = "ok", "warn", "FAILED", "skipped"
 OLDEST_PYTHON = (3, 11)
-HELLO_S = 4.0
+HELLO_S = 10.0  # a Pico starts within four
 LISTEN_S = 1.0
 STARTED_S = 70.0  # a self-test may wait for its sensors for a minute
 STARTING = ("BOOT", "SELFTEST")
@@ -84,7 +84,7 @@ def board(port: str, self_test: bool = True) -> Iterator[Finding]:
         try:
             hello = _hello(link)
         except LinkError as error:
-            prompt = link.at_prompt
+            prompt = link.stays_at_prompt
             silent = failed("firmware", error)
         else:
             yield from _running(link, hello, self_test)
@@ -98,7 +98,7 @@ def _hello(link: Link) -> Frame:
     """LinkError as soon as the board is seen to sit at its prompt, or after a while."""
     link.ask_hello()
     end_s = link.console.now_s() + HELLO_S
-    while not link.at_prompt and link.console.now_s() < end_s:
+    while not link.stays_at_prompt and link.console.now_s() < end_s:
         if any(isinstance(item, Frame) and item.type == schema.HELLO for item in link.poll(0.1)):
             return link.hello(HELLO_S)  # with its schema, where that is not ours
     raise LinkError("no HELLO", link.console.name, link.silence_remedy)
@@ -197,15 +197,19 @@ def _configuration(fields: dict) -> Finding:
 
 
 def _heard(link: Link) -> Iterator[Finding]:
-    """A stretch of telemetry: is the cable sound, and what does the board complain of?"""
+    """A stretch of telemetry, from its first frame on: is the cable sound, and what does the board complain of?"""
     decoder = link.decoder
     before = decoder.damaged_count + decoder.lost_count
     rows: set[str] = set()
-    frames, end_s = 0, link.console.now_s() + LISTEN_S
+    frames, end_s = (
+        0,
+        link.console.now_s() + HELLO_S,
+    )  # a board that has just said HELLO may still be busy with its start
     while link.console.now_s() < end_s:
         for item in link.poll(0.1):
             if isinstance(item, Frame):
                 frames += 1
+                end_s = min(end_s, link.console.now_s() + LISTEN_S)
                 rows |= set(rows_of(item.fields.get("trip_bits", 0), item.fields.get("trip_bits_2", 0)))
     bad = decoder.damaged_count + decoder.lost_count - before
     sound = frames and not bad

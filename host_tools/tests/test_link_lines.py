@@ -10,7 +10,7 @@ from assb.protocol.commands import LineError, format_line, parse_line
 from assb.protocol.frame import Crc16, FrameWriter
 from assb_host.errors import LinkError, RefusedError
 from assb_host.link.console import SerialConsole
-from assb_host.link.link import Link, command_line
+from assb_host.link.link import SETTLED_S, Link, command_line
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -152,3 +152,51 @@ def test_a_refusal_of_an_earlier_half_line_is_not_ours(link, board_end):
     )
     assert link.request("stop") == {}
     thread.join()
+
+
+class Said:
+    """A console at which the board says things at their times; its clock goes on while one waits for them."""
+
+    name, number, gap_count = "said", 0, 0
+
+    def __init__(self, *parts: tuple[float, bytes]):
+        self._parts = list(parts)
+        self._now_s = 0.0
+
+    def write(self, data):
+        pass
+
+    def read(self, wait_s):
+        if self._parts and self._parts[0][0] <= self._now_s + wait_s:
+            self._now_s, data = self._parts.pop(0)
+            return data
+        self._now_s += wait_s
+        return b""
+
+    def now_s(self):
+        return self._now_s
+
+    def close(self):
+        pass
+
+
+OLD_PROMPT = b">>> import machine\r\n>>> "
+
+
+@pytest.mark.parametrize(
+    ("parts", "stays_from_s"),
+    [
+        ([(0.1, OLD_PROMPT), (0.2, b"machine.reset()\r\n"), (1.5, event_frame())], None),
+        ([(0.1, OLD_PROMPT), (0.3, b"machine.reset()\r\n")], None),
+        ([(0.1, b"SyntaxError: invalid syntax\r\n>>> ")], 0.1 + SETTLED_S),
+        ([(0.1, b">>> "), (0.3, b"\r\n>>> ")], 0.3 + SETTLED_S),
+    ],
+)
+def test_a_board_that_starts_again_behind_an_old_prompt_is_not_taken_for_one_that_stays_there(parts, stays_from_s):
+    link = Link(Said(*parts))
+    at_prompt_s = None
+    while at_prompt_s is None and link.console.now_s() < 3.0:
+        link.poll(0.05)
+        if link.stays_at_prompt:
+            at_prompt_s = link.console.now_s()
+    assert at_prompt_s == (None if stays_from_s is None else pytest.approx(stays_from_s, abs=0.06))

@@ -2,14 +2,16 @@
 
 import subprocess
 import sys
+from contextlib import suppress
 
 import click
 
 from assb_host.commands.target_options import target_options
-from assb_host.errors import EXIT_LINK, LinkError
+from assb_host.errors import EXIT_LINK, LinkError, PortError
 
 PROMPT = b">>> "
 PROMPT_S = 10.0
+RESET = b"machine.reset()"
 
 
 @click.command()
@@ -35,11 +37,20 @@ def shell(port, dut, plain, restart, code):
             status = subprocess.run(terminal(path, plain), check=False).returncode
             console.port.open()
         if restart:
-            console.write(b"\r\x03import machine\rmachine.reset()\r")
+            reset(console)
             click.echo("the firmware starts again", err=True)
         else:
             click.echo("the firmware is stopped, outputs off; `assb shell --restart pass` starts it", err=True)
     return status
+
+
+def reset(console) -> None:
+    """Until the board has heard it: who opens the port next finds no old prompt."""
+    console.write(b"\r\x03import machine\r" + RESET + b"\r")
+    heard, end_s = b"", console.now_s() + PROMPT_S
+    with suppress(PortError):  # USB goes with the reset
+        while RESET not in heard and console.now_s() < end_s:
+            heard += console.read(0.2)
 
 
 def terminal(path: str, plain: bool) -> list[str]:

@@ -19,7 +19,7 @@ from assb_host.errors import (
     RolledBackError,
 )
 from assb_host.flash.board_files import NEW, BoardFiles
-from assb_host.flash.board_repl import PROMPT, BoardRepl
+from assb_host.flash.board_repl import BoardRepl
 from assb_host.flash.firmware_files import CONFIG, MANIFEST, SLOTS, placed, sha256
 from assb_host.flash.identity import Identity, ask, refuse_mismatch, with_kernel
 from assb_host.flash.native_kernel import BOARD_PATH, NATIVE
@@ -314,7 +314,7 @@ def _next_hello(link: Link, said: list[str], end_s: float) -> tuple[dict | None,
                 return item.fields, False
             if isinstance(item, Line):
                 said.append(item.text.strip())
-        if link.decoder.pending_text.endswith(PROMPT.decode()):
+        if link.stays_at_prompt:
             return None, True
     return None, False
 

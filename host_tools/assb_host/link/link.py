@@ -13,6 +13,7 @@ from assb_host.link.decoder import Decoder, Frame, Line
 
 REPLY_DEADLINE_S = 2.0
 POLL_S = 0.05
+SETTLED_S = 0.3  # a prompt that was on its way while the board started again is followed by more within this
 ID_MAX = 9999
 NO_FIRMWARE = "is firmware running? flash it with `assb flash`"
 AT_PROMPT = (
@@ -51,6 +52,7 @@ class Link:
         self._lease_due_s = 0.0
         self._lease_ids: set[str] = set()
         self._last_line = ""  # of console text since the newest frame
+        self._heard_s = console.now_s()
 
     def poll(self, wait_s: float = 0.0) -> list[Frame | Line]:
         """Everything that has come since the last poll; waits up to wait_s when there is nothing."""
@@ -65,6 +67,11 @@ class Link:
         """Whether what the board said last is Python's own: a prompt, or what it makes of our command lines."""
         said = self.decoder.pending_text.strip() or self._last_line
         return said.endswith(PROMPTS) or said.startswith("SyntaxError")
+
+    @property
+    def stays_at_prompt(self) -> bool:
+        """at_prompt, and no more came for a while: what may be done to a board at its prompt would stop a firmware."""
+        return self.at_prompt and self.console.now_s() - self._heard_s >= SETTLED_S
 
     @property
     def silence_remedy(self) -> str:
@@ -146,6 +153,8 @@ class Link:
         if self.console.gap_count != self._gap_count:
             self._gap_count = self.console.gap_count
             self.decoder.rejoin()
+        if data:
+            self._heard_s = self.console.now_s()
         for item in self.decoder.feed(data):
             self._heed(item)
             reply = self._reply(item)
