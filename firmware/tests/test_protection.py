@@ -9,6 +9,7 @@ from assb.control.protection import (
     _TRIPPED,
     _UNTIL_RESET,
     _WARNED,
+    _WARNS,
     ACTION_MASKS,
     DERATED,
     OPEN,
@@ -146,6 +147,24 @@ def test_a_stale_row_trips_by_age_and_missing_data_does_not_clear_it(name):
     assert bench.starve(1000) == _TRIPPED
     bench.protection.clear()
     assert bench.tripped == {name}
+
+
+@pytest.mark.parametrize("name", STALE)
+@pytest.mark.parametrize("late_ms", [0, 1, 100])
+def test_a_sample_that_has_tripped_its_row_is_not_young_again_when_the_ticks_wrap(name, late_ms):
+    """It is judged once when it is just too old, then again after a wrap of the ticks."""
+    bench = Bench(name, recovery=_AUTO, recovery_ms=0, debounce_ms=0)
+    bench.feed(1)
+    sampled_ms = bench.signals.stamp_ms[bench.index]
+    bench.now_ms = sampled_ms + LEVELS[name][2]
+    bench.tick()
+    assert bench.level == _TRIPPED
+    for now_ms in (sampled_ms + LEVELS[name][2] + late_ms, sampled_ms, sampled_ms + 1):
+        bench.now_ms = now_ms
+        bench.tick()
+        assert bench.level == _TRIPPED
+    bench.feed(1, 3)
+    assert bench.level == _CLEAR
 
 
 @pytest.mark.parametrize("name", STALE)
@@ -374,6 +393,30 @@ def test_the_share_that_is_left_falls_from_the_derate_level_to_nothing_at_the_tr
             )
         else:
             assert set(values) == {1000}
+
+
+def test_beyond_the_trip_level_nothing_is_left_while_the_trip_is_timed():
+    bench = Bench("overtemperature")
+    bench.feed(6500, 20)
+    assert (bench.feed(7300), bench.protection.charge_permille, bench.protection.discharge_permille) == (DERATED, 0, 0)
+
+
+def test_a_level_that_a_row_does_not_use_is_never_entered_whatever_stands_there():
+    flags = limit("overtemperature")[1] & ~_WARNS
+    bench = Bench("overtemperature", flags=flags, warn=5500)
+    assert bench.feed(5900, 50) == _CLEAR
+    assert bench.feed(6000, 50) == DERATED
+
+
+def test_it_counts_the_tripped_rows_that_forbid_discharge():
+    counted = {"charge_undertemperature": 0, "cell_overvoltage": 1, "pressure_low": 2, "discharge_overtemperature": 3}
+    bench = Bench("cell_overvoltage", others=counted)
+    assert (bench.protection.blocked, bench.protection.discharge_blockers) == (0, 0)
+    for name, count in counted.items():  # the other current; all; both; discharge alone
+        bench.signals.put(bench.index_of(name), LEVELS[name][2], bench.now_ms)
+        for _ in range(LEVELS[name][4] // TICK_MS + 1):
+            bench.tick()
+        assert bench.protection.discharge_blockers == count, name
 
 
 def test_the_least_share_of_all_rows_counts():

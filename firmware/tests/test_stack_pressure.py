@@ -170,6 +170,13 @@ def test_an_air_press_starts_from_its_pressure_when_that_is_gone_and_a_screw_fro
     assert regulator(**SCREW).startable_kpa(pressure_kpa, applied_kpa, False) == applied_kpa
 
 
+def test_a_pressure_is_gone_when_it_is_below_its_command_by_more_than_play_disagreement_two_steps_and_deadband():
+    loop = regulator(pressure_play_kpa=70, pressure_quantum_kpa=20)
+    reach_kpa = 84 + 200 + 40 + DEFAULTS["pressure_deadband_kpa"]
+    assert loop.startable_kpa(4000 - reach_kpa, 4000, False) == 4000
+    assert loop.startable_kpa(4000 - reach_kpa - 1, 4000, False) == 4000 - reach_kpa - 1
+
+
 @pytest.mark.parametrize("apart", [True, False])
 @pytest.mark.parametrize(("pressure_kpa", "closes"), [(-30, True), (0, True), (499, True), (500, False), (5000, False)])
 def test_a_screw_that_was_opened_starts_from_a_tenth_of_its_target_and_closes_until_then(apart, pressure_kpa, closes):
@@ -201,6 +208,29 @@ def test_above_its_window_nothing_is_pressed_on():
         assert max(asked) == 5300
         loop.start(5300, 5300)
         assert max(loop.regulate(5400, 0, None, 5300, STEP_MS) for _ in range(20)) > 5300
+
+
+def test_at_the_edge_of_its_window_it_may_still_press_on():
+    loop = regulator(pressure_kp_ppm=0, pressure_ki_ppm_s=0)
+    for pressure_kpa, asked_kpa in ((5500, 5320), (5501, 5300)):
+        loop.start(5300, 5300)
+        loop.aim_kpa = 5400
+        assert loop.regulate(pressure_kpa, 0, None, 5300, STEP_MS) == asked_kpa
+
+
+@pytest.mark.parametrize(
+    ("turning_s", "left_kpa", "answered", "settled_s"),
+    [(0.9, 300.0, False, 0.0), (0.05, 300.0, True, 0.0), (0.9, 0.5, False, 0.0), (0.9, 0.0, False, 0.1)],
+)
+def test_a_turn_of_a_screw_is_answered_when_its_time_is_over_and_settles_where_nothing_of_the_play_is_left(
+    turning_s, left_kpa, answered, settled_s
+):
+    loop = regulator(**SCREW)
+    loop.start(5000, 5000)
+    loop._answered, loop._turning_s = False, turning_s
+    loop._crossed_kpa = 1.5 * SCREW["pressure_play_kpa"] - left_kpa
+    loop._learn(0.0, 0.1)
+    assert (loop._answered, loop._settled_s) == (answered, settled_s)
 
 
 def test_at_rest_it_holds_and_after_a_fault_it_bleeds_only_where_the_rig_says_so():
