@@ -229,8 +229,9 @@ class VirtualBoard(Paced):
 
     # Serving the VM
 
-    def _runs_program(self) -> bool:
-        return self._vm is not None and not self.lockstep.interactive
+    def _busy(self) -> bool:
+        """It runs its program, or code from the prompt that waits for a time or its flash."""
+        return self._vm is not None and not (self.lockstep.interactive and not self.lockstep.operation)
 
     def _serve(self, limit_us: int, until_s: float | None) -> None:
         """Runs the board up to limit_us, or until the wall clock says until_s."""
