@@ -116,6 +116,21 @@ def test_code_that_reads_without_waiting_gets_its_input(tmp_path):
         assert b"hello bench" in board.read_console()
 
 
+def test_what_is_written_to_a_board_without_power_never_arrives(tmp_path):
+    with make_board(tmp_path, "print(repr(input()))") as board:
+        board.power_off()
+        port = os.open(board.console_port, os.O_RDWR | os.O_NOCTTY)
+        os.write(port, b"lost\n")
+        board.run_until(board.now_us + 50_000)
+        os.write(port, b"lost too\n")
+        board.power_on()
+        os.write(port, b"heard\n")
+        board.run_until(board.now_us + 50_000)
+        os.close(port)
+        said = board.read_console()
+        assert b"'heard'" in said and b"lost" not in said
+
+
 def test_a_board_that_runs_as_fast_as_it_goes_does_so_for_code_at_its_prompt_and_idles_by_the_clock(tmp_path):
     with make_board(tmp_path, "") as board:
         board.run_until(50_000)

@@ -92,13 +92,14 @@ class VirtualBoard(Paced):
     def power_on(self) -> None:
         with self._turns.guest():
             if self._vm is None:
+                self._bridge.forget_input()
                 self._start("power_on")
 
     def power_off(self) -> None:
         """At any moment, in the middle of a flash operation as well."""
         with self._turns.guest():
             self._stop()
-            self._bridge.input.clear()  # as USB does: what had not arrived never will
+            self._bridge.forget_input()
             self.world.on_reset()
 
     def reset(self, kind: str = "hard") -> None:
