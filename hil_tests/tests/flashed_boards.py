@@ -13,6 +13,7 @@ from assb_host.flash.plan import plan_for
 
 DEADLINE_S = 20.0
 POLL_S = 0.02
+PACE = 20.0  # of a board whose speed matters to no test: most of a flash it waits for its own flash memory
 
 
 def flash_image(path: Path, pack: str = "li_lpscl_nca") -> Path:
@@ -22,11 +23,11 @@ def flash_image(path: Path, pack: str = "li_lpscl_nca") -> Path:
 
 
 @contextmanager
-def running_board(path: Path) -> Iterator[VirtualBoard]:
+def running_board(path: Path, pace: float = 1.0) -> Iterator[VirtualBoard]:
     """A board that runs what the image holds in the background, with nothing wired to it."""
     with VirtualBoard(IdleWorld(), flash=path) as board:
         board.power_on()
-        with board.background():
+        with board.background(pace):
             yield board
 
 

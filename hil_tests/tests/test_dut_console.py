@@ -116,6 +116,39 @@ def test_code_that_reads_without_waiting_gets_its_input(tmp_path):
         assert b"hello bench" in board.read_console()
 
 
+def test_what_is_written_to_a_board_without_power_never_arrives(tmp_path):
+    with make_board(tmp_path, "print(repr(input()))") as board:
+        board.power_off()
+        port = os.open(board.console_port, os.O_RDWR | os.O_NOCTTY)
+        os.write(port, b"lost\n")
+        board.run_until(board.now_us + 50_000)
+        os.write(port, b"lost too\n")
+        board.power_on()
+        os.write(port, b"heard\n")
+        board.run_until(board.now_us + 50_000)
+        os.close(port)
+        said = board.read_console()
+        assert b"'heard'" in said and b"lost" not in said
+
+
+def test_a_board_that_runs_as_fast_as_it_goes_does_so_for_code_at_its_prompt_and_idles_by_the_clock(tmp_path):
+    with make_board(tmp_path, "") as board:
+        board.run_until(50_000)
+        started_s = time.monotonic()
+        board.write_console(b"import time; time.sleep(3600); print('sle' + 'pt')\r")
+        said = bytearray()
+
+        def woke():
+            said.extend(board.read_console())
+            return b"slept" in said or time.monotonic() - started_s > 30
+
+        board.run_paced(float("inf"), woke)
+        assert b"slept" in said
+        idle_us, idle_s = board.now_us, time.monotonic()
+        board.run_paced(float("inf"), lambda: time.monotonic() > idle_s + 0.1)
+        assert board.now_us - idle_us < 1e6 * (time.monotonic() - idle_s) + 100_000
+
+
 def test_a_flood_nobody_reads_does_not_block_the_board(tmp_path):
     main = "import time\nfor n in range(300):\n    print('x' * 5000)\n    time.sleep_ms(1)\nprint('done')"
     with make_board(tmp_path, main) as board:

@@ -19,12 +19,12 @@ from assb_host.flash.plan import CONFIG_PATH, FlashPlan, plan_for
 from assb_host.link.console import ExclusiveConsole
 from assb_host.link.decoder import Decoder, Frame
 from assb_host.link.link import Link
-from flashed_boards import running_board
+from flashed_boards import PACE, running_board
 
 PACK = "li_lpscl_nca"
 CUTS = 1  # in CI
 TRIES = 3
-DEAD_AFTER_S = 10.0  # of silence a board without power is given up on, so that these tests are short
+DEAD_AFTER_S = 4.0  # of silence a board without power is given up on, so that these tests are short
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def plan() -> FlashPlan:
 def board():
     with VirtualBoard(IdleWorld()) as board:
         board.power_on()
-        with board.background():
+        with board.background(PACE):
             yield board
 
 
@@ -46,7 +46,7 @@ def flashed_image(plan, tmp_path_factory):
     path = tmp_path_factory.mktemp("flash") / "flash.bin"
     with VirtualBoard(IdleWorld(), flash=path) as board:
         board.power_on()
-        with board.background():
+        with board.background(PACE):
             flasher.flash(board.console_port, plan)
     return path.read_bytes()
 
@@ -56,7 +56,7 @@ def flashed(flashed_image, tmp_path):
     """A running board that was flashed before."""
     path = tmp_path / "flash.bin"
     path.write_bytes(flashed_image)
-    with running_board(path) as board:
+    with running_board(path, PACE) as board:
         yield board
 
 
@@ -65,11 +65,18 @@ def cut(board, monkeypatch):
     """Takes the power of the board, which is then given up on after a moment, so that these tests are short. Not
     before: a slow machine would be given up on, too."""
 
+    consoles = []
+
+    def opened(*arguments):
+        consoles.append(ExclusiveConsole(*arguments))
+        return consoles[-1]
+
     def act():
         board.power_off()
-        monkeypatch.setattr(board_repl, "BYTE_DEADLINE_S", 0.3)  # but not of a read that waits already
+        monkeypatch.setattr(board_repl, "BYTE_DEADLINE_S", 0.3)
+        consoles[-1].port.timeout = 0.3
 
-    monkeypatch.setattr(board_repl, "BYTE_DEADLINE_S", 4.0)
+    monkeypatch.setattr(flasher, "ExclusiveConsole", opened)
     yield act
 
 
@@ -197,7 +204,7 @@ def update(image, plan, cut):
                 begun.append(board.counters()["flash_operations"])
                 board.power_cut_at(cut)
 
-        with board.background():
+        with board.background(PACE):
             try:
                 flasher.flash(board.console_port, plan, progress)
             except (LinkError, PortError, FlashError, NotRunningError, RolledBackError):
@@ -237,6 +244,7 @@ def test_an_update_may_be_cut_at_any_flash_operation(flashed_image, plan, tmp_pa
     versions = (plan, second, third)
     total, _ = update(image, third, None)
     assert running_version(image, versions) == 2
+    monkeypatch.setattr(board_repl, "BYTE_DEADLINE_S", DEAD_AFTER_S)
     for deadline in ("HELLO_DEADLINE_S", "TRIAL_DEADLINE_S"):
         monkeypatch.setattr(flasher, deadline, DEAD_AFTER_S)
     points = range(1, total + 1)
@@ -272,7 +280,7 @@ def test_room_is_asked_for_before_anything_goes_and_what_goes_makes_room(flashed
     image.write_bytes(flashed_image)
     before = next_version(plan, big, bytes(120_000))
     write_image(image, placed(before.files, "b"), keep=True)
-    with running_board(image) as board:
+    with running_board(image, PACE) as board:
         present = on_board(board, ("/a", "/b", "/slot"))
         with pytest.raises(FlashError, match="bytes to write"):
             flasher.flash(board.console_port, next_version(plan, big, bytes(400_000)))
@@ -316,15 +324,15 @@ def test_bytecode_of_another_version_is_refused_untouched(board, plan):
     assert "/main.py" not in on_board(board)
 
 
-def test_firmware_that_does_not_come_up_is_named_with_its_last_words(board, plan):
+def test_firmware_that_does_not_come_up_is_named_with_its_last_words(flashed, plan):
     broken = dataclasses.replace(plan, files=plan.files | {"/main.py": b"raise ValueError('no heart')\n"})
     with pytest.raises(NotRunningError, match=r"left the board at its prompt; it said: .*ValueError: no heart"):
-        flasher.flash(board.console_port, broken)
+        flasher.flash(flashed.console_port, broken)
 
 
-def test_another_configuration_than_the_plan_says_is_noticed(board, plan):
+def test_another_configuration_than_the_plan_says_is_noticed(flashed, plan):
     with pytest.raises(NotRunningError, match="the board reports config"):
-        flasher.flash(board.console_port, dataclasses.replace(plan, config_crc=plan.config_crc ^ 1))
+        flasher.flash(flashed.console_port, dataclasses.replace(plan, config_crc=plan.config_crc ^ 1))
 
 
 def test_a_loop_that_runs_is_interrupted_on_the_way_to_the_repl(board):

@@ -4,13 +4,14 @@ import json
 from dataclasses import replace
 
 import pytest
+from assb_hil.commands import demo as demo_module
 from assb_hil.commands.bench import bench
 from assb_hil.commands.demo import demo
 from assb_hil.commands.hil import hil
 from assb_hil.faults.cells import SoftShort
 from assb_hil.scenario import load_scenario
 from assb_hil.session import UnsupportedError, demand_features, open_session
-from assb_host.errors import EXIT_USAGE
+from assb_host.errors import EXIT_FAILED, EXIT_USAGE
 from click.testing import CliRunner
 
 SHORT = """
@@ -107,10 +108,12 @@ def test_bench_says_how_fast_and_where_the_time_goes():
     assert {"firmware", "link", "chips", "plant"} <= set(figures["wall_share"])
 
 
-def test_the_demo_flashes_an_empty_board_and_every_check_holds(tmp_path):
+def test_a_demo_whose_check_breaks_leaves_its_report_and_a_failing_exit_code(scenario_file, tmp_path, monkeypatch):
+    """The whole one, from an empty board to checks that hold, is run from the wheel: test_packaging.py."""
+    monkeypatch.setattr(demo_module, "DEMO_SCENARIO", scenario_file(1.0))
     done = call(demo, "--out", str(tmp_path / "demo"))
     assert done.exception is None
-    assert done.return_value == 0, done.output
-    page = (tmp_path / "demo" / "report.html").read_text()
-    assert page.count("<figure>") == 8
-    assert "PASSED" in page
+    assert done.return_value == EXIT_FAILED, done.output
+    assert "flash an empty virtual board" in done.output
+    assert "BROKEN last of voltage_v" in done.output
+    assert "FAILED" in (tmp_path / "demo" / "report.html").read_text()

@@ -28,6 +28,7 @@ from assb_host.errors import FlashError, LinkError, NotRunningError, PortError
 from assb_host.flash import board_repl, flasher
 from assb_host.flash.plan import plan_for
 from assb_host.link.decoder import Decoder, Frame, Line
+from flashed_boards import PACE
 from powered_lives import ARM_TO_REST_S, QUICK, QUICKLY, Act, Life, idle, leased, live, made_image, send
 
 CONFIG = build_image(load_pack("li_lpscl_nca"))
@@ -284,7 +285,7 @@ def flash_config(image: Path, cut: int | None) -> int:
             if step == "restart":
                 begun.append(board.counters()["flash_operations"])
 
-        with board.background():
+        with board.background(PACE):
             if cut is None:
                 flasher.flash(board.console_port, plan, progress)
             else:

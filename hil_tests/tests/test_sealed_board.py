@@ -18,7 +18,7 @@ from assb_host.flash.seal import KEY_FILE, SEAL, Key, KeyFileError, read_key
 from assb_host.link.console import DutConsole
 from assb_host.link.decoder import Frame
 from assb_host.link.link import Link
-from flashed_boards import running_board
+from flashed_boards import PACE, running_board
 
 KEY, OTHER = Key(bytes(range(32))), Key(bytes(32))
 SECONDS = 3.0  # of the board's time, in which it comes up or says why not
@@ -104,7 +104,7 @@ def test_a_key_is_set_once_and_from_then_on_nothing_is_written_without_it(tmp_pa
     path = tmp_path / "flash.bin"
     write_image(path, placed(plan("li_lpscl_nca").files))
     ours = replace(plan("li_lpscl_nca"), key=KEY)
-    with running_board(path) as board:
+    with running_board(path, PACE) as board:
         port = board.console_port
         with pytest.raises(MismatchError, match=r"has no key; .*--set-key"):
             flasher.flash(port, ours)

@@ -7,6 +7,7 @@ from pathlib import Path
 import assb
 import pytest
 from assb.protocol import schema
+from assb_hil.dut import virtual
 from assb_hil.dut.flash_image import read_image, write_image
 from assb_host.config import build_image, load_pack
 from assb_host.flash import slots
@@ -15,6 +16,7 @@ from powered_lives import QUICK, QUICKLY, idle, live, made_image
 
 SECONDS = 3.0  # of a life in which the board comes up and confirms
 CUTS = 2  # in CI
+HANG_S = 2.0  # of processor time in which a VM says nothing: ten times what it takes to start
 firmware = lru_cache(firmware_files)  # compiled once
 UNWATCHED = build_image(load_pack("li_lpscl_nca", changes=QUICKLY | {"timing.watchdog_ms": 0}))
 HANGS = b"while True:\n    pass\n"
@@ -93,7 +95,8 @@ def test_ctrl_c_while_firmware_on_trial_is_loaded_gives_a_prompt_that_lasts(tmp_
         pytest.param({"config.bin": QUICK[:-1]}, 18.0, 1, id="refuses its configuration"),
     ],
 )
-def test_new_firmware_that_is_not_goes_back_by_itself(tmp_path, what, seconds, tries):
+def test_new_firmware_that_is_not_goes_back_by_itself(tmp_path, what, seconds, tries, monkeypatch):
+    monkeypatch.setattr(virtual, "HANG_S", HANG_S)
     image = board(tmp_path, f"b {tries} a", what)
     life = live(image, idle(0.6, seconds))
     assert slot_file(image) == "a back"

@@ -132,3 +132,24 @@ def test_a_board_that_dies_in_a_paste_is_a_link_error_not_a_struct_error(termina
         with pytest.raises(LinkError, match="stopped answering") as caught:
             repl.run("print(1)")
     assert isinstance(caught.value.__cause__, struct.error | TransportError)
+
+
+def test_a_board_that_runs_again_and_speaks_for_ever_is_a_link_error(terminal, monkeypatch):
+    """Its watchdog has bitten, say, and the firmware sends its telemetry."""
+    master, _, path = terminal
+    monkeypatch.setattr(board_repl, "WHOLE_ANSWER_DEADLINE_S", 0.2)
+    with ExclusiveConsole(path) as console:
+        repl = BoardRepl(console)
+        read, count = console.port.read, 0
+
+        def flood(size):
+            nonlocal count
+            count += 1
+            if count > 1_000_000:
+                pytest.fail("it is listened to for ever")
+            return read(size) if count < 10 else b"x"
+
+        console.port.read = flood
+        os.write(master, b">R\x01\x00\x01\x04\x04....")
+        with pytest.raises(LinkError, match="stopped answering"):
+            repl.run("print(1)")

@@ -101,6 +101,12 @@ class ConsoleBridge:
         self.input += self.port.read()
         self.watch_port()
 
+    def forget_input(self) -> None:
+        """As USB does: what had not arrived when power went, or was written while there was none, never will."""
+        while self.port.read():
+            pass
+        self.input.clear()
+
     # To the board
 
     def feed(self, data: bytes) -> int:

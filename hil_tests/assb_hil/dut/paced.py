@@ -29,7 +29,7 @@ class Paced:
     def _await_events(self, seconds: float) -> None:
         raise NotImplementedError
 
-    def _runs_program(self) -> bool:
+    def _busy(self) -> bool:
         raise NotImplementedError
 
     @contextlib.contextmanager
@@ -57,7 +57,7 @@ class Paced:
 
     def run_paced(self, pace: float, stop: Callable[[], bool]) -> None:
         """Drives the board from this thread until stop() says so."""
-        # A board that waits for its user has nothing to hurry for
+        # A board that waits for its user has nothing to hurry for, not even when it is as fast as it goes
         rate = 1.0 if pace == FREE_RUN else pace
         wall_s, due_us = time.monotonic(), float(self.now_us)
         while not stop():
@@ -65,7 +65,7 @@ class Paced:
                 before_s, wall_s = wall_s, time.monotonic()
                 due_us = max(due_us, self.now_us) + (wall_s - before_s) * 1e6 * rate
                 due_us = min(due_us, self.now_us + LONGEST_LAG_S * 1e6 * rate)
-                free = pace == FREE_RUN and self._runs_program()
+                free = pace == FREE_RUN and self._busy()
                 limit_us = self.now_us + FREE_RUN_SLICE_US if free else int(due_us)
                 self._serve(limit_us, time.monotonic() + TURN_S)
                 if not free and self.now_us >= limit_us:

@@ -92,13 +92,14 @@ class VirtualBoard(Paced):
     def power_on(self) -> None:
         with self._turns.guest():
             if self._vm is None:
+                self._bridge.forget_input()
                 self._start("power_on")
 
     def power_off(self) -> None:
         """At any moment, in the middle of a flash operation as well."""
         with self._turns.guest():
             self._stop()
-            self._bridge.input.clear()  # as USB does: what had not arrived never will
+            self._bridge.forget_input()
             self.world.on_reset()
 
     def reset(self, kind: str = "hard") -> None:
@@ -229,8 +230,9 @@ class VirtualBoard(Paced):
 
     # Serving the VM
 
-    def _runs_program(self) -> bool:
-        return self._vm is not None and not self.lockstep.interactive
+    def _busy(self) -> bool:
+        """It runs its program, or code from the prompt that waits for a time or its flash."""
+        return self._vm is not None and not (self.lockstep.interactive and not self.lockstep.operation)
 
     def _serve(self, limit_us: int, until_s: float | None) -> None:
         """Runs the board up to limit_us, or until the wall clock says until_s."""

@@ -8,7 +8,7 @@ import ast
 import contextlib
 import io
 import struct
-from typing import Any
+import time
 
 import serial
 from mpremote.transport import TransportError, TransportExecError
@@ -19,6 +19,7 @@ from assb_host.link.console import ExclusiveConsole, lost
 from assb_host.link.link import command_line
 
 BYTE_DEADLINE_S = 10.0  # between two bytes of an answer: a copy of a file on a worn flash is silent for seconds
+WHOLE_ANSWER_DEADLINE_S = 120.0  # of all its bytes: firmware that was started by a reset speaks for ever
 ENTER_DEADLINE_S = 5
 UPDATE_DEADLINE_S = 10.0  # from `update` to the prompt: outputs off, reset, boot
 ANSWER_DEADLINE_S = 1.0
@@ -39,10 +40,19 @@ class OpenedTransport(SerialTransport):
         self.is_pty = True
 
     def read_until(self, min_num_bytes, ending, timeout: float | None = 10, data_consumer=None, timeout_overall=None):
-        """mpremote waits ten seconds, or for ever, for the next byte; a board that is well answers sooner."""
+        """mpremote waits ten seconds, or for ever, for the next byte, and for ever while bytes come; a board that is
+        well answers sooner. Like there, what came instead is returned; the caller sees that the ending lacks."""
+        end_s = time.monotonic() + min(timeout_overall or WHOLE_ANSWER_DEADLINE_S, WHOLE_ANSWER_DEADLINE_S)
         timeout = BYTE_DEADLINE_S if timeout is None else min(timeout, BYTE_DEADLINE_S)
-        seconds: Any = timeout  # mpremote takes fractions, though its default is a whole number
-        return super().read_until(min_num_bytes, ending, seconds, data_consumer, timeout_overall)
+        heard_s, data = time.monotonic(), b""
+        while not data.endswith(ending) and time.monotonic() < min(heard_s + timeout, end_s):
+            byte = self.serial.read(1)
+            if byte:
+                heard_s = time.monotonic()
+                data = byte if data_consumer else data + byte
+                if data_consumer:
+                    data_consumer(byte)
+        return data
 
 
 class BoardError(FlashError):
