@@ -8,6 +8,7 @@ import re
 import select
 import time
 import tty
+from dataclasses import replace
 
 import pytest
 from assb_hil.scenario import load_scenario
@@ -18,9 +19,10 @@ from assb_host.monitor.terminal import HIGH_FROM, PANES, WIDE_FROM, Monitor
 from assb_host.monitor.view import view_of
 from assb_host.monitor.watched import Watched
 from flashed_boards import until
+from msgspec import structs
 
 DEADLINE_S = 30.0
-SCENARIO_S = 130.0  # the soft short is called by then
+FAULT_S, SCENARIO_S = 50.0, 100.0  # the short begins sooner than in the scenario; it is called by then
 SIZES = {"narrow": (80, 24), "wide": (160, 48)}
 
 
@@ -28,7 +30,9 @@ SIZES = {"narrow": (80, 24), "wide": (160, 48)}
 def soft_short_bytes():
     """Everything that the firmware said over the link in virtual time, until the short is there."""
     said = bytearray()
-    with open_session(load_scenario("soft_short_charge")) as session:
+    scenario = load_scenario("soft_short_charge")
+    (short,) = scenario.faults
+    with open_session(replace(scenario, faults=(structs.replace(short, at_s=FAULT_S),))) as session:
         session.dut.add_tap(lambda _now_us, data: said.extend(data))
         session.start()
         for at_s, act in session._acts():
