@@ -1,6 +1,6 @@
 # Everything sets itself up in .venv from python3, make and a C compiler. Without make: see README, "Without make".
 #   make demo   boot, flash and run a simulated pack; leaves out/demo/report.html
-#   make test   all tests         make sanitise   the kernels' tests on builds with ASan and UBSan (part of make test)
+#   make test   all tests         make sanitise   the kernels' tests on builds with ASan and UBSan (make test: fewer cases)
 #   make check   format, lint, types, import arrows, generated pages
 #   make natmod MPY_DIR=…   the estimator as a native module for boards; MPY_DIR is a MicroPython source tree
 #   make clean  forget .venv and everything that was built
@@ -22,7 +22,7 @@ test: $(VENV)/.test-tools
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 sanitise: $(VENV)/.test-tools
-	$(BIN)/python -m pytest cffi_kernels/tests/test_sanitised.py $(ARGS)
+	$(BIN)/python -m pytest cffi_kernels/tests/test_sanitised.py --all-cuts $(ARGS)
 
 cover: $(VENV)/.test-tools
 	$(BIN)/python host_tools/checks/proof/cover.py $(ARGS)

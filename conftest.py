@@ -7,6 +7,7 @@ import pytest
 from hypothesis import settings
 
 settings.register_profile("assb", deadline=None, derandomize=True)  # the same wherever and however slowly it runs
+settings.register_profile("few", settings.get_profile("assb"), max_examples=10)  # where each is slow
 settings.load_profile("assb")
 
 _PAGE = Path(__file__).with_name("host_tools") / "checks" / "requirements_page.py"

@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any
 
 from assb_kernels._kernels import ffi
+from cases import so_many
 
 GRID = (0.0, 0.0, 0.25, 0.5, 0.5, 1.0, 1.0, 2.0, 3.0, 4.0, -0.25, -0.5, -1.0, -2.0)
 STEPS_S = (0.125, 0.25, 0.5, 0.5, 1.0, 4.0, 0.1, 0.95)
@@ -98,13 +99,13 @@ class Draw:
 
 
 def pursue(count: int, begin: Callable[[], Any], act: Callable[[Any], None]) -> int:
-    """Cases in which the twin divides by zero, or overflows, are none; returns how many were left."""
-    whole = 0
-    for _ in range(count):
+    """Cases in which the twin divides by zero, or overflows, are none; returns how many of `count` were left."""
+    whole, tried = 0, so_many(count)
+    for _ in range(tried):
         try:
             twin = begin()
             act(twin)
         except (ZeroDivisionError, OverflowError):
             continue
         whole += 1
-    return whole
+    return round(whole * count / tried)

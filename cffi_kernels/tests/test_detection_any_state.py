@@ -28,6 +28,7 @@ from assb.detection import (
 from assb.estimation import flat_layout, parameters
 from assb_kernels import Estimator
 from assb_kernels._kernels import ffi, lib
+from cases import so_many
 from test_detection_twin import OUTCOME, OWN, PARTS, STRUCTS, StateOfC, same, same_struct
 
 DETECTION = constants((
@@ -382,7 +383,7 @@ def test_a_reset_detector_is_a_new_twin_whatever_it_was(dyadic):
 def test_a_pack_compares_alike_from_any_states(dyadic):
     both = Detectors(dyadic, 6)
     pack = detector.Pack()
-    for _ in range(400):
+    for _ in range(so_many(400)):
         count = both.draw.random.randint(0, both.CELLS)
         pack.detectors = [detector.Detector(dyadic, StateOfC(both.kernel), "d") for _ in range(count)]
         for k, twin in enumerate(pack.detectors):

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 from assb.estimation import ekf, flat_layout, parameters
 from assb_kernels import STATUS_TEXT, ActuatorParams, Estimator, Pack, Stack
+from cases import so_many
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -88,7 +89,7 @@ def test_reset_refuses_a_soc_that_is_none(flat):
         Estimator(flat).reset(0.5, math.nan)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=so_many(60), deadline=None, suppress_health_check=list(HealthCheck))
 @given(seed=st.integers(0, 2**32), precision=st.sampled_from(["f32", "f64"]))
 def test_soc_stays_in_bounds_and_the_covariance_positive(flat, seed, precision):
     np = pytest.importorskip("numpy")

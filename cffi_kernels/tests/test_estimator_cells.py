@@ -7,6 +7,7 @@ from array import array
 import pytest
 from assb.estimation import ekf, flat_layout
 from assb_kernels import CellEstimators, Estimator
+from cases import so_many
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -17,7 +18,7 @@ temperature = st.floats(15.0, 35.0) | st.floats(-45.0, 125.0) | odd
 pressure = st.floats(3.0, 7.0) | st.floats(-2.0, 60.0) | odd
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=so_many(150), deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data(), count=st.integers(1, 19), dt_s=st.sampled_from([0.1, 1.0, 10.0, 59.0, 1e-6, 0.0, math.nan]))
 def test_each_cell_has_the_bytes_of_a_cell_alone(believed, data, count, dt_s):
     flat = flat_layout.pack(believed | {"hysteresis_v": 0.02})

@@ -10,6 +10,7 @@ from assb.estimation import ekf, flat_layout, parameters
 from assb.estimation import learning as twin_module
 from assb_kernels import LEARNED, LEARNED_SIZE, MISSING_TEXT, Estimator, Learning
 from assb_kernels._kernels import ffi, lib
+from cases import so_many
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -30,7 +31,7 @@ def made(flat, precision: str = "f32") -> Learning:
 anything = st.floats() | st.floats(-10.0, 10.0) | st.sampled_from([0.0, math.nan, math.inf, -math.inf, 1e30, 1e-30])
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=so_many(300), deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     rows=st.lists(
         st.tuples(

@@ -10,6 +10,7 @@ import pytest
 from assb.estimation import ekf, flat_layout, parameters, power
 from assb_kernels import STATUS_TEXT, Estimator, Power
 from assb_kernels import power as power_face
+from cases import so_many
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
@@ -109,7 +110,7 @@ def voltages_on_the_way(cell: ekf.Ekf, current_a: float, horizon_s: float, ask: 
     return seen
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=so_many(60), deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     variation=variations, past=pasts, soc=st.floats(0.0, 1.0), ask=asks, leak=st.booleans(), charging=st.booleans(),
     horizon=st.sampled_from(HORIZONS),
@@ -135,7 +136,7 @@ def test_the_model_itself_breaks_no_limit_with_the_current_it_is_allowed(
     assert bound in ("voltage", "soc", "current", "temperature", "pressure")
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=so_many(100), deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     variation=variations, past=pasts, soc=st.floats(0.0, 1.0), ask=asks, leak=st.booleans(), charging=st.booleans(),
     known=st.booleans(),
@@ -151,7 +152,7 @@ def test_twin_equals_the_f64_kernel(believed, variation, past, soc, ask, leak, c
     assert tuple(power_face.BOUNDS[code] for code in twin.bound) == limit.bound
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=so_many(60), deadline=None, suppress_health_check=list(HealthCheck))
 @given(variation=variations, past=pasts, soc=st.floats(0.0, 1.0), ask=asks, charging=st.booleans())
 def test_single_precision_is_finite_breaks_nothing_and_longer_is_never_more(
     believed, variation, past, soc, ask, charging
@@ -182,7 +183,7 @@ def test_a_limit_of_voltage_is_used_to_within_a_millivolt(believed, charging):
         assert 0 <= sign * (end_v - seen[-1]) < 1e-3
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=so_many(60), deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     cold=st.floats(10.0, 60.0), warmer=st.floats(0.0, 50.0), mpa=st.floats(3.0, 12.0), more=st.floats(0.0, 9.0),
     charging=st.booleans(),

@@ -1,6 +1,7 @@
 """The kernels, built with AddressSanitizer and UndefinedBehaviorSanitizer, run their own tests clean.
 
-The tests run in a subprocess against the other build. Python allocates with malloc there, so that a write behind a
+The tests run in a subprocess against the other build, each with a part of its random cases: all of them by hand, with
+`make sanitise`. Python allocates with malloc there, so that a write behind a
 struct or a column of Python's is seen too. The same build, given a planted fault, is shown to stop.
 """
 
@@ -73,7 +74,7 @@ def build(module: str, declarations: str, preamble: str, sources: list[Path], fo
     assert done.returncode == 0, f"{done.stderr}\n({library} is there, but the build failed)"
 
 
-def run_python(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+def run_python(arguments: list[str], folder: Path, **more: str) -> subprocess.CompletedProcess[str]:
     """Python on the modules of `folder`, the sanitizers awake."""
     environment = os.environ | {
         "LD_PRELOAD": runtime(),
@@ -81,6 +82,7 @@ def run_python(arguments: list[str], folder: Path) -> subprocess.CompletedProces
         "UBSAN_OPTIONS": "print_stacktrace=1",
         "PYTHONMALLOC": "malloc",
         "PYTHONPATH": str(folder),
+        **more,
     }
     return subprocess.run(
         [sys.executable, *arguments], env=environment, cwd=folder, capture_output=True, text=True, check=False
@@ -98,14 +100,18 @@ def sanitised(tmp_path_factory) -> Path:
     return folder
 
 
-def test_the_kernels_run_their_tests_clean(sanitised):
+def test_the_kernels_run_their_tests_clean(sanitised, request):
     which = run_python(["-c", "from assb_kernels import _kernels; print(_kernels.__file__)"], sanitised)
     assert which.stdout.startswith(str(sanitised)), which.stderr
     ignored = [f"--ignore={HERE / name}" for name in NOT_KERNEL_TESTS]
     # breaking a twin in plain Python shows nothing new of the C
     chosen = ["-k", "not twin_is_found_out", *ignored]
     options = ["-p", "no:cacheprovider", "-q", "-x", f"--rootdir={HERE.parent.parent}", *chosen]
-    done = run_python(["-m", "pytest", *options, str(HERE)], sanitised)
+    share = "1"
+    if not request.config.getoption("--all-cuts"):
+        share = "0.1"
+        options.append("--hypothesis-profile=few")
+    done = run_python(["-m", "pytest", *options, str(HERE)], sanitised, ASSB_SHARE_OF_CASES=share)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
 
 

@@ -7,6 +7,7 @@ what the cell takes. Between charges the cell is discharged at the rate that its
 
 import math
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -56,6 +57,7 @@ class Instruments:
         return self._sensors[name].read(truth, TICK_S)
 
 
+@cache
 def charge(profile: str, temperature_degc: float, seed: int, limited: bool) -> Charged:
     """From FROM_SOC to TO_SOC. Not `limited`: 4C, less only where the upper voltage is held."""
     pressed = PressedPack(profile, RIGS[0], soc=FROM_SOC, seed=seed, temperature_degc=temperature_degc)

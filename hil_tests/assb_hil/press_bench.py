@@ -6,6 +6,7 @@ A cycle at the rates that the profile admits, in a room that swings by 20 K mean
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,7 @@ class Held:
     trace: tuple[tuple[float, float], ...]
 
 
+@cache
 def hold(profile: str, rig: Rig, seed: int = 1, cycles: int = 1) -> Held:
     """Raises ConfigError for a rig that does not reach the profile's pressure."""
     pressed = PressedPack(profile, rig, soc=START_SOC, seed=seed)

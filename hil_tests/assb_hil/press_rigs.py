@@ -8,6 +8,7 @@ import math
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from assb.control.stack_pressure import StackPressure
 from assb.drivers.electro_pneumatic import ElectroPneumatic
@@ -129,7 +130,7 @@ class PressedPack:
     def pressure_kpa(self) -> float:
         return 1000.0 * self.pack.stacks[0].pressure_mpa
 
-    @property
+    @cached_property
     def quantum_kpa(self) -> float:
         """Smallest step of the actuator, as pressure that really moves."""
         actuator = self.plant.stacks[0].actuator

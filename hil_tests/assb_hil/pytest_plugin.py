@@ -34,7 +34,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--all-cuts",
         action="store_true",
-        help="cut the power at every flash operation of every writer, not at a sample",
+        help="cut the power at every flash operation of every writer, and try all cases elsewhere, not a sample",
     )
 
 

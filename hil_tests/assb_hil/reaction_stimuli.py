@@ -106,7 +106,7 @@ def _mean(by_a: float, level_a: float, row: str) -> Stimulus:
 
 
 FILAMENT = Stimulus(
-    "a filament grows; from the call of the stage", _filament, at_s=45.0, lasts_s=110.0,
+    "a filament grows; from the call of the stage", _filament, at_s=45.0, lasts_s=80.0,
     loads=(ConstantCurrent(at_s=8.0, current_a=0.2),), soc_frac=0.45,
     # what lithium stands, 0.1 A, would hide half of 0.6 A
     pack_changes=KNOWN_FOR_DAYS | {"current.charge_max_a": 0.12},

@@ -24,7 +24,7 @@ def flash_image(path: Path, pack: str = "li_lpscl_nca") -> Path:
 
 @contextmanager
 def running_board(path: Path, pace: float = 1.0) -> Iterator[VirtualBoard]:
-    """A board that runs what the image holds in the background, with nothing wired to it."""
+    """A board that runs what the image holds in the background, with nothing wired to it; `pace` seconds a second."""
     with VirtualBoard(IdleWorld(), flash=path) as board:
         board.power_on()
         with board.background(pace):

@@ -22,7 +22,7 @@ def trial(short_class, **changes):
 
 @pytest.mark.parametrize(
     ("spec", "stage"),
-    [(trial("hard", cells=2, duration_s=66.0), 3), (trial("leak_c2", cells=1, load="cccv", duration_s=150.0), 1)],
+    [(trial("hard", cells=2, duration_s=66.0), 3), (trial("leak_c2", cells=1, load="cccv", duration_s=126.0), 1)],
     ids=["two cells, a hard short", "a leak"],
 )
 def test_the_firmware_calls_the_stages_of_the_fast_path_within_a_slow_tick(spec, stage):

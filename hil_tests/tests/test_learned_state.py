@@ -1,5 +1,6 @@
 """The learned state on a virtual board: real firmware on a real VM, littlefs on a simulated flash, power that fails."""
 
+import random
 import struct
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +30,7 @@ TAUGHT = (SCALE, 4e-4, 40.0, CAPACITY, *[900.0] * 6, 900.0, 900.0, 3.0, 0.0)
 NEW = (1.0, 0.0225, 0.0, 1.0, *[400.0] * 6, 400.0, 400.0, 0.0, 0.0)  # within 15 % and 5 %
 SOC = 0.6
 UP_S = 2.5  # boot, self-test, first samples, and room in the record's log
+FEW_CUTS = 4
 SETTLED_S = 14.0  # by then the record says that the contactor is open
 
 
@@ -139,12 +141,17 @@ def test_a_ctrl_c_in_noise_ends_nothing(tmp_path, noise):
     assert schema.EV_INTERRUPTED not in logged(image)
 
 
-def cut_everywhere(image):
-    """Cut the power at each flash operation of a life, and boot again: (whole slots, next life) of each cut."""
+def cut_everywhere(image, all_cuts):
+    """Cut the power at each flash operation of a life, and boot again: (whole slots, next life) of each cut; of the
+    first, the last and a few others unless `all_cuts`."""
     kept = image.read_bytes()
     total = live(image).operations
+    assert total > 15
+    points = range(1, total + 1)
+    if not all_cuts:
+        points = [1, *sorted(random.Random(1).sample(points[1:-1], FEW_CUTS)), total]
     bodies, newest_sequence, cuts = {}, 0, []
-    for cut in range(1, total + 1):
+    for cut in points:
         image.write_bytes(kept)
         assert not live(image, cut=cut).powered, cut
         whole = stored(image)
@@ -161,18 +168,17 @@ def cut_everywhere(image):
     return cuts
 
 
-def test_power_that_fails_at_any_flash_operation_leaves_the_old_or_the_new_record(image):
-    cuts = cut_everywhere(image)
+def test_power_that_fails_at_any_flash_operation_leaves_the_old_or_the_new_record(image, request):
+    cuts = cut_everywhere(image, request.config.getoption("--all-cuts"))
     print(f"{len(cuts)} cut points in the life of a board with a record")
-    assert len(cuts) > 15
     for whole, after in cuts:
         assert whole
         assert all(values_of(body)[3:] == pytest.approx(TAUGHT) for body in whole.values())
         assert after.last("soc_frac") == pytest.approx(SOC, abs=0.01)
 
 
-def test_power_that_fails_at_any_flash_operation_of_the_first_save_leaves_none_or_a_whole_one(tmp_path):
-    cuts = cut_everywhere(made_image(tmp_path / "flash.bin"))
+def test_power_that_fails_at_any_flash_operation_of_the_first_save_leaves_none_or_a_whole_one(tmp_path, request):
+    cuts = cut_everywhere(made_image(tmp_path / "flash.bin"), request.config.getoption("--all-cuts"))
     none = sum(not whole for whole, _ in cuts)
     print(f"{len(cuts)} cut points in the first life of a board, {none} before its first record")
     assert 0 < none < len(cuts)

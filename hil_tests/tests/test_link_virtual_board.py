@@ -23,9 +23,10 @@ from assb_host.link.lock import BusyError
 from assb_host.monitor.board import WatchedBoard
 from assb_host.monitor.view import View, view_of
 from assb_host.monitor.watched import Watched
-from flashed_boards import until
+from flashed_boards import running_board, until
 
 LEASE_S = 3.0
+PACE = 5.0
 STATE = {name: number for number, name in enumerate(schema.STATES)}
 
 
@@ -117,6 +118,15 @@ def test_a_lease_that_is_kept_keeps_the_board_armed_and_lapses_without(link):
 def test_a_board_without_power_is_a_link_error_in_virtual_time():
     with VirtualBoard(IdleWorld()) as board, pytest.raises(LinkError, match="no reply to `help` in 2 s"):
         Link(DutConsole(board)).request("help")
+
+
+@pytest.fixture
+def hurried(image, tmp_path):
+    """As `running`, and faster than the clock."""
+    path = tmp_path / "flash.bin"
+    path.write_bytes(image)
+    with running_board(path, PACE) as board:
+        yield board
 
 
 def monitor(port, *options, **kwargs):
@@ -234,12 +244,12 @@ def test_a_monitor_serves_the_port_to_another_and_to_stop_and_one_survives_the_o
     served.communicate(timeout=10)
 
 
-def test_a_flash_borrows_the_port_of_a_monitor(running):
-    watching = monitor(running.console_port, "--plain")
+def test_a_flash_borrows_the_port_of_a_monitor(hurried):
+    watching = monitor(hurried.console_port, "--plain")
     watching.stdout.readline()
     done = subprocess.run(
         # another pack: the other slot is filled, which takes longer than from one line to the next
-        [sys.executable, "-m", "assb_host", "flash", "--port", running.console_port, "--pack", "graphite_nmc"],
+        [sys.executable, "-m", "assb_host", "flash", "--port", hurried.console_port, "--pack", "graphite_nmc"],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -340,8 +350,8 @@ def test_a_board_at_its_prompt_is_told_how_to_start_its_firmware(running):
     watched.close()
 
 
-def test_the_view_shows_what_tripped_and_what_to_do(running):
-    watched = Watched(running.console_port)
+def test_the_view_shows_what_tripped_and_what_to_do(hurried):
+    watched = Watched(hurried.console_port)
     watched.open()
     watch_until(watched, lambda it: "current_stale" in it.picture.tripped and it.picture.hello)
     view = shown(watched)

@@ -8,6 +8,7 @@ import re
 import select
 import time
 import tty
+from dataclasses import replace
 
 import pytest
 from assb_hil.scenario import load_scenario
@@ -18,9 +19,10 @@ from assb_host.monitor.terminal import HIGH_FROM, PANES, WIDE_FROM, Monitor
 from assb_host.monitor.view import view_of
 from assb_host.monitor.watched import Watched
 from flashed_boards import until
+from msgspec import structs
 
 DEADLINE_S = 30.0
-SCENARIO_S = 130.0  # the soft short is called by then
+FAULT_S, SCENARIO_S = 50.0, 100.0  # the short begins sooner than in the scenario; it is called by then
 SIZES = {"narrow": (80, 24), "wide": (160, 48)}
 
 
@@ -28,7 +30,9 @@ SIZES = {"narrow": (80, 24), "wide": (160, 48)}
 def soft_short_bytes():
     """Everything that the firmware said over the link in virtual time, until the short is there."""
     said = bytearray()
-    with open_session(load_scenario("soft_short_charge")) as session:
+    scenario = load_scenario("soft_short_charge")
+    (short,) = scenario.faults
+    with open_session(replace(scenario, faults=(structs.replace(short, at_s=FAULT_S),))) as session:
         session.dut.add_tap(lambda _now_us, data: said.extend(data))
         session.start()
         for at_s, act in session._acts():
@@ -166,7 +170,7 @@ def test_the_levels_of_the_limits_come_from_the_pack_that_the_board_runs_with(wa
     assert watching.parameters["pressure_min_mpa"] == pytest.approx(4.5)
 
 
-def press(board, *keys):
+def press(board, *keys, patience_s=3.0):
     """What the board's thread said after these keys."""
 
     async def run():
@@ -175,7 +179,7 @@ def press(board, *keys):
             before = board.said
             for key in keys:
                 await pilot.press(key)
-            end_s = time.monotonic() + 3.0
+            end_s = time.monotonic() + patience_s
             while board.said == before and time.monotonic() < end_s:
                 await asyncio.sleep(0.02)
             return board.said
@@ -186,7 +190,7 @@ def press(board, *keys):
 def test_stop_goes_out_at_once_and_others_only_when_confirmed(watching):
     assert press(watching, "s") == "stop: done"
     watching.said = ""
-    assert press(watching, "m", "n") == ""
+    assert press(watching, "m", "n", patience_s=0.7) == ""
     assert press(watching, "m", "y").startswith("mark: done")
     until(lambda: any("marked number=1" in text for _, text in watching.watched.picture.events))
 

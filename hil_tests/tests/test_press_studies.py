@@ -53,7 +53,7 @@ def test_a_regulated_cell_outlives_a_fixed_gap_many_times_and_springs_by_a_littl
     hours = {}
     for rig in (RIGS[0], FIXED_GAP, SPRING_ONLY):
         way = cycle(rig)
-        hours[rig.name] = sorted(hours_to_short(way, 1000 + seed) for seed in range(5))[2]
+        hours[rig.name] = sorted(hours_to_short(way, 1000 + seed) for seed in range(3))[1]
         assert math.isfinite(hours[rig.name])
         swing_mpa = way.swing_mpa[1] - way.swing_mpa[0]
         assert (swing_mpa < 0.1) == (rig is RIGS[0])

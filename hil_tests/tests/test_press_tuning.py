@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from assb.protocol import schema
+from assb_hil import press_step_test
 from assb_hil.commands.pressure import PressError, chosen_step_kpa, home_screw, pressure
 from assb_hil.plant_file import load_plant
 from assb_hil.press_report import of_board, of_frames, of_rig
@@ -97,7 +98,7 @@ def test_a_rig_that_is_not_regulated_is_refused():
 
 
 @pytest.mark.bench(events=("lease_lapsed",), trips=("lease_lapsed",))
-def test_a_board_is_tested_over_its_link_and_gets_its_target_back(dut):
+def test_a_board_is_tested_over_its_link_and_gets_its_target_back(dut, monkeypatch):
     link = Link(DutConsole(dut))
     link.hello(10.0)
     with pytest.raises(LinkError, match="SAFE, not pressed"):
@@ -105,6 +106,7 @@ def test_a_board_is_tested_over_its_link_and_gets_its_target_back(dut):
     link.request("arm")
     link.keep_lease(1.0)
     wait_until_pressed(link, 60.0)
+    monkeypatch.setattr(press_step_test, "HOLD_S", 8.0)
     trace = on_board(link, 300)
     assert link.request("get", name="pressure_target_kpa")["value"] == "5000"
     actuator = load_plant(PROFILE).stacks[0].actuator
@@ -112,8 +114,8 @@ def test_a_board_is_tested_over_its_link_and_gets_its_target_back(dut):
     assert press.play_kpa == pytest.approx(
         1000.0 * (actuator.hysteresis_mpa + 2 * actuator.piston_friction_mpa), abs=20
     )
-    of_board(link, 30.0)  # on its way back
-    listened = of_board(link, 30.0)
+    of_board(link, 15.0)  # on its way back
+    listened = of_board(link, 15.0)
     assert listened.kind == "as the board tells it"
     assert listened.rms_kpa <= 30.0
     link.drop_lease()
@@ -224,7 +226,7 @@ def event_of(item):
 def stands(stack, link):
     """Its pressure now and, seconds later, then."""
     before_mpa = stack.pressure_mpa
-    for _ in range(5):
+    for _ in range(3):
         link.wait_for(lambda item: getattr(item, "type", None) == schema.HEALTH, 5.0)
     return stack.pressure_mpa == pytest.approx(before_mpa, abs=0.05)
 

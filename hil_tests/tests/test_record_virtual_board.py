@@ -13,7 +13,7 @@ from assb.estimation.parameters import OCV_POINTS
 from assb.protocol import schema
 from assb.protocol.image import decode
 from assb_hil.dut.runner import start_board
-from assb_hil.pytest_plugin import bench_scenario
+from assb_hil.pytest_plugin import bench_scenario, demand_health
 from assb_hil.session import open_session
 from assb_host.commands.capture import fetched
 from assb_host.config import build_image, load_pack
@@ -33,7 +33,7 @@ from msgspec import structs
 
 PACK, TWO_CELLS = "li_lpscl_nca", "li_lpscl_nca_2s"
 BEGAN_S = 1.8e9
-PACE = 3.0
+PACE = 6.0
 
 
 def recorded(dut, folder, seconds, pack=PACK, ends_s=math.inf):
@@ -58,9 +58,20 @@ def recorded(dut, folder, seconds, pack=PACK, ends_s=math.inf):
     return link
 
 
+@pytest.fixture(scope="module")
+def recorded_in_full(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("recorded") / "full"
+    with open_session(bench_scenario(None)) as session:
+        session.start()
+        recorded(session.dut, folder, 20)
+        demand_health(session)
+    return folder
+
+
 @pytest.fixture
-def full(dut, tmp_path):
-    return recorded(dut, tmp_path / "full", 20), tmp_path / "full"
+def full(recorded_in_full, tmp_path):
+    """A copy, to be changed."""
+    return shutil.copytree(recorded_in_full, tmp_path / "full")
 
 
 def run_pytest(folder: Path):
@@ -69,7 +80,7 @@ def run_pytest(folder: Path):
 
 
 def test_a_full_recording_replays_bit_for_bit_and_becomes_a_test_that_can_fail(full, tmp_path):
-    _, folder = full
+    folder = full
     stored, outcome = replay_folder(folder)
     assert outcome.first_difference == ""
     assert outcome.same and outcome.steps > 170 and outcome.compared > 170
@@ -81,7 +92,7 @@ def test_a_full_recording_replays_bit_for_bit_and_becomes_a_test_that_can_fail(f
 
 
 def test_a_part_that_is_missing_is_said(full, tmp_path):
-    _, folder = full
+    folder = full
     cut = tmp_path / "cut"
     shutil.copytree(folder, cut)
     path = cut / "0000.frames"
@@ -135,7 +146,7 @@ def test_after_a_gap_the_full_stream_is_asked_for_again_and_replays_from_there(t
 
 
 def test_another_configuration_does_not_give_the_same(full):
-    _, folder = full
+    folder = full
     (folder / IMAGE_NAME).unlink()
     assert replay_folder(folder)[1].same  # the shipped pack, known by its CRC
     config = decode(build_image(load_pack(PACK)))
@@ -145,7 +156,7 @@ def test_another_configuration_does_not_give_the_same(full):
 
 
 def test_what_ran_under_another_configuration_is_said_and_not_replayed(full):
-    _, folder = full
+    folder = full
     items = list(StoredRecording(folder).items())
     hello = next(item for _, item in items if isinstance(item, Frame) and item.type == schema.HELLO)
     other = structs.replace(hello, t_ms=15000, fields=hello.fields | {"config_crc": 1})

@@ -4,10 +4,13 @@ from dataclasses import replace
 
 import pytest
 from assb_hil import soak
+from assb_hil.reaction_stimuli import QUICK
+from assb_hil.session import open_session
 from assb_hil.soak_faults import SOAK_FAULTS
 
 NAMED = {fault.name: fault for fault in SOAK_FAULTS}
 TWENTY_MINUTES_H = 1 / 3
+IN_A_HURRY_H = 40 / 3600  # two faults or three, and a load
 
 
 def test_twenty_minutes_with_faults_at_random_hold():
@@ -20,11 +23,15 @@ def test_twenty_minutes_with_faults_at_random_hold():
 
 @pytest.fixture
 def hurried(monkeypatch):
-    """Faults from a list of its own, soon after one another."""
+    """Faults from a list of its own, soon after one another, on a pack that is pressed in seconds."""
+
+    def quickly(scenario, **options):
+        return open_session(replace(scenario, pack_changes=QUICK), **options)
 
     def choose(*faults):
         monkeypatch.setattr(soak, "SOAK_FAULTS", faults)
-        monkeypatch.setattr(soak, "FIRST_FAULT_S", 35.0)
+        monkeypatch.setattr(soak, "open_session", quickly)
+        monkeypatch.setattr(soak, "FIRST_FAULT_S", 12.0)
         monkeypatch.setattr(soak, "FAULT_GAP_S", (1.0, 3.0))
         monkeypatch.setattr(soak, "RECOVER_S", 8.0)
 
@@ -33,9 +40,10 @@ def hurried(monkeypatch):
 
 def test_the_same_seed_gives_the_same_trace(hurried):
     hurried(*SOAK_FAULTS)
-    first, again, other = (soak.run_soak(0.02, seed) for seed in (3, 3, 4))
+    first, again, other = (soak.run_soak(IN_A_HURRY_H, seed) for seed in (3, 3, 4))
     assert first.trace_sha256 == again.trace_sha256 != other.trace_sha256
     assert first.fault_counts == again.fault_counts
+    assert sum(first.fault_counts.values()) >= 2
 
 
 @pytest.mark.parametrize(
@@ -49,7 +57,7 @@ def test_the_same_seed_gives_the_same_trace(hurried):
 )
 def test_what_a_fault_may_not_cause_breaks_the_run(hurried, fault, told):
     hurried(fault)
-    result = soak.run_soak(0.02, seed=1)
+    result = soak.run_soak(IN_A_HURRY_H, seed=1)
     assert not result.passed
     assert any(told in line for line in result.broken), result.broken
 

@@ -13,7 +13,7 @@ import pytest
 import python_mutants
 from mutants import Mutant
 
-RUNS = 4000
+RUNS = 2000
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def program(tmp_path_factory):
 def test_some_thousand_injured_inputs_break_nothing_and_are_those_of_their_seed(program):
     outcome, again, other = fuzz.run(program, RUNS, 1), fuzz.run(program, RUNS, 1), fuzz.run(program, RUNS, 2)
     assert not outcome.complaint
-    assert outcome.numbers["kept"] > 200
+    assert outcome.numbers["kept"] > 100
     assert outcome.numbers["ways"] > 1000
     assert outcome.numbers == again.numbers != other.numbers
 

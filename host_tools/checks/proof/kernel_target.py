@@ -9,13 +9,13 @@ import kernel_build
 
 # Twin and kernel from any state and on every bound: enough for a sample, and first in a whole run
 SHORT_TESTS = [
-    "hil_tests/tests/test_pinned_trials.py",
     "cffi_kernels/tests/test_parameter_bounds.py",
     "cffi_kernels/tests/test_estimation_any_state.py",
     "cffi_kernels/tests/test_detection_any_state.py",
 ]
 TESTS = [
     *SHORT_TESTS,
+    "hil_tests/tests/test_pinned_trials.py",
     "cffi_kernels/tests/test_estimator.py",
     "cffi_kernels/tests/test_estimator_twin.py",
     "cffi_kernels/tests/test_estimator_cells.py",

@@ -1,5 +1,6 @@
 """Mutants against the tests that reach them, each in a forked copy of one process that has collected the tests."""
 
+import os
 import pickle
 import random
 import tempfile
@@ -18,6 +19,7 @@ ROOT = Path(__file__).resolve().parents[3]
 ALIVE = ("survived", "not reached")
 MOST_TESTS = 250  # that an exit code can tell apart
 PROGRESS = 100
+EXAMPLES = max(10, round(100 * float(os.environ.get("ASSB_SHARE_OF_CASES", "1"))))  # of each property
 
 
 class Target(Protocol):
@@ -153,7 +155,7 @@ def run(
     if not chosen:
         return {}
     phases = (hypothesis.Phase.explicit, hypothesis.Phase.generate)  # the first failure will do
-    hypothesis.settings.register_profile("mutation", database=None, deadline=None, phases=phases)
+    hypothesis.settings.register_profile("mutation", database=None, deadline=None, phases=phases, max_examples=EXAMPLES)
     work = Run(target, chosen, jobs, budget_s, tell, keep)
     quiet = ["-s", "-p", "no:cacheprovider", "-p", "no:faulthandler", "-W", "ignore", f"--rootdir={ROOT}"]
     options = [*quiet, "--hypothesis-profile=mutation", *(["-k", without] if without else [])]

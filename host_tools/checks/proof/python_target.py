@@ -35,9 +35,6 @@ SHORT_TESTS = [
 TESTS = [*SHORT_TESTS, "firmware/tests/test_rows_in_app.py", "firmware/tests/test_stage_actions.py"]  # of the whole app
 
 
-WHOLE = 1 << 30  # the last line of what is no function
-
-
 class Changed(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
     """Finds one module, with another text."""
 
@@ -73,8 +70,11 @@ class PythonTarget:
         self._functions = {module.path: list(functions(ast.parse(module.source))) for module in modules}
 
         spans = [self._span(number) for number in range(len(self.mutants))]
-        self._places = [(module.path, *(span[1:] if span else (1, WHOLE)))
-                        for (module, _), span in zip(self._made, spans, strict=True)]  # fmt: skip
+        self._always = {number for number, span in enumerate(spans) if span is None}
+        self._of_line: dict[str, dict[int, set[int]]] = {}  # mutants of the functions that the line of a file is in
+        for number, span in enumerate(spans):
+            for line in range(span[1], span[2] + 1) if span else ():
+                self._of_line.setdefault(str(self._made[number][0].path), {}).setdefault(line, set()).add(number)
 
     def watch(self, name: str) -> None:
         if self._counter is None:
@@ -87,12 +87,10 @@ class PythonTarget:
         assert self._counter
         data = self._counter.get_data()
         data.set_query_context(name)
-        lines = {Path(file): set(data.lines(file) or ()) for file in data.measured_files()}
-        return {
-            number
-            for number, (path, first, last) in enumerate(self._places)
-            if last == WHOLE or any(first <= line <= last for line in lines.get(path, ()))
-        }
+        found = set(self._always)
+        for file, numbers in self._of_line.items():
+            found.update(*(numbers.get(line, ()) for line in data.lines(file) or ()))
+        return found
 
     def _span(self, number: int) -> tuple[str, int, int] | None:
         """The innermost function around a mutant, unless the tables of its module are made by it."""
