@@ -272,7 +272,7 @@ def cycles(count: int, leak_a: float, after: int) -> list:
 
 def test_a_plan_with_a_leak_makes_every_evidence_speak(believed):
     both = Both(flat_layout.pack(believed | FAST), seed=3)
-    told = both.play(cycles(8, 0.02, 5))
+    told = both.play(cycles(6, 0.02, 3))
     speaking = {name for name, state in told if state >= package.NORMAL}
     assert set(EVIDENCES) - speaking == set()
     assert any(state == package.ACTIVE for _, state in told)
@@ -350,7 +350,7 @@ def test_a_broken_twin_is_found_out(believed, tmp_path, monkeypatch, old, new):
     flat = flat_layout.pack(believed | FAST)
     broken = mutated(old, new, tmp_path, monkeypatch)
     with pytest.raises(AssertionError):
-        Both(flat, 3, broken).play(cycles(8, 0.02, 5))
+        Both(flat, 3, broken).play(cycles(6, 0.02, 3))
 
 
 def test_places_and_codes_are_those_of_the_tables():
