@@ -237,7 +237,6 @@ def _crashed(error, record, crash, lockout, log):
 def _to_prompt(board, app, watchdog, record):
     import micropython
 
-    micropython.kbd_intr(-1)  # a second one is a key for the prompt
     _outputs_off(board)
     _interrupted(app, watchdog, record)
     micropython.kbd_intr(_CTRL_C)
@@ -247,8 +246,9 @@ def _interrupted(app, watchdog, record):
     """Outputs are off: what is known is kept, and the prompt may last. An `update` whose reset the Ctrl-C came before
     is done with: its host has the prompt."""
     record.forget_update()
+    _keep(record.intend_reset)  # by a watchdog that a soft reset at the prompt leaves without its feeder
     if watchdog:
-        watchdog.keep_alive()
+        _keep(watchdog.keep_alive)
     if app:
         app.events.push(_EV_INTERRUPTED, 0, 0)
         app.keep()
@@ -264,5 +264,9 @@ def _keep(write):
 
 
 def _outputs_off(board):
+    """And no Ctrl-C ends what is done next: it is a key for the prompt."""
+    import micropython
+
+    micropython.kbd_intr(-1)
     if board:
         board.off()

@@ -61,6 +61,15 @@ def flashed(flashed_image, tmp_path):
 
 
 @pytest.fixture
+def flashed_by_the_clock(flashed_image, tmp_path):
+    """The same as fast as a real one, which the host's patience is made for."""
+    path = tmp_path / "flash.bin"
+    path.write_bytes(flashed_image)
+    with running_board(path) as board:
+        yield board
+
+
+@pytest.fixture
 def cut(board, monkeypatch):
     """Takes the power of the board, which is then given up on after a moment, so that these tests are short. Not
     before: a slow machine would be given up on, too."""
@@ -126,7 +135,8 @@ def next_version(plan, path="assb/storage/frame_dump.mpy", data=None):
     return dataclasses.replace(plan, files=files | {MANIFEST: manifest(files)})
 
 
-def test_an_update_goes_to_the_other_slot_and_only_what_changed_over_the_cable(flashed, plan):
+def test_an_update_goes_to_the_other_slot_and_only_what_changed_over_the_cable(flashed_by_the_clock, plan):
+    flashed = flashed_by_the_clock
     with ExclusiveConsole(flashed.console_port) as console, BoardRepl(console) as repl:
         repl.run("open('/notes.txt', 'w').close()\nopen('/crashes', 'w').close()")
     changed = next_version(plan)

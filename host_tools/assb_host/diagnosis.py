@@ -201,20 +201,21 @@ def _heard(link: Link) -> Iterator[Finding]:
     decoder = link.decoder
     before = decoder.damaged_count + decoder.lost_count
     rows: set[str] = set()
-    frames, end_s = (
-        0,
-        link.console.now_s() + HELLO_S,
-    )  # a board that has just said HELLO may still be busy with its start
+    frames, patience_s = 0, HELLO_S  # it may have said HELLO in the middle of its start
+    end_s = link.console.now_s() + patience_s
     while link.console.now_s() < end_s:
         for item in link.poll(0.1):
             if isinstance(item, Frame):
                 frames += 1
-                end_s = min(end_s, link.console.now_s() + LISTEN_S)
+                if frames == 1:
+                    patience_s, end_s = LISTEN_S, link.console.now_s() + LISTEN_S
                 rows |= set(rows_of(item.fields.get("trip_bits", 0), item.fields.get("trip_bits_2", 0)))
     bad = decoder.damaged_count + decoder.lost_count - before
     sound = frames and not bad
     remedy = "" if sound else "a shorter cable, another hub, a sound ground"
-    yield Finding("link", OK if sound else FAILED, f"{frames} frames in {LISTEN_S:g} s, {bad} damaged or lost", remedy)
+    yield Finding(
+        "link", OK if sound else FAILED, f"{frames} frames in {patience_s:g} s, {bad} damaged or lost", remedy
+    )
     if rows:
         yield Finding("limits", WARN, f"tripped: {', '.join(sorted(rows))}", "docs/reference.md says what each wants")
 

@@ -78,7 +78,7 @@ def test_the_transport_has_the_attributes_that_its_own_constructor_sets(terminal
     attributes = set(vars(theirs))
     theirs.close()
     with serial.Serial(path) as port:
-        assert set(vars(OpenedTransport(port))) == attributes
+        assert set(vars(OpenedTransport(port, 1.0))) == attributes | {"whole_answer_s"}
 
 
 def test_code_runs_and_its_output_comes_back(console):
@@ -134,12 +134,11 @@ def test_a_board_that_dies_in_a_paste_is_a_link_error_not_a_struct_error(termina
     assert isinstance(caught.value.__cause__, struct.error | TransportError)
 
 
-def test_a_board_that_runs_again_and_speaks_for_ever_is_a_link_error(terminal, monkeypatch):
+def test_a_board_that_runs_again_and_speaks_for_ever_is_a_link_error(terminal):
     """Its watchdog has bitten, say, and the firmware sends its telemetry."""
     master, _, path = terminal
-    monkeypatch.setattr(board_repl, "WHOLE_ANSWER_DEADLINE_S", 0.2)
     with ExclusiveConsole(path) as console:
-        repl = BoardRepl(console)
+        repl = BoardRepl(console, 0.2)
         read, count = console.port.read, 0
 
         def flood(size):

@@ -31,7 +31,10 @@ class Watchdog:
         """Hand the feeding to a timer: only with the outputs off, for the REPL and for maintenance."""
         self.start(self._timeout_ms)  # it may not have come so far as to be remembered
         if self._wdt and hasattr(machine, "Timer"):
-            self._timer = machine.Timer(-1)
+            try:
+                self._timer = machine.Timer(-1)
+            except ValueError:  # an ESP32 before MicroPython 1.29 has no virtual ones; nothing else uses that one
+                self._timer = machine.Timer(0)
             self._timer.init(period=_KEEP_ALIVE_PERIOD_MS, mode=machine.Timer.PERIODIC, callback=self._feed_from_timer)
             _at_prompt.append(self)
 

@@ -117,7 +117,10 @@ def _start(slot, on_trial, last):
 
 def _feed_at_prompt():
     wdt = machine.WDT(timeout=TRIAL_WATCHDOG_MS)
-    timer = machine.Timer(-1)
+    try:
+        timer = machine.Timer(-1)
+    except ValueError:  # as in port/watchdog.py
+        timer = machine.Timer(0)
     timer.init(period=1000, mode=machine.Timer.PERIODIC, callback=lambda _: wdt.feed())
     return timer
 

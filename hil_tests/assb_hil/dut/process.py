@@ -24,6 +24,14 @@ SHIM_BYTES = 24000
 WORD_RATIO = 2
 
 
+def processor_s(pid: int) -> float:
+    """Processor time that a process has taken; wall time where the system does not tell."""
+    try:
+        return time.clock_gettime(~pid << 3 | CPU_CLOCK)
+    except (AttributeError, OSError, OverflowError):
+        return time.monotonic()
+
+
 class VmProcess:
     """A running VM: `console` (its stdin, stdout and stderr) and `port` (the lockstep) are sockets."""
 
@@ -64,10 +72,7 @@ class VmProcess:
 
     def computed_s(self) -> float:
         """Processor time that the VM has taken; wall time where the system does not tell."""
-        try:
-            return time.clock_gettime(~self.pid << 3 | CPU_CLOCK)
-        except (AttributeError, OSError, OverflowError):
-            return time.monotonic()
+        return processor_s(self.pid)
 
     def sleeps(self) -> bool:
         """Whether the VM waits. Nothing unread in either socket afterwards means: for its standard input."""

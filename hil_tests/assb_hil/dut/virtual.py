@@ -241,6 +241,7 @@ class VirtualBoard(Paced):
         try:
             with self._same_cpu:
                 while self._vm is not None:
+                    self._same_cpu.make_room()
                     if not (self._answer(limit_us) if self.lockstep.operation else self._listen(limit_us)):
                         return
                     if until_s is not None and time.monotonic() > until_s:

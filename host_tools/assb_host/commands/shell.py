@@ -1,5 +1,6 @@
 """`assb shell`: the board's Python prompt, its outputs off first."""
 
+import math
 import subprocess
 import sys
 from contextlib import suppress
@@ -37,20 +38,24 @@ def shell(port, dut, plain, restart, code):
             status = subprocess.run(terminal(path, plain), check=False).returncode
             console.port.open()
         if restart:
-            reset(console)
-            click.echo("the firmware starts again", err=True)
+            heard = reset(console)
+            away = (
+                "no prompt took the reset: the firmware runs already, or the board is dead; `assb doctor` tells which"
+            )
+            click.echo("the firmware starts again" if heard else away, err=True)
         else:
             click.echo("the firmware is stopped, outputs off; `assb shell --restart pass` starts it", err=True)
     return status
 
 
-def reset(console) -> None:
-    """Until the board has heard it: who opens the port next finds no old prompt."""
+def reset(console) -> bool:
+    """Until the board has heard it: who opens the port next finds no old prompt. False: firmware answers, or nobody."""
     console.write(b"\r\x03import machine\r" + RESET + b"\r")
     heard, end_s = b"", console.now_s() + PROMPT_S
     with suppress(PortError):  # USB goes with the reset
-        while RESET not in heard and console.now_s() < end_s:
+        while RESET not in heard and b"\0" not in heard and console.now_s() < end_s:
             heard += console.read(0.2)
+    return RESET in heard
 
 
 def terminal(path: str, plain: bool) -> list[str]:
@@ -73,7 +78,7 @@ def take_prompt(console) -> None:
 def run_code(console, code: str) -> int:
     from assb_host.flash.board_repl import BoardError, BoardRepl
 
-    with BoardRepl(console) as repl:
+    with BoardRepl(console, math.inf) as repl:
         try:
             click.echo(repl.run(code, "shell").decode(errors="replace"), nl=False)
         except BoardError as error:

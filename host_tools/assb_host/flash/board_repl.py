@@ -30,7 +30,8 @@ REMEDY = "reset the board by its button or power, then flash again; is MicroPyth
 class OpenedTransport(SerialTransport):
     """mpremote's transport on a port that is open already; its own constructor opens one, retries and prints."""
 
-    def __init__(self, port: serial.Serial):
+    def __init__(self, port: serial.Serial, whole_answer_s: float):
+        self.whole_answer_s = whole_answer_s
         self.in_raw_repl = False
         self.use_raw_paste = True
         self.device_name = port.port
@@ -42,7 +43,7 @@ class OpenedTransport(SerialTransport):
     def read_until(self, min_num_bytes, ending, timeout: float | None = 10, data_consumer=None, timeout_overall=None):
         """mpremote waits ten seconds, or for ever, for the next byte, and for ever while bytes come; a board that is
         well answers sooner. Like there, what came instead is returned; the caller sees that the ending lacks."""
-        end_s = time.monotonic() + min(timeout_overall or WHOLE_ANSWER_DEADLINE_S, WHOLE_ANSWER_DEADLINE_S)
+        end_s = time.monotonic() + min(timeout_overall or self.whole_answer_s, self.whole_answer_s)
         timeout = BYTE_DEADLINE_S if timeout is None else min(timeout, BYTE_DEADLINE_S)
         heard_s, data = time.monotonic(), b""
         while not data.endswith(ending) and time.monotonic() < min(heard_s + timeout, end_s):
@@ -65,12 +66,13 @@ class BoardError(FlashError):
 
 
 class BoardRepl:
-    """Use as a context: inside it the board is in its raw REPL, and it never stays there."""
+    """Use as a context: inside it the board is in its raw REPL, and it never stays there. An answer that still comes
+    after `whole_answer_s` is given up on."""
 
-    def __init__(self, console: ExclusiveConsole):
+    def __init__(self, console: ExclusiveConsole, whole_answer_s: float = WHOLE_ANSWER_DEADLINE_S):
         self.console = console
         console.port.timeout = BYTE_DEADLINE_S
-        self.transport = OpenedTransport(console.port)
+        self.transport = OpenedTransport(console.port, whole_answer_s)
 
     def __enter__(self):
         self._ask_to_update()
