@@ -10,7 +10,7 @@ from assb_hil.dut.repl import CTRL_C, SOFT_REBOOT, ReplWatch
 
 INPUT_BYTES = 64 * 1024  # waiting for the board; beyond that the port's peer is held up
 DRAIN_BYTES = 65536
-SPIN_S = 0.5  # processor time without a request: after so much, Ctrl-C becomes a signal; no start of a firmware computes so long
+SPIN_S = 0.5  # processor time without a request, more than any start takes: then Ctrl-C becomes a signal
 SECOND_SIGNAL_S = 0.5  # code that swallowed the first Ctrl-C and still computes gets the next after so long
 
 Tap = Callable[[int, bytes], None]

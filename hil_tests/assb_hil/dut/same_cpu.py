@@ -56,8 +56,8 @@ class SameCpu:
         self._since_used_s = self._processor_s()
 
     def make_room(self) -> None:
-        """Called often. Two boards that came to one processor would stay there, and others idle: one goes elsewhere. Which
-        one is left to chance, so that they don't go together."""
+        """Called often. Two boards that came to one processor would stay there, and others idle: one goes elsewhere.
+        Which one is left to chance, so that they don't go together."""
         if not self._possible or time.monotonic() < self._due_s:
             return
         self._measure()
