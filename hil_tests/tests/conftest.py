@@ -1,7 +1,7 @@
 """Fixtures that several test files share."""
 
 import pytest
-from flashed_boards import flash_image, running_board
+from flashed_boards import flash_image, running_copy
 
 
 @pytest.fixture(scope="session")
@@ -13,7 +13,5 @@ def image(tmp_path_factory):
 @pytest.fixture
 def running(image, tmp_path):
     """A board that runs it in the background, with nothing wired to it."""
-    path = tmp_path / "flash.bin"
-    path.write_bytes(image)
-    with running_board(path) as board:
+    with running_copy(image, tmp_path) as board:
         yield board

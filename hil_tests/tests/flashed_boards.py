@@ -31,6 +31,15 @@ def running_board(path: Path, pace: float = 1.0) -> Iterator[VirtualBoard]:
             yield board
 
 
+@contextmanager
+def running_copy(image: bytes, folder: Path, pace: float = 1.0) -> Iterator[VirtualBoard]:
+    """A running board whose flash is a copy of that image."""
+    path = folder / "flash.bin"
+    path.write_bytes(image)
+    with running_board(path, pace) as board:
+        yield board
+
+
 def until(wanted: Callable[[], object], deadline_s: float = DEADLINE_S) -> None:
     """Other processes are at work: looked at again and again."""
     end_s = time.monotonic() + deadline_s

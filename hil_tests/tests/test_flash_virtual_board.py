@@ -19,7 +19,7 @@ from assb_host.flash.plan import CONFIG_PATH, FlashPlan, plan_for
 from assb_host.link.console import ExclusiveConsole
 from assb_host.link.decoder import Decoder, Frame
 from assb_host.link.link import Link
-from flashed_boards import PACE, running_board
+from flashed_boards import PACE, running_board, running_copy
 
 PACK = "li_lpscl_nca"
 CUTS = 1  # in CI
@@ -54,18 +54,14 @@ def flashed_image(plan, tmp_path_factory):
 @pytest.fixture
 def flashed(flashed_image, tmp_path):
     """A running board that was flashed before."""
-    path = tmp_path / "flash.bin"
-    path.write_bytes(flashed_image)
-    with running_board(path, PACE) as board:
+    with running_copy(flashed_image, tmp_path, PACE) as board:
         yield board
 
 
 @pytest.fixture
 def flashed_by_the_clock(flashed_image, tmp_path):
     """The same as fast as a real one, which the host's patience is made for."""
-    path = tmp_path / "flash.bin"
-    path.write_bytes(flashed_image)
-    with running_board(path) as board:
+    with running_copy(flashed_image, tmp_path) as board:
         yield board
 
 

@@ -23,7 +23,7 @@ from assb_host.link.lock import BusyError
 from assb_host.monitor.board import WatchedBoard
 from assb_host.monitor.view import View, view_of
 from assb_host.monitor.watched import Watched
-from flashed_boards import running_board, until
+from flashed_boards import running_copy, until
 
 LEASE_S = 3.0
 PACE = 5.0
@@ -123,9 +123,7 @@ def test_a_board_without_power_is_a_link_error_in_virtual_time():
 @pytest.fixture
 def hurried(image, tmp_path):
     """As `running`, and faster than the clock."""
-    path = tmp_path / "flash.bin"
-    path.write_bytes(image)
-    with running_board(path, PACE) as board:
+    with running_copy(image, tmp_path, PACE) as board:
         yield board
 
 

@@ -16,7 +16,7 @@ def test_every_check_of_the_scenario_holds(name, request):
     if name in TOLD_LATE:
         reason = "the soft short is told too late"
         if not request.config.getoption("--all-cuts"):  # two cells for four minutes cost as much as ten other scenarios
-            pytest.xfail(reason)
+            pytest.skip(f"known gap: {reason}; run with --all-cuts")
         request.applymarker(pytest.mark.xfail(reason=reason, raises=AssertionError, strict=True))
     result = run_scenario(load_scenario(name), request.config.getoption("--dut"))
     broken = [

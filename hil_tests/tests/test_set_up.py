@@ -15,17 +15,19 @@ import serial
 import test_sealed_board
 from assb_hil.dut import registry
 from assb_hil.dut.flash_image import write_image
+from assb_hil.dut.idle_world import IdleWorld
 from assb_hil.dut.runner import start_board
+from assb_hil.dut.virtual import VirtualBoard
 from assb_hil.scenario import load_scenario
 from assb_hil.session import open_session
 from assb_host import diagnosis
 from assb_host.commands.boards import boards
 from assb_host.commands.doctor import doctor
-from assb_host.commands.shell import shell
-from assb_host.errors import EXIT_FAILED, EXIT_OK
+from assb_host.commands.shell import reset, shell
+from assb_host.errors import EXIT_FAILED, EXIT_OK, LinkError
 from assb_host.flash.firmware_files import CONFIG, placed
 from assb_host.flash.seal import KEY_FILE
-from assb_host.link.console import DutConsole
+from assb_host.link.console import DutConsole, ExclusiveConsole
 from assb_host.link.link import Link, command_line
 from assb_host.link.lock import PortLock
 from click.testing import CliRunner
@@ -88,6 +90,15 @@ def test_a_board_at_its_prompt_is_told_what_starts_it_and_that_it_can_run_what_w
     assert call(shell, "--port", board.console_port, "--restart", "pass").return_value == 0
     code, found = findings(board.console_port, "--quick")
     assert (code, found["firmware"]["state"]) == (EXIT_OK, diagnosis.OK)
+
+
+def test_firmware_that_runs_again_already_is_not_reset_and_a_board_that_is_dead_is_said(board, monkeypatch):
+    with ExclusiveConsole(board.console_port) as console:
+        assert not reset(console)
+    monkeypatch.setitem(reset.__globals__, "PROMPT_S", 0.1)
+    refused = pytest.raises(LinkError, match=r"no prompt took the reset in 0\.1 s; .*button")
+    with VirtualBoard(IdleWorld()) as dead, ExclusiveConsole(dead.console_port) as console, refused:
+        reset(console)
 
 
 def test_what_fails_at_the_prompt_is_said_and_is_no_success(board):

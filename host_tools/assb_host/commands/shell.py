@@ -38,23 +38,23 @@ def shell(port, dut, plain, restart, code):
             status = subprocess.run(terminal(path, plain), check=False).returncode
             console.port.open()
         if restart:
-            heard = reset(console)
-            away = (
-                "no prompt took the reset: the firmware runs already, or the board is dead; `assb doctor` tells which"
-            )
-            click.echo("the firmware starts again" if heard else away, err=True)
+            click.echo("the firmware starts again" if reset(console) else "the firmware runs already", err=True)
         else:
             click.echo("the firmware is stopped, outputs off; `assb shell --restart pass` starts it", err=True)
     return status
 
 
 def reset(console) -> bool:
-    """Until the board has heard it: who opens the port next finds no old prompt. False: firmware answers, or nobody."""
+    """Until the board has heard it: who opens the port next finds no old prompt. False: firmware answers instead."""
     console.write(b"\r\x03import machine\r" + RESET + b"\r")
     heard, end_s = b"", console.now_s() + PROMPT_S
     with suppress(PortError):  # USB goes with the reset
         while RESET not in heard and b"\0" not in heard and console.now_s() < end_s:
             heard += console.read(0.2)
+        if RESET not in heard and b"\0" not in heard:
+            raise LinkError(
+                f"no prompt took the reset in {PROMPT_S:g} s", console.name, "reset the board by its button"
+            )
     return RESET in heard
 
 
