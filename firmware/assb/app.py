@@ -211,8 +211,8 @@ class App:
         plan = [(self._slice_slow_sensors, SLICE)]
         plan += [(cell.step, ESTIMATE) for cell in self.cells]
         plan += [
+            (self._slice_collect, SLICE),  # what cells leave behind is the most
             (self.limits.step, ESTIMATE),
-            (self._slice_collect, SLICE),
             (self._slice_pressure, SLICE),
             (self._slice_telemetry, SLICE),
             (self._slice_storage, SLICE),
@@ -519,7 +519,7 @@ class App:
         return False
 
     def _slice_collect(self, now_ms):
-        """Collect garbage at a chosen moment, after the estimators and at the end; note the low water before it."""
+        """Collect garbage at a chosen moment, after the cells and at the end; note the low water before it."""
         clock, signals = self.clock, self.signals
         left_b = free_b()
         if not signals.valid[_HEAP_LOW_B] or left_b < signals.value[_HEAP_LOW_B]:

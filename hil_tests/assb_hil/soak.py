@@ -58,6 +58,7 @@ class Boot:
     low_first_b: int = 0
     low_last_b: int = 0
     last_s: float = 0.0
+    told: set[str] = field(default_factory=set)  # what was said of it already
 
     def add(self, t_s: float, free_b: int, low_b: int) -> None:
         if t_s - self.since_s < WARM_UP_S:
@@ -79,16 +80,19 @@ class Boot:
     def leaks(self) -> bool:
         return -self.slope_b_per_h * self.span_s / 3600 > LEAK_B
 
-    @property
     def complaints(self) -> list[str]:
-        """What is wrong with its heap, when it was long enough to tell."""
+        """What is wrong with its heap, when it was long enough to tell; each once."""
         if self.span_s < SPAN_S:
             return []
-        shrank = [f"the heap of this boot shrank by {-self.slope_b_per_h:.0f} B an hour"] if self.leaks else []
-        fell = (
-            [f"the low water of this boot's heap fell by {self.low_fell_b} B"] if self.low_fell_b > LOW_FALL_B else []
-        )
-        return shrank + fell
+        found = {
+            "shrank": f"the heap of this boot shrank by {-self.slope_b_per_h:.0f} B an hour" if self.leaks else "",
+            "fell": f"the low water of this boot's heap fell by {self.low_fell_b} B"
+            if self.low_fell_b > LOW_FALL_B
+            else "",
+        }
+        new = {what: words for what, words in found.items() if words and what not in self.told}
+        self.told |= new.keys()
+        return list(new.values())
 
     @property
     def low_fell_b(self) -> int:
@@ -295,7 +299,7 @@ class Soak:
         ]
         result.trace_sha256 = session.recorder.sha256
         for boot in self._boots:
-            for words in boot.complaints:
+            for words in boot.complaints():
                 self._break(boot.last_s, words)
         result.passed = not result.broken and result.heap_low_b >= HEAP_LOW_MIN_B
         return result

@@ -87,7 +87,13 @@ def soak(hours, seed, as_json):
     """A long run under a dynamic load with faults at random that a sound pack survives; exit code 0 only if it did."""
     from assb_hil.soak import as_dict, run_soak
 
+    shown = 0
+
     def told(result):
+        nonlocal shown
+        for broken in result.broken[shown:]:
+            click.echo(click.style("BROKEN ", fg="red", bold=True) + broken, err=True)
+        shown = len(result.broken)
         count = sum(result.fault_counts.values())
         click.echo(
             f"{len(result.hour_sha256)} h in {result.wall_time_s:.0f} s ({result.speed_x:g}x): {count} faults, "
