@@ -10,7 +10,7 @@
 #define PACK_SLOPE_V ((real)0.25)
 #define APART_SHARE ((real)0.5)
 #define OWED_SHARE ((real)0.3)
-#define PACK_LEAST_C ((real)0.0005)
+#define PACK_LEAST_C ((real)0.0007)
 #define FLOWS_C ((real)0.02)
 #define SETTLED_FRAC ((real)0.1)
 #define SAME_FRAC ((real)0.05)
