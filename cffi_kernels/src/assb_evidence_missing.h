@@ -33,7 +33,6 @@ enum { CHARGE_V, TABLE_V, FAST, MIDDLE, SLOW, PER_SOC };
 #define NEVER_LOST ((real)0.15)  /* higher resistances than this are a contact that is lost ... */
 #define UNKNOWN_LOST ((real)0.6) /* ... and such may be one, for all that is known */
 #define UNKNOWN_SIGMAS ((real)1.5)
-#define HELD_LOST ((real) - 0.45) /* what is taken for lower: the account has them wrong */
 #define LOST_LEAST ((real) - 0.1) /* ... until they are lower than this ... */
 #define LOST_TAU_S ((real)14400)  /* ... and for so long may it come back */
 #define WORKS_C ((real)0.005)
@@ -163,8 +162,7 @@ typedef struct {
 /* Whether R0 was higher than a cell's, surely, or so far as anyone knows. */
 static int was_lost(const ASSB_EST(charge_evidence) *c, real sigma)
 {
-    return c->highest > NEVER_LOST || c->error[FAST] + UNKNOWN_SIGMAS * sigma > UNKNOWN_LOST ||
-           c->error[FAST] < HELD_LOST;
+    return c->highest > NEVER_LOST || c->error[FAST] + UNKNOWN_SIGMAS * sigma > UNKNOWN_LOST;
 }
 
 static real resistance_walk(const detection_params_t *q, const ASSB_EST(charge_evidence) *c, const move_t *m)

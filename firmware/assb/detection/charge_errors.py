@@ -55,8 +55,7 @@ PAIR_SOC = 0.05  # variance of the pairs' error per SOC that is travelled
 CAPACITY_DRIFT = 0.0005
 NEVER_LOST = 0.15  # higher resistances than this are a contact that is lost ...
 UNKNOWN_LOST = 0.6  # and such may be one, for all that is known ...
-UNKNOWN_SIGMAS = 1.5  # ... by so many of their sigmas; so may ...
-HELD_LOST = -0.45  # ... what is taken for lower than this: the account has them wrong ...
+UNKNOWN_SIGMAS = 1.5  # ... by so many of their sigmas ...
 LOST_LEAST = -0.1  # ... until they are lower than this ...
 _LOST_TAU_S = const(14400)  # ... and for so long may it come back
 WORKS_C = 0.005
@@ -182,8 +181,7 @@ class ChargeErrors:
 
     def _was_lost(self):
         """Whether R0 was higher than a cell's, surely, or so far as anyone knows."""
-        unknown = self._possible(UNKNOWN_SIGMAS) > UNKNOWN_LOST or self.error[_FAST] < HELD_LOST
-        return self.highest > NEVER_LOST or unknown
+        return self.highest > NEVER_LOST or self._possible(UNKNOWN_SIGMAS) > UNKNOWN_LOST
 
     def _possible(self, sigmas):
         """As high as the relative error of R0 may be now."""
