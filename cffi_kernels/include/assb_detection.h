@@ -81,6 +81,7 @@ typedef struct {
     ASSB_REAL middle, slow, taken_v, turned; /* of an ampere of it: shares of the pairs, charge, hysteresis */
     ASSB_REAL follows[ASSB_CHARGE_ERRORS];   /* what the filter takes for errors of it, per ampere */
     ASSB_REAL nats;                          /* logarithm of the likelihood ratio */
+    ASSB_REAL hours;                         /* since then */
     ASSB_REAL known, shown;                  /* information on its rate, and that times the rate */
 } ASSB_EST(leak_test);
 
@@ -100,6 +101,7 @@ typedef struct {
     ASSB_REAL score, leak_c;                            /* leak_c: of the capacity in an hour */
     ASSB_REAL edge;                                     /* the latest passing, 0: none */
     ASSB_REAL passed, doubt2;                           /* the latest one that was compared, 0: none; its doubt */
+    ASSB_REAL contact2;                                 /* what a contact that was lost adds to that */
 } ASSB_EST(returns);
 
 typedef struct {
@@ -114,6 +116,7 @@ typedef struct {
     ASSB_REAL rows, span_s, moved_as, swing_a, current_a, ends;
     ASSB_REAL degc, usual_ohm, loop_then, open2_then_v, open3_then_v; /* smoothed, and of the window before */
     ASSB_REAL begun, alone, lost;                                     /* lost: the offset is to be found anew */
+    ASSB_REAL doubted;                                                /* it was, since a leak was suspected */
     ASSB_REAL lean, jumps, highest; /* of the innovations, in sigmas; highest error of R0 of late */
     ASSB_REAL error[ASSB_CHARGE_ERRORS], covariance[ASSB_CHARGE_PAIRS]; /* upper triangle, row by row */
     ASSB_EST(leak_test) test[ASSB_LEAKS];

@@ -30,8 +30,9 @@ enum { CHARGE_V, TABLE_V, FAST, MIDDLE, SLOW, PER_SOC };
 #define PAIR_DRIFT ((real)0.05)
 #define PAIR_SOC ((real)0.05) /* variance of the pairs' error per SOC that is travelled */
 #define CAPACITY_DRIFT ((real)0.0005)
-#define NEVER_LOST ((real)0.15)   /* higher resistances than this are a contact that is lost ... */
-#define UNKNOWN_LOST ((real)0.6)  /* ... and such may be one, for all that is known */
+#define NEVER_LOST ((real)0.15)  /* higher resistances than this are a contact that is lost ... */
+#define UNKNOWN_LOST ((real)0.6) /* ... and such may be one, for all that is known */
+#define UNKNOWN_SIGMAS ((real)1.5)
 #define LOST_LEAST ((real) - 0.1) /* ... until they are lower than this ... */
 #define LOST_TAU_S ((real)14400)  /* ... and for so long may it come back */
 #define WORKS_C ((real)0.005)
@@ -61,6 +62,7 @@ enum { CHARGE_V, TABLE_V, FAST, MIDDLE, SLOW, PER_SOC };
 #define DOUBT ((real)0.5)
 #define RELEARN_S ((real)300)
 #define LEAK_ERROR ((real)0.25) /* of a leak's rate, as the resistances are that it shows across */
+#define TAKEN_MOST ((real)0.1)  /* of the capacity: a leak that took so much is told, or none */
 #define VARIANCE_LEAST ((real)1e-14)
 
 static void begin_test(ASSB_EST(leak_test) *m)
@@ -160,7 +162,7 @@ typedef struct {
 /* Whether R0 was higher than a cell's, surely, or so far as anyone knows. */
 static int was_lost(const ASSB_EST(charge_evidence) *c, real sigma)
 {
-    return c->highest > NEVER_LOST || c->error[FAST] + sigma > UNKNOWN_LOST;
+    return c->highest > NEVER_LOST || c->error[FAST] + UNKNOWN_SIGMAS * sigma > UNKNOWN_LOST;
 }
 
 static real resistance_walk(const detection_params_t *q, const ASSB_EST(charge_evidence) *c, const move_t *m)
@@ -245,6 +247,7 @@ static void move_test(const params_t *cell, const ASSB_EST(charge_evidence) *c, 
     t->middle = t->middle + share(dt_s, SOONER * cell->tau2_s) * (1 - t->middle);
     t->slow = t->slow + share(dt_s, SLOWER * cell->tau2_s) * (1 - t->slow);
     t->taken_v = t->taken_v + m->slope_v * per_as * dt_s;
+    t->hours = t->hours + dt_s / (real)3600;
     real turn = cell->hysteresis_rate * (m->rests ? per_as * dt_s : magnitude(m->soc));
     if (m->rests)
         t->turned = t->turned + turn / (1 + turn * leak_a) * (1 + c->open_hysteresis - leak_a * t->turned);
@@ -337,6 +340,8 @@ static void weigh(const detection_params_t *q, const params_t *cell, ASSB_EST(ch
     if (far > CLIP) /* an outlier teaches less */
         var = var * far / CLIP;
     real most = m->rests ? REST_MOST : WORK_MOST;
+    /* or a pair of which the other has lost its contact */
+    int silent = c->seen_s < q->charge_settle_s || (m->pair && x[FAST] < OHM_LEAST);
     for (int k = 0; k < ASSB_LEAKS; k++) {
         ASSB_EST(leak_test) *t = c->test + k;
         real ohm = unseen_ohm(cell, c, t, h), leak_v = leak_c[k] * cell->capacity_ah * ohm;
@@ -348,7 +353,8 @@ static void weigh(const detection_params_t *q, const params_t *cell, ASSB_EST(ch
             t->known = t->known + ohm * ohm / var;
             t->shown = t->shown + ohm * innovation_v / var;
         }
-        if (t->nats <= 0 || c->seen_s < q->charge_settle_s)
+        int late = t->hours * leak_c[k] > TAKEN_MOST && t->nats < q->charge_alone * q->charge_nats;
+        if (silent || late || t->nats <= 0)
             begin_test(t);
     }
     for (int i = 0; i < ASSB_CHARGE_ERRORS; i++) {
@@ -429,7 +435,8 @@ static void close_seconds(const detection_params_t *q, const params_t *cell, det
     else
         weigh(q, cell, c, &m, row->excess_v, row);
     if (c->seen_s >= q->charge_settle_s)
-        see_returns(q, c, state, pack, row->current_a, m.size_c, in->temperature_degc, m.steep ? 0 : m.slope_v);
+        see_returns(q, c, state, pack, row->current_a, m.size_c, in->temperature_degc, m.steep ? 0 : m.slope_v,
+                    c->highest > NEVER_LOST ? c->highest * c->ohm : 0);
     c->loop_then = c->open_hysteresis;
     c->open2_then_v = c->open2_v;
     c->open3_then_v = c->open3_v;
@@ -441,6 +448,10 @@ static void close_seconds(const detection_params_t *q, const params_t *cell, det
         c->seen_s = least(c->seen_s, q->charge_settle_s - RELEARN_S);
     }
     const ASSB_EST(leak_test) *t = c->test + most_likely(c);
+    if (t->nats < DOUBT * q->charge_nats)
+        c->doubted = 0;
+    else if (t->nats >= q->charge_nats && c->doubted == 0)
+        c->doubted = c->lost = 1; /* it has to go on: what a step of the voltage told is not told again */
     c->leak_a = t->known > 0 ? t->shown / t->known : 0;
     c->leak_sigma_a = t->known > 0 ? 2 / ASSB_EST(square_root)(t->known) + LEAK_ERROR * c->leak_a : 0;
     c->nats = t->nats;

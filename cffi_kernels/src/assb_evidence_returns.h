@@ -9,6 +9,8 @@
 #define PACK_SHARE ((real)0.1)
 #define PACK_SLOPE_V ((real)0.25)
 #define APART_SHARE ((real)0.5)
+#define OWED_SHARE ((real)0.3)
+#define PACK_LEAST_C ((real)0.0007)
 #define FLOWS_C ((real)0.02)
 #define SETTLED_FRAC ((real)0.1)
 #define SAME_FRAC ((real)0.05)
@@ -48,8 +50,8 @@ static void begin_counters(ASSB_EST(returns) *r)
     }
 }
 
-/* Against what the sensor's offset may have counted, or what the pack's cycles took. */
-static void judge_returns(ASSB_EST(returns) *r, const real took_c[2], real by_sensor_c, real apart_share, real doubt2)
+/* Against what the pack's cycles took, and least_c: what the sensor's offset may have counted. */
+static void judge_returns(ASSB_EST(returns) *r, const real took_c[2], real least_c, real doubt2)
 {
     real taken[2];
     for (int way = 0; way < 2; way++)
@@ -57,8 +59,10 @@ static void judge_returns(ASSB_EST(returns) *r, const real took_c[2], real by_se
     int low = taken[0] < taken[1] ? 0 : 1;
     if (r->told_s[0] <= 0 || r->told_s[1] <= 0 || taken[low] <= 0)
         return;
-    real apart = apart_share * (taken[0] - taken[1]), by_sensor = by_sensor_c * r->over_s[low] / HOUR_S;
-    real score = (taken[low] - by_sensor) / ASSB_EST(square_root)(doubt2 + apart * apart);
+    int latest = (int)r->way; /* a leak that has gone on has taken no less */
+    real less = taken[1 - latest] - taken[latest], apart = less > 0 ? APART_SHARE * less : 0;
+    real least_frac = least_c * r->over_s[low] / HOUR_S;
+    real score = (taken[low] - least_frac) / ASSB_EST(square_root)(doubt2 + apart * apart);
     if (score <= r->score)
         return;
     r->score = score;
@@ -86,7 +90,7 @@ static void compare_pass(ASSB_EST(returns) *r, int way, real more, real over_s)
 }
 
 static void pass_tenth(const detection_params_t *q, ASSB_EST(returns) *r, int k, real current_a, real degc,
-                       real soc_var, real slope_v)
+                       real soc_var, real slope_v, real lost_ohm)
 {
     int is_same = magnitude(current_a - r->current_a[k]) <= SAME_FRAC * magnitude(current_a);
     if (r->at_s[k] > 0 && is_same && magnitude(degc - r->degc[k]) <= SAME_K) {
@@ -96,9 +100,16 @@ static void pass_tenth(const detection_params_t *q, ASSB_EST(returns) *r, int k,
         compare_pass(r, k / TENTHS, more, r->clock_s - r->at_s[k]);
         static const real nothing[2] = {0, 0};
         r->passed = slope_v < PACK_SLOPE_V ? 0 : (real)(k + 1);
-        r->doubt2 = DOUBT_SHARE * (soc_var + r->soc_var[k]) + by_v * by_v;
+        real moved2 = r->soc_var[k] - soc_var;
+        r->doubt2 = DOUBT_SHARE * (soc_var + r->soc_var[k]) + (moved2 > 0 ? moved2 : 0) + by_v * by_v;
         r->score = r->leak_c = 0;
-        judge_returns(r, nothing, OFFSET_MOST * q->charge_offset_c, 0, RETURN_FRAC * RETURN_FRAC + r->doubt2);
+        real owed = 0;
+        for (int j = 0; j < ASSB_PASSES; j++)
+            owed = r->owed[j] < owed ? r->owed[j] : owed;
+        real lost = lost_ohm * magnitude(current_a) / slope_v;
+        r->contact2 = OWED_SHARE * OWED_SHARE * owed * owed + lost * lost;
+        real doubt2 = RETURN_FRAC * RETURN_FRAC + r->doubt2 + r->contact2;
+        judge_returns(r, nothing, OFFSET_MOST * q->charge_offset_c, doubt2);
     }
     r->net_at[k] = r->net;
     r->at_s[k] = r->clock_s;
@@ -109,7 +120,7 @@ static void pass_tenth(const detection_params_t *q, ASSB_EST(returns) *r, int k,
 
 /* After each window of a few seconds; slope_v 0: in a knee of the OCV. */
 static void see_returns(const detection_params_t *q, ASSB_EST(charge_evidence) *c, const state_t *state,
-                        const reference_t *pack, real current_a, real size_c, real degc, real slope_v)
+                        const reference_t *pack, real current_a, real size_c, real degc, real slope_v, real lost_ohm)
 {
     ASSB_EST(returns) *r = &c->returns;
     begin_counters(r);
@@ -117,7 +128,7 @@ static void see_returns(const detection_params_t *q, ASSB_EST(charge_evidence) *
         if (r->told_s[way] > 0 && r->clock_s - r->told_s[way] > RETURN_S)
             r->told_s[way] = r->score = r->leak_c = r->passed = 0;
     if (pack->passed > 0 && pack->passed == r->passed)
-        judge_returns(r, pack->took_c, 0, APART_SHARE, PACK_FRAC * PACK_FRAC + PACK_SHARE * r->doubt2);
+        judge_returns(r, pack->took_c, PACK_LEAST_C, PACK_FRAC * PACK_FRAC + PACK_SHARE * r->doubt2 + r->contact2);
     real before = r->tenth, settled_v = c->slow_ohm * current_a;
     int up = current_a > 0;
     r->tenth = 1 + (real)(int)(TENTHS * clamp(state->soc, 0, TENTH_LAST));
@@ -126,5 +137,5 @@ static void see_returns(const detection_params_t *q, ASSB_EST(charge_evidence) *
     int k = up ? (int)before : TENTHS + (int)r->tenth, again = r->edge == (real)k;
     r->edge = (real)k;
     if (!again && slope_v > 0 && magnitude(c->open2_v - settled_v) <= SETTLED_FRAC * magnitude(settled_v))
-        pass_tenth(q, r, k, current_a, degc, state->covariance[0], slope_v);
+        pass_tenth(q, r, k, current_a, degc, state->covariance[0], slope_v, lost_ohm);
 }

@@ -6,7 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 from assb.detection import ACTIVE, LEARNING, NORMAL, UNAVAILABLE
+from assb.detection.charge_errors import OHM_LEAST
 from assb.detection.detector import Detector, Pack
+from assb.detection.leak_test import LeakTest
 from assb.detection.observed import ONCE
 from assb.estimation import flat_layout, parameters
 from assb.protocol import schema
@@ -156,6 +158,46 @@ def test_a_leak_is_missing_charge_and_its_rate_tells_the_resistance():
     assert cell.fusion.stage == SOFT_SHORT
     assert cell.detector.charge.leak_a == pytest.approx(0.03, rel=0.35)  # it shows across no resistance here
     assert 0 < cell.fusion.rs_low_ohm < cell.fusion.rs_ohm < cell.fusion.rs_high_ohm
+
+
+@pytest.mark.parametrize("off_v", [0.002, 0.005, 0.01])
+def test_a_step_of_the_voltage_is_a_suspect_at_most_for_a_leak_goes_on(off_v):
+    cell = Cell(charge_noise_v=SIGMA_V).run(3600, dt_s=1.0)
+    stages = {cell.run(10, dt_s=1.0, off_v=off_v).fusion.stage for _ in range(60)}
+    assert SUSPECT in stages
+    assert SOFT_SHORT not in stages
+    assert cell.detector.charge.nats < 1
+    assert cell.run(600, dt_s=1.0, off_v=off_v, leak_a=0.03).fusion.stage == SOFT_SHORT
+
+
+def test_a_leak_that_would_have_taken_a_tenth_of_the_charge_was_told_by_then_or_is_none():
+    test = LeakTest("d", leak_c=0.05)
+    for nats, hours, speaks in ((0.0, 0.1, False), (5.0, 2.0, True), (5.0, 2.01, False), (27.0, 2.01, True)):
+        test.nats, test.hours = nats, hours
+        assert test.speaks(told_nats=27.0) == speaks
+    test.begin()
+    assert test.hours == 0
+
+
+def test_of_a_pair_a_cell_tells_no_leak_while_the_other_has_lost_its_contact():
+    pack = Pack()
+    cells = [Cell(seed, pack, charge_noise_v=SIGMA_V) for seed in range(2)]
+
+    def run(seconds, current_a, lost_ohm, leak_a=0.0):
+        for _ in range(seconds):
+            cells[0].run(1.0, dt_s=1.0, current_a=current_a, off_v=-lost_ohm * current_a)
+            cells[1].run(1.0, dt_s=1.0, current_a=current_a, leak_a=leak_a)
+
+    for _ in range(20):
+        run(60, -0.1, 0.0)
+        run(60, 0.0, 0.0)
+    for _ in range(10):
+        run(60, -0.1, 0.1)
+        run(60, 0.0, 0.1)
+    assert cells[1].detector.charge.errors.error[2] < OHM_LEAST
+    run(900, 0.0, 0.1, leak_a=0.03)
+    assert cells[1].detector.charge.nats == 0
+    assert ACTIVE not in cells[0].told["missing_charge"] | cells[1].told["missing_charge"]
 
 
 @pytest.mark.parametrize(("current_a", "leak_a"), [(0.0005, 0.0005), (0.1, 0.0002)])

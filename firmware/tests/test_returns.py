@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 from assb.detection.detector import Detector, Pack
-from assb.detection.returns import OFFSET_MOST, SAME_FRAC, Returns
+from assb.detection.returns import OFFSET_MOST, PACK_LEAST_C, SAME_FRAC, Returns
 from assb.estimation import flat_layout, parameters
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,7 +20,7 @@ class Cycled:
     def __init__(self, rate_c=0.5):
         self.returns = Returns("d")
         self.rate_c, self.way, self.soc, self.now_s = rate_c, 1, 0.5, 0.0
-        self.degc, self.slope_v, self.steep = 25.0, 0.8, False
+        self.degc, self.slope_v, self.steep, self.lost_ohm = 25.0, 0.8, False, 0.0
         self.others = SimpleNamespace(passed=0, took_c=(0.0, 0.0))
         names = [name for name, _ in parameters.detection_rows()]
         q = [OFFSET_C if name == "charge_offset_c" else 0.0 for name in names]
@@ -47,15 +47,16 @@ class Cycled:
             step = SimpleNamespace(
                 current_a=self.way * self.rate_c, size_c=self.rate_c, slope_v=self.slope_v, steep=self.steep
             )
-            self.returns.see(self.cell, SimpleNamespace(slow_ohm=0.1, open2_v=0.1 * step.current_a), step, self.others)
+            deficit = SimpleNamespace(slow_ohm=0.1, open2_v=0.1 * step.current_a)
+            self.returns.see(self.cell, deficit, step, self.others, self.lost_ohm)
             self._meet(others_c)
             most = max(most, self.returns.score)
         return most
 
-    def go(self, soc, shift=0.0):
+    def go(self, soc, **more):
         """Until the cell holds `soc`. Returns the highest score."""
         self.way = 1 if soc > self.soc else -1
-        return self.run(abs(soc - self.soc) / self.rate_c, shift=shift)
+        return self.run(abs(soc - self.soc) / self.rate_c, **more)
 
 
 def cycle_h(rate_c):
@@ -107,6 +108,33 @@ def test_in_a_pack_a_contact_that_is_lost_is_no_leak_and_a_flat_ocv_tells_nothin
     flat.slope_v = 0.2
     flat.run(2 * cycle_h(0.3), others_c=0.0)
     assert flat.run(1.5 * cycle_h(0.3), 1 / 500, others_c=0.0) < 1
+
+
+@pytest.mark.parametrize("lost_ohm", [0.0, 0.024])
+def test_a_contact_that_comes_back_after_one_passing_each_way_is_a_leak_unless_it_is_known_to_have_been_lost(lost_ohm):
+    cell, shift = Cycled(0.5), 0.015  # 0.024 ohm of 0.5 A on 0.8 V
+    cell.lost_ohm = lost_ohm
+    cell.go(0.1, others_c=0.0)
+    cell.go(0.9, shift=shift, others_c=0.0)
+    cell.go(0.1, shift=shift, others_c=0.0)
+    assert (cell.go(0.9, others_c=0.0) < 1) == (lost_ohm > 0)
+
+
+def test_what_was_first_to_come_back_is_doubt_of_what_comes_after_it():
+    cycle, scores = cycle_h(0.5), []
+    for owed in (0.0, -0.1):
+        cell = Cycled(0.5)
+        cell.run(1.2 * cycle)
+        cell.returns.owed[0] = owed  # of a tenth that nothing passes
+        scores.append(cell.run(1.1 * cycle, 1 / 20))
+    assert scores[0] > 2 * scores[1] > 0
+
+
+def test_in_a_pack_what_no_leak_is_as_weak_as_is_none():
+    cell, cycle = Cycled(0.3), cycle_h(0.3)
+    cell.run(2 * cycle, others_c=0.0)
+    assert cell.run(2 * cycle, PACK_LEAST_C, others_c=0.0) < 1
+    assert cell.run(2 * cycle, 1 / 500, others_c=0.0) > 1.8
 
 
 def pack_that_passed(*passings):

@@ -55,6 +55,7 @@ PAIR_SOC = 0.05  # variance of the pairs' error per SOC that is travelled
 CAPACITY_DRIFT = 0.0005
 NEVER_LOST = 0.15  # higher resistances than this are a contact that is lost ...
 UNKNOWN_LOST = 0.6  # and such may be one, for all that is known ...
+UNKNOWN_SIGMAS = 1.5  # ... by so many of their sigmas ...
 LOST_LEAST = -0.1  # ... until they are lower than this ...
 _LOST_TAU_S = const(14400)  # ... and for so long may it come back
 WORKS_C = 0.005
@@ -180,14 +181,18 @@ class ChargeErrors:
 
     def _was_lost(self):
         """Whether R0 was higher than a cell's, surely, or so far as anyone knows."""
-        return self.highest > NEVER_LOST or self._possible() > UNKNOWN_LOST
+        return self.highest > NEVER_LOST or self._possible(UNKNOWN_SIGMAS) > UNKNOWN_LOST
 
-    def _possible(self):
-        """As high as the relative error of R0 may be now, by one sigma."""
-        return self.error[_FAST] + sqrt(self.covariance[_ROW[_FAST] + _FAST])
+    def _possible(self, sigmas):
+        """As high as the relative error of R0 may be now."""
+        return self.error[_FAST] + sigmas * sqrt(self.covariance[_ROW[_FAST] + _FAST])
+
+    def lost_ohm(self):
+        """What R0 surely was higher by of late; 0: no contact was lost."""
+        return self.highest * self.deficit.ohm if self.highest > NEVER_LOST else 0.0
 
     def _resistance_walk(self, q, move):
-        may_return = self._was_lost() and self._possible() > LOST_LEAST
+        may_return = self._was_lost() and self._possible(1) > LOST_LEAST
         free = move.pair or not move.charges or may_return or self.lean < -LEAN
         if not free or move.size_c <= WORKS_C:
             return OHM_DRIFT

@@ -16,6 +16,7 @@ from .observed import share
 LEAKS_C = (0.5, 0.05, 0.0125, 0.0018)
 SOONER = 0.6  # of tau2: the middle pair, once the slow one is taken off
 OHM_SHARE_LEAST = 0.5
+TAKEN_MOST = 0.1  # of the capacity: a leak that took so much is told, or none
 _REST_MOST = const(5)  # nats of one window
 _WORK_MOST = const(3)
 _ERRORS = const(6)
@@ -43,7 +44,7 @@ class LeakTest:
         self.middle = self.slow = self.taken_v = self.turned = (
             0.0  # of an ampere: shares of the pairs, charge, hysteresis
         )
-        self.nats = 0.0
+        self.nats = self.hours = 0.0
         self.known = self.shown = 0.0  # information on its rate, and that times the rate
         for k in range(_ERRORS):
             self.follows[k] = 0.0
@@ -56,11 +57,16 @@ class LeakTest:
         self.slow += share(dt_s, SLOWER * flat[_TAU2_S]) * (1 - self.slow)
         per_a = 1 / (3600 * cell.capacity_ah()) * dt_s
         self.taken_v += move.slope_v * per_a
+        self.hours += dt_s / 3600
         if move.rests:
             turn, leak_a = flat[_HYSTERESIS_RATE] * per_a, self.leak_c * cell.nominal_ah()
             self.turned += turn / (1 + turn * leak_a) * (1 + deficit.open_hysteresis - leak_a * self.turned)
         else:
             self.turned /= 1 + flat[_HYSTERESIS_RATE] * abs(move.soc)
+
+    def speaks(self, told_nats):
+        """Whether something speaks for this leak, and it was told, or could not have been yet."""
+        return self.nats > 0 and (self.hours * self.leak_c <= TAKEN_MOST or self.nats >= told_nats)
 
     def unseen_ohm(self, cell, errors):
         """Voltage that is missing per ampere of leak, and that the filter does not take for an error."""

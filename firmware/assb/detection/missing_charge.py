@@ -3,7 +3,8 @@
 The deficit (deficit.py), in a pack less the middle of all cells', is taken every few seconds: the middle one of them,
 so that a loose wire's jumps are gone. What explains it without a leak is followed by a filter (charge_errors.py), and
 beside it leaks of four sizes are tested for (leak_test.py). The score is the likeliest one's logarithm of the
-likelihood ratio over `charge_nats`, or what whole cycles took (returns.py).
+likelihood ratio over `charge_nats`, or what whole cycles took (returns.py). At the threshold the offset is found anew:
+a step of the voltage, which many things make, tells a suspect at most; a soft short has to go on.
 
 A reading of the current within the sensor's offset is taken for none, so that a rest tells weak leaks. At the ends of
 SOC nothing is told; what was missing before stays on the account. In a pack all cells have one sensor and one table; a
@@ -16,7 +17,7 @@ from math import sqrt
 from assb.const import const
 
 from . import LEARNING
-from .charge_errors import ChargeErrors, Move
+from .charge_errors import OHM_LEAST, ChargeErrors, Move
 from .deficit import Deficit, flowing_a
 from .leak_test import LEAKS_C, LeakTest
 from .observed import later, share
@@ -26,6 +27,7 @@ _MISSING_CHARGE = const(2)
 _LATEST = const(5)  # seconds of a window
 _PLACES = const(5)  # of a second: excess, current, and what the errors of the resistances go with
 _CHARGE_V = const(0)
+_FAST = const(2)
 SOC_AT_END = 1e-4
 _DEGC_TAU_S = const(120)  # what a sensor's noise makes of changes is gone
 _OHM_TAU_S = const(60)
@@ -41,6 +43,7 @@ _COULOMBIC_EFFICIENCY_FRAC = const(1)
 _CHARGE_NATS = const(24)
 _CHARGE_SETTLE_S = const(25)
 _CHARGE_SLOPE_MOST_V = const(27)
+_CHARGE_ALONE = const(44)
 
 
 class MissingCharge:
@@ -53,6 +56,7 @@ class MissingCharge:
         self.step = Move()
         self.seen_s = 0.0
         self.known = False  # whether it may be compared
+        self.doubted = False  # the offset was found anew since a leak was suspected
         self.cells = -1  # with so many, itself included
         self.offset_v = 0.0  # usual excess
         self.degc = self.usual_ohm = 0.0  # smoothed
@@ -137,7 +141,7 @@ class MissingCharge:
         else:
             self._weigh(cell, at, step)
         if self.seen_s >= cell.q[_CHARGE_SETTLE_S]:
-            self.returns.see(cell, self.deficit, step, others)
+            self.returns.see(cell, self.deficit, step, others, errors.lost_ohm())
         self.loop_then = self.deficit.open_hysteresis
         self.open2_then_v, self.open3_then_v = self.deficit.open2_v, self.deficit.open3_v
         if not step.pair:
@@ -147,6 +151,14 @@ class MissingCharge:
             self._begin(cell, excess_v, alone)
             self._settle_again(cell)
             self._tell_leak(cell)
+        self._doubt(cell)
+
+    def _doubt(self, cell):
+        """A leak that is suspected has to go on: what a step of the voltage told is not told again."""
+        if self.nats < DOUBT * cell.q[_CHARGE_NATS]:
+            self.doubted = False
+        elif self.nats >= cell.q[_CHARGE_NATS] and not self.doubted:
+            self.doubted = self.errors.lost = True
 
     def _settle_again(self, cell):
         self.seen_s = min(self.seen_s, cell.q[_CHARGE_SETTLE_S] - _RELEARN_S)
@@ -184,10 +196,12 @@ class MissingCharge:
                 test.follows[_CHARGE_V] += test.unseen_ohm(cell, errors)
             return
         errors.admit(cell.q, step)
-        settles = self.seen_s < cell.q[_CHARGE_SETTLE_S]
+        # or a pair of which the other has lost its contact
+        silent = self.seen_s < cell.q[_CHARGE_SETTLE_S] or (step.pair and errors.error[_FAST] < OHM_LEAST)
+        told_nats = cell.q[_CHARGE_ALONE] * cell.q[_CHARGE_NATS]
         for test in self.test:
             test.weigh(cell, errors, step)
-            if test.nats <= 0 or settles:
+            if silent or not test.speaks(told_nats):
                 test.begin()
         errors.correct(step)
         if errors.other_fell:

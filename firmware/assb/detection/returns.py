@@ -4,12 +4,14 @@ When a tenth of SOC is passed again, in the same direction with the same current
 went in between is what a leak took, whatever the capacity, the table and the resistances are. A contact that was lost
 or came back between them shifts the SOC that the filter has one way on charge and the other way on discharge; so both
 have to tell it, each twice or on one passing since the current turned, and the smaller counts. What one of them took
-less than nothing, when the contact was lost, is first to come back. A tenth that is passed again before any other is
-no cycle: there a contact moved the SOC. What the sensor's offset may have counted does not count. Cells with flat or
-unsure OCV have to show more.
+less than nothing, when the contact was lost, is first to come back. What has to come back is doubt, and so is a contact
+that is known to have been lost of late (charge_errors.py), and what the latest direction tells less than the one
+before, for a leak that goes on takes no less. A tenth that is passed again before any other is no cycle: there a
+contact moved the SOC. What the sensor's offset may have counted does not count. Cells with flat or unsure OCV have to
+show more, and those whose SOC the filter has come to know better meanwhile.
 
 In a pack the others have the same sensor: once two of them have passed the same tenth, what a cell took more than any
-of them counts from a third as much on. A contact tells one way more than the other, so what they differ by is doubt.
+of them counts from a third as much on.
 
 A leak of C/20 is told so within one turn of the current, for a constant current and a contact that may be lost hide it
 from the voltage (charge_errors.py).
@@ -32,7 +34,9 @@ OFFSET_MOST = 1.5  # times the sensor's offset
 PACK_FRAC = 0.002  # as RETURN_FRAC, between cells of a pack; so are the next three
 PACK_SHARE = 0.1  # of the variances
 PACK_SLOPE_V = 0.25  # dOCV/dSOC of a plateau: nothing is compared
-APART_SHARE = 0.5  # of what charge and discharge tell apart
+PACK_LEAST_C = 0.0007  # in an hour: a third of the weakest leak that is asked for
+APART_SHARE = 0.5  # of what the latest direction tells less than the one before
+OWED_SHARE = 0.3  # of what is first to come back: it may come back to more
 FLOWS_C = 0.02
 SETTLED_FRAC = 0.1
 SAME_FRAC = 0.05
@@ -61,7 +65,7 @@ class Returns:
         self.first, self.first_s, self.grows_c = array(real, ways), array(real, ways), array(real, ways)
         self.score = self.leak_c = 0.0  # leak_c: of the capacity in an hour
         self.edge = self.passed = 0  # the latest passing, and the latest one that was compared; 0: none
-        self.doubt2 = 0.0  # of the latter
+        self.doubt2 = self.contact2 = 0.0  # of the latter; what a contact that was lost adds
 
     def lose(self):
         for k in range(_PASSES):
@@ -82,15 +86,16 @@ class Returns:
         self.net += soc
         self.clock_s += dt_s
 
-    def see(self, cell, deficit, step, others):
-        """After each window of a few seconds; `others`: what the pack shows."""
+    def see(self, cell, deficit, step, others, lost_ohm):
+        """After each window of a few seconds; `others`: what the pack shows; `lost_ohm`: of a contact, of late."""
         self._begin_counters()
         for way in range(2):
             if self.told_s[way] > 0 and self.clock_s - self.told_s[way] > _RETURN_S:
                 self.told_s[way] = self.score = self.leak_c = 0.0
                 self.passed = 0
         if others.passed > 0 and others.passed == self.passed:
-            self._judge(others.took_c, 0.0, APART_SHARE, PACK_FRAC * PACK_FRAC + PACK_SHARE * self.doubt2)
+            doubt2 = PACK_FRAC * PACK_FRAC + PACK_SHARE * self.doubt2 + self.contact2
+            self._judge(others.took_c, PACK_LEAST_C, doubt2)
         before, up = self.tenth, step.current_a > 0
         self.tenth = tenth = 1 + int(_TENTHS * min(max(cell.ekf.soc, 0.0), TENTH_LAST))
         settled_v = deficit.slow_ohm * step.current_a
@@ -101,7 +106,7 @@ class Returns:
         if again or step.steep or step.slope_v <= 0:
             return
         if abs(deficit.open2_v - settled_v) <= SETTLED_FRAC * abs(settled_v):
-            self._pass(cell, k, step)
+            self._pass(cell, k, step, lost_ohm)
 
     def _begin_counters(self):
         """Single precision holds them for months."""
@@ -118,7 +123,7 @@ class Returns:
                 self.first_s[way] -= half_s
             self.clock_s -= half_s
 
-    def _pass(self, cell, k, step):
+    def _pass(self, cell, k, step, lost_ohm):
         current_a, degc, soc_var = step.current_a, cell.temperature_degc, cell.ekf.soc_var
         same = abs(current_a - self.current_a[k]) <= SAME_FRAC * abs(current_a)
         if self.at_s[k] > 0 and same and abs(degc - self.degc[k]) <= _SAME_K:
@@ -127,10 +132,13 @@ class Returns:
             self.owed[k] = min(more, 0.0)
             self._compare(k // _TENTHS, more, self.clock_s - self.at_s[k])
             self.passed = 0 if step.slope_v < PACK_SLOPE_V else k + 1
-            self.doubt2 = DOUBT_SHARE * (soc_var + self.soc_var[k]) + by_v * by_v
+            moved2 = max(self.soc_var[k] - soc_var, 0.0)
+            self.doubt2 = DOUBT_SHARE * (soc_var + self.soc_var[k]) + moved2 + by_v * by_v
+            owed, lost = min(self.owed), lost_ohm * abs(current_a) / step.slope_v
+            self.contact2 = OWED_SHARE * OWED_SHARE * owed * owed + lost * lost
             self.score = self.leak_c = 0.0
-            offset_c = OFFSET_MOST * cell.q[_CHARGE_OFFSET_C]
-            self._judge(_NOTHING, offset_c, 0.0, RETURN_FRAC * RETURN_FRAC + self.doubt2)
+            doubt2 = RETURN_FRAC * RETURN_FRAC + self.doubt2 + self.contact2
+            self._judge(_NOTHING, OFFSET_MOST * cell.q[_CHARGE_OFFSET_C], doubt2)
         self.net_at[k], self.at_s[k] = self.net, self.clock_s
         self.current_a[k], self.degc[k], self.soc_var[k] = current_a, degc, soc_var
 
@@ -149,14 +157,16 @@ class Returns:
         self.told_s[way] = self.clock_s
         self.way = way
 
-    def _judge(self, took_c, by_sensor_c, apart_share, doubt2):
-        """Against what the sensor's offset may have counted, or what the pack's cycles took."""
+    def _judge(self, took_c, least_c, doubt2):
+        """Against what the pack's cycles took, and `least_c`: what the sensor's offset may have counted."""
         charged, discharged = (self.more[way] - took_c[way] * self.over_s[way] / _HOUR_S for way in range(2))
         low, taken = (0, charged) if charged < discharged else (1, discharged)
         if self.told_s[0] <= 0 or self.told_s[1] <= 0 or taken <= 0:
             return
-        apart, by_sensor = apart_share * (charged - discharged), by_sensor_c * self.over_s[low] / _HOUR_S
-        score = (taken - by_sensor) / sqrt(doubt2 + apart * apart)
+        less = discharged - charged if self.way == 0 else charged - discharged
+        apart = APART_SHARE * max(less, 0.0)  # a leak that has gone on has taken no less
+        least = least_c * self.over_s[low] / _HOUR_S
+        score = (taken - least) / sqrt(doubt2 + apart * apart)
         if score > self.score:
             self.score = score
             self.leak_c = max(_HOUR_S * taken / self.over_s[low], self.grows_c[0], self.grows_c[1])

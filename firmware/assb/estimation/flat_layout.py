@@ -95,7 +95,7 @@ DEFAULTS = {
     "dip_sigmas": 6.0,  # of the noise of innovations: how far below the level before it a dip begins
     "dip_floor_v": 0.001,  # a shallower dip is none
     "dip_window_s": 600.0,  # in which dips are counted ...
-    "dip_count": 4.0,  # ... and so many make a suspect
+    "dip_count": 5.0,  # ... and so many make a suspect
     "dip_trace_frac": 0.04,  # of its depth: what a dip leaves behind half a second later; a loose wire leaves nothing
     "dip_trace_v": 0.0006,  # ... and at least so much
     "noise_ratio": 5.0,  # of the variance of differences, to what it used to be
