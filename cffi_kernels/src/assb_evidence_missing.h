@@ -353,7 +353,8 @@ static void weigh(const detection_params_t *q, const params_t *cell, ASSB_EST(ch
             t->known = t->known + ohm * ohm / var;
             t->shown = t->shown + ohm * innovation_v / var;
         }
-        int late = t->hours * leak_c[k] > TAKEN_MOST && t->nats < q->charge_alone * q->charge_nats;
+        int late = t->hours * t->shown > TAKEN_MOST * cell->capacity_ah * t->known &&
+                   t->nats < q->charge_alone * q->charge_nats;
         if (silent || late || t->nats <= 0)
             begin_test(t);
     }

@@ -317,7 +317,7 @@ def mutated(old: str, new: str, folder: Path, monkeypatch) -> type:
         ("elif self.innovation_v < 0 and", "elif"),
         ("nats = leak_v * (innovation_v - 0.5 * leak_v) / var", "nats = leak_v * innovation_v / var"),
         ("ohm -= h[k] * self.follows[k]", "pass"),
-        ("if silent or not test.speaks(told_nats)", "if silent"),
+        ("if silent or not test.speaks(told_nats, nominal_ah)", "if silent"),
         ("self.doubted = self.errors.lost = True", "self.doubted = True"),
         ("OWED_SHARE * OWED_SHARE * owed * owed + lost * lost", "0.0"),
         ("APART_SHARE * max(less, 0.0)", "APART_SHARE * less"),

@@ -172,9 +172,10 @@ def test_a_step_of_the_voltage_is_a_suspect_at_most_for_a_leak_goes_on(off_v):
 
 def test_a_leak_that_would_have_taken_a_tenth_of_the_charge_was_told_by_then_or_is_none():
     test = LeakTest("d", leak_c=0.05)
-    for nats, hours, speaks in ((0.0, 0.1, False), (5.0, 2.0, True), (5.0, 2.01, False), (27.0, 2.01, True)):
+    test.known, test.shown = 4.0, 4.0 * 0.03  # A: C/20 of 0.6 Ah
+    for nats, hours, speaks in ((0.0, 0.1, False), (5.0, 1.99, True), (5.0, 2.01, False), (27.0, 2.01, True)):
         test.nats, test.hours = nats, hours
-        assert test.speaks(told_nats=27.0) == speaks
+        assert test.speaks(27.0, CAPACITY_AH) == speaks
     test.begin()
     assert test.hours == 0
 

@@ -64,9 +64,10 @@ class LeakTest:
         else:
             self.turned /= 1 + flat[_HYSTERESIS_RATE] * abs(move.soc)
 
-    def speaks(self, told_nats):
-        """Whether something speaks for this leak, and it was told, or could not have been yet."""
-        return self.nats > 0 and (self.hours * self.leak_c <= TAKEN_MOST or self.nats >= told_nats)
+    def speaks(self, told_nats, nominal_ah):
+        """Whether something speaks for a leak, and it was told, or could not have been yet."""
+        late = self.hours * self.shown > TAKEN_MOST * nominal_ah * self.known
+        return self.nats > 0 and (self.nats >= told_nats or not late)
 
     def unseen_ohm(self, cell, errors):
         """Voltage that is missing per ampere of leak, and that the filter does not take for an error."""

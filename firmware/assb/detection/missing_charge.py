@@ -198,10 +198,10 @@ class MissingCharge:
         errors.admit(cell.q, step)
         # or a pair of which the other has lost its contact
         silent = self.seen_s < cell.q[_CHARGE_SETTLE_S] or (step.pair and errors.error[_FAST] < OHM_LEAST)
-        told_nats = cell.q[_CHARGE_ALONE] * cell.q[_CHARGE_NATS]
+        told_nats, nominal_ah = cell.q[_CHARGE_ALONE] * cell.q[_CHARGE_NATS], cell.nominal_ah()
         for test in self.test:
             test.weigh(cell, errors, step)
-            if silent or not test.speaks(told_nats):
+            if silent or not test.speaks(told_nats, nominal_ah):
                 test.begin()
         errors.correct(step)
         if errors.other_fell:
