@@ -82,6 +82,8 @@ typedef struct {
     ASSB_REAL follows[ASSB_CHARGE_ERRORS];   /* what the filter takes for errors of it, per ampere */
     ASSB_REAL nats;                          /* logarithm of the likelihood ratio */
     ASSB_REAL hours;                         /* since then */
+    ASSB_REAL loud_h;                        /* since it was half of a suspect, or doubted */
+    ASSB_REAL doubted;                       /* it was suspected, and has to go on */
     ASSB_REAL known, shown;                  /* information on its rate, and that times the rate */
 } ASSB_EST(leak_test);
 
@@ -116,7 +118,6 @@ typedef struct {
     ASSB_REAL rows, span_s, moved_as, swing_a, current_a, ends;
     ASSB_REAL degc, usual_ohm, loop_then, open2_then_v, open3_then_v; /* smoothed, and of the window before */
     ASSB_REAL begun, alone, lost;                                     /* lost: the offset is to be found anew */
-    ASSB_REAL doubted;                                                /* it was, since a leak was suspected */
     ASSB_REAL lean, jumps, highest; /* of the innovations, in sigmas; highest error of R0 of late */
     ASSB_REAL error[ASSB_CHARGE_ERRORS], covariance[ASSB_CHARGE_PAIRS]; /* upper triangle, row by row */
     ASSB_EST(leak_test) test[ASSB_LEAKS];

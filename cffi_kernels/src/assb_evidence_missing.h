@@ -62,7 +62,8 @@ enum { CHARGE_V, TABLE_V, FAST, MIDDLE, SLOW, PER_SOC };
 #define DOUBT ((real)0.5)
 #define RELEARN_S ((real)300)
 #define LEAK_ERROR ((real)0.25) /* of a leak's rate, as the resistances are that it shows across */
-#define TAKEN_MOST ((real)0.1)  /* of the capacity: a leak that took so much is told, or none */
+#define STEP_MOST ((real)0.02)  /* of the capacity: what took more is no step */
+#define TAKEN_MOST ((real)0.08) /* of the capacity: a leak that took so much is told, or none */
 #define VARIANCE_LEAST ((real)1e-14)
 
 static void begin_test(ASSB_EST(leak_test) *m)
@@ -248,6 +249,7 @@ static void move_test(const params_t *cell, const ASSB_EST(charge_evidence) *c, 
     t->slow = t->slow + share(dt_s, SLOWER * cell->tau2_s) * (1 - t->slow);
     t->taken_v = t->taken_v + m->slope_v * per_as * dt_s;
     t->hours = t->hours + dt_s / (real)3600;
+    t->loud_h = t->loud_h + dt_s / (real)3600;
     real turn = cell->hysteresis_rate * (m->rests ? per_as * dt_s : magnitude(m->soc));
     if (m->rests)
         t->turned = t->turned + turn / (1 + turn * leak_a) * (1 + c->open_hysteresis - leak_a * t->turned);
@@ -305,6 +307,39 @@ static void see_jump(const detection_params_t *q, ASSB_EST(charge_evidence) *c, 
     }
 }
 
+/* Whether a leak took so much of the capacity within these hours. */
+static int took_more(const ASSB_EST(leak_test) *t, const params_t *cell, real hours, real frac)
+{
+    return hours * t->shown > frac * cell->capacity_ah * t->known;
+}
+
+/* A leak that is suspected has to go on: the offset is found anew, so that what a step of the voltage told is not told
+ * again. What a leak took in hours is no step. */
+static void doubt_leaks(const detection_params_t *q, const params_t *cell, ASSB_EST(charge_evidence) *c)
+{
+    real held = DOUBT * q->charge_nats;
+    int stepped = 0;
+    for (int k = 0; k < ASSB_LEAKS; k++) {
+        ASSB_EST(leak_test) *t = c->test + k;
+        if (t->nats < held) {
+            t->doubted = 0;
+        } else if (t->nats >= q->charge_nats && t->doubted == 0) {
+            t->doubted = 1;
+            stepped = stepped || !took_more(t, cell, t->hours, STEP_MOST);
+        }
+    }
+    if (!stepped)
+        return;
+    c->lost = 1;
+    for (int k = 0; k < ASSB_LEAKS; k++) {
+        ASSB_EST(leak_test) *t = c->test + k;
+        if (t->nats >= held) {
+            t->doubted = 1;
+            t->loud_h = t->known = t->shown = 0;
+        }
+    }
+}
+
 static int most_likely(const ASSB_EST(charge_evidence) *c)
 {
     int best = 0;
@@ -340,8 +375,8 @@ static void weigh(const detection_params_t *q, const params_t *cell, ASSB_EST(ch
     if (far > CLIP) /* an outlier teaches less */
         var = var * far / CLIP;
     real most = m->rests ? REST_MOST : WORK_MOST;
-    /* or a pair of which the other has lost its contact */
-    int silent = c->seen_s < q->charge_settle_s || (m->pair && x[FAST] < OHM_LEAST);
+    /* or the other one of a pair has lost its contact: on charge a leak looks like that, too, at rest nothing does */
+    int silent = c->seen_s < q->charge_settle_s || (m->pair && !m->rests && !m->charges && x[FAST] < OHM_LEAST);
     for (int k = 0; k < ASSB_LEAKS; k++) {
         ASSB_EST(leak_test) *t = c->test + k;
         real ohm = unseen_ohm(cell, c, t, h), leak_v = leak_c[k] * cell->capacity_ah * ohm;
@@ -353,8 +388,9 @@ static void weigh(const detection_params_t *q, const params_t *cell, ASSB_EST(ch
             t->known = t->known + ohm * ohm / var;
             t->shown = t->shown + ohm * innovation_v / var;
         }
-        int late = t->hours * t->shown > TAKEN_MOST * cell->capacity_ah * t->known &&
-                   t->nats < q->charge_alone * q->charge_nats;
+        if (t->nats < DOUBT * q->charge_nats)
+            t->loud_h = 0;
+        int late = took_more(t, cell, t->loud_h, TAKEN_MOST) && t->nats < q->charge_alone * q->charge_nats;
         if (silent || late || t->nats <= 0)
             begin_test(t);
     }
@@ -437,7 +473,7 @@ static void close_seconds(const detection_params_t *q, const params_t *cell, det
         weigh(q, cell, c, &m, row->excess_v, row);
     if (c->seen_s >= q->charge_settle_s)
         see_returns(q, c, state, pack, row->current_a, m.size_c, in->temperature_degc, m.steep ? 0 : m.slope_v,
-                    c->highest > NEVER_LOST ? c->highest * c->ohm : 0);
+                    c->highest > NEVER_LOST && c->nats < DOUBT * q->charge_nats ? c->highest * c->ohm : 0);
     c->loop_then = c->open_hysteresis;
     c->open2_then_v = c->open2_v;
     c->open3_then_v = c->open3_v;
@@ -449,10 +485,6 @@ static void close_seconds(const detection_params_t *q, const params_t *cell, det
         c->seen_s = least(c->seen_s, q->charge_settle_s - RELEARN_S);
     }
     const ASSB_EST(leak_test) *t = c->test + most_likely(c);
-    if (t->nats < DOUBT * q->charge_nats)
-        c->doubted = 0;
-    else if (t->nats >= q->charge_nats && c->doubted == 0)
-        c->doubted = c->lost = 1; /* it has to go on: what a step of the voltage told is not told again */
     c->leak_a = t->known > 0 ? t->shown / t->known : 0;
     c->leak_sigma_a = t->known > 0 ? 2 / ASSB_EST(square_root)(t->known) + LEAK_ERROR * c->leak_a : 0;
     c->nats = t->nats;
@@ -460,6 +492,7 @@ static void close_seconds(const detection_params_t *q, const params_t *cell, det
         c->leak_a = c->returns.leak_c * cell->capacity_ah;
         c->leak_sigma_a = RETURN_SIGMA * c->leak_a;
     }
+    doubt_leaks(q, cell, c);
 }
 
 static void begin_seconds(ASSB_EST(charge_evidence) *c)

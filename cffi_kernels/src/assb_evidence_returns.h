@@ -10,6 +10,7 @@
 #define PACK_SLOPE_V ((real)0.25)
 #define APART_SHARE ((real)0.5)
 #define OWED_SHARE ((real)0.3)
+#define OWED_S ((real)43200)
 #define PACK_LEAST_C ((real)0.0007)
 #define FLOWS_C ((real)0.02)
 #define SETTLED_FRAC ((real)0.1)
@@ -105,7 +106,8 @@ static void pass_tenth(const detection_params_t *q, ASSB_EST(returns) *r, int k,
         r->score = r->leak_c = 0;
         real owed = 0;
         for (int j = 0; j < ASSB_PASSES; j++)
-            owed = r->owed[j] < owed ? r->owed[j] : owed;
+            if (r->at_s[j] > 0 && r->clock_s - r->at_s[j] <= OWED_S && r->owed[j] < owed)
+                owed = r->owed[j];
         real lost = lost_ohm * magnitude(current_a) / slope_v;
         r->contact2 = OWED_SHARE * OWED_SHARE * owed * owed + lost * lost;
         real doubt2 = RETURN_FRAC * RETURN_FRAC + r->doubt2 + r->contact2;

@@ -216,7 +216,7 @@ class Detectors:
         charge.moved_as = rng.choice((0.0, 0.0, 4 * work_a, -36.0))
         for test in charge.test:
             test.nats = rng.choice((0.0, -0.5, 0.5, 2.0, 8.0, 40.0))
-            test.hours = rng.choice((0.0, 0.1, 1.0, 3.0, 9.0, 60.0))
+            test.hours, test.loud_h = (rng.choice((0.0, 0.1, 1.0, 3.0, 9.0, 60.0)) for _ in range(2))
         self._draw_returns(charge.returns, work_a)
         if rng.random() < 0.7:
             charge.open2_v = self._slow_ohm() * work_a * rng.choice((1.0, 1.0, 1.05, 1.2))

@@ -120,14 +120,21 @@ def test_a_contact_that_comes_back_after_one_passing_each_way_is_a_leak_unless_i
     assert (cell.go(0.9, others_c=0.0) < 1) == (lost_ohm > 0)
 
 
-def test_what_was_first_to_come_back_is_doubt_of_what_comes_after_it():
-    cycle, scores = cycle_h(0.5), []
-    for owed in (0.0, -0.1):
-        cell = Cycled(0.5)
-        cell.run(1.2 * cycle)
-        cell.returns.owed[0] = owed  # of a tenth that nothing passes
-        scores.append(cell.run(1.1 * cycle, 1 / 20))
-    assert scores[0] > 2 * scores[1] > 0
+@pytest.mark.parametrize(("passed_ago_h", "doubts"), [(0.0, True), (11.0, True), (12.1, False)])
+def test_what_has_to_come_back_is_doubt_for_half_a_day(passed_ago_h, doubts):
+    cell = Cycled(0.5)
+    cell.returns.clock_s = 50000.0
+    cell.returns.owed[3], cell.returns.at_s[3] = -0.1, cell.returns.clock_s - 3600 * passed_ago_h
+    cell.returns.owed[4] = -0.2  # of a tenth that was not passed
+    cell.soc = cell.cell.ekf.soc = 0.85
+    cell.go(0.95)  # one passing to compare with
+    cell.go(0.85)
+    cell.go(0.95)
+    cell.returns.at_s[3] = cell.returns.clock_s - 3600 * passed_ago_h
+    cell.returns.edge = 0
+    cell.go(0.85, leak_c=0.02)
+    cell.go(0.95, leak_c=0.02)
+    assert (cell.returns.contact2 > 0) == doubts
 
 
 def test_in_a_pack_what_no_leak_is_as_weak_as_is_none():

@@ -16,7 +16,8 @@ from .observed import share
 LEAKS_C = (0.5, 0.05, 0.0125, 0.0018)
 SOONER = 0.6  # of tau2: the middle pair, once the slow one is taken off
 OHM_SHARE_LEAST = 0.5
-TAKEN_MOST = 0.1  # of the capacity: a leak that took so much is told, or none
+STEP_MOST = 0.02  # of the capacity: what took more is no step of the voltage (assumption)
+TAKEN_MOST = 0.08  # likewise: a leak that took so much is told, or none
 _REST_MOST = const(5)  # nats of one window
 _WORK_MOST = const(3)
 _ERRORS = const(6)
@@ -44,7 +45,10 @@ class LeakTest:
         self.middle = self.slow = self.taken_v = self.turned = (
             0.0  # of an ampere: shares of the pairs, charge, hysteresis
         )
-        self.nats = self.hours = 0.0
+        self.nats = 0.0
+        self.hours = 0.0  # since then
+        self.loud_h = 0.0  # since it was half of a suspect, or doubted
+        self.doubted = False  # it was suspected, and has to go on
         self.known = self.shown = 0.0  # information on its rate, and that times the rate
         for k in range(_ERRORS):
             self.follows[k] = 0.0
@@ -58,15 +62,27 @@ class LeakTest:
         per_a = 1 / (3600 * cell.capacity_ah()) * dt_s
         self.taken_v += move.slope_v * per_a
         self.hours += dt_s / 3600
+        self.loud_h += dt_s / 3600
         if move.rests:
             turn, leak_a = flat[_HYSTERESIS_RATE] * per_a, self.leak_c * cell.nominal_ah()
             self.turned += turn / (1 + turn * leak_a) * (1 + deficit.open_hysteresis - leak_a * self.turned)
         else:
             self.turned /= 1 + flat[_HYSTERESIS_RATE] * abs(move.soc)
 
-    def speaks(self, told_nats, nominal_ah):
-        """Whether something speaks for a leak, and it was told, or could not have been yet."""
-        late = self.hours * self.shown > TAKEN_MOST * nominal_ah * self.known
+    def go_on(self):
+        """It is suspected: its rate and its time are told by what comes from now on."""
+        self.doubted = True
+        self.loud_h = self.known = self.shown = 0.0
+
+    def took_more(self, hours, frac, nominal_ah):
+        """Whether the leak took so much of the capacity within these hours."""
+        return hours * self.shown > frac * nominal_ah * self.known
+
+    def speaks(self, held_nats, told_nats, nominal_ah):
+        """Whether something speaks for a leak, and enough, or it could not have been told yet."""
+        if self.nats < held_nats:
+            self.loud_h = 0.0
+        late = self.took_more(self.loud_h, TAKEN_MOST, nominal_ah)
         return self.nats > 0 and (self.nats >= told_nats or not late)
 
     def unseen_ohm(self, cell, errors):

@@ -4,7 +4,7 @@ The deficit (deficit.py), in a pack less the middle of all cells', is taken ever
 so that a loose wire's jumps are gone. What explains it without a leak is followed by a filter (charge_errors.py), and
 beside it leaks of four sizes are tested for (leak_test.py). The score is the likeliest one's logarithm of the
 likelihood ratio over `charge_nats`, or what whole cycles took (returns.py). At the threshold the offset is found anew:
-a step of the voltage, which many things make, tells a suspect at most; a soft short has to go on.
+a sharp step of the voltage, which many things make, tells a suspect at most; a soft short has to go on.
 
 A reading of the current within the sensor's offset is taken for none, so that a rest tells weak leaks. At the ends of
 SOC nothing is told; what was missing before stays on the account. In a pack all cells have one sensor and one table; a
@@ -19,7 +19,7 @@ from assb.const import const
 from . import LEARNING
 from .charge_errors import OHM_LEAST, ChargeErrors, Move
 from .deficit import Deficit, flowing_a
-from .leak_test import LEAKS_C, LeakTest
+from .leak_test import LEAKS_C, STEP_MOST, LeakTest
 from .observed import later, share
 from .returns import Returns
 
@@ -56,7 +56,6 @@ class MissingCharge:
         self.step = Move()
         self.seen_s = 0.0
         self.known = False  # whether it may be compared
-        self.doubted = False  # the offset was found anew since a leak was suspected
         self.cells = -1  # with so many, itself included
         self.offset_v = 0.0  # usual excess
         self.degc = self.usual_ohm = 0.0  # smoothed
@@ -141,7 +140,8 @@ class MissingCharge:
         else:
             self._weigh(cell, at, step)
         if self.seen_s >= cell.q[_CHARGE_SETTLE_S]:
-            self.returns.see(cell, self.deficit, step, others, errors.lost_ohm())
+            leaks = self.nats >= DOUBT * cell.q[_CHARGE_NATS]  # which raises resistances as well
+            self.returns.see(cell, self.deficit, step, others, 0.0 if leaks else errors.lost_ohm())
         self.loop_then = self.deficit.open_hysteresis
         self.open2_then_v, self.open3_then_v = self.deficit.open2_v, self.deficit.open3_v
         if not step.pair:
@@ -154,11 +154,20 @@ class MissingCharge:
         self._doubt(cell)
 
     def _doubt(self, cell):
-        """A leak that is suspected has to go on: what a step of the voltage told is not told again."""
-        if self.nats < DOUBT * cell.q[_CHARGE_NATS]:
-            self.doubted = False
-        elif self.nats >= cell.q[_CHARGE_NATS] and not self.doubted:
-            self.doubted = self.errors.lost = True
+        """A leak that is suspected has to go on: the offset is found anew, so that what a step of the voltage told is
+        not told again. What a leak took in hours is no step."""
+        nats, nominal_ah, stepped = cell.q[_CHARGE_NATS], cell.nominal_ah(), False
+        for test in self.test:
+            if test.nats < DOUBT * nats:
+                test.doubted = False
+            elif test.nats >= nats and not test.doubted:
+                test.doubted = True
+                stepped = stepped or not test.took_more(test.hours, STEP_MOST, nominal_ah)
+        if stepped:
+            self.errors.lost = True
+            for test in self.test:
+                if test.nats >= DOUBT * nats:
+                    test.go_on()
 
     def _settle_again(self, cell):
         self.seen_s = min(self.seen_s, cell.q[_CHARGE_SETTLE_S] - _RELEARN_S)
@@ -196,12 +205,13 @@ class MissingCharge:
                 test.follows[_CHARGE_V] += test.unseen_ohm(cell, errors)
             return
         errors.admit(cell.q, step)
-        # or a pair of which the other has lost its contact
-        silent = self.seen_s < cell.q[_CHARGE_SETTLE_S] or (step.pair and errors.error[_FAST] < OHM_LEAST)
-        told_nats, nominal_ah = cell.q[_CHARGE_ALONE] * cell.q[_CHARGE_NATS], cell.nominal_ah()
+        # the other one of a pair has lost its contact: on charge a leak looks like that, too, at rest nothing does
+        blind = step.pair and not (step.rests or step.charges) and errors.error[_FAST] < OHM_LEAST
+        silent = blind or self.seen_s < cell.q[_CHARGE_SETTLE_S]
+        nats, alone, nominal_ah = cell.q[_CHARGE_NATS], cell.q[_CHARGE_ALONE], cell.nominal_ah()
         for test in self.test:
             test.weigh(cell, errors, step)
-            if silent or not test.speaks(told_nats, nominal_ah):
+            if silent or not test.speaks(DOUBT * nats, alone * nats, nominal_ah):
                 test.begin()
         errors.correct(step)
         if errors.other_fell:

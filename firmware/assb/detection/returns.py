@@ -43,6 +43,7 @@ SAME_FRAC = 0.05
 _SAME_K = const(2)
 _APART_S = const(600)
 _RETURN_S = const(14400)  # what one direction told is forgotten
+_OWED_S = const(43200)
 _HOUR_S = const(3600)
 _NET_MOST = const(4)
 _NOTHING = (0.0, 0.0)
@@ -134,13 +135,21 @@ class Returns:
             self.passed = 0 if step.slope_v < PACK_SLOPE_V else k + 1
             moved2 = max(self.soc_var[k] - soc_var, 0.0)
             self.doubt2 = DOUBT_SHARE * (soc_var + self.soc_var[k]) + moved2 + by_v * by_v
-            owed, lost = min(self.owed), lost_ohm * abs(current_a) / step.slope_v
+            owed, lost = self._owes(), lost_ohm * abs(current_a) / step.slope_v
             self.contact2 = OWED_SHARE * OWED_SHARE * owed * owed + lost * lost
             self.score = self.leak_c = 0.0
             doubt2 = RETURN_FRAC * RETURN_FRAC + self.doubt2 + self.contact2
             self._judge(_NOTHING, OFFSET_MOST * cell.q[_CHARGE_OFFSET_C], doubt2)
         self.net_at[k], self.at_s[k] = self.net, self.clock_s
         self.current_a[k], self.degc[k], self.soc_var[k] = current_a, degc, soc_var
+
+    def _owes(self):
+        """The most that is to come back in any tenth that was passed of late."""
+        most = 0.0
+        for k in range(_PASSES):
+            if self.at_s[k] > 0 and self.clock_s - self.at_s[k] <= _OWED_S and self.owed[k] < most:
+                most = self.owed[k]
+        return most
 
     def _compare(self, way, more, over_s):
         """Since this tenth was passed the last time."""
