@@ -132,7 +132,7 @@ DEFAULTS = {
     "plating_watch": 0.0,  # 1: on anodes that plate by mistake (graphite, silicon)
     "heat_j_per_k": 0.0,  # heat capacity of the cell; 0: heat is not watched
     "heat_w": 0.3,
-    "charge_alone": 1.8,  # missing charge that many times its bound is a soft short by itself
+    "charge_alone": 1.5,  # missing charge that many times its bound is a soft short by itself
     "stage_fall_s": 3600.0,  # a stage falls when all evidence was silent for so long
 }
 # (name, count, default)
