@@ -407,6 +407,9 @@ def fused(scores, seconds=1, cell=None, second_s=1.0):
         ({"dips": 1.0}, SUSPECT),
         ({"dips": 5.0, "noise": 5.0}, SUSPECT),  # of one kind
         ({"dips": 1.0, "missing_charge": 1.0}, SOFT_SHORT),
+        ({"dips": 0.5, "missing_charge": 1.0}, SOFT_SHORT),  # either may tell late
+        ({"dips": 1.0, "missing_charge": 0.5}, SOFT_SHORT),
+        ({"dips": 0.4, "missing_charge": 1.2}, SUSPECT),
         ({"stall": 1.0, "swelling": 1.0}, SOFT_SHORT),
         ({"missing_charge": 0.9 * CHARGE_ALONE}, SUSPECT),
         ({"missing_charge": 1.1 * CHARGE_ALONE}, SOFT_SHORT),  # well beyond what the sensors explain
