@@ -84,15 +84,14 @@ class Boot:
         """What is wrong with its heap, when it was long enough to tell; each once."""
         if self.span_s < SPAN_S:
             return []
-        found = {
-            "shrank": f"the heap of this boot shrank by {-self.slope_b_per_h:.0f} B an hour" if self.leaks else "",
-            "fell": f"the low water of this boot's heap fell by {self.low_fell_b} B"
-            if self.low_fell_b > LOW_FALL_B
-            else "",
-        }
-        new = {what: words for what, words in found.items() if words and what not in self.told}
-        self.told |= new.keys()
-        return list(new.values())
+        found = []
+        if self.leaks and "shrank" not in self.told:
+            self.told.add("shrank")
+            found.append(f"the heap of this boot shrank by {-self.slope_b_per_h:.0f} B an hour")
+        if self.low_fell_b > LOW_FALL_B and "fell" not in self.told:
+            self.told.add("fell")
+            found.append(f"the low water of this boot's heap fell by {self.low_fell_b} B")
+        return found
 
     @property
     def low_fell_b(self) -> int:
