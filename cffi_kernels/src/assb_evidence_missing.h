@@ -61,9 +61,10 @@ enum { CHARGE_V, TABLE_V, FAST, MIDDLE, SLOW, PER_SOC };
 #define CAPACITY_MOST ((real)0.06) /* errors beyond these are none: the filter begins anew */
 #define DOUBT ((real)0.5)
 #define RELEARN_S ((real)300)
-#define LEAK_ERROR ((real)0.25) /* of a leak's rate, as the resistances are that it shows across */
-#define STEP_MOST ((real)0.02)  /* of the capacity: what took more is no step */
-#define TAKEN_MOST ((real)0.08) /* of the capacity: a leak that took so much is told, or none */
+#define LEAK_ERROR ((real)0.25)  /* of a leak's rate, as the resistances are that it shows across */
+#define STEP_MOST ((real)0.02)   /* of the capacity: what took more is no step */
+#define STRONG_FRAC ((real)0.08) /* in an hour */
+#define TAKEN_MOST ((real)0.08)  /* of the capacity: a leak that took so much is told, or none */
 #define VARIANCE_LEAST ((real)1e-14)
 
 static void begin_test(ASSB_EST(leak_test) *m)
@@ -314,7 +315,7 @@ static int took_more(const ASSB_EST(leak_test) *t, const params_t *cell, real ho
 }
 
 /* A leak that is suspected has to go on: the offset is found anew, so that what a step of the voltage told is not told
- * again. What a leak took in hours is no step. */
+ * again. What a leak took in hours is no step, and a strong one does not wait. */
 static void doubt_leaks(const detection_params_t *q, const params_t *cell, ASSB_EST(charge_evidence) *c)
 {
     real held = DOUBT * q->charge_nats;
@@ -325,7 +326,8 @@ static void doubt_leaks(const detection_params_t *q, const params_t *cell, ASSB_
             t->doubted = 0;
         } else if (t->nats >= q->charge_nats && t->doubted == 0) {
             t->doubted = 1;
-            stepped = stepped || !took_more(t, cell, t->hours, STEP_MOST);
+            int strong = took_more(t, cell, 1, STRONG_FRAC);
+            stepped = stepped || !(strong || took_more(t, cell, t->hours, STEP_MOST));
         }
     }
     if (!stepped)

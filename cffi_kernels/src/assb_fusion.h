@@ -100,7 +100,7 @@ static int fuse(const detection_params_t *q, detection_t *d, const state_t *stat
     real two = most(least(electric, charge), most(least(electric, mechanic), least(charge, mechanic)));
     /* bridges beside which charge goes missing are one short, which either may tell late */
     real bridges = d->state[ASSB_DIPPING] >= ASSB_NORMAL ? d->score[ASSB_DIPPING] : 0;
-    two = most(two, most(least(bridges, charge / SUPPORT), least(bridges / SUPPORT, charge)));
+    two = most(two, least(bridges, charge / SUPPORT));
     d->suspicion = most(electric, most(charge, mechanic));
     real missing = d->state[ASSB_MISSING_CHARGE] >= ASSB_NORMAL ? d->score[ASSB_MISSING_CHARGE] : 0;
     d->softness = most(two, missing / q->charge_alone);

@@ -82,7 +82,7 @@ def kernel(request):
 def test_they_call_the_same_stages_within_a_slow_tick_and_a_hard_short_in_the_same_fast_tick(cells, kernel):
     readings = shorted(cells)
     watched, called = by_watch(readings, cells), by_firmware(readings, cells, kernel)
-    assert [stage for _, _, stage in watched] == [2, 3]  # dips half way and missing charge: no suspect before
+    assert [stage for _, _, stage in watched] == [1, 2, 3]
     assert [row[1:] for row in called] == [row[1:] for row in watched]
     assert {cell for _, cell, _ in called} == {cells - 1}
     for (watch_s, _, _), (firmware_s, _, _) in zip(watched, called, strict=True):

@@ -92,7 +92,7 @@ def undervoltages_later(*rows: str) -> dict[str, float]:
 
 
 def _filament(at_s: float) -> tuple[Fault, ...]:
-    growth = GrowingShort(at_s=at_s, rs_from_ohm=100.0, rs_to_ohm=20.0, over_s=5.0)
+    growth = GrowingShort(at_s=at_s, rs_from_ohm=100.0, rs_to_ohm=10.0, over_s=60.0)
     return (replace(growth, flicker_ohm=5.0, flicker_every_s=8.0, flicker_s=0.6),)
 
 
@@ -106,7 +106,7 @@ def _mean(by_a: float, level_a: float, row: str) -> Stimulus:
 
 
 FILAMENT = Stimulus(
-    "a filament grows; from the call of the stage", _filament, at_s=45.0, lasts_s=110.0,
+    "a filament grows; from the call of the stage", _filament, at_s=45.0, lasts_s=80.0,
     loads=(ConstantCurrent(at_s=8.0, current_a=0.2),), soc_frac=0.45,
     # what lithium stands, 0.1 A, would hide half of 0.6 A
     pack_changes=KNOWN_FOR_DAYS | {"current.charge_max_a": 0.12},

@@ -1,8 +1,8 @@
 """Stages of an internal short from its evidences: none, suspect, soft short, hard short.
 
     suspect     an evidence of some kind is at its threshold
-    soft short  two kinds of {electrical, charge, mechanical} are, or one of dips and charge is and the other half way,
-                or missing charge alone by `charge_alone` times
+    soft short  two kinds of {electrical, charge, mechanical} are, or dips are and a charge evidence is half way, or
+                missing charge alone by `charge_alone` times
     hard short  the voltage has collapsed (collapse.py, from the fast tick); nothing confirms it
 
 A kind is as strong as its strongest evidence. Heat and a lost contact make no stage, and a pressure that falls counts
@@ -76,7 +76,7 @@ class Fusion:
         two = max(min(electrical, charge), min(electrical, mechanical), min(charge, mechanical))
         # bridges beside which charge goes missing are one short, which either may tell late
         bridges = cell.score[_DIPPING] if cell.state[_DIPPING] >= NORMAL else 0.0
-        two = max(two, min(bridges, charge / SUPPORT), min(bridges / SUPPORT, charge))
+        two = max(two, min(bridges, charge / SUPPORT))
         self.suspicion = max(electrical, charge, mechanical)
         lone = cell.score[_MISSING_CHARGE] if cell.state[_MISSING_CHARGE] >= NORMAL else 0.0
         self.softness = max(two, lone / cell.q[_CHARGE_ALONE])

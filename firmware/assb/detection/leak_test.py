@@ -17,6 +17,7 @@ LEAKS_C = (0.5, 0.05, 0.0125, 0.0018)
 SOONER = 0.6  # of tau2: the middle pair, once the slow one is taken off
 OHM_SHARE_LEAST = 0.5
 STEP_MOST = 0.02  # of the capacity: what took more is no step of the voltage (assumption)
+STRONG_FRAC = 0.08  # in an hour: nobody waits for more of such a leak (assumption)
 TAKEN_MOST = 0.08  # likewise: a leak that took so much is told, or none
 _REST_MOST = const(5)  # nats of one window
 _WORK_MOST = const(3)

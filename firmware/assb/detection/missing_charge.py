@@ -19,7 +19,7 @@ from assb.const import const
 from . import LEARNING
 from .charge_errors import OHM_LEAST, ChargeErrors, Move
 from .deficit import Deficit, flowing_a
-from .leak_test import LEAKS_C, STEP_MOST, LeakTest
+from .leak_test import LEAKS_C, STEP_MOST, STRONG_FRAC, LeakTest
 from .observed import later, share
 from .returns import Returns
 
@@ -155,14 +155,15 @@ class MissingCharge:
 
     def _doubt(self, cell):
         """A leak that is suspected has to go on: the offset is found anew, so that what a step of the voltage told is
-        not told again. What a leak took in hours is no step."""
+        not told again. What a leak took in hours is no step, and a strong one does not wait."""
         nats, nominal_ah, stepped = cell.q[_CHARGE_NATS], cell.nominal_ah(), False
         for test in self.test:
             if test.nats < DOUBT * nats:
                 test.doubted = False
             elif test.nats >= nats and not test.doubted:
                 test.doubted = True
-                stepped = stepped or not test.took_more(test.hours, STEP_MOST, nominal_ah)
+                strong = test.took_more(1.0, STRONG_FRAC, nominal_ah)
+                stepped = stepped or not (strong or test.took_more(test.hours, STEP_MOST, nominal_ah))
         if stepped:
             self.errors.lost = True
             for test in self.test:
