@@ -4,7 +4,8 @@ The deficit (deficit.py), in a pack less the middle of all cells', is taken ever
 so that a loose wire's jumps are gone. What explains it without a leak is followed by a filter (charge_errors.py), and
 beside it leaks of four sizes are tested for (leak_test.py). The score is the likeliest one's logarithm of the
 likelihood ratio over `charge_nats`, or what whole cycles took (returns.py). At the threshold the offset is found anew:
-a sharp step of the voltage, which many things make, tells a suspect at most; a soft short has to go on.
+a sharp step of the voltage, which many things make, tells a suspect at most; a soft short has to go on, unless it is so
+strong that nobody waits for that.
 
 A reading of the current within the sensor's offset is taken for none, so that a rest tells weak leaks. At the ends of
 SOC nothing is told; what was missing before stays on the account. In a pack all cells have one sensor and one table; a
