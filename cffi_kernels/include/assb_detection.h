@@ -70,6 +70,7 @@ typedef struct {
     ASSB_REAL waits, after_s, after_v, after_n; /* for what it leaves behind */
     ASSB_REAL age_s[ASSB_DIPS], ages;           /* of the dips in the window, oldest first */
     ASSB_REAL depth_v, total;
+    ASSB_REAL others; /* in the window, of the pack's other cells */
 } ASSB_EST(dips);
 
 typedef struct {
@@ -92,6 +93,13 @@ typedef struct {
     ASSB_REAL current_a, fast_v, middle_v, slow_v; /* what the errors go with */
 } ASSB_EST(charge_row);
 
+/* A step of the current, from the latest second in which it was steady. */
+typedef struct {
+    ASSB_REAL excess_v, current_a, fast_v; /* of that second */
+    ASSB_REAL change_a, age_s;             /* of the current within it; since then */
+    ASSB_REAL higher, sigma;               /* relative error of R0, and what is unknown of it */
+} ASSB_EST(current_step);
+
 /* What went in between one passing and the next one of the same tenth; [2]: on charge and on discharge. */
 typedef struct {
     ASSB_REAL net_at[ASSB_PASSES], at_s[ASSB_PASSES]; /* of the latest passing; at_s 0: never */
@@ -109,16 +117,19 @@ typedef struct {
 typedef struct {
     ASSB_REAL seen_s, known;                              /* known: whether it may be compared */
     ASSB_REAL open1_v, open2_v, open3_v, open_hysteresis; /* what the model has for a cell without a leak */
-    ASSB_REAL driven;                  /* 0 .. 1: how far the hysteresis has forgotten where it began */
-    ASSB_REAL shown_v;                 /* charge that the current brought and the voltage does not show, as voltage */
-    ASSB_REAL ohm, fast_ohm, slow_ohm; /* believed: R0, with R1, and R2 */
+    ASSB_REAL driven;  /* 0 .. 1: how far the hysteresis has forgotten where it began */
+    ASSB_REAL shown_v; /* charge that the current brought and the voltage does not show, as voltage */
+    ASSB_REAL table_known, soc_then, table_then_v; /* what the table says where the filter's SOC was */
+    ASSB_REAL ohm, fast_ohm, slow_ohm;             /* believed: R0, with R1, and R2 */
     ASSB_REAL deficit_v, offset_v,
         cells; /* voltage below that of a cell without a leak; its usual excess; cells compared */
     ASSB_EST(charge_row) row[ASSB_LATEST]; /* seconds of the window under way */
+    ASSB_EST(current_step) base;
     ASSB_REAL rows, span_s, moved_as, swing_a, current_a, ends;
     ASSB_REAL degc, usual_ohm, loop_then, open2_then_v, open3_then_v; /* smoothed, and of the window before */
     ASSB_REAL begun, alone, lost;                                     /* lost: the offset is to be found anew */
-    ASSB_REAL lean, jumps, highest; /* of the innovations, in sigmas; highest error of R0 of late */
+    ASSB_REAL lean, jumps;                                            /* of the innovations, in sigmas */
+    ASSB_REAL highest, measured; /* error of R0 of late, the most; the most that a step told */
     ASSB_REAL error[ASSB_CHARGE_ERRORS], covariance[ASSB_CHARGE_PAIRS]; /* upper triangle, row by row */
     ASSB_EST(leak_test) test[ASSB_LEAKS];
     ASSB_EST(returns) returns;
@@ -187,7 +198,7 @@ typedef struct {
 /* What the other cells of the pack show at the moment. */
 typedef struct {
     ASSB_REAL cells; /* that could be compared, itself included */
-    ASSB_REAL deficit_v, slope_v_per_s, noise_ratio;
+    ASSB_REAL deficit_v, slope_v_per_s, noise_ratio, dips;
     ASSB_REAL passed,
         took_c[2]; /* the tenth that they passed, too; what their cycles took, of the capacity in an hour */
 } ASSB_EST(reference);

@@ -98,6 +98,9 @@ static real median(real *values, long count)
     return (real)0.5 * (low + values[count / 2]);
 }
 
+enum { CHARGE_V, TABLE_V, FAST, MIDDLE, SLOW, PER_SOC };
+#define UP(i, j) ((i) * (2 * ASSB_CHARGE_ERRORS - 1 - (i)) / 2 + (j)) /* i <= j */
+
 #include "assb_evidence_returns.h"
 #include "assb_evidence_missing.h"
 #include "assb_evidence_charge.h"
@@ -199,10 +202,10 @@ int ASSB_EST(detection_sample_taken)(const detection_params_t *q, const params_t
 
 void ASSB_EST(detection_reference)(const detection_t *all, long count, long own, reference_t *r)
 {
-    real deficit_v[ASSB_PACK_MOST + 1], slope[ASSB_PACK_MOST], ratio[ASSB_PACK_MOST];
+    real deficit_v[ASSB_PACK_MOST + 1], slope[ASSB_PACK_MOST], ratio[ASSB_PACK_MOST], dips[ASSB_PACK_MOST];
     real passed = all[own].charge.returns.passed;
     r->took_c[0] = r->took_c[1] = 0;
-    long others = 0, rested = 0, heard = 0, cycled = 0;
+    long dipping = 0, others = 0, rested = 0, heard = 0, cycled = 0;
     real other_v = 0;
     for (long k = 0; k < count && k < ASSB_PACK_MOST; k++) {
         if (k != own && all[k].charge.known > 0 && all[k].stage == 0) {
@@ -217,6 +220,8 @@ void ASSB_EST(detection_reference)(const detection_t *all, long count, long own,
                 cycled++;
             }
         }
+        if (k != own)
+            dips[dipping++] = all[k].dips.ages;
         if (all[k].rest.windows > 0)
             slope[rested++] = -all[k].rest.slope_v_per_s;
         if (all[k].noise.ratio > 0)
@@ -227,6 +232,7 @@ void ASSB_EST(detection_reference)(const detection_t *all, long count, long own,
     r->deficit_v = others > 1 ? median(deficit_v, others + 1) : other_v;
     r->slope_v_per_s = rested > 1 ? -lower_median(slope, rested) : 0;
     r->passed = cycled > 1 ? passed : 0; /* of one other cell alone nobody knows whose fault a difference is */
+    r->dips = lower_median(dips, dipping);
     r->noise_ratio = heard > 1 ? lower_median(ratio, heard) : 1;
 }
 
@@ -245,6 +251,7 @@ int ASSB_EST(detection_second)(const detection_params_t *q, const params_t *cell
     see_swelling(q, cell, d, state, &mean);
     see_heat(q, cell, d, state, &mean);
     judge_noise(q, d, reference);
+    d->dips.others = reference->dips;
     d->span_s = d->sum_v = d->sum_a = d->missing = 0;
     return fuse(q, d, state, &mean);
 }

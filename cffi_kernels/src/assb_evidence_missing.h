@@ -4,9 +4,6 @@
  * sizes, each with what its leak would do to the voltage and to the filter (generalised likelihood ratio, Willsky and
  * Jones 1976, doi:10.1109/TAC.1976.1101146). */
 
-enum { CHARGE_V, TABLE_V, FAST, MIDDLE, SLOW, PER_SOC };
-#define UP(i, j) ((i) * (2 * ASSB_CHARGE_ERRORS - 1 - (i)) / 2 + (j)) /* i <= j */
-
 #define SLOWER ((real)8)       /* a third pair, of diffusion, over the second one's time (assumption) */
 #define SLOW_PART ((real)0.45) /* of the second pair's resistance that is rather the third's (assumption) */
 #define SOONER ((real)0.6)     /* of tau2: the middle one, once the slow one is taken off */
@@ -65,6 +62,18 @@ enum { CHARGE_V, TABLE_V, FAST, MIDDLE, SLOW, PER_SOC };
 #define STEP_MOST ((real)0.02)   /* of the capacity: what took more is no step */
 #define STRONG_FRAC ((real)0.08) /* in an hour */
 #define TAKEN_MOST ((real)0.08)  /* of the capacity: a leak that took so much is told, or none */
+#define CUT_MEAN ((real)0.8)
+#define CUT_GAIN ((real)0.64)
+#define CUT_NATS ((real)0.7)
+#define STEP_MOST_NATS ((real)10) /* of one step of the current */
+#define STEP_LEAST_C ((real)0.05)
+#define STEP_STEADY ((real)0.05)
+#define STEP_SPAN_S ((real)4)
+#define STEP_OHM ((real)0.04)
+#define STEP_PACK ((real)0.4)
+#define STEP_V ((real)0.0005)
+#define STEP_KNEE ((real)0.1)
+#define STEP_KNOWS ((real)0.1)
 #define VARIANCE_LEAST ((real)1e-14)
 
 static void begin_test(ASSB_EST(leak_test) *m)
@@ -120,9 +129,15 @@ static real find_deficit(const params_t *cell, detection_t *d, const state_t *st
     c->open1_v = c->open1_v + share(in->dt_s, cell->tau1_s) * (r1_ohm * current_a - c->open1_v);
     c->open2_v = c->open2_v + share(in->dt_s, cell->tau2_s) * (c->slow_ohm * current_a - c->open2_v);
     c->open3_v = c->open3_v + share(in->dt_s, SLOWER * cell->tau2_s) * (c->slow_ohm * current_a - c->open3_v);
-    c->shown_v = c->shown_v + table_at(cell->docv_v, state->soc) * d->missing;
-    real ocv_v =
-        table_at(cell->ocv_v, state->soc) + cell->entropy_v_per_k * (in->temperature_degc - cell->ocv_temperature_degc);
+    real table_v = table_at(cell->ocv_v, state->soc), whole = state->soc + state->soc_residual;
+    if (c->table_known > 0) { /* there and back again leaves nothing behind */
+        real counted = d->missing + (whole - c->soc_then);
+        c->shown_v = c->shown_v + (table_at(cell->docv_v, state->soc) * counted - (table_v - c->table_then_v));
+    }
+    c->table_known = 1;
+    c->soc_then = whole;
+    c->table_then_v = table_v;
+    real ocv_v = table_v + cell->entropy_v_per_k * (in->temperature_degc - cell->ocv_temperature_degc);
     real polarised_v = cell->hysteresis_v * c->open_hysteresis + (c->open1_v + c->open2_v);
     return c->shown_v + (ocv_v + (polarised_v + c->ohm * current_a) - in->voltage_v);
 }
@@ -160,6 +175,13 @@ typedef struct {
     real slope_v, soc, turned, warmed_k, ohm_frac, size_c;
     int alone, pair, rests, steep, charges;
 } move_t;
+
+/* What R0 surely was higher by of late; 0: no contact was lost. */
+static real lost_frac(const ASSB_EST(charge_evidence) *c)
+{
+    real most = c->highest > c->measured ? c->highest : c->measured;
+    return most > NEVER_LOST ? most : 0;
+}
 
 /* Whether R0 was higher than a cell's, surely, or so far as anyone knows. */
 static int was_lost(const ASSB_EST(charge_evidence) *c, real sigma)
@@ -342,6 +364,98 @@ static void doubt_leaks(const detection_params_t *q, const params_t *cell, ASSB_
     }
 }
 
+/* An innovation and its variance, with `along` as the covariance of the errors with it: what the filter learns. */
+static void take(ASSB_EST(charge_evidence) *c, const real *along, real innovation, real var)
+{
+    real *x = c->error, *p = c->covariance;
+    for (int i = 0; i < ASSB_CHARGE_ERRORS; i++) {
+        real gain = along[i] / var;
+        x[i] = x[i] + gain * innovation;
+        for (int j = i; j < ASSB_CHARGE_ERRORS; j++)
+            p[UP(i, j)] = p[UP(i, j)] - gain * along[j];
+        if (p[UP(i, i)] < VARIANCE_LEAST)
+            p[UP(i, i)] = VARIANCE_LEAST;
+    }
+}
+
+/* What the filter takes of the leak, per ampere of it. */
+static void follow(ASSB_EST(leak_test) *t, const real *along, real var, real unseen)
+{
+    for (int i = 0; i < ASSB_CHARGE_ERRORS; i++)
+        t->follows[i] = t->follows[i] + along[i] / var * unseen;
+}
+
+static void learn_resistance(ASSB_EST(charge_evidence) *c, real innovation, real var)
+{
+    real along[ASSB_CHARGE_ERRORS];
+    for (int i = 0; i < ASSB_CHARGE_ERRORS; i++)
+        along[i] = c->covariance[i < FAST ? UP(i, FAST) : UP(FAST, i)];
+    for (int k = 0; k < ASSB_LEAKS; k++)
+        follow(c->test + k, along, var, -c->test[k].follows[FAST]);
+    take(c, along, innovation, var);
+}
+
+static void learn_nats(ASSB_EST(leak_test) *t, real nats)
+{
+    t->nats = t->nats + nats;
+    if (t->nats <= 0)
+        begin_test(t);
+}
+
+/* A step of the current has told R0. */
+static void learn_step(const params_t *cell, ASSB_EST(charge_evidence) *c)
+{
+    real *variance = c->covariance + UP(FAST, FAST), innovation = c->base.higher - c->error[FAST];
+    real var = *variance + c->base.sigma * c->base.sigma;
+    if (magnitude(innovation) > CLIP * ASSB_EST(square_root)(var)) { /* R0 jumped, for all that is known */
+        real jump2 = innovation * innovation / (CLIP * CLIP) - var;
+        *variance = *variance + jump2;
+        var = var + jump2;
+    }
+    for (int k = 0; k < ASSB_LEAKS; k++) {
+        ASSB_EST(leak_test) *t = c->test + k;
+        real unseen = -t->follows[FAST], leak = leak_c[k] * cell->capacity_ah * unseen;
+        real nats = leak * (innovation - (real)0.5 * leak) / var;
+        t->known = t->known + unseen * unseen / var;
+        t->shown = t->shown + unseen * innovation / var;
+        learn_nats(t, clamp(nats, -2 * STEP_MOST_NATS, STEP_MOST_NATS));
+    }
+    learn_resistance(c, innovation, var);
+    if (c->base.sigma < STEP_KNOWS) {
+        real surely = c->error[FAST] - ASSB_EST(square_root)(*variance);
+        c->highest = surely > 0 ? surely : 0;
+        c->measured = c->highest > c->measured ? c->highest : c->measured;
+    }
+}
+
+/* Every second: whether it ends a step of the current; the row is of this second. */
+static int see_step(const params_t *cell, const state_t *state, ASSB_EST(charge_evidence) *c,
+                    const ASSB_EST(charge_row) *row, real change_a, real dt_s)
+{
+    ASSB_EST(current_step) *b = &c->base;
+    b->age_s = b->age_s + dt_s;
+    real step_a = magnitude(row->current_a - b->current_a), over_v = row->fast_v - b->fast_v;
+    real steady_a = STEP_STEADY * step_a;
+    int steady = change_a < steady_a && b->change_a < steady_a;
+    int told = steady && step_a > STEP_LEAST_C * cell->capacity_ah && b->age_s <= STEP_SPAN_S && over_v != 0;
+    if (told) {
+        real part = c->cells < 2 ? 1 : STEP_PACK;
+        real moved =
+            (magnitude(row->current_a) + magnitude(b->current_a)) * b->age_s / ((real)3600 * capacity_ah(cell, state));
+        real knee_v = STEP_KNEE * part * table_at(cell->docv_v, state->soc) * moved, ohm = STEP_OHM * part;
+        b->higher = (b->excess_v - row->excess_v) / over_v;
+        b->sigma = ASSB_EST(square_root)(ohm * ohm + (STEP_V * STEP_V + knee_v * knee_v) / (over_v * over_v));
+    }
+    if (change_a < (real)0.5 * STEP_LEAST_C * cell->capacity_ah) {
+        b->excess_v = row->excess_v;
+        b->current_a = row->current_a;
+        b->fast_v = row->fast_v;
+        b->change_a = change_a;
+        b->age_s = 0;
+    }
+    return told;
+}
+
 static int most_likely(const ASSB_EST(charge_evidence) *c)
 {
     int best = 0;
@@ -383,8 +497,7 @@ static void weigh(const detection_params_t *q, const params_t *cell, ASSB_EST(ch
         ASSB_EST(leak_test) *t = c->test + k;
         real ohm = unseen_ohm(cell, c, t, h), leak_v = leak_c[k] * cell->capacity_ah * ohm;
         real nats = leak_v * (innovation_v - (real)0.5 * leak_v) / var;
-        for (int i = 0; i < ASSB_CHARGE_ERRORS; i++)
-            t->follows[i] = t->follows[i] + along[i] / var * ohm;
+        follow(t, along, var, ohm);
         if (!m->steep) {
             t->nats = t->nats + clamp(nats, -2 * most, most);
             t->known = t->known + ohm * ohm / var;
@@ -396,14 +509,10 @@ static void weigh(const detection_params_t *q, const params_t *cell, ASSB_EST(ch
         if (silent || late || t->nats <= 0)
             begin_test(t);
     }
-    for (int i = 0; i < ASSB_CHARGE_ERRORS; i++) {
-        x[i] = x[i] + along[i] / var * innovation_v;
-        for (int j = i; j < ASSB_CHARGE_ERRORS; j++)
-            p[UP(i, j)] = p[UP(i, j)] - along[i] / var * along[j];
-        if (p[UP(i, i)] < VARIANCE_LEAST)
-            p[UP(i, i)] = VARIANCE_LEAST;
-    }
-    c->highest = c->highest - share(c->span_s, LOST_TAU_S) * c->highest;
+    take(c, along, innovation_v, var);
+    real forgotten = share(c->span_s, LOST_TAU_S);
+    c->measured = c->measured - forgotten * c->measured;
+    c->highest = c->highest - forgotten * c->highest;
     real surely = x[FAST] - ASSB_EST(square_root)(p[UP(FAST, FAST)]);
     if (surely > c->highest)
         c->highest = surely;
@@ -423,21 +532,19 @@ static int middle_row(const ASSB_EST(charge_evidence) *c)
     return 0;
 }
 
-/* A resistance that is too low for any cell: the filter and what it took of a leak are put back to the bound. */
-static void hold_resistance(ASSB_EST(charge_evidence) *c, real least_frac)
+/* A resistance beyond any cell's: a normal distribution that is cut off there has less variance and its mean inside.
+ * That it had to be cut speaks for what pushed it there. */
+static void hold_resistance(const params_t *cell, ASSB_EST(charge_evidence) *c)
 {
-    real *x = c->error, *p = c->covariance, beyond = x[FAST] - least_frac;
-    if (beyond >= 0)
+    real higher = c->error[FAST], var = c->covariance[UP(FAST, FAST)], sigma = ASSB_EST(square_root)(var);
+    if (higher >= OHM_LEAST && higher <= OHM_MOST)
         return;
-    for (int i = 0; i < ASSB_CHARGE_ERRORS; i++) {
-        real part = p[i < FAST ? UP(i, FAST) : UP(FAST, i)] / p[UP(FAST, FAST)];
-        x[i] = x[i] - part * beyond;
-        for (int k = 0; k < ASSB_LEAKS; k++)
-            if (i != FAST)
-                c->test[k].follows[i] = c->test[k].follows[i] - part * c->test[k].follows[FAST];
+    real inside = higher < OHM_LEAST ? OHM_LEAST + CUT_MEAN * sigma : OHM_MOST - CUT_MEAN * sigma;
+    for (int k = 0; k < ASSB_LEAKS; k++) {
+        real beyond = leak_c[k] * cell->capacity_ah * c->test[k].follows[FAST] / sigma;
+        learn_nats(c->test + k, CUT_NATS * clamp(higher < OHM_LEAST ? -beyond : beyond, -2, 1));
     }
-    for (int k = 0; k < ASSB_LEAKS; k++)
-        c->test[k].follows[FAST] = 0;
+    learn_resistance(c, (inside - higher) / CUT_GAIN, var / CUT_GAIN);
 }
 
 static void close_seconds(const detection_params_t *q, const params_t *cell, detection_t *d, const state_t *state,
@@ -475,12 +582,12 @@ static void close_seconds(const detection_params_t *q, const params_t *cell, det
         weigh(q, cell, c, &m, row->excess_v, row);
     if (c->seen_s >= q->charge_settle_s)
         see_returns(q, c, state, pack, row->current_a, m.size_c, in->temperature_degc, m.steep ? 0 : m.slope_v,
-                    c->highest > NEVER_LOST && c->nats < DOUBT * q->charge_nats ? c->highest * c->ohm : 0);
+                    c->nats < DOUBT * q->charge_nats ? lost_frac(c) * c->ohm : 0);
     c->loop_then = c->open_hysteresis;
     c->open2_then_v = c->open2_v;
     c->open3_then_v = c->open3_v;
-    if (!m.pair)
-        hold_resistance(c, OHM_LEAST);
+    if (!(m.pair || m.steep || c->ends > 0))
+        hold_resistance(cell, c);
     int fits = magnitude(c->error[FAST]) <= OHM_MOST && magnitude(c->error[PER_SOC]) <= CAPACITY_MOST;
     if (!fits && c->test[most_likely(c)].nats < DOUBT * q->charge_nats) {
         begin_errors(q, c, row->excess_v, alone); /* these are no cell's */
@@ -533,6 +640,8 @@ static void see_missing_charge(const detection_params_t *q, const params_t *cell
     row->slow_v = c->open3_v;
     real swing_a = magnitude(current_a - c->current_a);
     c->swing_a = swing_a > c->swing_a ? swing_a : c->swing_a;
+    if (see_step(cell, state, c, row, swing_a, in->dt_s) && c->begun > 0)
+        learn_step(cell, c);
     c->current_a = current_a;
     c->span_s = c->span_s + in->dt_s;
     c->moved_as = c->moved_as + current_a * in->dt_s;

@@ -20,9 +20,9 @@ WHOLE = {
     "steps": (0, 1, 7, 8, 9), "recent_steps": (0, 7, 8), "stalls": (0, 1, 2, 3), "direction": (-1, 0, 1),
     "visits": (0, 1, 2, 3, 4, 7, 8), "stage": (0, 1, 2, 3), "carried": (0, 1, 4, 64), "state": (0, 1, 2, 3),
     "windows": (0, 1, 2, 3), "falls": (0, 1, 2), "cells": (-1, 1, 3), "after_n": (0, 1, 2), "total": (0, 1, 5),
-    "known": (0, 1), "level_known": (0, 1), "waits": (0, 1), "near": (0, 1), "begun": (0, 1), "turned": (0, 1),
-    "steady": (0, 1), "has_soc": (0, 1), "alone": (0, 1), "lost": (0, 1), "doubted": (0, 1), "ends": (0, 1),
-    "jumps": (0, 1), "rows": (0, 1, 4), "edge": (0, 1, 5, 11, 19), "passed": (0, 1, 1, 19),
+    "known": (0, 1), "table_known": (0, 1), "level_known": (0, 1), "waits": (0, 1), "near": (0, 1), "begun": (0, 1),
+    "turned": (0, 1), "steady": (0, 1), "has_soc": (0, 1), "alone": (0, 1), "lost": (0, 1), "doubted": (0, 1),
+    "ends": (0, 1), "jumps": (0, 1), "rows": (0, 1, 4), "edge": (0, 1, 5, 11, 19), "passed": (0, 1, 1, 19),
     "tenth": (0, 1, 2, 3, 5, 6, 7, 8, 9, 10), "way": (0, 1),
 }  # fmt: skip
 # Below zero no time, variance or sum of squares is

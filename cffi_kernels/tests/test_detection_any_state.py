@@ -7,6 +7,7 @@ import pytest
 from any_state import STEPS_S, Draw, constants, pursue
 from assb.detection import (
     charge_errors,
+    current_step,
     cv_tail,
     deficit,
     detector,
@@ -32,8 +33,8 @@ from cases import so_many
 from test_detection_twin import OUTCOME, OWN, PARTS, STRUCTS, StateOfC, same, same_struct
 
 DETECTION = constants((
-    charge_errors, cv_tail, deficit, detector, dips, efficiency, fusion, heat, leak_test, missing_charge, noise,
-    observed, pressure_fall, resistance, rest_decay, returns, stall, swelling,
+    charge_errors, current_step, cv_tail, deficit, detector, dips, efficiency, fusion, heat, leak_test, missing_charge,
+    noise, observed, pressure_fall, resistance, rest_decay, returns, stall, swelling,
 ))  # fmt: skip
 
 
@@ -333,7 +334,7 @@ def test_detectors_end_a_second_alike_from_any_state(dyadic, seed):
 
     def act(twin):
         pack.cells = int(both.reference.cells)
-        for name in ("deficit_v", "slope_v_per_s", "noise_ratio", "passed", "took_c"):
+        for name in ("deficit_v", "slope_v_per_s", "noise_ratio", "dips", "passed", "took_c"):
             setattr(pack, name, getattr(both.reference, name))
         told = twin.see_second(pack)
         where = (both.params, both.cell_params, both.c, both.state, both.sample, both.reference)
@@ -391,7 +392,7 @@ def test_a_pack_compares_alike_from_any_states(dyadic):
             both.draw.fill(both.c[k])
             both.c[k].rest.slope_v_per_s = -both.draw.number("slope_v_per_s")
             both.c[k].charge.returns.over_s = [both.draw.number("over_s") + 1.0 for _ in range(2)]
-            for name in ("charge", "rest", "noise"):
+            for name in ("charge", "rest", "noise", "dips"):
                 take_over(getattr(twin, name), getattr(both.c[k], name))
         if not count:
             continue
@@ -400,7 +401,7 @@ def test_a_pack_compares_alike_from_any_states(dyadic):
             both.c[k].stage = twin.fusion.stage = both.draw.random.choice((0, 0, 0, 1))
         pack.compare(pack.detectors[own])
         lib.assb_est_f64_detection_reference(both.c, count, own, both.reference)
-        for name in ("cells", "deficit_v", "slope_v_per_s", "noise_ratio", "passed", "took_c"):
+        for name in ("cells", "deficit_v", "slope_v_per_s", "noise_ratio", "dips", "passed", "took_c"):
             same(getattr(pack, name), getattr(both.reference, name), name)
 
 

@@ -22,6 +22,7 @@ from math import sqrt
 
 from assb.const import const
 
+from .current_step import KNOWS
 from .observed import share
 
 _ERRORS = const(6)
@@ -79,6 +80,9 @@ PACK_NOISE = 1.4
 OHM_LEAST = -0.5  # no lower: what looks like it is something else (assumption)
 _OHM_MOST = const(6)  # errors beyond these are none
 CAPACITY_MOST = 0.06
+CUT_MEAN = 0.8  # sigmas: of a normal distribution that is cut at its middle
+CUT_GAIN = 0.64  # of the variance that is gone then
+CUT_NATS = 0.7  # ln 2: half of it was cut off
 VARIANCE_LEAST = 1e-14
 
 # Places in the flat layout ...
@@ -121,7 +125,8 @@ class ChargeErrors:
         self.along = [0.0] * _ERRORS  # covariance of the errors with the deficit
         self.var = self.innovation_v = self.sigmas = 0.0
         self.begun = self.alone = self.lost = False  # lost: the offset is to be found anew
-        self.lean = self.highest = 0.0  # of the innovations, in sigmas; highest error of R0 of late
+        self.lean = 0.0  # of the innovations, in sigmas
+        self.highest = self.measured = 0.0  # error of R0 of late, the most; the most that a step told
         self.jumps = 0
         self.other_fell = False
 
@@ -189,7 +194,8 @@ class ChargeErrors:
 
     def lost_ohm(self):
         """What R0 surely was higher by of late; 0: no contact was lost."""
-        return self.highest * self.deficit.ohm if self.highest > NEVER_LOST else 0.0
+        most = max(self.highest, self.measured)
+        return most * self.deficit.ohm if most > NEVER_LOST else 0.0
 
     def _resistance_walk(self, q, move):
         may_return = self._was_lost() and self._possible(1) > LOST_LEAST
@@ -276,16 +282,21 @@ class ChargeErrors:
             self.var = self.var * abs(self.sigmas) / _CLIP
 
     def correct(self, move):
-        x, p, along, var = self.error, self.covariance, self.along, self.var
+        self._take(self.innovation_v, self.var)
+        forgotten = share(move.dt_s, _LOST_TAU_S)
+        self.measured -= forgotten * self.measured
+        self.highest -= forgotten * self.highest
+        self.highest = max(self.highest, self._possible(-1))
+        self._see_jump(move)
+
+    def _take(self, innovation, var):
+        x, p, along = self.error, self.covariance, self.along
         for i in range(_ERRORS):
             gain = along[i] / var
-            x[i] += gain * self.innovation_v
+            x[i] += gain * innovation
             for j in range(i, _ERRORS):
                 p[_ROW[i] + j] -= gain * along[j]
             p[_ROW[i] + i] = max(p[_ROW[i] + i], VARIANCE_LEAST)
-        self.highest -= share(move.dt_s, _LOST_TAU_S) * self.highest
-        self.highest = max(self.highest, x[_FAST] - sqrt(p[_ROW[_FAST] + _FAST]))
-        self._see_jump(move)
 
     def _see_jump(self, move):
         """A step that stays: a contact was lost, or came back if it had been; at rest, something gave way, in a pair
@@ -304,20 +315,44 @@ class ChargeErrors:
             self.covariance[0] += self.innovation_v * self.innovation_v
             self.other_fell = move.pair
 
-    def hold_resistance(self, tests):
-        """A resistance too low for any cell: the filter and what it took of a leak are put back to the bound."""
-        error, p, fast = self.error, self.covariance, _ROW[_FAST] + _FAST
-        beyond = error[_FAST] - OHM_LEAST
-        if beyond >= 0:
+    def hold_resistance(self, tests, nominal_ah):
+        """A resistance beyond any cell's: a normal distribution that is cut off there has less variance and its mean
+        inside. That it had to be cut speaks for what pushed it there."""
+        higher = self.error[_FAST]
+        bound = OHM_LEAST if higher < OHM_LEAST else _OHM_MOST
+        if OHM_LEAST <= higher <= _OHM_MOST:
             return
-        for i in range(_ERRORS):
-            part = p[_ROW[i] + _FAST if i < _FAST else _ROW[_FAST] + i] / p[fast]
-            error[i] -= part * beyond
-            for test in tests:
-                if i != _FAST:
-                    test.follows[i] -= part * test.follows[_FAST]
+        var = self.covariance[_ROW[_FAST] + _FAST]
+        sigma = sqrt(var)
+        inside = bound + (CUT_MEAN if higher < OHM_LEAST else -CUT_MEAN) * sigma
         for test in tests:
-            test.follows[_FAST] = 0.0
+            beyond = test.leak_c * nominal_ah * test.follows[_FAST] / sigma
+            test.learn(CUT_NATS * min(max(-beyond if higher < OHM_LEAST else beyond, -2), 1))
+        self._learn_resistance(tests, (inside - higher) / CUT_GAIN, var / CUT_GAIN)
+
+    def learn_step(self, tests, step, nominal_ah):
+        """A step of the current has told R0 (current_step.py)."""
+        fast, noise2 = _ROW[_FAST] + _FAST, step.sigma * step.sigma
+        innovation = step.higher - self.error[_FAST]
+        var = self.covariance[fast] + noise2
+        if abs(innovation) > _CLIP * sqrt(var):  # R0 jumped, for all that is known
+            jump2 = innovation * innovation / (_CLIP * _CLIP) - var
+            self.covariance[fast] += jump2
+            var += jump2
+        for test in tests:
+            test.weigh_resistance(innovation, var, nominal_ah)
+        self._learn_resistance(tests, innovation, var)
+        if step.sigma < KNOWS:
+            self.highest = max(self._possible(-1), 0.0)
+            self.measured = max(self.measured, self.highest)
+
+    def _learn_resistance(self, tests, innovation, var):
+        p, along = self.covariance, self.along
+        for i in range(_ERRORS):
+            along[i] = p[_ROW[i] + _FAST if i < _FAST else _ROW[_FAST] + i]
+        for test in tests:
+            test.follow(along, var, -test.follows[_FAST])
+        self._take(innovation, var)
 
     def fits(self):
         """Whether these errors can be a cell's."""

@@ -21,6 +21,7 @@ STRONG_FRAC = 0.08  # in an hour: nobody waits for more of such a leak (assumpti
 TAKEN_MOST = 0.08  # likewise: a leak that took so much is told, or none
 _REST_MOST = const(5)  # nats of one window
 _WORK_MOST = const(3)
+_STEP_MOST = const(10)  # of one step of the current
 _ERRORS = const(6)
 _CHARGE_V = const(0)
 _TABLE_V = const(1)
@@ -99,8 +100,7 @@ class LeakTest:
     def weigh(self, cell, errors, move):
         ohm, var, innovation_v = self.unseen_ohm(cell, errors), errors.var, errors.innovation_v
         leak_v = self.leak_c * cell.nominal_ah() * ohm
-        for i in range(_ERRORS):
-            self.follows[i] += errors.along[i] / var * ohm
+        self.follow(errors.along, var, ohm)
         if move.steep:
             return
         most = _REST_MOST if move.rests else _WORK_MOST
@@ -108,3 +108,22 @@ class LeakTest:
         self.nats += min(max(nats, -2 * most), most)
         self.known += ohm * ohm / var
         self.shown += ohm * innovation_v / var
+
+    def follow(self, along, var, unseen):
+        """What the filter takes of it, per ampere of leak."""
+        for i in range(_ERRORS):
+            self.follows[i] += along[i] / var * unseen
+
+    def weigh_resistance(self, innovation, var, nominal_ah):
+        """A step of the current tells what of the leak the filter took for a resistance."""
+        unseen = -self.follows[_FAST]
+        leak = self.leak_c * nominal_ah * unseen
+        nats = leak * (innovation - 0.5 * leak) / var
+        self.known += unseen * unseen / var
+        self.shown += unseen * innovation / var
+        self.learn(min(max(nats, -2 * _STEP_MOST), _STEP_MOST))
+
+    def learn(self, nats):
+        self.nats += nats
+        if self.nats <= 0:
+            self.begin()

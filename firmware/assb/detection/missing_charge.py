@@ -19,6 +19,7 @@ from assb.const import const
 
 from . import LEARNING
 from .charge_errors import OHM_LEAST, ChargeErrors, Move
+from .current_step import CurrentStep
 from .deficit import Deficit, flowing_a
 from .leak_test import LEAKS_C, STEP_MOST, STRONG_FRAC, LeakTest
 from .observed import later, share
@@ -54,6 +55,7 @@ class MissingCharge:
         self.errors = ChargeErrors(real, self.deficit)
         self.test = [LeakTest(real, leak_c) for leak_c in LEAKS_C]
         self.returns = Returns(real)
+        self.base = CurrentStep()
         self.step = Move()
         self.seen_s = 0.0
         self.known = False  # whether it may be compared
@@ -108,7 +110,10 @@ class MissingCharge:
         row[at + 3] = model.open2_v
         row[at + 4] = model.open3_v
         self.offset_v += share(cell.dt_s, _OFFSET_TAU_S) * (excess_v - self.offset_v)
-        self.swing_a = max(self.swing_a, abs(current_a - self.current_a))
+        change_a, fast_v = abs(current_a - self.current_a), row[at + 2]
+        self.swing_a = max(self.swing_a, change_a)
+        if self.base.see(cell, excess_v, current_a, fast_v, change_a, self.cells < 2) and self.errors.begun:
+            self.errors.learn_step(self.test, self.base, cell.nominal_ah())
         self.current_a = current_a
         self.span_s += cell.dt_s
         self.moved_as += current_a * cell.dt_s
@@ -145,8 +150,8 @@ class MissingCharge:
             self.returns.see(cell, self.deficit, step, others, 0.0 if leaks else errors.lost_ohm())
         self.loop_then = self.deficit.open_hysteresis
         self.open2_then_v, self.open3_then_v = self.deficit.open2_v, self.deficit.open3_v
-        if not step.pair:
-            errors.hold_resistance(self.test)
+        if not (step.pair or step.steep or self.ends):
+            errors.hold_resistance(self.test, cell.nominal_ah())
         self._tell_leak(cell)
         if not errors.fits() and self.nats < DOUBT * cell.q[_CHARGE_NATS]:
             self._begin(cell, excess_v, alone)
