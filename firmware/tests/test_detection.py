@@ -6,7 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 from assb.detection import ACTIVE, LEARNING, NORMAL, UNAVAILABLE
-from assb.detection.charge_errors import OHM_LEAST
+from assb.detection.charge_errors import OHM_LEAST, ChargeErrors
+from assb.detection.current_step import OHM_ERROR, CurrentStep
+from assb.detection.deficit import Deficit
 from assb.detection.detector import Detector, Pack
 from assb.detection.leak_test import STRONG_FRAC, TAKEN_MOST, LeakTest
 from assb.detection.observed import ONCE
@@ -263,6 +265,105 @@ def test_a_contact_that_is_lost_on_discharge_is_no_leak_and_is_known_once_the_cu
     cell.run(60, dt_s=1.0, current_a=-0.2, off_v=0.008).run(60, dt_s=1.0, current_a=0.0, off_v=0.0)
     assert ACTIVE not in cell.told["missing_charge"]
     assert cell.detector.charge.errors.error[2] == pytest.approx(0.04 / 0.06, rel=0.2)  # 40 mohm more than R0 and R1
+
+
+LOST_OHM = 0.12  # twice what R0 and R1 are believed to be
+
+
+@pytest.mark.parametrize(
+    ("leak_a", "lost_ohm", "stage", "higher"), [(0.012, 0.0, SUSPECT, 0.0), (0.0, LOST_OHM, NONE, 2.0)]
+)
+def test_what_a_constant_discharge_hides_a_turn_of_the_current_tells(leak_a, lost_ohm, stage, higher):
+    """A leak of C/50, or a contact that is lost meanwhile: both lower the voltage by about as much."""
+    cell = Cell(charge_noise_v=SIGMA_V).run(3600, dt_s=1.0, current_a=-0.1)
+    for part in range(1, 5):
+        cell.run(900, dt_s=1.0, leak_a=leak_a, off_v=0.1 * lost_ohm * part / 4 + 0.06 * leak_a)
+    errors = cell.detector.charge.errors
+    assert errors.highest > 0.3  # neither is known from the other yet
+    assert cell.fusion.stage == NONE
+    cell.run(600, dt_s=1.0, current_a=0.1, leak_a=leak_a, off_v=-0.1 * lost_ohm + 0.06 * leak_a)
+    assert cell.fusion.stage == stage
+    assert errors.highest == pytest.approx(higher, abs=0.15)
+    assert (errors.lost_ohm() > 0) == (lost_ohm > 0)
+
+
+def test_a_step_tells_the_resistance_only_between_seconds_of_steady_current():
+    cell = Cell().detector.cell
+    cell.dt_s, step = 1.0, CurrentStep()
+
+    def see(current_a, change_a):
+        return step.see(cell, 0.01 - 0.02 * current_a, current_a, 0.06 * current_a, change_a, True)
+
+    assert not see(0.0, 0.0)
+    assert not see(0.3, 0.3)  # not over yet
+    assert see(0.3, 0.0)
+    assert step.higher == pytest.approx(1 / 3)
+    assert OHM_ERROR < step.sigma < 1.3 * OHM_ERROR
+    assert not see(0.31, 0.01)  # no step
+    assert not see(0.0, 0.31)
+    assert not see(0.1, 0.1)
+    assert not see(0.2, 0.1)
+    assert not see(0.3, 0.1)
+    assert not see(0.3, 0.0)  # too long ago
+    assert not see(-0.3, 0.6)
+    assert not see(-0.3, 0.05)  # not steady
+    assert see(-0.3, 0.0)
+
+
+def test_a_resistance_beyond_any_cells_is_cut_off_and_speaks_for_the_leak_that_pushes_it_there():
+    for higher, follows, spoken in (
+        (-0.6, -50.0, 0.7),
+        (-0.6, 50.0, 0.0),
+        (7.0, 50.0, 0.7),
+        (7.0, -50.0, 0.0),
+        (0.0, 50.0, 0.0),
+    ):
+        errors, test = ChargeErrors("d", None), LeakTest("d", leak_c=0.05)
+        errors.error[2], errors.covariance[11], errors.covariance[0] = higher, 0.25, 1e-4
+        errors.covariance[2] = -0.004
+        test.follows[2] = follows
+        errors.hold_resistance([test], CAPACITY_AH)
+        assert test.nats == pytest.approx(spoken)
+        assert errors.error[2] == pytest.approx({-0.6: -0.1, 7.0: 5.6, 0.0: 0.0}[higher])
+        assert errors.covariance[11] == pytest.approx(0.09 if higher else 0.25)
+        assert errors.error[0] == pytest.approx(-0.016 * (errors.error[2] - higher))  # they went together
+
+
+@given(path=st.lists(st.floats(0.02, 0.98), min_size=1, max_size=30), start=st.floats(0.02, 0.98))
+def test_wherever_the_filters_soc_goes_nothing_is_missing_that_the_current_did_not_bring(path, start):
+    """A loose wire takes it there and back again."""
+    cell = Cell(ocv_v=[3.0 + 1.2 * (k / (len(OCV_V) - 1)) ** 3 for k in range(len(OCV_V))])
+    model, seen, ekf = Deficit(), cell.detector.cell, cell.ekf
+    seen.dt_s, seen.voltage_v, seen.temperature_degc, ekf.soc = 1.0, 3.5, 25.0, start
+    model.find(seen, 0.0, 0.0)
+    first_v = model.deficit_v
+    for soc in path:
+        missing, ekf.soc = ekf.soc - soc, soc
+        model.find(seen, missing, 0.0)
+        assert model.deficit_v == pytest.approx(first_v, abs=1e-9)
+
+
+def test_dips_that_the_packs_other_cells_show_as_well_are_no_bridge():
+    pack = Pack()
+    cells = [Cell(seed, pack) for seed in (1, 2, 3)]
+
+    def dip(which):
+        for _ in range(DIP_COUNT):
+            for cell in cells:
+                if cell in which:
+                    cell.dip(0.3, 0.02)
+                else:
+                    cell.run(7.3)
+        for cell in cells:
+            cell.run(2)
+
+    for cell in cells:
+        cell.run(20)
+    dip(cells)
+    assert [cell.detector.dips.ages for cell in cells] == [DIP_COUNT] * 3
+    assert [cell.fusion.stage for cell in cells] == [NONE] * 3
+    dip(cells[1:2])
+    assert [cell.fusion.stage >= SUSPECT for cell in cells] == [False, True, False]
 
 
 def test_what_an_end_of_soc_hides_may_clear_the_cell_and_not_accuse_it():

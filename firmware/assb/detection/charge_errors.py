@@ -13,8 +13,9 @@ FAST walks slowly, but fast wherever a contact may be lost: on discharge, where 
 changes; on charge only after it was lost, or while the voltage leans the other way; and either way where one other
 cell is all that there is to compare with, for nobody knows whose contact it is. An innovation beyond CLIP sigmas
 teaches less; two beyond JUMP in a row are a contact. In a knee of the OCV the charge's error walks fast. After charge
-that the voltage could not tell, the offset is found anew (`anchor`). Errors that no cell has mean that the model does
-not fit: then the filter begins anew.
+that the voltage could not tell, the offset is found anew (`anchor`). A step of the current says what FAST is, and with
+it what contact is lost (`learn_step`). A FAST that no cell has is cut off (`hold_resistance`), and other errors that no
+cell has mean that the model does not fit: then the filter begins anew.
 """
 
 from array import array
