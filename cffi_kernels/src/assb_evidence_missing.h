@@ -411,6 +411,7 @@ static void learn_step(const params_t *cell, ASSB_EST(charge_evidence) *c)
         real jump2 = innovation * innovation / (CLIP * CLIP) - var;
         *variance = *variance + jump2;
         var = var + jump2;
+        c->lost = 1; /* and the offset is whatever goes with it */
     }
     for (int k = 0; k < ASSB_LEAKS; k++) {
         ASSB_EST(leak_test) *t = c->test + k;

@@ -329,6 +329,19 @@ def test_a_resistance_beyond_any_cells_is_cut_off_and_speaks_for_the_leak_that_p
         assert errors.error[0] == pytest.approx(-0.016 * (errors.error[2] - higher))  # they went together
 
 
+@pytest.mark.parametrize(("higher", "lost"), [(0.1, False), (3.0, True)])
+def test_a_resistance_that_nobody_expected_tells_itself_and_no_charge(higher, lost):
+    """It jumped, or the offset had taken it for its own."""
+    errors, step = ChargeErrors("d", None), CurrentStep()
+    errors.covariance[11], errors.covariance[0], errors.covariance[2] = 0.01, 1e-4, -9e-4
+    step.higher, step.sigma = higher, 0.04
+    errors.learn_step([], step, CAPACITY_AH)
+    assert errors.lost == lost
+    assert errors.error[2] == pytest.approx(higher, rel=0.2)
+    assert abs(errors.error[0]) < 0.01
+    assert errors.highest == errors.measured == pytest.approx(errors.error[2] - 0.04, abs=0.01)
+
+
 @given(path=st.lists(st.floats(0.02, 0.98), min_size=1, max_size=30), start=st.floats(0.02, 0.98))
 def test_wherever_the_filters_soc_goes_nothing_is_missing_that_the_current_did_not_bring(path, start):
     """A loose wire takes it there and back again."""

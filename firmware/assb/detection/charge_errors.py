@@ -336,10 +336,11 @@ class ChargeErrors:
         fast, noise2 = _ROW[_FAST] + _FAST, step.sigma * step.sigma
         innovation = step.higher - self.error[_FAST]
         var = self.covariance[fast] + noise2
-        if abs(innovation) > _CLIP * sqrt(var):  # R0 jumped, for all that is known
+        if abs(innovation) > _CLIP * sqrt(var):  # R0 jumped, for all that is known, or the offset had taken it
             jump2 = innovation * innovation / (_CLIP * _CLIP) - var
             self.covariance[fast] += jump2
             var += jump2
+            self.lost = True
         for test in tests:
             test.weigh_resistance(innovation, var, nominal_ah)
         self._learn_resistance(tests, innovation, var)
