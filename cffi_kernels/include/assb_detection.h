@@ -70,7 +70,6 @@ typedef struct {
     ASSB_REAL waits, after_s, after_v, after_n; /* for what it leaves behind */
     ASSB_REAL age_s[ASSB_DIPS], ages;           /* of the dips in the window, oldest first */
     ASSB_REAL depth_v, total;
-    ASSB_REAL others; /* in the window, of the pack's other cells */
 } ASSB_EST(dips);
 
 typedef struct {
@@ -119,12 +118,12 @@ typedef struct {
     ASSB_REAL open1_v, open2_v, open3_v, open_hysteresis; /* what the model has for a cell without a leak */
     ASSB_REAL driven;  /* 0 .. 1: how far the hysteresis has forgotten where it began */
     ASSB_REAL shown_v; /* charge that the current brought and the voltage does not show, as voltage */
-    ASSB_REAL table_known, soc_then, table_then_v; /* what the table says where the filter's SOC was */
-    ASSB_REAL ohm, fast_ohm, slow_ohm;             /* believed: R0, with R1, and R2 */
+    ASSB_REAL table_known, soc_then, table_then_v, slope_then_v; /* what the table says where the filter's SOC was */
+    ASSB_REAL ohm, fast_ohm, slow_ohm;                           /* believed: R0, with R1, and R2 */
     ASSB_REAL deficit_v, offset_v,
         cells; /* voltage below that of a cell without a leak; its usual excess; cells compared */
     ASSB_EST(charge_row) row[ASSB_LATEST]; /* seconds of the window under way */
-    ASSB_EST(current_step) base;
+    ASSB_EST(current_step) current_step;
     ASSB_REAL rows, span_s, moved_as, swing_a, current_a, ends;
     ASSB_REAL degc, usual_ohm, loop_then, open2_then_v, open3_then_v; /* smoothed, and of the window before */
     ASSB_REAL begun, alone, lost;                                     /* lost: the offset is to be found anew */
@@ -198,7 +197,7 @@ typedef struct {
 /* What the other cells of the pack show at the moment. */
 typedef struct {
     ASSB_REAL cells; /* that could be compared, itself included */
-    ASSB_REAL deficit_v, slope_v_per_s, noise_ratio, dips;
+    ASSB_REAL deficit_v, slope_v_per_s, noise_ratio;
     ASSB_REAL passed,
         took_c[2]; /* the tenth that they passed, too; what their cycles took, of the capacity in an hour */
 } ASSB_EST(reference);

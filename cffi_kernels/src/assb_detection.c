@@ -137,7 +137,8 @@ void ASSB_EST(detection_reset)(detection_t *d)
 
 void ASSB_EST(detection_blind)(detection_t *d)
 {
-    d->has_soc = 0;
+    d->has_soc = d->charge.table_known = 0;
+    d->charge.current_step.age_s = LONG_S;
     lose_dip(&d->dips);
     d->noise.has_before = 0;
     d->resistance.seen = 0;
@@ -202,10 +203,10 @@ int ASSB_EST(detection_sample_taken)(const detection_params_t *q, const params_t
 
 void ASSB_EST(detection_reference)(const detection_t *all, long count, long own, reference_t *r)
 {
-    real deficit_v[ASSB_PACK_MOST + 1], slope[ASSB_PACK_MOST], ratio[ASSB_PACK_MOST], dips[ASSB_PACK_MOST];
+    real deficit_v[ASSB_PACK_MOST + 1], slope[ASSB_PACK_MOST], ratio[ASSB_PACK_MOST];
     real passed = all[own].charge.returns.passed;
     r->took_c[0] = r->took_c[1] = 0;
-    long dipping = 0, others = 0, rested = 0, heard = 0, cycled = 0;
+    long others = 0, rested = 0, heard = 0, cycled = 0;
     real other_v = 0;
     for (long k = 0; k < count && k < ASSB_PACK_MOST; k++) {
         if (k != own && all[k].charge.known > 0 && all[k].stage == 0) {
@@ -220,8 +221,6 @@ void ASSB_EST(detection_reference)(const detection_t *all, long count, long own,
                 cycled++;
             }
         }
-        if (k != own)
-            dips[dipping++] = all[k].dips.ages;
         if (all[k].rest.windows > 0)
             slope[rested++] = -all[k].rest.slope_v_per_s;
         if (all[k].noise.ratio > 0)
@@ -232,7 +231,6 @@ void ASSB_EST(detection_reference)(const detection_t *all, long count, long own,
     r->deficit_v = others > 1 ? median(deficit_v, others + 1) : other_v;
     r->slope_v_per_s = rested > 1 ? -lower_median(slope, rested) : 0;
     r->passed = cycled > 1 ? passed : 0; /* of one other cell alone nobody knows whose fault a difference is */
-    r->dips = lower_median(dips, dipping);
     r->noise_ratio = heard > 1 ? lower_median(ratio, heard) : 1;
 }
 
@@ -251,7 +249,6 @@ int ASSB_EST(detection_second)(const detection_params_t *q, const params_t *cell
     see_swelling(q, cell, d, state, &mean);
     see_heat(q, cell, d, state, &mean);
     judge_noise(q, d, reference);
-    d->dips.others = reference->dips;
     d->span_s = d->sum_v = d->sum_a = d->missing = 0;
     return fuse(q, d, state, &mean);
 }

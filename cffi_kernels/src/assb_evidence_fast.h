@@ -127,7 +127,7 @@ static void see_dips(const detection_params_t *q, const params_t *cell, detectio
                                   ((real)3600 * capacity_ah(cell, state));
     real edge_v = q->dip_sigmas * ASSB_EST(square_root)(p->variance_v2);
     see_level(q, p, in, edge_v > q->dip_floor_v ? edge_v : q->dip_floor_v);
-    judge(d, ASSB_DIPPING, (p->ages - p->others) / q->dip_count);
+    judge(d, ASSB_DIPPING, p->ages / q->dip_count);
 }
 
 /* 2: the voltage is louder than it was. Second differences of samples, so that no slow change counts. */

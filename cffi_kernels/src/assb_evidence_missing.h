@@ -65,7 +65,7 @@
 #define CUT_MEAN ((real)0.8)
 #define CUT_GAIN ((real)0.64)
 #define CUT_NATS ((real)0.7)
-#define STEP_MOST_NATS ((real)10) /* of one step of the current */
+#define STEP_HIGHER ((real)0.1) /* of that error itself */
 #define STEP_LEAST_C ((real)0.05)
 #define STEP_STEADY ((real)0.05)
 #define STEP_SPAN_S ((real)4)
@@ -129,14 +129,16 @@ static real find_deficit(const params_t *cell, detection_t *d, const state_t *st
     c->open1_v = c->open1_v + share(in->dt_s, cell->tau1_s) * (r1_ohm * current_a - c->open1_v);
     c->open2_v = c->open2_v + share(in->dt_s, cell->tau2_s) * (c->slow_ohm * current_a - c->open2_v);
     c->open3_v = c->open3_v + share(in->dt_s, SLOWER * cell->tau2_s) * (c->slow_ohm * current_a - c->open3_v);
-    real table_v = table_at(cell->ocv_v, state->soc), whole = state->soc + state->soc_residual;
+    real table_v = table_at(cell->ocv_v, state->soc), slope_v = table_at(cell->docv_v, state->soc);
+    real whole = state->soc + state->soc_residual;
     if (c->table_known > 0) { /* there and back again leaves nothing behind */
         real counted = d->missing + (whole - c->soc_then);
-        c->shown_v = c->shown_v + (table_at(cell->docv_v, state->soc) * counted - (table_v - c->table_then_v));
+        c->shown_v = c->shown_v + ((real)0.5 * (c->slope_then_v + slope_v) * counted - (table_v - c->table_then_v));
     }
     c->table_known = 1;
     c->soc_then = whole;
     c->table_then_v = table_v;
+    c->slope_then_v = slope_v;
     real ocv_v = table_v + cell->entropy_v_per_k * (in->temperature_degc - cell->ocv_temperature_degc);
     real polarised_v = cell->hysteresis_v * c->open_hysteresis + (c->open1_v + c->open2_v);
     return c->shown_v + (ocv_v + (polarised_v + c->ohm * current_a) - in->voltage_v);
@@ -405,8 +407,9 @@ static void learn_nats(ASSB_EST(leak_test) *t, real nats)
 /* A step of the current has told R0. */
 static void learn_step(const params_t *cell, ASSB_EST(charge_evidence) *c)
 {
-    real *variance = c->covariance + UP(FAST, FAST), innovation = c->base.higher - c->error[FAST];
-    real var = *variance + c->base.sigma * c->base.sigma;
+    real *variance = c->covariance + UP(FAST, FAST), innovation = c->current_step.higher - c->error[FAST];
+    real sigma = c->current_step.sigma, share_of = STEP_HIGHER * c->current_step.higher;
+    real var = *variance + (sigma * sigma + share_of * share_of);
     if (magnitude(innovation) > CLIP * ASSB_EST(square_root)(var)) { /* R0 jumped, for all that is known */
         real jump2 = innovation * innovation / (CLIP * CLIP) - var;
         *variance = *variance + jump2;
@@ -416,13 +419,12 @@ static void learn_step(const params_t *cell, ASSB_EST(charge_evidence) *c)
     for (int k = 0; k < ASSB_LEAKS; k++) {
         ASSB_EST(leak_test) *t = c->test + k;
         real unseen = -t->follows[FAST], leak = leak_c[k] * cell->capacity_ah * unseen;
-        real nats = leak * (innovation - (real)0.5 * leak) / var;
         t->known = t->known + unseen * unseen / var;
         t->shown = t->shown + unseen * innovation / var;
-        learn_nats(t, clamp(nats, -2 * STEP_MOST_NATS, STEP_MOST_NATS));
+        learn_nats(t, leak * (innovation - (real)0.5 * leak) / var);
     }
     learn_resistance(c, innovation, var);
-    if (c->base.sigma < STEP_KNOWS) {
+    if (sigma < STEP_KNOWS) {
         real surely = c->error[FAST] - ASSB_EST(square_root)(*variance);
         c->highest = surely > 0 ? surely : 0;
         c->measured = c->highest > c->measured ? c->highest : c->measured;
@@ -433,8 +435,8 @@ static void learn_step(const params_t *cell, ASSB_EST(charge_evidence) *c)
 static int see_step(const params_t *cell, const state_t *state, ASSB_EST(charge_evidence) *c,
                     const ASSB_EST(charge_row) *row, real change_a, real dt_s)
 {
-    ASSB_EST(current_step) *b = &c->base;
-    b->age_s = b->age_s + dt_s;
+    ASSB_EST(current_step) *b = &c->current_step;
+    b->age_s = later(b->age_s, dt_s);
     real step_a = magnitude(row->current_a - b->current_a), over_v = row->fast_v - b->fast_v;
     real steady_a = STEP_STEADY * step_a;
     int steady = change_a < steady_a && b->change_a < steady_a;
@@ -533,19 +535,18 @@ static int middle_row(const ASSB_EST(charge_evidence) *c)
     return 0;
 }
 
-/* A resistance beyond any cell's: a normal distribution that is cut off there has less variance and its mean inside.
+/* A resistance below any cell's: a normal distribution that is cut off there has less variance and its mean inside.
  * That it had to be cut speaks for what pushed it there. */
 static void hold_resistance(const params_t *cell, ASSB_EST(charge_evidence) *c)
 {
     real higher = c->error[FAST], var = c->covariance[UP(FAST, FAST)], sigma = ASSB_EST(square_root)(var);
-    if (higher >= OHM_LEAST && higher <= OHM_MOST)
+    if (higher >= OHM_LEAST)
         return;
-    real inside = higher < OHM_LEAST ? OHM_LEAST + CUT_MEAN * sigma : OHM_MOST - CUT_MEAN * sigma;
     for (int k = 0; k < ASSB_LEAKS; k++) {
         real beyond = leak_c[k] * cell->capacity_ah * c->test[k].follows[FAST] / sigma;
-        learn_nats(c->test + k, CUT_NATS * clamp(higher < OHM_LEAST ? -beyond : beyond, -2, 1));
+        learn_nats(c->test + k, CUT_NATS * clamp(-beyond, -2, 1));
     }
-    learn_resistance(c, (inside - higher) / CUT_GAIN, var / CUT_GAIN);
+    learn_resistance(c, (OHM_LEAST + CUT_MEAN * sigma - higher) / CUT_GAIN, var / CUT_GAIN);
 }
 
 static void close_seconds(const detection_params_t *q, const params_t *cell, detection_t *d, const state_t *state,
@@ -613,6 +614,7 @@ static void begin_seconds(ASSB_EST(charge_evidence) *c)
 static void lose_charge(detection_t *d)
 {
     d->charge.lost = 1;
+    d->charge.current_step.age_s = LONG_S;
     begin_seconds(&d->charge);
 }
 

@@ -334,7 +334,7 @@ def test_detectors_end_a_second_alike_from_any_state(dyadic, seed):
 
     def act(twin):
         pack.cells = int(both.reference.cells)
-        for name in ("deficit_v", "slope_v_per_s", "noise_ratio", "dips", "passed", "took_c"):
+        for name in ("deficit_v", "slope_v_per_s", "noise_ratio", "passed", "took_c"):
             setattr(pack, name, getattr(both.reference, name))
         told = twin.see_second(pack)
         where = (both.params, both.cell_params, both.c, both.state, both.sample, both.reference)
@@ -392,7 +392,7 @@ def test_a_pack_compares_alike_from_any_states(dyadic):
             both.draw.fill(both.c[k])
             both.c[k].rest.slope_v_per_s = -both.draw.number("slope_v_per_s")
             both.c[k].charge.returns.over_s = [both.draw.number("over_s") + 1.0 for _ in range(2)]
-            for name in ("charge", "rest", "noise", "dips"):
+            for name in ("charge", "rest", "noise"):
                 take_over(getattr(twin, name), getattr(both.c[k], name))
         if not count:
             continue
@@ -401,7 +401,7 @@ def test_a_pack_compares_alike_from_any_states(dyadic):
             both.c[k].stage = twin.fusion.stage = both.draw.random.choice((0, 0, 0, 1))
         pack.compare(pack.detectors[own])
         lib.assb_est_f64_detection_reference(both.c, count, own, both.reference)
-        for name in ("cells", "deficit_v", "slope_v_per_s", "noise_ratio", "dips", "passed", "took_c"):
+        for name in ("cells", "deficit_v", "slope_v_per_s", "noise_ratio", "passed", "took_c"):
             same(getattr(pack, name), getattr(both.reference, name), name)
 
 

@@ -23,7 +23,7 @@ from math import sqrt
 
 from assb.const import const
 
-from .current_step import KNOWS
+from .current_step import HIGHER_SHARE, KNOWS
 from .observed import share
 
 _ERRORS = const(6)
@@ -317,25 +317,23 @@ class ChargeErrors:
             self.other_fell = move.pair
 
     def hold_resistance(self, tests, nominal_ah):
-        """A resistance beyond any cell's: a normal distribution that is cut off there has less variance and its mean
+        """A resistance below any cell's: a normal distribution that is cut off there has less variance and its mean
         inside. That it had to be cut speaks for what pushed it there."""
         higher = self.error[_FAST]
-        bound = OHM_LEAST if higher < OHM_LEAST else _OHM_MOST
-        if OHM_LEAST <= higher <= _OHM_MOST:
+        if higher >= OHM_LEAST:
             return
         var = self.covariance[_ROW[_FAST] + _FAST]
         sigma = sqrt(var)
-        inside = bound + (CUT_MEAN if higher < OHM_LEAST else -CUT_MEAN) * sigma
         for test in tests:
             beyond = test.leak_c * nominal_ah * test.follows[_FAST] / sigma
-            test.learn(CUT_NATS * min(max(-beyond if higher < OHM_LEAST else beyond, -2), 1))
-        self._learn_resistance(tests, (inside - higher) / CUT_GAIN, var / CUT_GAIN)
+            test.learn(CUT_NATS * min(max(-beyond, -2), 1))
+        self._learn_resistance(tests, (OHM_LEAST + CUT_MEAN * sigma - higher) / CUT_GAIN, var / CUT_GAIN)
 
     def learn_step(self, tests, step, nominal_ah):
         """A step of the current has told R0 (current_step.py)."""
-        fast, noise2 = _ROW[_FAST] + _FAST, step.sigma * step.sigma
+        fast, part = _ROW[_FAST] + _FAST, HIGHER_SHARE * step.higher
         innovation = step.higher - self.error[_FAST]
-        var = self.covariance[fast] + noise2
+        var = self.covariance[fast] + (step.sigma * step.sigma + part * part)
         if abs(innovation) > _CLIP * sqrt(var):  # R0 jumped, for all that is known, or the offset had taken it
             jump2 = innovation * innovation / (_CLIP * _CLIP) - var
             self.covariance[fast] += jump2

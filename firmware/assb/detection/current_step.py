@@ -2,20 +2,24 @@
 
 Between the latest second whose current was steady and this one, OCV and slow overvoltages stay as they are. So what the
 difference goes beyond the model's is R0's, whatever the offset is, in a knee of the OCV as well. Where a constant
-current hides whether a contact was lost, its end tells.
+current hides whether a contact was lost, its end tells. A log of more than a second between rows tells less of it, and
+one of more than two nothing: too much else has happened meanwhile.
 """
 
 from math import sqrt
 
 from assb.const import const
 
+from .observed import LONG_S, later
+
 LEAST_C = 0.05
 STEADY_FRAC = 0.05  # of the step: the current's change within a second, before it and after it
 _SPAN_S = const(4)
-OHM_ERROR = 0.04  # of R0, for the pairs' part in it; this and the next three are assumptions
+OHM_ERROR = 0.04  # of R0, for the pairs' part in it; this and the next four are assumptions
 PACK_SHARE = 0.4  # of that, between cells of a pack
 NOISE_V = 0.0005
-KNEE_SHARE = 0.1  # of what the charge of the step makes of the OCV
+STEP_KNEE_SHARE = 0.1  # of what the charge of the step makes of the OCV
+HIGHER_SHARE = 0.1  # of what it tells: R1 stands in for a part of R0
 KNOWS = 0.1  # sigma: such a step says what contact is lost
 
 
@@ -25,9 +29,12 @@ class CurrentStep:
         self.change_a = self.age_s = 0.0  # of the current within it; since then
         self.higher = self.sigma = 0.0  # relative error of R0, and what is unknown of it
 
+    def lose(self):
+        self.age_s = LONG_S
+
     def see(self, cell, excess_v, current_a, fast_v, change_a, alone):
         """Every second. True when it ends a step."""
-        self.age_s += cell.dt_s
+        self.age_s = later(self.age_s, cell.dt_s)
         step_a, over_v = abs(current_a - self.current_a), fast_v - self.fast_v
         steady_a = STEADY_FRAC * step_a
         steady = change_a < steady_a and self.change_a < steady_a
@@ -35,7 +42,7 @@ class CurrentStep:
         if told:
             part = 1 if alone else PACK_SHARE
             moved = (abs(current_a) + abs(self.current_a)) * self.age_s / (3600 * cell.capacity_ah())
-            knee_v, ohm = KNEE_SHARE * part * cell.slope_v() * moved, OHM_ERROR * part
+            knee_v, ohm = STEP_KNEE_SHARE * part * cell.slope_v() * moved, OHM_ERROR * part
             self.higher = (self.excess_v - excess_v) / over_v
             self.sigma = sqrt(ohm * ohm + (NOISE_V * NOISE_V + knee_v * knee_v) / (over_v * over_v))
         if change_a < 0.5 * LEAST_C * cell.nominal_ah():

@@ -39,8 +39,8 @@ class Deficit:
         self.open1_v = self.open2_v = self.open3_v = self.open_hysteresis = 0.0  # of a cell without a leak
         self.driven = 0.0  # 0 .. 1: how far the hysteresis has forgotten where it began
         self.shown_v = 0.0  # charge that the current brought and the voltage does not show, as voltage
-        self.table_known = False  # what the table says where the filter's SOC was:
-        self.soc_then = self.table_then_v = 0.0
+        self.table_known = False  # what the table says where the filter's SOC was, a second ago:
+        self.soc_then = self.table_then_v = self.slope_then_v = 0.0
         self.ohm = self.fast_ohm = self.slow_ohm = 0.0  # believed: R0, with R1, and R2
         self.deficit_v = 0.0
 
@@ -64,11 +64,12 @@ class Deficit:
         self.open1_v += share(dt_s, flat[_TAU1_S]) * (r1_ohm * current_a - self.open1_v)
         self.open2_v += share(dt_s, flat[_TAU2_S]) * (slow_v - self.open2_v)
         self.open3_v += share(dt_s, SLOWER * flat[_TAU2_S]) * (slow_v - self.open3_v)
-        table_v, whole = cell.over_soc(_OCV_V, soc), soc + cell.ekf.soc_residual
+        table_v, slope_v, whole = cell.over_soc(_OCV_V, soc), cell.over_soc(_DOCV_V, soc), soc + cell.ekf.soc_residual
         if self.table_known:  # there and back again leaves nothing behind
             counted = missing + (whole - self.soc_then)
-            self.shown_v += cell.over_soc(_DOCV_V, soc) * counted - (table_v - self.table_then_v)
-        self.table_known, self.soc_then, self.table_then_v = True, whole, table_v
+            self.shown_v += 0.5 * (self.slope_then_v + slope_v) * counted - (table_v - self.table_then_v)
+        self.table_known = True
+        self.soc_then, self.table_then_v, self.slope_then_v = whole, table_v, slope_v
         warmer_k = cell.temperature_degc - flat[_OCV_TEMPERATURE_DEGC]
         ocv_v = table_v + flat[_ENTROPY_V_PER_K] * warmer_k
         polarised_v = flat[_HYSTERESIS_V] * self.open_hysteresis + (self.open1_v + self.open2_v)

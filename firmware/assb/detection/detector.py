@@ -52,6 +52,7 @@ class Detector:
     def blind(self):
         """A sample without a voltage: its charge was counted, nothing is to be seen in it."""
         self.has_soc = False
+        self.charge.blind()
         self.dips.lose()
         self.noise.has_before = self.resistance.seen = 0
 
@@ -115,7 +116,6 @@ class Detector:
         self.swelling.see(cell)
         self.heat.see(cell)
         self.noise.judge(cell, pack.noise_ratio)
-        self.dips.others = pack.dips
         self._begin_second()
         return self.fusion.update(cell, self.charge, self.dips)
 
@@ -129,7 +129,6 @@ class Pack:
         self.cells = 1  # that can be compared
         self.deficit_v = self.slope_v_per_s = 0.0
         self.noise_ratio = 1.0
-        self.dips = 0
         self.passed = 0  # a tenth of SOC that two others have passed as well, 0: none
         self.took_c = _NOTHING  # by their cycles, the most: of the capacity in an hour, on charge and on discharge
 
@@ -146,7 +145,6 @@ class Pack:
         alike = [charge.returns for charge in others if charge.returns.may_compare(passed)]
         falls = [-d.rest.slope_v_per_s for d in detectors if d.rest.windows > 0]
         ratios = [d.noise.ratio for d in detectors if d.noise.ratio > 0]
-        self.dips = lower_median([d.dips.ages for d in detectors if d is not own]) if len(detectors) > 1 else 0
         self.cells = len(others) + 1
         if self.cells > 2:  # of one other cell alone nobody knows whose fault a difference is
             others.append(own.charge)

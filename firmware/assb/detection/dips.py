@@ -6,8 +6,7 @@ through the cell, whose polarisation takes seconds to go, so half a second later
 `dip_trace_frac` of the depth and `dip_trace_v`. `dip_count` of them in `dip_window_s` are one threshold.
 
 Confounders. A step of the current or a move of the press masks it. A loose wire, a bad contact of a sense line and the
-noise of the front end leave no trace. What stays for 20 s below or 3 s above is no dip, but a new level. What the
-pack's other cells show as well (the middle of their counts, the lower one) comes from outside and does not count.
+noise of the front end leave no trace. What stays for 20 s below or 3 s above is no dip, but a new level.
 Soft shorts come and go by the thousand (Counihan et al., Joule 2024, doi:10.1016/j.joule.2023.11.007).
 """
 
@@ -50,7 +49,6 @@ class Dips:
         self.after_s = self.after_v = 0.0  # for what a dip leaves behind
         self.after_n = 0
         self.depth_v = 0.0  # of the newest that counted
-        self.others = 0.0  # in the window, of the pack's other cells: what the current does to all
         self.lose()
 
     def lose(self):
@@ -72,7 +70,7 @@ class Dips:
         self.drift_v += cell.slope_v() * cell.current_a * cell.dt_s / (3600 * cell.capacity_ah())
         edge_v = max(cell.q[_DIP_SIGMAS] * sqrt(self.variance_v2), cell.q[_DIP_FLOOR_V])
         self._see_level(cell, edge_v)
-        cell.judge(_DIPPING, (self.ages - self.others) / cell.q[_DIP_COUNT])
+        cell.judge(_DIPPING, self.ages / cell.q[_DIP_COUNT])
 
     def _learn(self, v, dt_s):
         v2 = v * v

@@ -21,7 +21,6 @@ STRONG_FRAC = 0.08  # in an hour: nobody waits for more of such a leak (assumpti
 TAKEN_MOST = 0.08  # likewise: a leak that took so much is told, or none
 _REST_MOST = const(5)  # nats of one window
 _WORK_MOST = const(3)
-_STEP_MOST = const(10)  # of one step of the current
 _ERRORS = const(6)
 _CHARGE_V = const(0)
 _TABLE_V = const(1)
@@ -118,10 +117,9 @@ class LeakTest:
         """A step of the current tells what of the leak the filter took for a resistance."""
         unseen = -self.follows[_FAST]
         leak = self.leak_c * nominal_ah * unseen
-        nats = leak * (innovation - 0.5 * leak) / var
         self.known += unseen * unseen / var
         self.shown += unseen * innovation / var
-        self.learn(min(max(nats, -2 * _STEP_MOST), _STEP_MOST))
+        self.learn(leak * (innovation - 0.5 * leak) / var)
 
     def learn(self, nats):
         self.nats += nats

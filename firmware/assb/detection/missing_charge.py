@@ -8,8 +8,8 @@ a sharp step of the voltage, which many things make, tells a suspect at most; a 
 strong that nobody waits for that.
 
 A reading of the current within the sensor's offset is taken for none, so that a rest tells weak leaks. At the ends of
-SOC nothing is told; what was missing before stays on the account. In a pack all cells have one sensor and one table; a
-cell that is suspected is nothing to compare with.
+SOC nothing is told but by a step of the current; what was missing before stays on the account. In a pack all cells
+have one sensor and one table; a cell that is suspected is nothing to compare with.
 """
 
 from array import array
@@ -55,7 +55,7 @@ class MissingCharge:
         self.errors = ChargeErrors(real, self.deficit)
         self.test = [LeakTest(real, leak_c) for leak_c in LEAKS_C]
         self.returns = Returns(real)
-        self.base = CurrentStep()
+        self.current_step = CurrentStep()
         self.step = Move()
         self.seen_s = 0.0
         self.known = False  # whether it may be compared
@@ -72,12 +72,18 @@ class MissingCharge:
         self.span_s = self.moved_as = self.swing_a = 0.0
         self.ends = False
 
+    def blind(self):
+        """Charge flows that the voltage does not tell."""
+        self.deficit.table_known = False
+        self.current_step.lose()
+
     def lose(self):
         self.returns.lose()
         self._lose_offset()
 
     def _lose_offset(self):
         self.errors.lost = True
+        self.current_step.lose()
         self._begin_window()
 
     def see(self, cell, missing, others):
@@ -112,8 +118,8 @@ class MissingCharge:
         self.offset_v += share(cell.dt_s, _OFFSET_TAU_S) * (excess_v - self.offset_v)
         change_a, fast_v = abs(current_a - self.current_a), row[at + 2]
         self.swing_a = max(self.swing_a, change_a)
-        if self.base.see(cell, excess_v, current_a, fast_v, change_a, self.cells < 2) and self.errors.begun:
-            self.errors.learn_step(self.test, self.base, cell.nominal_ah())
+        if self.current_step.see(cell, excess_v, current_a, fast_v, change_a, self.cells < 2) and self.errors.begun:
+            self.errors.learn_step(self.test, self.current_step, cell.nominal_ah())
         self.current_a = current_a
         self.span_s += cell.dt_s
         self.moved_as += current_a * cell.dt_s
