@@ -96,7 +96,6 @@ typedef struct {
 typedef struct {
     ASSB_REAL excess_v, current_a, fast_v; /* of that second */
     ASSB_REAL change_a, age_s;             /* of the current within it; since then */
-    ASSB_REAL latest_v;                    /* excess of the second before */
     ASSB_REAL higher, sigma;               /* relative error of R0, and what is unknown of it */
 } ASSB_EST(current_step);
 

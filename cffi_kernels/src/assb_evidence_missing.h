@@ -68,7 +68,6 @@
 #define STEP_HIGHER ((real)0.1) /* of that error itself */
 #define STEP_LEAST_C ((real)0.05)
 #define STEP_STEADY ((real)0.05)
-#define STEP_CALM_V ((real)0.004)
 #define STEP_SPAN_S ((real)4)
 #define STEP_OHM ((real)0.04)
 #define STEP_PACK ((real)0.4)
@@ -441,9 +440,7 @@ static int see_step(const params_t *cell, const state_t *state, ASSB_EST(charge_
     real step_a = magnitude(row->current_a - b->current_a), over_v = row->fast_v - b->fast_v;
     real steady_a = STEP_STEADY * step_a;
     int steady = change_a < steady_a && b->change_a < steady_a;
-    int calm = magnitude(row->excess_v - b->latest_v) < STEP_CALM_V;
-    b->latest_v = row->excess_v;
-    int told = calm && steady && step_a > STEP_LEAST_C * cell->capacity_ah && b->age_s <= STEP_SPAN_S && over_v != 0;
+    int told = steady && step_a > STEP_LEAST_C * cell->capacity_ah && b->age_s <= STEP_SPAN_S && over_v != 0;
     if (told) {
         real part = c->cells < 2 ? 1 : STEP_PACK;
         real moved =
@@ -452,7 +449,7 @@ static int see_step(const params_t *cell, const state_t *state, ASSB_EST(charge_
         b->higher = (b->excess_v - row->excess_v) / over_v;
         b->sigma = ASSB_EST(square_root)(ohm * ohm + (STEP_V * STEP_V + knee_v * knee_v) / (over_v * over_v));
     }
-    if (calm && change_a < (real)0.5 * STEP_LEAST_C * cell->capacity_ah) {
+    if (change_a < (real)0.5 * STEP_LEAST_C * cell->capacity_ah) {
         b->excess_v = row->excess_v;
         b->current_a = row->current_a;
         b->fast_v = row->fast_v;

@@ -303,7 +303,6 @@ def mutated(old: str, new: str, folder: Path, monkeypatch) -> type:
         ("self.shown_v += 0.5 * (self.slope_then_v + slope_v) * counted", "self.shown_v += slope_v * counted"),
         (" - (table_v - self.table_then_v)", ""),
         ("steady = change_a < steady_a and", "steady ="),
-        ("        self.latest_v = excess_v", "        pass"),
         ("self.higher = (self.excess_v - excess_v) / over_v", "self.higher = (excess_v - self.excess_v) / over_v"),
         ("STEP_KNEE_SHARE * part * cell.slope_v() * moved", "0.0"),
         ("            var += jump2\n", ""),

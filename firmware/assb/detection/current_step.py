@@ -1,9 +1,9 @@
 """Evidence 3, charge: what a step of the current tells of R0.
 
-Between the latest second in which current and voltage were calm and this one, OCV and slow overvoltages stay as they
-are. So what the difference goes beyond the model's is R0's, whatever the offset is, in a knee of the OCV as well. Where
-a constant current hides whether a contact was lost, its end tells. A log of more than a second between rows tells less
-of it, and one of more than two nothing: too much else has happened meanwhile.
+Between the latest second whose current was steady and this one, OCV and slow overvoltages stay as they are. So what the
+difference goes beyond the model's is R0's, whatever the offset is, in a knee of the OCV as well. Where a constant
+current hides whether a contact was lost, its end tells. A log of more than a second between rows tells less of it, and
+one of more than two nothing: too much else has happened meanwhile.
 """
 
 from math import sqrt
@@ -14,7 +14,6 @@ from .observed import LONG_S, later
 
 LEAST_C = 0.05
 STEADY_FRAC = 0.05  # of the step: the current's change within a second, before it and after it
-CALM_V = 0.004  # of the voltage beside the model, likewise: a loose wire jumps by more
 _SPAN_S = const(4)
 OHM_ERROR = 0.04  # of R0, for the pairs' part in it; this and the next four are assumptions
 PACK_SHARE = 0.4  # of that, between cells of a pack
@@ -28,7 +27,6 @@ class CurrentStep:
     def __init__(self):
         self.excess_v = self.current_a = self.fast_v = 0.0  # of the latest steady second
         self.change_a = self.age_s = 0.0  # of the current within it; since then
-        self.latest_v = 0.0  # excess of the second before
         self.higher = self.sigma = 0.0  # relative error of R0, and what is unknown of it
 
     def lose(self):
@@ -40,16 +38,14 @@ class CurrentStep:
         step_a, over_v = abs(current_a - self.current_a), fast_v - self.fast_v
         steady_a = STEADY_FRAC * step_a
         steady = change_a < steady_a and self.change_a < steady_a
-        calm = abs(excess_v - self.latest_v) < CALM_V
-        self.latest_v = excess_v
-        told = calm and steady and step_a > LEAST_C * cell.nominal_ah() and self.age_s <= _SPAN_S and over_v != 0
+        told = steady and step_a > LEAST_C * cell.nominal_ah() and self.age_s <= _SPAN_S and over_v != 0
         if told:
             part = 1 if alone else PACK_SHARE
             moved = (abs(current_a) + abs(self.current_a)) * self.age_s / (3600 * cell.capacity_ah())
             knee_v, ohm = STEP_KNEE_SHARE * part * cell.slope_v() * moved, OHM_ERROR * part
             self.higher = (self.excess_v - excess_v) / over_v
             self.sigma = sqrt(ohm * ohm + (NOISE_V * NOISE_V + knee_v * knee_v) / (over_v * over_v))
-        if calm and change_a < 0.5 * LEAST_C * cell.nominal_ah():
+        if change_a < 0.5 * LEAST_C * cell.nominal_ah():
             self.excess_v, self.current_a, self.fast_v, self.change_a = excess_v, current_a, fast_v, change_a
             self.age_s = 0.0
         return told
