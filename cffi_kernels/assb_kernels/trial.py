@@ -181,6 +181,15 @@ class Trial:
         return self.c_trial.tick * self.dt_s
 
     @property
+    def rests(self) -> bool:
+        """Whether the load stands still, without a current, until that is taken back. May be set between two runs."""
+        return bool(self.c_trial.rests)
+
+    @rests.setter
+    def rests(self, rests: bool) -> None:
+        self.c_trial.rests = rests
+
+    @property
     def phase(self) -> int:
         """Number of the phase that the next tick belongs to."""
         return self.c_trial.phase

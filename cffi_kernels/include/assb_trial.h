@@ -85,6 +85,7 @@ typedef struct {
     double *theta_least, *theta_held; /* per cell */
     double *aim_mpa;                  /* per stack: command */
     double aim_gain;                  /* what the actuator makes of a command */
+    int rests;                        /* the load stands still, without a current, for as long as this is set */
     /* where it is; all 0 at first */
     long tick, phase, ticks_in_phase, next_change, ramp_count;
     int holds_theta;

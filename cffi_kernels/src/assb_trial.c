@@ -227,7 +227,7 @@ static int move(assb_trial *t)
         (t->next_change < t->change_count && t->changes[t->next_change].tick <= t->tick))
         move_levels(t);
     const assb_trial_phase *phase = &t->phases[t->phase];
-    double current_a = held_a(t, phase, wanted_a(t, phase));
+    double current_a = t->rests ? 0 : held_a(t, phase, wanted_a(t, phase));
     double rippled_a = t->ripple_a > 0 ? current_a + t->ripple_a * assb_trial_normal(&t->ripple) : current_a;
     const assb_pack_input in = {rippled_a, t->ambient_degc, 0};
     status = assb_pack_step(t->pack, &in, t->log, t->dt_s);
@@ -235,7 +235,8 @@ static int move(assb_trial *t)
         return status;
     if (t->holds_theta)
         hold_theta(t);
-    move_phase(t, phase, current_a);
+    if (!t->rests)
+        move_phase(t, phase, current_a);
     return ASSB_OK;
 }
 

@@ -109,6 +109,18 @@ def test_a_phase_ends_where_its_voltage_is_reached_and_the_load_repeats(trial):
     assert seen["voltage_v"].min() > 3.5 - 1e-3 and seen["voltage_v"].max() < 4.1 + 1e-3
 
 
+def test_a_load_that_rests_stands_still_and_then_goes_on(trial):
+    phases = (Phase(30.0, 0.3), Phase(20.0, -0.5, until_a=0.01))
+    made = trial(phases, sensors=PERFECT)
+    parts = [run(made, 200)]
+    made.rests = True
+    parts.append(run(made, 500))
+    made.rests = False
+    parts.append(run(made, 400))
+    current_a = np.vstack([part["current_a"] for part in parts]).ravel().tolist()
+    assert current_a == [0.3] * 200 + [0.0] * 500 + [0.3] * 100 + [-0.5] * 200 + [0.3] * 100
+
+
 def test_a_drive_column_repeats(trial):
     seen = run(trial((Phase(1e4, drive_a=[0.1, -0.6, -0.3], drive_dt_s=1.0),), sensors=PERFECT), 90)
     assert seen["current_a"].ravel().tolist() == ([0.1] * 10 + [-0.6] * 10 + [-0.3] * 10) * 3

@@ -2,13 +2,15 @@
 
 import math
 
+import msgspec
 import numpy as np
 import pytest
+from assb_hil.campaign import resting
 from assb_hil.campaign.belief import believed
 from assb_hil.campaign.classes import CLASSES
 from assb_hil.campaign.record import GRID_POINTS, SCORES, TrialSpec
 from assb_hil.campaign.trial_bench import TrialBench
-from assb_hil.campaign.trial_run import ROWS_AT_ONCE, chunks, run, whole
+from assb_hil.campaign.trial_run import ROWS_AT_ONCE, WATCHED, chunks, part, run, watchers, whole
 from assb_kernels import Estimator
 
 LEAK = TrialSpec(
@@ -140,6 +142,29 @@ def test_a_hard_short_is_stage_three_within_a_tenth_of_a_second():
 def test_chunks_begin_at_the_onset_and_cover_all():
     parts = list(chunks(10_000, 4100))
     assert parts == [(0, 3000), (3000, 1100), (4100, 3000), (7100, 2900)]
+
+
+def test_a_watch_that_may_ask_gets_its_rests():
+    spec = changed(load="cc", duration_s=2.6 * 3600.0, short_class="", confounders=())
+    without, with_rests = run(spec), run(msgspec.structs.replace(spec, watch_rests=True))
+    assert without.rested_s == 0.0
+    assert 2 * resting.REST_S <= with_rests.rested_s <= 2 * (resting.REST_S + resting.LOOK_S)
+
+
+def test_a_rest_stops_the_current_and_the_load_goes_on_after_it():
+    bench = TrialBench(changed(load="cc", short_class="", confounders=(), cells=1))
+    watch, _ = watchers(bench.scene)
+    asked, read, rows = resting.Resting(bench, watch), [], 600
+    held = bench.trial.columns(rows)
+    for _ in range(90):
+        bench.run(held, rows)
+        watch.run(*(part(held, name, rows) for name in WATCHED))
+        read.append(held["current_a"][rows - 1])
+        asked.look(read[-1], resting.LOOK_S)
+    still = [abs(current_a) < 0.01 * bench.scene.capacity_ah for current_a in read]
+    assert still[:2] == [True, True] and not any(still[2:60])  # the trial's first rest is too short to count
+    assert all(still[61:70]) and not any(still[75:])
+    assert asked.rested_s == pytest.approx(still[2:].count(True) * resting.LOOK_S)
 
 
 def test_a_sound_cells_times_are_of_the_whole_trial():

@@ -21,6 +21,7 @@ class TrialSpec(msgspec.Struct, frozen=True):
     confounders: tuple[str, ...]  # rows of confounders.py
     duration_s: float
     dt_s: float  # of the plant and the readings: 0.1, or 0.01 where a hard short is looked for
+    watch_rests: bool = False  # the load rests when the watch asks for it
 
 
 class StageChange(msgspec.Struct, frozen=True):
@@ -74,6 +75,7 @@ class TrialResult(msgspec.Struct, frozen=True):
     observer: Observer | None  # with a truth
     wall_s: float  # processor time of this trial
     refused: int  # readings that the estimators did not take
+    rested_s: float = 0.0  # that the watch asked for
 
     @property
     def cell_hours(self) -> float:

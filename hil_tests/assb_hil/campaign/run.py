@@ -4,6 +4,8 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import msgspec
+
 from assb_hil.campaign import store
 from assb_hil.campaign.counting.judgement import ShortClass
 from assb_hil.campaign.counting.summary import summarise
@@ -23,7 +25,8 @@ def planned(settings: Settings, draw: Callable[..., TrialSpec]) -> list[TrialSpe
     plan, hours = [], 0.0
     chosen = (settings.profiles,) if settings.profiles else ()
     while hours < settings.cell_hours:
-        plan.append(draw(settings.seed, len(plan), *chosen))
+        spec = draw(settings.seed, len(plan), *chosen)
+        plan.append(msgspec.structs.replace(spec, watch_rests=settings.watch_rests))
         hours += plan[-1].cells * plan[-1].duration_s / 3600.0
     return plan
 
@@ -66,4 +69,5 @@ def count(folder: Path, settings: Settings, classes: Mapping[str, ShortClass], p
 
 def command_line(settings: Settings) -> str:
     profiles = "".join(f" --profile {name}" for name in settings.profiles)
-    return f"assb campaign shorts --cell-hours {settings.cell_hours:g} --seed {settings.seed}{profiles}"
+    rests = " --watch-rests" if settings.watch_rests else ""
+    return f"assb campaign shorts --cell-hours {settings.cell_hours:g} --seed {settings.seed}{profiles}{rests}"

@@ -31,6 +31,7 @@ class Settings(msgspec.Struct, frozen=True):
     seed: int
     profiles: tuple[str, ...]  # empty: all
     code: str  # fingerprint()
+    watch_rests: bool = False
 
 
 def fingerprint() -> str:

@@ -30,7 +30,7 @@ def schema() -> Any:
     times = pa.list_(pa.float64())
     spec = {"number": pa.int64(), "seed": pa.int64(), "profile": pa.string(), "bench": pa.string(), "cells": pa.int32()}
     spec |= {"load": pa.string(), "short_class": pa.string(), "confounders": pa.list_(pa.string())}
-    spec |= {"duration_s": pa.float64(), "dt_s": pa.float64()}
+    spec |= {"duration_s": pa.float64(), "dt_s": pa.float64(), "watch_rests": pa.bool_()}
     change = {"time_s": pa.float64(), "cell": pa.int32(), "stage": pa.int8(), "evidence_bits": pa.int32()}
     change |= dict.fromkeys(("confidence", "rs_ohm", "rs_low_ohm", "rs_high_ohm"), pa.float64())
     truth = {"cell": pa.int32(), **dict.fromkeys(("onset_s", "rs_ohm", "leak_c"), pa.float64()), "bridges_s": times}
@@ -46,6 +46,7 @@ def schema() -> Any:
             "observer": pa.struct(observer),
             "wall_s": pa.float64(),
             "refused": pa.int64(),
+            "rested_s": pa.float64(),
         }
     )
 

@@ -10,6 +10,7 @@ from assb_kernels.watch import EVIDENCES, Change, Watch
 
 from assb_hil.campaign.belief import believed
 from assb_hil.campaign.record import Crossings, StageChange, TrialResult, TrialSpec, Truth
+from assb_hil.campaign.resting import LOOK_S, Resting
 from assb_hil.campaign.scene import Scene
 from assb_hil.campaign.trial_bench import TrialBench
 
@@ -31,7 +32,9 @@ def run(spec: TrialSpec) -> TrialResult:
     observer = None
     onset_row = round(short.onset_s / spec.dt_s) if short else None
     rows = round(spec.duration_s / spec.dt_s)
-    for row, count in chunks(rows, onset_row):
+    resting = Resting(bench, watch) if spec.watch_rests else None
+    most = min(round(LOOK_S / spec.dt_s), ROWS_AT_ONCE) if resting else ROWS_AT_ONCE
+    for row, count in chunks(rows, onset_row, most):
         if row == onset_row:
             before, observer = seen(watch, baselines), bench.observer()
             watch.begin_crossings(short.onset_s)
@@ -40,6 +43,8 @@ def run(spec: TrialSpec) -> TrialResult:
         given = [part(columns, name, count) for name in WATCHED]
         changes += watch.run(*given)
         baselines.run(*given)
+        if resting:
+            resting.look(columns["current_a"][count - 1], count * spec.dt_s)
     return TrialResult(
         spec=spec,
         changes=tuple(map(stage_change, changes)),
@@ -48,6 +53,7 @@ def run(spec: TrialSpec) -> TrialResult:
         observer=observer,
         wall_s=process_time() - began_s,
         refused=sum(watch.refused(cell) for cell in range(len(watch))),
+        rested_s=resting.rested_s if resting else 0.0,
     )
 
 
@@ -62,12 +68,12 @@ def watchers(scene: Scene) -> tuple[Watch, Baselines]:
     )
 
 
-def chunks(rows: int, onset_row: int | None) -> Iterator[tuple[int, int]]:
-    """(first row, count) of parts of `rows`; one of them begins at the onset."""
+def chunks(rows: int, onset_row: int | None, most: int = ROWS_AT_ONCE) -> Iterator[tuple[int, int]]:
+    """(first row, count) of parts of `rows`, none longer than `most`; one of them begins at the onset."""
     row = 0
     while row < rows:
         end = rows if onset_row is None or row >= onset_row else onset_row
-        count = min(ROWS_AT_ONCE, end - row)
+        count = min(most, end - row)
         yield row, count
         row += count
 

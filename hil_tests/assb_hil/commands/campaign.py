@@ -21,10 +21,11 @@ def campaign():
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=1, show_default=True, help="Of all that is random.")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder of the results.")
 @click.option("--profile", "profiles", multiple=True, metavar="NAME", help="Only this profile; may be repeated.")
+@click.option("--watch-rests", is_flag=True, help="The watch may ask for rests, as a pack with [watch_rests] does.")
 @click.option("--workers", type=click.IntRange(1, 1024), help="Processes of this machine; default: this one alone.")
 @click.option("--scheduler", metavar="tcp://HOST:PORT", help="A Dask cluster, instead.")
 @click.option("--json", "as_json", is_flag=True, help="The summary as one JSON object on standard output.")
-def shorts(cell_hours, seed, out, profiles, workers, scheduler, as_json):
+def shorts(cell_hours, seed, out, profiles, watch_rests, workers, scheduler, as_json):
     """Internal shorts: which are seen how soon, and how often is one seen where there is none.
 
     Trials that the folder holds already are not run again: after Ctrl-C (130), a lost worker or a power cut the same
@@ -38,7 +39,7 @@ def shorts(cell_hours, seed, out, profiles, workers, scheduler, as_json):
     from assb_hil.campaign import run
     from assb_hil.campaign.settings import Settings, fingerprint
 
-    settings = Settings(cell_hours, seed, tuple(sorted(profiles)), fingerprint())
+    settings = Settings(cell_hours, seed, tuple(sorted(profiles)), fingerprint(), watch_rests)
     plan = run.planned(settings, fast_path("draw", "draw"))
     left = run.unfinished(out, settings, plan)
     ended = run_left(left, plan, out, workers or 1, scheduler)
@@ -197,6 +198,8 @@ def lines(summary, out):
         yield class_line(row)
     yield f"Rs within 2x: {percent(summary['rs_within_2x_frac'])} of detections"
     yield f"contact loss called a short: {percent(summary['contact_loss_confused_frac'])}"
+    if summary["rested_frac"]:
+        yield f"at rest as the watch asked: {percent(summary['rested_frac'])} of the time"
     yield f"{summary['cell_hours_per_core_hour'] or 0:,.0f} cell-hours per core-hour"
     yield f"report: {out / 'report.html'}"
 

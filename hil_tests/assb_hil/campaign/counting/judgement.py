@@ -58,6 +58,7 @@ class Judged(msgspec.Struct, frozen=True):
     told: Told | None
     wall_s: float
     refused: int
+    rested_s: float
 
 
 def judge(result: TrialResult, classes: Mapping[str, ShortClass]) -> Judged:
@@ -79,6 +80,7 @@ def judge(result: TrialResult, classes: Mapping[str, ShortClass]) -> Judged:
         told=_told(result, classes[result.spec.short_class]) if result.truth else None,
         wall_s=result.wall_s,
         refused=result.refused,
+        rested_s=result.rested_s,
     )
 
 

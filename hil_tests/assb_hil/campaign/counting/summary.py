@@ -47,6 +47,7 @@ def summarise(tally: Tally) -> Figures:
         "hours_without_short": fsum(trial.clean_hours for trial in without),
         "suspects": alarms["suspects"],
         "trials_with_false_alarms": alarms["trials_with_false_alarms"],
+        "rested_frac": share(fsum(t.rested_s for t in trials), fsum(t.spec.duration_s for t in trials)),
         "readings_refused": sum(trial.refused for trial in trials),
         "baselines_compared_at_per_1000h": tally.granted_per_1000h(),
         "contact_loss": contact,

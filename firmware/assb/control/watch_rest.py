@@ -1,0 +1,50 @@
+"""Rests that the watch for shorts asks for. Under a constant current a leak looks like a contact that is being lost, at
+rest like nothing else. So after `every_s` of work without a rest the current stops for `rest_s`, and for longer while
+what speaks for a leak goes on to grow.
+"""
+
+MORE_S = 300.0  # by so much a rest is longer (assumption; likewise the next two)
+SCORE_LEAST = 0.1  # of the threshold of a suspect: what speaks for a leak, speaks loudly enough
+SCORE_RISE = 0.02  # and grew by so much in the part before
+
+
+class WatchRest:
+    """`resting`: whether no current is wanted now."""
+
+    def __init__(self, every_s, rest_s, most_s):
+        """every_s 0: never."""
+        self.every_s, self.rest_s, self.most_s = every_s, rest_s, most_s
+        self.resting = False
+        self.worked_s = self.idle_s = 0.0  # since the last rest that was long enough; without a current
+        self.rested_s = self.due_s = self.score = (
+            0.0  # of the rest under way, and what spoke for a leak as it was asked for
+        )
+
+    def step(self, flows, score, dt_s):
+        """Every second or so. flows: whether there is a current; score: of missing charge, the highest of all cells."""
+        if self.resting:
+            self._rest(score, dt_s)
+        elif self.every_s:
+            self._work(flows, score, dt_s)
+
+    def end(self):
+        """Nothing is connected any longer."""
+        self.resting = False
+        self.worked_s = 0.0
+
+    def _rest(self, score, dt_s):
+        self.rested_s += dt_s
+        if self.rested_s < self.due_s:
+            return
+        if score >= SCORE_LEAST and score > self.score + SCORE_RISE and self.rested_s < self.most_s:
+            self.due_s = min(self.due_s + MORE_S, self.most_s)
+            self.score = score
+        else:
+            self.end()
+
+    def _work(self, flows, score, dt_s):
+        self.idle_s = 0.0 if flows else self.idle_s + dt_s
+        self.worked_s = 0.0 if self.idle_s >= self.rest_s else self.worked_s + dt_s
+        if flows and self.worked_s >= self.every_s:
+            self.resting = True
+            self.rested_s, self.due_s, self.score = 0.0, self.rest_s, score

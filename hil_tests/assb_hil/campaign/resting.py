@@ -1,0 +1,28 @@
+"""Rests that the watch asks for, in a trial: the firmware's own rule, looked at once a minute between two chunks."""
+
+from assb.control.watch_rest import WatchRest
+from assb_kernels.watch import Watch
+
+from assb_hil.campaign.belief import believed_pack
+from assb_hil.campaign.trial_bench import TrialBench
+
+EVERY_S, REST_S, MOST_S = 3600.0, 600.0, 3600.0  # docs/campaign.md says what they cost
+LOOK_S = 60.0
+
+
+class Resting:
+    """`look` after each chunk of readings. `rested_s`: how long the load stood still for it."""
+
+    def __init__(self, bench: TrialBench, watch: Watch) -> None:
+        self._bench, self._watch = bench, watch
+        self._rest = WatchRest(EVERY_S, REST_S, MOST_S)
+        self._least_a = believed_pack(bench.scene.spec.profile).parameters["rest_current_ma"] / 1000.0
+        self.rested_s = 0.0
+
+    def look(self, current_a: float, span_s: float) -> None:
+        """After `span_s`, at whose end `current_a` was read."""
+        if self._rest.resting:
+            self.rested_s += span_s
+        score = max(self._watch.evidence(cell)["missing_charge"][1] for cell in range(len(self._watch)))
+        self._rest.step(abs(current_a) > self._least_a, score, span_s)
+        self._bench.trial.rests = self._rest.resting
