@@ -121,7 +121,8 @@ typedef struct {
     ASSB_REAL table_known, soc_then, table_then_v, slope_then_v; /* what the table says where the filter's SOC was */
     ASSB_REAL ohm, fast_ohm, slow_ohm;                           /* believed: R0, with R1, and R2 */
     ASSB_REAL deficit_v, offset_v,
-        cells; /* voltage below that of a cell without a leak; its usual excess; cells compared */
+        cells;         /* voltage below that of a cell without a leak; its usual excess; cells compared */
+    ASSB_REAL usual_v; /* of the others' deficit */
     ASSB_EST(charge_row) row[ASSB_LATEST]; /* seconds of the window under way */
     ASSB_EST(current_step) current_step;
     ASSB_REAL rows, span_s, moved_as, swing_a, current_a, ends;
@@ -197,6 +198,7 @@ typedef struct {
 /* What the other cells of the pack show at the moment. */
 typedef struct {
     ASSB_REAL cells; /* that could be compared, itself included */
+    ASSB_REAL ends;  /* another one is at an end of SOC, where its voltage tells nothing */
     ASSB_REAL deficit_v, slope_v_per_s, noise_ratio;
     ASSB_REAL passed,
         took_c[2]; /* the tenth that they passed, too; what their cycles took, of the capacity in an hour */

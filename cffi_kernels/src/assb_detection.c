@@ -208,9 +208,11 @@ void ASSB_EST(detection_reference)(const detection_t *all, long count, long own,
     r->took_c[0] = r->took_c[1] = 0;
     long others = 0, rested = 0, heard = 0, cycled = 0;
     real other_v = 0;
+    int ends = 0;
     for (long k = 0; k < count && k < ASSB_PACK_MOST; k++) {
         if (k != own && all[k].charge.known > 0 && all[k].stage == 0) {
             other_v = all[k].charge.deficit_v;
+            ends = ends || all[k].soc_before < SOC_AT_END || all[k].soc_before > 1 - SOC_AT_END;
             deficit_v[others++] = other_v - all[k].charge.offset_v;
             const ASSB_EST(returns) *returns = &all[k].charge.returns;
             if (passed > 0 && returns->passed == passed && returns->told_s[0] > 0 && returns->told_s[1] > 0) {
@@ -228,6 +230,7 @@ void ASSB_EST(detection_reference)(const detection_t *all, long count, long own,
     }
     deficit_v[others] = all[own].charge.deficit_v - all[own].charge.offset_v;
     r->cells = (real)(others + 1);
+    r->ends = ends;
     r->deficit_v = others > 1 ? median(deficit_v, others + 1) : other_v;
     r->slope_v_per_s = rested > 1 ? -lower_median(slope, rested) : 0;
     r->passed = cycled > 1 ? passed : 0; /* of one other cell alone nobody knows whose fault a difference is */

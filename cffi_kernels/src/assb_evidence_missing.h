@@ -44,6 +44,8 @@
 #define HIGHER_STEP ((real)0.05)
 #define CURRENT_ERROR ((real)0.003)
 #define OFFSET_TAU_S ((real)600)
+#define STRAY_TAU_S ((real)300)
+#define STRAYS_V ((real)0.02)
 #define KNEE_SHARE ((real)0.3)
 #define KNEE_V ((real)0.001)
 #define ANCHOR_V2 ((real)1e-7)
@@ -69,6 +71,7 @@
 #define STEP_LEAST_C ((real)0.05)
 #define STEP_STEADY ((real)0.05)
 #define STEP_SPAN_S ((real)4)
+#define STEP_MIXED_S ((real)1.5)
 #define STEP_OHM ((real)0.04)
 #define STEP_PACK ((real)0.4)
 #define STEP_V ((real)0.0005)
@@ -203,8 +206,8 @@ static real resistance_walk(const detection_params_t *q, const ASSB_EST(charge_e
 /* Of the filter that follows the voltage: a contact that is lost misleads it. */
 static real soc_error_of(const ASSB_EST(charge_evidence) *c, const state_t *state, const move_t *m)
 {
-    real error = ASSB_EST(square_root)(state->covariance[0]);
-    error = !m->alone ? SOC_ERROR_PACK : error > SOC_ERROR_LEAST ? error : SOC_ERROR_LEAST;
+    real error = ASSB_EST(square_root)(state->covariance[0]), most = m->alone ? SOC_ERROR_LEAST : SOC_ERROR_PACK;
+    error = error > most ? error : most;
     if (c->highest > NEVER_LOST && m->slope_v > 0)
         error = error + least(c->highest * c->ohm * magnitude(c->current_a) / m->slope_v, SOC_ERROR_MOST);
     return error;
@@ -404,18 +407,9 @@ static void learn_nats(ASSB_EST(leak_test) *t, real nats)
         begin_test(t);
 }
 
-/* A step of the current has told R0. */
-static void learn_step(const params_t *cell, ASSB_EST(charge_evidence) *c)
+/* What a step of the current says of R0: an innovation and its variance. */
+static void learn_told(const params_t *cell, ASSB_EST(charge_evidence) *c, real innovation, real var)
 {
-    real *variance = c->covariance + UP(FAST, FAST), innovation = c->current_step.higher - c->error[FAST];
-    real sigma = c->current_step.sigma, share_of = STEP_HIGHER * c->current_step.higher;
-    real var = *variance + (sigma * sigma + share_of * share_of);
-    if (magnitude(innovation) > CLIP * ASSB_EST(square_root)(var)) { /* R0 jumped, for all that is known */
-        real jump2 = innovation * innovation / (CLIP * CLIP) - var;
-        *variance = *variance + jump2;
-        var = var + jump2;
-        c->lost = 1; /* and the offset is whatever goes with it */
-    }
     for (int k = 0; k < ASSB_LEAKS; k++) {
         ASSB_EST(leak_test) *t = c->test + k;
         real unseen = -t->follows[FAST], leak = leak_c[k] * cell->capacity_ah * unseen;
@@ -424,6 +418,20 @@ static void learn_step(const params_t *cell, ASSB_EST(charge_evidence) *c)
         learn_nats(t, leak * (innovation - (real)0.5 * leak) / var);
     }
     learn_resistance(c, innovation, var);
+}
+
+/* A step of the current has told R0. All of them have one error, so that many tell no more than one. */
+static void learn_step(const params_t *cell, ASSB_EST(charge_evidence) *c)
+{
+    real *variance = c->covariance + UP(FAST, FAST), innovation = c->current_step.higher - c->error[FAST];
+    real sigma = c->current_step.sigma, share_of = STEP_HIGHER * c->current_step.higher;
+    real told2 = sigma * sigma + share_of * share_of, var = *variance + told2;
+    if (magnitude(innovation) > CLIP * ASSB_EST(square_root)(var)) { /* R0 jumped, for all that is known */
+        *variance = *variance + (innovation * innovation / (CLIP * CLIP) - var);
+        c->lost = 1; /* and the offset is whatever goes with it */
+    }
+    if (*variance > told2)
+        learn_told(cell, c, innovation, *variance * *variance / (*variance - told2));
     if (sigma < STEP_KNOWS) {
         real surely = c->error[FAST] - ASSB_EST(square_root)(*variance);
         c->highest = surely > 0 ? surely : 0;
@@ -440,7 +448,8 @@ static int see_step(const params_t *cell, const state_t *state, ASSB_EST(charge_
     real step_a = magnitude(row->current_a - b->current_a), over_v = row->fast_v - b->fast_v;
     real steady_a = STEP_STEADY * step_a;
     int steady = change_a < steady_a && b->change_a < steady_a;
-    int told = steady && step_a > STEP_LEAST_C * cell->capacity_ah && b->age_s <= STEP_SPAN_S && over_v != 0;
+    real least_a = STEP_LEAST_C * cell->capacity_ah;
+    int told = steady && step_a > least_a && b->age_s <= STEP_SPAN_S && over_v != 0;
     if (told) {
         real part = c->cells < 2 ? 1 : STEP_PACK;
         real moved =
@@ -449,7 +458,9 @@ static int see_step(const params_t *cell, const state_t *state, ASSB_EST(charge_
         b->higher = (b->excess_v - row->excess_v) / over_v;
         b->sigma = ASSB_EST(square_root)(ohm * ohm + (STEP_V * STEP_V + knee_v * knee_v) / (over_v * over_v));
     }
-    if (change_a < (real)0.5 * STEP_LEAST_C * cell->capacity_ah) {
+    /* a second with a small part of a step is no base for the rest of it */
+    int holds = change_a >= STEP_STEADY * least_a && b->age_s <= (step_a > least_a ? STEP_SPAN_S : STEP_MIXED_S);
+    if (told || (change_a < (real)0.5 * least_a && !holds)) {
         b->excess_v = row->excess_v;
         b->current_a = row->current_a;
         b->fast_v = row->fast_v;
@@ -633,7 +644,10 @@ static void see_missing_charge(const detection_params_t *q, const params_t *cell
     if (c->cells != reference->cells) { /* the offset to the others is another one */
         lose_charge(d);
         c->cells = reference->cells;
+        c->usual_v = reference->deficit_v;
     }
+    real strays_v = reference->deficit_v - c->usual_v; /* the model fails them all, and cells not at the same moment */
+    c->usual_v = c->usual_v + share(in->dt_s, STRAY_TAU_S) * strays_v;
     ASSB_EST(charge_row) *row = c->row + (int)c->rows;
     row->excess_v = c->deficit_v - reference->deficit_v;
     c->offset_v = c->offset_v + share(in->dt_s, OFFSET_TAU_S) * (row->excess_v - c->offset_v);
@@ -648,7 +662,8 @@ static void see_missing_charge(const detection_params_t *q, const params_t *cell
     c->current_a = current_a;
     c->span_s = c->span_s + in->dt_s;
     c->moved_as = c->moved_as + current_a * in->dt_s;
-    c->ends = c->ends > 0 || state->soc < SOC_AT_END || state->soc > 1 - SOC_AT_END;
+    c->ends = c->ends > 0 || reference->ends > 0 || magnitude(strays_v) > STRAYS_V || state->soc < SOC_AT_END ||
+              state->soc > 1 - SOC_AT_END;
     c->rows = c->rows + 1;
     if (c->rows >= ASSB_LATEST) {
         close_seconds(q, cell, d, state, in, reference);

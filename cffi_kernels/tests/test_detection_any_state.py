@@ -181,7 +181,7 @@ class Detectors:
     def _draw_reference(self) -> None:
         rng, reference = self.draw.random, self.reference
         self.draw.fill(reference[0])
-        reference.cells = rng.choice((1, 2, 3, 4))
+        reference.cells, reference.ends = rng.choice((1, 2, 3, 4)), rng.choice((0, 0, 0, 1))
         if rng.random() < 0.7:
             self.c[0].charge.cells = reference.cells
 
@@ -333,7 +333,7 @@ def test_detectors_end_a_second_alike_from_any_state(dyadic, seed):
     pack = detector.Pack()
 
     def act(twin):
-        pack.cells = int(both.reference.cells)
+        pack.cells, pack.ends = int(both.reference.cells), both.reference.ends > 0
         for name in ("deficit_v", "slope_v_per_s", "noise_ratio", "passed", "took_c"):
             setattr(pack, name, getattr(both.reference, name))
         told = twin.see_second(pack)
@@ -399,9 +399,12 @@ def test_a_pack_compares_alike_from_any_states(dyadic):
         own = both.draw.random.randrange(count)
         for k, twin in enumerate(pack.detectors):
             both.c[k].stage = twin.fusion.stage = both.draw.random.choice((0, 0, 0, 1))
+            both.c[k].soc_before = twin.soc_before = both.draw.random.choice(
+                (0.5, 0.3, 0.9999, 0.99995, 1.0, 1e-4, 0.0)
+            )
         pack.compare(pack.detectors[own])
         lib.assb_est_f64_detection_reference(both.c, count, own, both.reference)
-        for name in ("cells", "deficit_v", "slope_v_per_s", "noise_ratio", "passed", "took_c"):
+        for name in ("cells", "ends", "deficit_v", "slope_v_per_s", "noise_ratio", "passed", "took_c"):
             same(getattr(pack, name), getattr(both.reference, name), name)
 
 

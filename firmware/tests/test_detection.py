@@ -5,7 +5,7 @@ from math import log
 from types import SimpleNamespace
 
 import pytest
-from assb.detection import ACTIVE, LEARNING, NORMAL, UNAVAILABLE
+from assb.detection import ACTIVE, LEARNING, NORMAL, UNAVAILABLE, detector, missing_charge
 from assb.detection.charge_errors import OHM_LEAST, ChargeErrors
 from assb.detection.current_step import OHM_ERROR, CurrentStep
 from assb.detection.deficit import Deficit
@@ -312,6 +312,28 @@ def test_a_step_tells_the_resistance_only_between_seconds_of_steady_current():
     assert not see(0.3, 0.0)
 
 
+@pytest.mark.parametrize("part", [0.0, 0.02, 0.055, 0.5, 0.945, 0.98])
+def test_a_step_tells_the_resistance_wherever_in_a_second_it_falls(part):
+    cell = Cell().detector.cell
+    cell.dt_s, step, told, before_a = 1.0, CurrentStep(), [], 0.0
+    for current_a in (0.0, 0.0, part * 0.24, 0.24, 0.24):
+        change_a, before_a = abs(current_a - before_a), current_a
+        told.append(step.see(cell, 0.01 - 0.02 * current_a, current_a, 0.06 * current_a, change_a, True))
+    assert any(told[3:]) and not any(told[:3])
+    assert step.higher == pytest.approx(1 / 3)
+
+
+def test_many_steps_tell_no_more_than_one_as_their_error_is_the_same():
+    errors, step, test = ChargeErrors("d", None), CurrentStep(), LeakTest("d", leak_c=0.05)
+    errors.covariance[11], step.higher, step.sigma = 0.25, 0.1, 0.04
+    for _ in range(3):
+        test.follows[2] = -2.0
+        errors.learn_step([test], step, CAPACITY_AH)
+        assert errors.covariance[11] == pytest.approx(0.04**2 + 0.01**2)
+        assert errors.error[2] == pytest.approx(0.1, abs=0.001)
+    assert test.known == pytest.approx(2.0**2 / 0.25, rel=0.02)  # of the first
+
+
 @pytest.mark.parametrize(
     ("higher", "follows", "spoken"), [(-0.6, -50.0, 0.7), (-0.6, 50.0, 0.0), (7.0, 50.0, 0.0), (0.0, -50.0, 0.0)]
 )
@@ -384,6 +406,44 @@ def test_what_an_end_of_soc_hides_may_clear_the_cell_and_not_accuse_it():
     cell.ekf.soc = 0.5
     cell.run(600, dt_s=1.0, off_v=0.1)
     assert ACTIVE not in cell.told["missing_charge"]
+
+
+def pack_of_three(soc=0.5):
+    """After an hour of rest; `soc`: of the second and the third."""
+    pack = Pack()
+    cells = [Cell(seed, pack, charge_noise_v=SIGMA_V) for seed in range(3)]
+    for cell in cells[1:]:
+        cell.ekf.soc = soc
+    for _ in range(360):
+        for cell in cells:
+            cell.run(10.0, dt_s=1.0)
+    return cells
+
+
+@pytest.mark.parametrize("wrong", [False, True])
+def test_where_other_cells_are_at_an_end_of_soc_nobody_is_accused(wrong, monkeypatch):
+    """Their voltages leave the table there."""
+    if wrong:
+        monkeypatch.setattr(detector, "at_end", lambda soc: False)
+    cells = pack_of_three(soc=1.0)
+    for second in range(600):
+        cells[0].run(1.0, dt_s=1.0)
+        for cell in cells[1:]:
+            cell.feed(3.0 + SLOPE_V + 2.5e-5 * second, 1.0)
+    assert (ACTIVE in cells[0].told["missing_charge"]) == wrong
+
+
+@pytest.mark.parametrize("wrong", [False, True])
+def test_a_step_of_the_table_that_cells_pass_one_after_the_other_accuses_nobody(wrong, monkeypatch):
+    """Where the SOC is wrong all voltages rise by 150 mV and the table does not, one of them ten minutes later."""
+    if wrong:
+        monkeypatch.setattr(missing_charge, "STRAYS_V", 1.0)
+    cells = pack_of_three()
+    for second in range(1800):
+        for cell, late_s in zip(cells, (600, 0, 0), strict=True):
+            cell.run(1.0, dt_s=1.0, off_v=-0.15 * min(max((second - late_s) / 60, 0.0), 1.0))
+    assert (ACTIVE in cells[0].told["missing_charge"]) == wrong
+    assert wrong or ACTIVE not in cells[1].told["missing_charge"] | cells[2].told["missing_charge"]
 
 
 def relax(cell, hours, v_per_ln, leak_a=0.0):

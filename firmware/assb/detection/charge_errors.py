@@ -234,7 +234,7 @@ class ChargeErrors:
 
     def _soc_error(self, cell, move):
         """Of the filter that follows the voltage: a contact that is lost misleads it."""
-        error = max(sqrt(cell.ekf.soc_var), SOC_ERROR_LEAST) if move.alone else SOC_ERROR_PACK
+        error = max(sqrt(cell.ekf.soc_var), SOC_ERROR_LEAST if move.alone else SOC_ERROR_PACK)
         if self.highest > NEVER_LOST and move.slope_v > 0:
             error += min(self.highest * self.deficit.ohm * abs(move.latest_a) / move.slope_v, SOC_ERROR_MOST)
         return error
@@ -330,18 +330,21 @@ class ChargeErrors:
         self._learn_resistance(tests, (OHM_LEAST + CUT_MEAN * sigma - higher) / CUT_GAIN, var / CUT_GAIN)
 
     def learn_step(self, tests, step, nominal_ah):
-        """A step of the current has told R0 (current_step.py)."""
+        """A step of the current has told R0 (current_step.py). All steps have one error, so that many tell no more than
+        one."""
         fast, part = _ROW[_FAST] + _FAST, HIGHER_SHARE * step.higher
         innovation = step.higher - self.error[_FAST]
-        var = self.covariance[fast] + (step.sigma * step.sigma + part * part)
+        told2 = step.sigma * step.sigma + part * part
+        var = self.covariance[fast] + told2
         if abs(innovation) > _CLIP * sqrt(var):  # R0 jumped, for all that is known, or the offset had taken it
-            jump2 = innovation * innovation / (_CLIP * _CLIP) - var
-            self.covariance[fast] += jump2
-            var += jump2
+            self.covariance[fast] += innovation * innovation / (_CLIP * _CLIP) - var
             self.lost = True
-        for test in tests:
-            test.weigh_resistance(innovation, var, nominal_ah)
-        self._learn_resistance(tests, innovation, var)
+        var = self.covariance[fast]
+        if var > told2:
+            var = var * var / (var - told2)
+            for test in tests:
+                test.weigh_resistance(innovation, var, nominal_ah)
+            self._learn_resistance(tests, innovation, var)
         if step.sigma < KNOWS:
             self.highest = max(self._possible(-1), 0.0)
             self.measured = max(self.measured, self.highest)

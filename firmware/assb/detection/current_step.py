@@ -15,6 +15,7 @@ from .observed import LONG_S, later
 LEAST_C = 0.05
 STEADY_FRAC = 0.05  # of the step: the current's change within a second, before it and after it
 _SPAN_S = const(4)
+_MIXED_S = 1.5
 OHM_ERROR = 0.04  # of R0, for the pairs' part in it; this and the next four are assumptions
 PACK_SHARE = 0.4  # of that, between cells of a pack
 NOISE_V = 0.0005
@@ -38,14 +39,19 @@ class CurrentStep:
         step_a, over_v = abs(current_a - self.current_a), fast_v - self.fast_v
         steady_a = STEADY_FRAC * step_a
         steady = change_a < steady_a and self.change_a < steady_a
-        told = steady and step_a > LEAST_C * cell.nominal_ah() and self.age_s <= _SPAN_S and over_v != 0
+        least_a = LEAST_C * cell.nominal_ah()
+        told = steady and step_a > least_a and self.age_s <= _SPAN_S and over_v != 0
         if told:
             part = 1 if alone else PACK_SHARE
             moved = (abs(current_a) + abs(self.current_a)) * self.age_s / (3600 * cell.capacity_ah())
             knee_v, ohm = STEP_KNEE_SHARE * part * cell.slope_v() * moved, OHM_ERROR * part
             self.higher = (self.excess_v - excess_v) / over_v
             self.sigma = sqrt(ohm * ohm + (NOISE_V * NOISE_V + knee_v * knee_v) / (over_v * over_v))
-        if change_a < 0.5 * LEAST_C * cell.nominal_ah():
+        if told or (change_a < 0.5 * least_a and not self._holds(step_a > least_a, change_a < STEADY_FRAC * least_a)):
             self.excess_v, self.current_a, self.fast_v, self.change_a = excess_v, current_a, fast_v, change_a
             self.age_s = 0.0
         return told
+
+    def _holds(self, stepped, quiet):
+        """Whether the base stays, as a second with a small part of a step is none for the rest of it."""
+        return not quiet and self.age_s <= (_SPAN_S if stepped else _MIXED_S)

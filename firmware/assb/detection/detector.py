@@ -8,7 +8,7 @@ from .dips import Dips
 from .efficiency import Efficiency
 from .fusion import Fusion
 from .heat import Heat
-from .missing_charge import MissingCharge
+from .missing_charge import MissingCharge, at_end
 from .noise import Noise
 from .observed import Observed, later, lower_median, median
 from .pressure_fall import see_pressure_fall
@@ -127,6 +127,7 @@ class Pack:
         """`cells`: how many there will be, which only the native kernel has to know."""
         self.detectors = []
         self.cells = 1  # that can be compared
+        self.ends = False  # another one is at an end of SOC
         self.deficit_v = self.slope_v_per_s = 0.0
         self.noise_ratio = 1.0
         self.passed = 0  # a tenth of SOC that two others have passed as well, 0: none
@@ -140,7 +141,9 @@ class Pack:
     def compare(self, own):
         """For one of its detectors. A cell that is suspected is nothing to compare with."""
         detectors = self.detectors
-        others = [d.charge for d in detectors if d is not own and d.charge.known and not d.fusion.stage]
+        alive = [d for d in detectors if d is not own and d.charge.known and not d.fusion.stage]
+        self.ends = any([at_end(d.soc_before) for d in alive])
+        others = [d.charge for d in alive]
         passed = own.charge.returns.passed
         alike = [charge.returns for charge in others if charge.returns.may_compare(passed)]
         falls = [-d.rest.slope_v_per_s for d in detectors if d.rest.windows > 0]

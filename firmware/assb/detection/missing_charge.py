@@ -8,8 +8,10 @@ a sharp step of the voltage, which many things make, tells a suspect at most; a 
 strong that nobody waits for that.
 
 A reading of the current within the sensor's offset is taken for none, so that a rest tells weak leaks. At the ends of
-SOC nothing is told but by a step of the current; what was missing before stays on the account. In a pack all cells
-have one sensor and one table; a cell that is suspected is nothing to compare with.
+SOC, a cell's own or another's, nothing is told but by a step of the current; what was missing before stays on the
+account. In a pack all cells have one sensor and one table; a cell that is suspected is nothing to compare with. Where
+what the others miss runs away within minutes the table is wrong there, for one cell sooner than for the next, and
+nothing is told either.
 """
 
 from array import array
@@ -35,6 +37,8 @@ _DEGC_TAU_S = const(120)  # what a sensor's noise makes of changes is gone
 _OHM_TAU_S = const(60)
 _OFFSET_TAU_S = const(600)
 _RELEARN_S = const(300)
+_STRAY_TAU_S = const(300)
+STRAYS_V = 0.02  # the model fails all cells, and not at the same moment (assumption)
 DOUBT = 0.5  # of charge_nats: with less of a leak, errors that are no cell's are begun anew
 RETURN_ERROR = 0.4  # of a leak's rate that cycles tell
 LEAK_ERROR = 0.25  # of a leak's rate, as the resistances are that it shows across
@@ -46,6 +50,11 @@ _CHARGE_NATS = const(24)
 _CHARGE_SETTLE_S = const(25)
 _CHARGE_SLOPE_MOST_V = const(27)
 _CHARGE_ALONE = const(44)
+
+
+def at_end(soc):
+    """Whether it is an end of SOC, where the voltage tells nothing."""
+    return soc < SOC_AT_END or soc > 1 - SOC_AT_END
 
 
 class MissingCharge:
@@ -60,6 +69,7 @@ class MissingCharge:
         self.seen_s = 0.0
         self.known = False  # whether it may be compared
         self.cells = -1  # with so many, itself included
+        self.usual_v = 0.0  # of the others' deficit
         self.offset_v = 0.0  # usual excess
         self.degc = self.usual_ohm = 0.0  # smoothed
         self.loop_then = self.open2_then_v = self.open3_then_v = 0.0  # of the window before
@@ -97,8 +107,11 @@ class MissingCharge:
         if self.cells != others.cells:  # the offset to the others is another one
             self._lose_offset()
             self.cells = others.cells
+            self.usual_v = others.deficit_v
+        strays_v = others.deficit_v - self.usual_v
+        self.usual_v += share(cell.dt_s, _STRAY_TAU_S) * strays_v
         self._keep(cell, current_a, self.deficit.deficit_v - others.deficit_v)
-        self.ends = self.ends or soc < SOC_AT_END or soc > 1 - SOC_AT_END
+        self.ends = self.ends or others.ends or abs(strays_v) > STRAYS_V or at_end(soc)
         self.rows += 1
         if self.rows >= _LATEST:
             self._close_window(cell, others)
