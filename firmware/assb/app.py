@@ -166,6 +166,7 @@ class App:
         self._fast_ms = settings("fast_period_ms")
         self.quantities = Quantities(self.signals, board.samples, self._fast_ms)
         self.balancing = self._balancing(now_ms)
+        self.rests = self._watch_rests(now_ms)
         slow_ms = settings("slow_period_ms")
         self.limits = CellLimits(self.cells, slow_ms, self.derating)
         self._slots = self._plan(slow_ms // self._fast_ms)
@@ -205,6 +206,14 @@ class App:
         from .control.balancing import Balancing
 
         return Balancing(self.signals, self.settings, now_ms)
+
+    def _watch_rests(self, now_ms):
+        """None, and no heap for it, where the watch for shorts asks for no rests."""
+        if not self.settings("watch_rest_every_s"):
+            return None
+        from .watch_rests import WatchRests
+
+        return WatchRests(self.cells, self.settings, self.signals, self.events, self.derating, now_ms)
 
     def _plan(self, slot_count):
         """Slices of the slow tick, spread over its fast ticks; a slot may hold several when cells are many."""
@@ -438,17 +447,22 @@ class App:
         self.board.sample_slow(now_ms)
         if not self.ready and (self._began_locked() or self.supervisor.state == sv.SELFTEST):
             self.ready = self.kernel[_FAULT] < _ALL_WRONG and self.board.ready()
+        if self.rests:
+            self.rests.step(self.supervisor.main, now_ms)
         if self.balancing:
             self._balance(now_ms)
         if self.stack.heating:
             self.stack.heat(now_ms)
 
     def _balance(self, now_ms):
-        """Only in SAFE or at REST, with no current either way and no row that takes one away."""
+        """Only in SAFE or at REST, with no current either way and nothing that takes one away: no row, and no rest in
+        which the watch for shorts looks for what flows inside a cell.
+        """
         signals = self.signals
         idle = (
             self.supervisor.state in (sv.SAFE, sv.REST)
             and not self.protection.blocked
+            and not self.derating.resting
             and signals.valid[_CURRENT_UA]
             and abs(signals.value[_CURRENT_UA]) <= self._rest_ua
         )

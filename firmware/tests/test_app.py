@@ -33,6 +33,7 @@ def test_the_places_in_app_and_stack_are_those_of_the_table():
         "start",
         "telemetry",
         "console_commands",
+        "watch_rests",
         "control.protection",
         "control.supervisor",
     ],

@@ -92,6 +92,12 @@ UNHEATED = {"limits.heater_unanswered.enabled": False}
         (TWO, {"balancing.stop_v": 0.0099}, {"balancing.stop_v": 0.01}, "less than balancing.start_v"),
         (TWO, {"balancing.least_v": 4.29}, {"balancing.least_v": 4.3}, "the window of cell"),
         (TWO, {"balancing.hot_degc": 70.0}, {"balancing.hot_degc": 70.1}, "overtemperature"),
+        (
+            ONE,
+            {"watch_rests.most_s": 600},
+            {"watch_rests.most_s": 599},
+            r"watch_rests.most_s.*at least .*rest_s \(600\)",
+        ),
         (ONE, {"limits.cell_overvoltage.debounce_ms": 60}, {"limits.cell_overvoltage.debounce_ms": 1001}, "1000"),
     ],
 )

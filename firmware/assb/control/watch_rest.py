@@ -16,9 +16,8 @@ class WatchRest:
         self.every_s, self.rest_s, self.most_s = every_s, rest_s, most_s
         self.resting = False
         self.worked_s = self.idle_s = 0.0  # since the last rest that was long enough; without a current
-        self.rested_s = self.due_s = self.score = (
-            0.0  # of the rest under way, and what spoke for a leak as it was asked for
-        )
+        # of the rest under way; `score`: what spoke for a leak before its present part
+        self.rested_s = self.due_s = self.score = 0.0
 
     def step(self, flows, score, dt_s):
         """Every second or so. flows: whether there is a current; score: of missing charge, the highest of all cells."""

@@ -61,6 +61,7 @@ SIGNAL_TEXT = {
     "heater_cdegc": "Hottest place of a heated rig, as its heater knows it",
     "heater_unanswered_ms": "How long the heater has run at its largest power without warming the stack by a kelvin",
     "temperature_low_cdegc": "Coldest place of the stack",
+    "watch_rest": "1 while the watch for shorts asks for a rest: both limits are 0 meanwhile, and come back after it",
     "voltage_uv": "Cell voltage",
     "soc_ppm": "Estimated state of charge",
     "soc_sigma_ppm": "1-sigma uncertainty of the state of charge",
@@ -243,6 +244,9 @@ PARAMETER_TEXT = {
     "heater_ki_ppm_per_k_s": "Integral gain of the heater, share of its power per K and s",
     "dry_rig": "1: no cell is on the rig, so contactor, enable lines and alarm may move while values are injected; "
     "0: no output does then",
+    "watch_rest_every_s": "After so long without a rest the watch for shorts asks for one; 0: never",
+    "watch_rest_s": "How long it rests, and which rest that comes by itself puts it off",
+    "watch_rest_most_s": "It rests for up to so long while what speaks for missing charge goes on to grow",
 }
 
 # row: (what it watches for, what to do)
@@ -441,6 +445,8 @@ EVENT_TEXT = {
     "press_not_homed": "Homing ended without the open limit switch: stopped, lease lapsed, not in the whole travel",
     "injection_begun": "The firmware began anew on sensor values that the host sends, until a reset",
     "injection_lapsed": "The host that sends sensor values fell silent: no channel has data from here on",
+    "watch_rest_begun": "The watch for shorts asks for a rest: how long there was none, the score of missing charge",
+    "watch_rest_ended": "The currents may flow again, or nothing is connected: how long it rested, and that score then",
 }
 
 COMMAND_TEXT = {

@@ -94,6 +94,7 @@ PACK_SIGNALS = """\
 61 heater_cdegc h
 62 heater_unanswered_ms I
 63 temperature_low_cdegc h
+64 watch_rest B
 """
 
 CELL_SIGNALS = """\
@@ -158,7 +159,7 @@ MESSAGES = """\
 4 CELL cell cell_period_ms voltage_uv,soc_ppm,soc_sigma_ppm,leak_ua,leak_sigma_ua,r0_uohm,innovation_uv,innovation_sigma_uv,estimator_status
 5 EVIDENCE cell evidence_period_ms cell_stage,short_mohm,confidence_ppm,dip_state,dip_score_milli,dip_count,leak_state,leak_score_milli,evidence_states,carried_bits,short_low_mohm,short_high_mohm
 6 HEALTH pack health_period_ms fast_tick_count,fast_worst_us,slice_worst_us,late_worst_us,gc_worst_us,heap_free_b,heap_low_b,bus_error_count,frame_drop_count,rx_error_count,command_count,lease_age_ms
-7 CYCLER pack cycler_period_ms charge_enabled,discharge_enabled,charge_limit_ma,discharge_limit_ma
+7 CYCLER pack cycler_period_ms charge_enabled,discharge_enabled,charge_limit_ma,discharge_limit_ma,watch_rest
 8 EVENT fixed - event:B,number:H,a:i,b:i
 9 POWER cell power_period_ms charge_2s_ma,charge_10s_ma,charge_30s_ma,charge_10s_mw,charge_bound,discharge_2s_ma,discharge_10s_ma,discharge_30s_ma,discharge_10s_mw,discharge_bound
 10 SOH cell soh_period_ms soh_capacity_ppm,soh_capacity_sigma_ppm,capacity_pairs,capacity_missing,soh_resistance_ppm,soh_resistance_sigma_ppm,resistance_steps,resistance_missing
@@ -216,6 +217,8 @@ EVENTS = """\
 65 press_not_homed - -
 80 injection_begun lease_ms -
 81 injection_lapsed lease_ms -
+90 watch_rest_begun worked_s score_milli
+91 watch_rest_ended rested_s score_milli
 """
 
 # id name settable(1: while running, 2: with nothing connected, 0: config image only) lowest highest default
@@ -307,6 +310,9 @@ PARAMETERS = """\
 133 heater_kp_ppm_per_k 1 0 1000000 100000
 134 heater_ki_ppm_per_k_s 1 0 1000000 2000
 160 dry_rig 0 0 1 0
+170 watch_rest_every_s 0 0 86400 0
+171 watch_rest_s 0 60 7200 600
+172 watch_rest_most_s 0 60 14400 3600
 """
 
 # id name scope signal kind least-trip greatest-trip action judged missing longest-debounce-ms derates

@@ -42,6 +42,7 @@ def check_pack(pack: PackConfig) -> None:
     check_escalation(pack)
     check_precharge(pack)
     check_balancing(pack)
+    check_watch_rests(pack)
     check_heater(pack)
     check_hard_short(pack)
     check_load(pack)
@@ -296,6 +297,12 @@ def check_balancing(pack: PackConfig) -> None:
         raise fail(pack, "balancing.least_v", allowed)
     if p["balance_hot_cdegc"] > pack.limits["overtemperature"].trip:
         raise fail(pack, "balancing.hot_degc", "at most limits.overtemperature.trip_degc")
+
+
+def check_watch_rests(pack: PackConfig) -> None:
+    p = pack.parameters
+    if p["watch_rest_most_s"] < p["watch_rest_s"]:
+        raise fail(pack, "watch_rests.most_s", f"at least watch_rests.rest_s ({p['watch_rest_s']})")
 
 
 def check_heater(pack: PackConfig) -> None:

@@ -46,6 +46,7 @@ POWER_MAX = (
 )
 Heater = table_struct("heater", POWER_MAX, ("source", Source, "A: not heated"))
 Balancing = table_struct("balancing", ("source", Source, "A: no balancing"))
+WatchRests = table_struct("watch_rests", ("source", Source, "A: no rests"))
 
 
 class Cycler(Table):
@@ -78,6 +79,7 @@ class PackFile(Table):
     telemetry: Telemetry = msgspec.field(default_factory=Telemetry)  # pyright: ignore[reportInvalidTypeForm]
     heater: Heater = msgspec.field(default_factory=Heater)  # pyright: ignore[reportInvalidTypeForm]
     balancing: Balancing = msgspec.field(default_factory=Balancing)  # pyright: ignore[reportInvalidTypeForm]
+    watch_rests: WatchRests = msgspec.field(default_factory=WatchRests)  # pyright: ignore[reportInvalidTypeForm]
     learned: Learned = msgspec.field(default_factory=Learned)  # pyright: ignore[reportInvalidTypeForm]
 
 

@@ -37,6 +37,7 @@ PYTHON_TESTS = [
     "firmware/tests/test_stack_pressure.py",
     "firmware/tests/test_stage_actions.py",
     "firmware/tests/test_supervisor.py",
+    "firmware/tests/test_watch_rest.py",
     *kernel_target.SHORT_TESTS,
     "cffi_kernels/tests/test_estimator_twin.py",
     "cffi_kernels/tests/test_learning_twin.py",

@@ -31,6 +31,7 @@ SHORT_TESTS = [
     "firmware/tests/test_press_watch.py",
     "firmware/tests/test_balancing.py",
     "firmware/tests/test_low_pass.py",
+    "firmware/tests/test_watch_rest.py",
 ]
 TESTS = [*SHORT_TESTS, "firmware/tests/test_rows_in_app.py", "firmware/tests/test_stage_actions.py"]  # of the whole app
 
