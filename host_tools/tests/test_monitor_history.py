@@ -5,10 +5,14 @@ import math
 import tracemalloc
 from types import SimpleNamespace
 
+from assb_host.commands.monitor import plain_line
+from assb_host.link.decoder import Decoder
+from assb_host.link.picture import Picture
 from assb_host.monitor.chart_data import chart_points
 from assb_host.monitor.history import LEVELS_S, POINTS, History, Trend
 from assb_host.monitor.trend_bars import bars, columns_of
 from assb_host.monitor.view import meaning_of
+from board_stream import BoardStream
 
 HOUR_S = 3600.0
 
@@ -61,9 +65,23 @@ def test_bars_fill_their_height_between_the_extremes():
 
 
 def test_a_tripped_limit_stands_beside_the_state():
-    def meaning(*tripped):
-        return meaning_of(SimpleNamespace(state="SAFE", tripped=list(tripped)))
+    def meaning(*tripped, rests=False):
+        return meaning_of(SimpleNamespace(state="SAFE", rests=rests, tripped=list(tripped)))
 
     assert meaning() == "Outputs off until it is armed"
     assert meaning("lease_lapsed") == "Outputs off until it is armed; tripped: lease_lapsed"
     assert meaning("a", "b", "c", "d") == "Outputs off until it is armed; tripped: a, b, c …"
+    asks = "the watch for shorts asks for a rest, no current"
+    assert meaning("a", rests=True) == f"Outputs off until it is armed; {asks}; tripped: a"
+
+
+def test_a_rest_of_the_watch_is_said_and_an_older_board_that_knows_none_is_taken():
+    stream, picture = BoardStream(), Picture()
+    for item in Decoder().feed(stream.hello() + stream.round()):
+        picture.take(item)
+    for asked in (1, 0):
+        picture.cycler["watch_rest"] = asked
+        assert picture.snapshot()["cycler"]["watch_rest"] == asked
+        assert ("rest asked for by the watch for shorts" in plain_line(picture)) == picture.rests == bool(asked)
+    del picture.cycler["watch_rest"]
+    assert not picture.rests

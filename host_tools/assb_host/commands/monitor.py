@@ -138,6 +138,8 @@ def plain_line(picture) -> str:
     parts += [f"{number(pack['current_a'], '+.3f')} A", pressure, f"{number(pack['temperature_degc'], '.1f')} degC"]
     parts.append(f"stage {pack['stage']}")
     parts.append(f"contactor {'closed' if pack['contactor_closed'] else 'open'}")
+    if picture.rests:
+        parts.append("rest asked for by the watch for shorts")
     if pack["trip_rows"]:
         parts.append("tripped " + ",".join(pack["trip_rows"]))
     if picture.config_hint:

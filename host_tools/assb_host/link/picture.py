@@ -105,6 +105,11 @@ class Picture:
         return word(schema.STATES, self.pack["state"]) if self.pack else "?"
 
     @property
+    def rests(self) -> bool:
+        """Whether the watch for shorts asks for a rest."""
+        return bool(self.cycler.get("watch_rest"))
+
+    @property
     def tripped(self) -> list[str]:
         return self.rows("trip_bits")
 

@@ -102,8 +102,11 @@ def view_of(board: WatchedBoard) -> View:
 
 
 def meaning_of(picture) -> str:
-    """Of the state, with what is tripped: it keeps the board from being armed, wherever else it is shown."""
+    """Of the state, with why no current flows, and with what is tripped: it keeps the board from being armed, wherever
+    else it is shown."""
     text, tripped = STATE_TEXT.get(picture.state, ""), picture.tripped
+    if picture.rests:
+        text += "; the watch for shorts asks for a rest, no current"
     if not tripped:
         return text
     return f"{text}; tripped: {', '.join(tripped[:3])}{' …' if len(tripped) > 3 else ''}"
