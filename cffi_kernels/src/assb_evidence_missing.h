@@ -427,7 +427,8 @@ static void learn_step(const params_t *cell, ASSB_EST(charge_evidence) *c)
     real sigma = c->current_step.sigma, share_of = STEP_HIGHER * c->current_step.higher;
     real told2 = sigma * sigma + share_of * share_of, var = *variance + told2;
     if (magnitude(innovation) > CLIP * ASSB_EST(square_root)(var)) { /* R0 jumped, for all that is known */
-        *variance = *variance + (innovation * innovation / (CLIP * CLIP) - var);
+        real jump2 = innovation * innovation / (CLIP * CLIP);
+        *variance = jump2 > 2 * told2 ? jump2 : 2 * told2;
         c->lost = 1; /* and the offset is whatever goes with it */
     }
     if (*variance > told2)
@@ -662,8 +663,8 @@ static void see_missing_charge(const detection_params_t *q, const params_t *cell
     c->current_a = current_a;
     c->span_s = c->span_s + in->dt_s;
     c->moved_as = c->moved_as + current_a * in->dt_s;
-    c->ends = c->ends > 0 || reference->ends > 0 || magnitude(strays_v) > STRAYS_V || state->soc < SOC_AT_END ||
-              state->soc > 1 - SOC_AT_END;
+    c->ends = c->ends > 0 || (reference->ends > 0 && current_a != 0) || magnitude(strays_v) > STRAYS_V ||
+              state->soc < SOC_AT_END || state->soc > 1 - SOC_AT_END;
     c->rows = c->rows + 1;
     if (c->rows >= ASSB_LATEST) {
         close_seconds(q, cell, d, state, in, reference);

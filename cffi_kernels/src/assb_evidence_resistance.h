@@ -3,6 +3,7 @@
 #define STEP_LEAST_C ((real)0.05)
 #define STEADY_FRAC ((real)0.02) /* of a step: the current before and after it */
 #define STEP_WIDEST_S ((real)0.5)
+#define RATIO_LEAST ((real)0.05) /* a voltage that does not answer is no resistance */
 #define STEPS_LEARN ((real)8)
 #define STEPS_JUDGE ((real)8)
 #define STEP_OUTLIER ((real)0.2)
@@ -64,8 +65,11 @@ static void see_resistance(const detection_params_t *q, const params_t *cell, de
     int is_step = r->seen >= 3 && magnitude(step_a) > STEP_LEAST_C * cell->capacity_ah;
     int stands = magnitude(r->middle_a - r->before_a) <= STEADY_FRAC * STEP_LEAST_C * cell->capacity_ah;
     int is_over = magnitude(in->current_a - r->after_a) <= STEADY_FRAC * magnitude(step_a);
-    if (is_step && r->steady > 0 && stands == 0 && is_over)
-        learn_ratio(q, d, (r->after_v - r->before_v) / step_a * state->resistance_scale / state->r0_ohm, in);
+    if (is_step && r->steady > 0 && stands == 0 && is_over) {
+        real ratio = (r->after_v - r->before_v) / step_a * state->resistance_scale / state->r0_ohm;
+        if (ratio > RATIO_LEAST)
+            learn_ratio(q, d, ratio, in);
+    }
     r->steady = r->seen >= 2 && stands;
     r->before_v = r->middle_v;
     r->before_a = r->middle_a;

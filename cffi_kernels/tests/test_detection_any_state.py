@@ -399,6 +399,7 @@ def test_a_pack_compares_alike_from_any_states(dyadic):
         own = both.draw.random.randrange(count)
         for k, twin in enumerate(pack.detectors):
             both.c[k].stage = twin.fusion.stage = both.draw.random.choice((0, 0, 0, 1))
+            both.c[k].has_soc = twin.has_soc = both.draw.random.choice((0, 1, 1))
             both.c[k].soc_before = twin.soc_before = both.draw.random.choice(
                 (0.5, 0.3, 0.9999, 0.99995, 1.0, 1e-4, 0.0)
             )

@@ -24,18 +24,19 @@ class WatchRests:
         self._s_current = signals.pack("current_ua")
         self._s_rest = signals.pack("watch_rest")
         self._stepped_ms = now_ms
+        self._flowed = False  # since then
         self.watch = WatchRest(settings("watch_rest_every_s"), settings("watch_rest_s"), settings("watch_rest_most_s"))
 
     def step(self, connected, now_ms):
-        ms = elapsed_ms(now_ms, self._stepped_ms)
-        if connected and ms < _STEP_MS:
-            return
-        self._stepped_ms = now_ms
         watch = self.watch
-        if connected:
-            watch.step(self._flows(), self._score(), ms / 1000)
-        else:
+        self._flowed = self._flowed or self._flows()
+        if not connected:
             watch.end()
+        ms = elapsed_ms(now_ms, self._stepped_ms)
+        if ms >= _STEP_MS:
+            self._stepped_ms = now_ms
+            watch.step(connected and self._flowed, self._score(), ms / 1000)
+            self._flowed = False
         if watch.resting and not self._derating.resting:
             self._tell(_EV_REST_BEGUN, watch.worked_s)
         elif self._derating.resting and not watch.resting:

@@ -349,6 +349,16 @@ def test_a_resistance_below_any_cells_is_cut_off_and_speaks_for_the_leak_that_pu
     assert errors.error[0] == pytest.approx(-0.016 * (errors.error[2] - higher))  # they went together
 
 
+@pytest.mark.parametrize("real", ["d", "f"])
+@given(variance=st.floats(1e-4, 1.0), higher=st.floats(-1.0, 3.0))
+def test_a_step_that_gives_the_offset_up_tells_the_resistance(real, variance, higher):
+    errors, step = ChargeErrors(real, None), CurrentStep()
+    errors.covariance[11], step.higher, step.sigma = variance, higher, 0.04
+    errors.learn_step([], step, CAPACITY_AH)
+    assert not errors.lost or abs(errors.error[2]) > 0.45 * abs(higher)
+    assert errors.covariance[11] > 0
+
+
 @pytest.mark.parametrize(("higher", "lost"), [(0.1, False), (3.0, True)])
 def test_a_resistance_that_nobody_expected_tells_itself_and_no_charge(higher, lost):
     """It jumped, or the offset had taken it for its own."""
@@ -421,16 +431,40 @@ def pack_of_three(soc=0.5):
 
 
 @pytest.mark.parametrize("wrong", [False, True])
-def test_where_other_cells_are_at_an_end_of_soc_nobody_is_accused(wrong, monkeypatch):
-    """Their voltages leave the table there."""
+def test_where_a_current_drives_other_cells_beyond_their_table_nobody_is_accused(wrong, monkeypatch):
     if wrong:
         monkeypatch.setattr(detector, "at_end", lambda soc: False)
     cells = pack_of_three(soc=1.0)
     for second in range(600):
-        cells[0].run(1.0, dt_s=1.0)
+        cells[0].run(1.0, dt_s=1.0, current_a=0.01)
         for cell in cells[1:]:
-            cell.feed(3.0 + SLOPE_V + 2.5e-5 * second, 1.0)
+            cell.current_a = 0.01
+            cell.feed(3.0 + SLOPE_V + 0.0005 + 2.5e-5 * second, 1.0)
     assert (ACTIVE in cells[0].told["missing_charge"]) == wrong
+
+
+@pytest.mark.parametrize("blind", [False, True])
+def test_a_leak_at_rest_is_told_beside_full_cells_and_beside_blind_ones(blind):
+    cells = pack_of_three(soc=1.0)
+    current_a = 0.01 if blind else 0.0
+    if blind:
+        for cell in cells[1:]:
+            cell.detector.blind()
+    for _ in range(3600):
+        cells[0].run(1.0, dt_s=1.0, current_a=current_a, leak_a=0.03, off_v=0.0018)
+        for cell in () if blind else cells[1:]:
+            cell.feed(3.0 + SLOPE_V, 1.0)
+    assert cells[0].fusion.stage == SOFT_SHORT
+
+
+def test_a_voltage_that_does_not_answer_to_the_current_is_no_resistance():
+    cell = Cell()
+    for current_a in (0.1, -0.1) * 20:
+        cell.current_a = current_a
+        for _ in range(20):
+            cell.feed(3.6, 0.1)
+    assert cell.detector.resistance.steps == 0
+    assert cell.state("resistance_drop") == cell.state("contact_loss") == UNAVAILABLE
 
 
 @pytest.mark.parametrize("wrong", [False, True])

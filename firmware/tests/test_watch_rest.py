@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 EVERY_S, REST_S, MOST_S = 3600, 600, 1500
 MORE_S, SCORE_LEAST, SCORE_RISE = 300.0, 0.1, 0.02  # written a second time: who changes one changes it here too
+SCORE_LOUD, SOON = 0.5, 0.25
 RISES = [SCORE_LEAST + 2 * SCORE_RISE * k for k in range(100)]
 
 
@@ -34,9 +35,28 @@ def worked(watch, seconds, flows=True, score=0.0):
 
 
 def resting(score=0.0):
-    watch = worked(WatchRest(EVERY_S, REST_S, MOST_S), EVERY_S, score=score)
+    watch = worked(WatchRest(EVERY_S, REST_S, MOST_S), EVERY_S - 1)
+    worked(watch, 1, score=score)
     assert watch.resting
     return watch
+
+
+def test_what_is_loud_waits_for_a_part_of_the_time():
+    watch = worked(WatchRest(EVERY_S, REST_S, MOST_S), int(SOON * EVERY_S) - 1, score=2.0)
+    assert not watch.resting
+    assert not worked(watch, 100, score=SCORE_LOUD - 1e-6).resting
+    assert worked(watch, 1, score=SCORE_LOUD).resting
+
+
+def test_a_rest_in_which_a_current_flows_is_none_but_ends():
+    watch = resting()
+    assert worked(watch, REST_S).resting
+    assert worked(watch, REST_S - 1, flows=False).resting
+    assert not worked(watch, 1, flows=False).resting
+    watch = resting()
+    assert worked(watch, MOST_S - 1).resting
+    assert not worked(watch, 1).resting
+    assert not worked(watch, EVERY_S - 1).resting  # nor is it asked for at once
 
 
 def test_it_begins_with_no_rest_behind_it():
@@ -67,12 +87,15 @@ def test_a_rest_goes_on_while_the_score_grows_part_by_part_up_to_its_most():
     [
         (0.0, SCORE_LEAST, True),
         (0.0, SCORE_LEAST - 1e-6, False),
-        (0.5, 0.5 + SCORE_RISE + 1e-6, True),
-        (0.5, 0.5 + SCORE_RISE, False),
-        (0.5, 0.3, False),
+        (0.3, 0.3 + SCORE_RISE + 1e-6, True),
+        (0.3, 0.3 + SCORE_RISE, False),
+        (0.4, 0.3, False),
+        (0.4, SCORE_LOUD, True),
+        (SCORE_LOUD, SCORE_LOUD, True),
+        (1.0, SCORE_LOUD - 1e-6, False),
     ],
 )
-def test_only_a_score_that_speaks_and_grew_makes_it_longer(before, after, goes_on):
+def test_only_a_score_that_speaks_and_grew_or_is_loud_makes_it_longer(before, after, goes_on):
     watch = resting(before)
     worked(watch, REST_S, flows=False, score=after)
     assert watch.resting == goes_on
@@ -92,11 +115,16 @@ def test_a_rest_that_comes_by_itself_puts_it_off_and_a_shorter_one_does_not():
     assert worked(watch, 1).resting
 
 
-def test_what_is_opened_begins_anew():
-    watch = resting()
+@pytest.mark.parametrize("rested", [0, 300])
+def test_what_is_opened_ends_a_rest_and_only_one_that_is_long_enough_counts(rested):
+    watch = worked(resting(), rested, flows=False)
     watch.end()
     assert not watch.resting
-    assert not worked(watch, EVERY_S - 1).resting
+    assert not worked(watch, REST_S - rested - 1, flows=False).resting
+    assert worked(watch, 1).resting
+    watch = worked(resting(), rested, flows=False)
+    watch.end()
+    assert not worked(worked(watch, REST_S - rested, flows=False), EVERY_S - 1).resting
 
 
 LIVES = st.lists(
@@ -140,15 +168,17 @@ def test_no_rest_is_longer_than_its_most_and_none_that_is_left_alone_shorter_tha
 @given(*TIMES, LIVES)
 def test_between_two_rests_of_any_kind_it_works_its_time_and_begins_only_in_a_current(every_s, rest_s, more_s, life):
     watch, since_s, idle_s = WatchRest(every_s, rest_s, rest_s + more_s), 0.0, 0.0
-    for before, flows, dt_s, after in lived(watch, [(*step[:4], False) for step in life]):
-        if before:
-            since_s = idle_s = 0.0
-            continue
-        idle_s = 0.0 if flows else idle_s + dt_s
-        since_s = 0.0 if idle_s >= rest_s else since_s + dt_s
-        if after:
-            assert flows
-            assert since_s >= every_s - 1e-6
+    for step in life:
+        part = SOON if step[2] >= SCORE_LOUD else 1.0
+        for before, flows, dt_s, after in lived(watch, [(*step[:4], False)]):
+            if before:
+                since_s = idle_s = 0.0
+                continue
+            idle_s = 0.0 if flows else idle_s + dt_s
+            since_s = 0.0 if idle_s >= rest_s else since_s + dt_s
+            if after:
+                assert flows
+                assert since_s >= part * every_s - 1e-6
 
 
 # ---- what a second of every cell comes to ----
@@ -214,10 +244,13 @@ def test_without_a_current_or_without_knowing_it_no_rest_is_asked_for():
     cells = Cells().run(200, 10000)
     assert cells.seen == 0
     cells = Cells()
-    cells.signals.lose = lambda index: None
+    cells.run(30)
+    current = cells.signals.pack("current_ua")
+    cells.signals.lose(current)
+    assert cells.signals.value[current] > 0
     for _ in range(2000):
         cells.now_ms = (cells.now_ms + 100) & (1 << 30) - 1
-        cells.rests.step(1, cells.now_ms)  # no current was ever put
+        cells.rests.step(1, cells.now_ms)
     assert cells.seen == 0 and not cells.told
 
 
@@ -231,13 +264,26 @@ def test_the_highest_score_of_all_cells_makes_it_longer(cell):
     assert cells.told[-1] == (schema.EV_REST_ENDED, 360, 300)
 
 
-def test_it_ends_within_a_slow_tick_of_the_contactor_opening_and_begins_anew():
-    cells = Cells().run(62)
+def test_a_current_between_the_seconds_counts():
+    cells = Cells()
+    for _ in range(60):
+        for tick in range(10):
+            cells.signals.put(cells.signals.pack("current_ua"), 100000 if tick == 4 else 0, cells.now_ms)
+            cells.now_ms = (cells.now_ms + 100) & (1 << 30) - 1
+            cells.rests.step(1, cells.now_ms)
+    assert cells.seen == 1
+
+
+def test_it_ends_within_a_slow_tick_of_the_contactor_opening_and_what_was_worked_stays():
+    cells = Cells().run(60)
     assert cells.seen == 1
     cells.now_ms = (cells.now_ms + 100) & (1 << 30) - 1
     cells.rests.step(0, cells.now_ms)
     assert cells.seen == 0
     assert cells.told[-1][0] == schema.EV_REST_ENDED
+    assert cells.run(1).seen == 1
+    cells.run(61, connected=0)
+    assert cells.seen == 0
     assert cells.run(59).seen == 0
     assert cells.run(1).seen == 1
 

@@ -160,7 +160,7 @@ def test_a_rest_stops_the_current_and_the_load_goes_on_after_it():
         bench.run(held, rows)
         watch.run(*(part(held, name, rows) for name in WATCHED))
         read.append(held["current_a"][rows - 1])
-        asked.look(read[-1], resting.LOOK_S)
+        asked.look(part(held, "current_a", rows), resting.LOOK_S)
     still = [abs(current_a) < 0.01 * bench.scene.capacity_ah for current_a in read]
     assert still[:2] == [True, True] and not any(still[2:60])  # the trial's first rest is too short to count
     assert all(still[61:70]) and not any(still[75:])

@@ -1,11 +1,13 @@
 """Rests that the watch for shorts asks for. Under a constant current a leak looks like a contact that is being lost, at
 rest like nothing else. So after `every_s` of work without a rest the current stops for `rest_s`, and for longer while
-what speaks for a leak goes on to grow.
+what speaks for a leak goes on to grow, or is loud. What is loud does not wait for the whole of `every_s` either.
 """
 
-MORE_S = 300.0  # by so much a rest is longer (assumption; likewise the next two)
+MORE_S = 300.0  # by so much a rest is longer (assumption; likewise the next four)
 SCORE_LEAST = 0.1  # of the threshold of a suspect: what speaks for a leak, speaks loudly enough
 SCORE_RISE = 0.02  # and grew by so much in the part before
+SCORE_LOUD = 0.5
+SOON = 0.25  # of every_s
 
 
 class WatchRest:
@@ -13,37 +15,44 @@ class WatchRest:
 
     def __init__(self, every_s, rest_s, most_s):
         """every_s 0: never."""
-        self.every_s, self.rest_s, self.most_s = every_s, rest_s, most_s
+        self.every_s, self.rest_s, self.most_s = every_s, rest_s, max(most_s, rest_s)
         self.resting = False
         self.worked_s = self.idle_s = 0.0  # since the last rest that was long enough; without a current
         # of the rest under way; `score`: what spoke for a leak before its present part
-        self.rested_s = self.due_s = self.score = 0.0
+        self.asked_s = self.rested_s = self.due_s = self.score = 0.0
 
     def step(self, flows, score, dt_s):
-        """Every second or so. flows: whether there is a current; score: of missing charge, the highest of all cells."""
+        """Every second or so. flows: whether there was a current; score: of missing charge, the highest of all cells."""
         if self.resting:
-            self._rest(score, dt_s)
+            self._rest(flows, score, dt_s)
         elif self.every_s:
             self._work(flows, score, dt_s)
 
     def end(self):
         """Nothing is connected any longer."""
-        self.resting = False
-        self.worked_s = 0.0
+        if self.resting:
+            self.resting = False
+            self.idle_s = self.rested_s
 
-    def _rest(self, score, dt_s):
-        self.rested_s += dt_s
-        if self.rested_s < self.due_s:
+    def _rest(self, flows, score, dt_s):
+        self.asked_s += dt_s
+        if not flows:
+            self.rested_s += dt_s
+        over = self.asked_s >= self.most_s
+        if self.rested_s < self.due_s and not over:
             return
-        if score >= SCORE_LEAST and score > self.score + SCORE_RISE and self.rested_s < self.most_s:
-            self.due_s = min(self.due_s + MORE_S, self.most_s)
+        grows = score >= SCORE_LEAST and score > self.score + SCORE_RISE
+        if (grows or score >= SCORE_LOUD) and not over:
+            self.due_s += MORE_S
             self.score = score
         else:
-            self.end()
+            self.resting = False
+            self.worked_s = self.idle_s = 0.0
 
     def _work(self, flows, score, dt_s):
         self.idle_s = 0.0 if flows else self.idle_s + dt_s
         self.worked_s = 0.0 if self.idle_s >= self.rest_s else self.worked_s + dt_s
-        if flows and self.worked_s >= self.every_s:
+        if flows and self.worked_s >= self.every_s * (SOON if score >= SCORE_LOUD else 1):
             self.resting = True
-            self.rested_s, self.due_s, self.score = 0.0, self.rest_s, score
+            self.asked_s = self.rested_s = 0.0
+            self.due_s, self.score = self.rest_s, score

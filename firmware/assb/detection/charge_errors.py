@@ -337,7 +337,7 @@ class ChargeErrors:
         told2 = step.sigma * step.sigma + part * part
         var = self.covariance[fast] + told2
         if abs(innovation) > _CLIP * sqrt(var):  # R0 jumped, for all that is known, or the offset had taken it
-            self.covariance[fast] += innovation * innovation / (_CLIP * _CLIP) - var
+            self.covariance[fast] = max(innovation * innovation / (_CLIP * _CLIP), 2 * told2)
             self.lost = True
         var = self.covariance[fast]
         if var > told2:

@@ -142,7 +142,7 @@ class Pack:
         """For one of its detectors. A cell that is suspected is nothing to compare with."""
         detectors = self.detectors
         alive = [d for d in detectors if d is not own and d.charge.known and not d.fusion.stage]
-        self.ends = any([at_end(d.soc_before) for d in alive])
+        self.ends = any([d.has_soc and at_end(d.soc_before) for d in alive])
         others = [d.charge for d in alive]
         passed = own.charge.returns.passed
         alike = [charge.returns for charge in others if charge.returns.may_compare(passed)]

@@ -8,8 +8,8 @@ a sharp step of the voltage, which many things make, tells a suspect at most; a 
 strong that nobody waits for that.
 
 A reading of the current within the sensor's offset is taken for none, so that a rest tells weak leaks. At the ends of
-SOC, a cell's own or another's, nothing is told but by a step of the current; what was missing before stays on the
-account. In a pack all cells have one sensor and one table; a cell that is suspected is nothing to compare with. Where
+SOC, or of another cell's while a current drives it beyond them, nothing is told but by a step of the current; what was
+missing before stays on the account. In a pack all cells have one sensor and one table; a cell that is suspected is nothing to compare with. Where
 what the others miss runs away within minutes the table is wrong there, for one cell sooner than for the next, and
 nothing is told either.
 """
@@ -111,7 +111,7 @@ class MissingCharge:
         strays_v = others.deficit_v - self.usual_v
         self.usual_v += share(cell.dt_s, _STRAY_TAU_S) * strays_v
         self._keep(cell, current_a, self.deficit.deficit_v - others.deficit_v)
-        self.ends = self.ends or others.ends or abs(strays_v) > STRAYS_V or at_end(soc)
+        self.ends = self.ends or (others.ends and current_a != 0) or abs(strays_v) > STRAYS_V or at_end(soc)
         self.rows += 1
         if self.rows >= _LATEST:
             self._close_window(cell, others)

@@ -18,6 +18,7 @@ _CONTACT_LOSS = const(12)
 _STEPS_LEARN = const(8)
 _STEPS_JUDGE = const(8)
 _USUAL_STEPS = const(32)
+RATIO_LEAST = 0.05  # a voltage that does not answer is no resistance
 STEP_LEAST_C = 0.05
 STEADY_FRAC = 0.02  # of a step: the current before and after it
 STEP_WIDEST_S = 0.5
@@ -51,7 +52,9 @@ class Resistance:
         stands = abs(self.middle_a - self.before_a) <= still_a
         if is_step and self.steady and not stands and is_over:
             over_v = self.after_v - self.before_v
-            self._learn(cell, over_v / step_a * cell.ekf.resistance_scale / cell.ekf.r0_ohm)
+            ratio = over_v / step_a * cell.ekf.resistance_scale / cell.ekf.r0_ohm
+            if ratio > RATIO_LEAST:
+                self._learn(cell, ratio)
         self.steady = self.seen >= 2 and stands
         self.before_v = self.middle_v
         self.before_a = self.middle_a

@@ -1,4 +1,6 @@
-"""Rests that the watch asks for, in a trial: the firmware's own rule, looked at once a minute between two chunks."""
+"""Rests that the watch asks for, in a trial: the firmware's own rule, but looked at once a minute, between two chunks."""
+
+from collections.abc import Iterable
 
 from assb.control.watch_rest import WatchRest
 from assb_kernels.watch import Watch
@@ -19,10 +21,11 @@ class Resting:
         self._least_a = believed_pack(bench.scene.spec.profile).parameters["rest_current_ma"] / 1000.0
         self.rested_s = 0.0
 
-    def look(self, current_a: float, span_s: float) -> None:
-        """After `span_s`, at whose end `current_a` was read."""
+    def look(self, currents_a: Iterable[float], span_s: float) -> None:
+        """After `span_s` with these readings of the current."""
         if self._rest.resting:
             self.rested_s += span_s
         score = max(self._watch.evidence(cell)["missing_charge"][1] for cell in range(len(self._watch)))
-        self._rest.step(abs(current_a) > self._least_a, score, span_s)
+        flows = any(abs(current_a) > self._least_a for current_a in currents_a)
+        self._rest.step(flows, score, span_s)
         self._bench.trial.rests = self._rest.resting

@@ -61,6 +61,7 @@ def count(folder: Path, settings: Settings, classes: Mapping[str, ShortClass], p
     tally = Tally(store.results(folder), classes)
     summary = summarise(tally)
     summary |= {"seed": settings.seed, "code": settings.code, "trials_planned": planned}
+    summary["watch_rests"] = settings.watch_rests
     with writing(folder):
         write_whole(folder / "summary.json", json.dumps(summary, indent=1, allow_nan=False).encode() + b"\n")
         write_whole(folder / "report.html", render(tally, summary, command_line(settings)).encode())

@@ -44,7 +44,7 @@ def run(spec: TrialSpec) -> TrialResult:
         changes += watch.run(*given)
         baselines.run(*given)
         if resting:
-            resting.look(columns["current_a"][count - 1], count * spec.dt_s)
+            resting.look(given[WATCHED.index("current_a")], count * spec.dt_s)
     return TrialResult(
         spec=spec,
         changes=tuple(map(stage_change, changes)),

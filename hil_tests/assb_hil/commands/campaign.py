@@ -198,7 +198,7 @@ def lines(summary, out):
         yield class_line(row)
     yield f"Rs within 2x: {percent(summary['rs_within_2x_frac'])} of detections"
     yield f"contact loss called a short: {percent(summary['contact_loss_confused_frac'])}"
-    if summary["rested_frac"]:
+    if summary["watch_rests"]:
         yield f"at rest as the watch asked: {percent(summary['rested_frac'])} of the time"
     yield f"{summary['cell_hours_per_core_hour'] or 0:,.0f} cell-hours per core-hour"
     yield f"report: {out / 'report.html'}"

@@ -301,6 +301,8 @@ def check_balancing(pack: PackConfig) -> None:
 
 def check_watch_rests(pack: PackConfig) -> None:
     p = pack.parameters
+    if 0 < p["watch_rest_every_s"] < p["watch_rest_s"]:
+        raise fail(pack, "watch_rests.every_s", f"0 or at least watch_rests.rest_s ({p['watch_rest_s']})")
     if p["watch_rest_most_s"] < p["watch_rest_s"]:
         raise fail(pack, "watch_rests.most_s", f"at least watch_rests.rest_s ({p['watch_rest_s']})")
 
