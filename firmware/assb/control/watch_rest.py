@@ -22,7 +22,7 @@ class WatchRest:
         self.asked_s = self.rested_s = self.due_s = self.score = 0.0
 
     def step(self, flows, score, dt_s):
-        """Every second or so. flows: whether there was a current; score: of missing charge, the highest of all cells."""
+        """Every second or so. flows: whether a current did; score: of missing charge, the highest of all cells."""
         if self.resting:
             self._rest(flows, score, dt_s)
         elif self.every_s:

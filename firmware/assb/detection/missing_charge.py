@@ -9,9 +9,9 @@ strong that nobody waits for that.
 
 A reading of the current within the sensor's offset is taken for none, so that a rest tells weak leaks. At the ends of
 SOC, or of another cell's while a current drives it beyond them, nothing is told but by a step of the current; what was
-missing before stays on the account. In a pack all cells have one sensor and one table; a cell that is suspected is nothing to compare with. Where
-what the others miss runs away within minutes the table is wrong there, for one cell sooner than for the next, and
-nothing is told either.
+missing before stays on the account. In a pack all cells have one sensor and one table; a cell that is suspected is
+nothing to compare with. Where what the others miss runs away within minutes the table is wrong there, for one cell
+sooner than for the next, and nothing is told either.
 """
 
 from array import array

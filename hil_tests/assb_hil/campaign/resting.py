@@ -1,4 +1,4 @@
-"""Rests that the watch asks for, in a trial: the firmware's own rule, but looked at once a minute, between two chunks."""
+"""Rests that the watch asks for, in a trial: the firmware's own rule, looked at once a minute, between two chunks."""
 
 from collections.abc import Iterable
 
