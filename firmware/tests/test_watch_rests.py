@@ -58,7 +58,7 @@ def test_a_rest_takes_both_limits_and_both_lines_and_gives_them_back(wanted_ua):
     assert bench.tripped() == set()
 
 
-def test_it_is_off_by_default_and_takes_no_heap_then():
+def test_it_is_off_by_default():
     bench = Bench().to_rest()
     assert bench.app.rests is None
     cycled(bench, 60)

@@ -8,7 +8,7 @@ from assb_kernels.watch import Watch
 from assb_hil.campaign.belief import believed_pack
 from assb_hil.campaign.trial_bench import TrialBench
 
-EVERY_S, REST_S, MOST_S = 3600.0, 600.0, 3600.0  # docs/campaign.md says what they cost
+EVERY_S, REST_S, MOST_S = 3600.0, 600.0, 3600.0
 LOOK_S = 60.0
 
 

@@ -54,6 +54,8 @@ def cards(summary: Figures) -> str:
         (tables.percent(summary["contact_loss_confused_frac"]), "of contact losses called a short"),
         (f"{summary['cell_hours_per_core_hour'] or 0:,.0f}", "cell-hours per core-hour"),
     )
+    if summary["watch_rests"]:
+        figures += ((tables.percent(summary["rested_frac"]), "of the time at rest as the watch asked for it"),)
     cells = "".join(
         f'<div class="card"><span class="value">{value}</span><span class="label">{label}</span></div>'
         for value, label in figures
