@@ -98,6 +98,12 @@ UNHEATED = {"limits.heater_unanswered.enabled": False}
             {"watch_rests.most_s": 599},
             r"watch_rests.most_s.*at least .*rest_s \(600\)",
         ),
+        (
+            ONE,
+            {"watch_rests.every_s": 600},
+            {"watch_rests.every_s": 599},
+            r"watch_rests.every_s.*at least .*rest_s \(600\)",
+        ),
         (ONE, {"limits.cell_overvoltage.debounce_ms": 60}, {"limits.cell_overvoltage.debounce_ms": 1001}, "1000"),
     ],
 )
