@@ -45,7 +45,7 @@
 #define CURRENT_ERROR ((real)0.003)
 #define OFFSET_TAU_S ((real)600)
 #define STRAY_TAU_S ((real)300)
-#define STRAYS_V ((real)0.02)
+#define STRAYS_V ((real)0.01)
 #define KNEE_SHARE ((real)0.3)
 #define KNEE_V ((real)0.001)
 #define ANCHOR_V2 ((real)1e-7)
