@@ -212,8 +212,7 @@ void ASSB_EST(detection_reference)(const detection_t *all, long count, long own,
     for (long k = 0; k < count && k < ASSB_PACK_MOST; k++) {
         if (k != own && all[k].charge.known > 0 && all[k].stage == 0) {
             other_v = all[k].charge.deficit_v;
-            int at_end = all[k].soc_before < SOC_AT_END || all[k].soc_before > 1 - SOC_AT_END;
-            ends = ends || (all[k].has_soc > 0 && at_end);
+            ends = ends || (all[k].has_soc > 0 && is_at_end(all[k].soc_before));
             deficit_v[others++] = other_v - all[k].charge.offset_v;
             const ASSB_EST(returns) *returns = &all[k].charge.returns;
             if (passed > 0 && returns->passed == passed && returns->told_s[0] > 0 && returns->told_s[1] > 0) {

@@ -45,7 +45,7 @@
 #define CURRENT_ERROR ((real)0.003)
 #define OFFSET_TAU_S ((real)600)
 #define STRAY_TAU_S ((real)300)
-#define STRAYS_V ((real)0.01)
+#define STRAYS_V ((real)0.01) /* within that time: the model fails all cells (assumption) */
 #define KNEE_SHARE ((real)0.3)
 #define KNEE_V ((real)0.001)
 #define ANCHOR_V2 ((real)1e-7)
@@ -71,13 +71,19 @@
 #define STEP_LEAST_C ((real)0.05)
 #define STEP_STEADY ((real)0.05)
 #define STEP_SPAN_S ((real)4)
-#define STEP_MIXED_S ((real)1.5)
+#define STEP_MIXED_S ((real)1.5) /* a second with the begin of a step in it, and not the next */
 #define STEP_OHM ((real)0.04)
 #define STEP_PACK ((real)0.4)
 #define STEP_V ((real)0.0005)
 #define STEP_KNEE ((real)0.1)
 #define STEP_KNOWS ((real)0.1)
 #define VARIANCE_LEAST ((real)1e-14)
+
+/* Where the voltage tells nothing. */
+static int is_at_end(real soc)
+{
+    return soc < SOC_AT_END || soc > 1 - SOC_AT_END;
+}
 
 static void begin_test(ASSB_EST(leak_test) *m)
 {
@@ -206,8 +212,8 @@ static real resistance_walk(const detection_params_t *q, const ASSB_EST(charge_e
 /* Of the filter that follows the voltage: a contact that is lost misleads it. */
 static real soc_error_of(const ASSB_EST(charge_evidence) *c, const state_t *state, const move_t *m)
 {
-    real error = ASSB_EST(square_root)(state->covariance[0]), most = m->alone ? SOC_ERROR_LEAST : SOC_ERROR_PACK;
-    error = error > most ? error : most;
+    real error = ASSB_EST(square_root)(state->covariance[0]), surest = m->alone ? SOC_ERROR_LEAST : SOC_ERROR_PACK;
+    error = error > surest ? error : surest;
     if (c->highest > NEVER_LOST && m->slope_v > 0)
         error = error + least(c->highest * c->ohm * magnitude(c->current_a) / m->slope_v, SOC_ERROR_MOST);
     return error;
@@ -664,7 +670,7 @@ static void see_missing_charge(const detection_params_t *q, const params_t *cell
     c->span_s = c->span_s + in->dt_s;
     c->moved_as = c->moved_as + current_a * in->dt_s;
     c->ends = c->ends > 0 || (reference->ends > 0 && current_a != 0) || magnitude(strays_v) > STRAYS_V ||
-              state->soc < SOC_AT_END || state->soc > 1 - SOC_AT_END;
+              is_at_end(state->soc);
     c->rows = c->rows + 1;
     if (c->rows >= ASSB_LATEST) {
         close_seconds(q, cell, d, state, in, reference);

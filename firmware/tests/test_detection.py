@@ -444,7 +444,7 @@ def test_where_a_current_drives_other_cells_beyond_their_table_nobody_is_accused
 
 
 @pytest.mark.parametrize("blind", [False, True])
-def test_a_leak_at_rest_is_told_beside_full_cells_and_beside_blind_ones(blind):
+def test_a_leak_is_told_beside_full_cells_at_rest_and_beside_cells_that_were_full_and_are_blind(blind):
     cells = pack_of_three(soc=1.0)
     current_a = 0.01 if blind else 0.0
     if blind:

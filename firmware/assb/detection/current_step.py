@@ -15,7 +15,7 @@ from .observed import LONG_S, later
 LEAST_C = 0.05
 STEADY_FRAC = 0.05  # of the step: the current's change within a second, before it and after it
 _SPAN_S = const(4)
-_MIXED_S = 1.5
+_MIXED_S = 1.5  # a second with the begin of a step in it, and not the next
 OHM_ERROR = 0.04  # of R0, for the pairs' part in it; this and the next four are assumptions
 PACK_SHARE = 0.4  # of that, between cells of a pack
 NOISE_V = 0.0005

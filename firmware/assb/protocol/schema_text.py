@@ -246,7 +246,7 @@ PARAMETER_TEXT = {
     "0: no output does then",
     "watch_rest_every_s": "After so long without a rest the watch for shorts asks for one; 0: never",
     "watch_rest_s": "How long it rests, and which rest that comes by itself puts it off",
-    "watch_rest_most_s": "It rests for up to so long while what speaks for missing charge goes on to grow",
+    "watch_rest_most_s": "It rests for up to so long while what speaks for missing charge goes on to grow, or is loud",
 }
 
 # row: (what it watches for, what to do)

@@ -60,8 +60,12 @@ def count(folder: Path, settings: Settings, classes: Mapping[str, ShortClass], p
     """Summary and report of what is on disk, written as summary.json and report.html."""
     tally = Tally(store.results(folder), classes)
     summary = summarise(tally)
-    summary |= {"seed": settings.seed, "code": settings.code, "trials_planned": planned}
-    summary["watch_rests"] = settings.watch_rests
+    summary |= {
+        "seed": settings.seed,
+        "code": settings.code,
+        "trials_planned": planned,
+        "watch_rests": settings.watch_rests,
+    }
     with writing(folder):
         write_whole(folder / "summary.json", json.dumps(summary, indent=1, allow_nan=False).encode() + b"\n")
         write_whole(folder / "report.html", render(tally, summary, command_line(settings)).encode())
