@@ -77,7 +77,9 @@ def run(spec: TrialSpec) -> TrialResult:
             changes.append(change(18000.0 + delay_s, truth.cell, stage, stated_ohm))
     crossings = tuple(crossings_of(random, truth, cell, delay_s) for cell in range(spec.cells))
     observer = OBSERVER if truth else None
-    return TrialResult(spec, tuple(sorted(changes, key=lambda c: c.time_s)), crossings, truth, observer, 0.5, 0)
+    rested_s = 0.1 * spec.duration_s if spec.watch_rests else 0.0
+    told = tuple(sorted(changes, key=lambda c: c.time_s))
+    return TrialResult(spec, told, crossings, truth, observer, 0.5, 0, rested_s)
 
 
 def change(time_s: float, cell: int, stage: int, rs_ohm: float = NEVER_S) -> StageChange:

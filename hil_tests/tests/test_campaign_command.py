@@ -56,6 +56,16 @@ def test_the_json_has_what_was_asked_for(tmp_path, fast_path, capsys):
     assert json.loads((tmp_path / "summary.json").read_text()) == summary
 
 
+def test_rests_are_asked_for_counted_and_part_of_what_the_folder_is_for(tmp_path, fast_path, capsys):
+    assert call(tmp_path, "--watch-rests") == 0
+    assert "at rest as the watch asked: 10.0 % of the time" in capsys.readouterr().out
+    assert "of the time at rest as the watch asked for it" in (tmp_path / "report.html").read_text()
+    assert call(tmp_path) != 0
+    assert "watch_rests" in capsys.readouterr().err
+    assert call(tmp_path / "plain") == 0
+    assert "at rest as" not in capsys.readouterr().out
+
+
 def test_the_same_command_does_the_same_again(tmp_path, fast_path):
     for folder in ("one", "two"):
         assert call(tmp_path / folder) == 0

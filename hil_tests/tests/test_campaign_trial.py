@@ -6,11 +6,12 @@ import msgspec
 import numpy as np
 import pytest
 from assb_hil.campaign import resting
-from assb_hil.campaign.belief import believed
+from assb_hil.campaign.belief import believed, believed_pack
 from assb_hil.campaign.classes import CLASSES
 from assb_hil.campaign.record import GRID_POINTS, SCORES, TrialSpec
 from assb_hil.campaign.trial_bench import TrialBench
 from assb_hil.campaign.trial_run import ROWS_AT_ONCE, WATCHED, chunks, part, run, watchers, whole
+from assb_host.config.pack import load_pack
 from assb_kernels import Estimator
 
 LEAK = TrialSpec(
@@ -148,7 +149,16 @@ def test_a_watch_that_may_ask_gets_its_rests():
     spec = changed(load="cc", duration_s=2.6 * 3600.0, short_class="", confounders=())
     without, with_rests = run(spec), run(msgspec.structs.replace(spec, watch_rests=True))
     assert without.rested_s == 0.0
-    assert 2 * resting.REST_S <= with_rests.rested_s <= 2 * (resting.REST_S + resting.LOOK_S)
+    rest_s = believed_pack(spec.profile).parameters["watch_rest_s"]
+    assert 2 * rest_s <= with_rests.rested_s <= 2 * (rest_s + resting.LOOK_S)
+
+
+def test_rests_are_those_of_the_packs_file_where_it_asks_for_some(monkeypatch):
+    spec = changed(load="cc", duration_s=2.6 * 3600.0, short_class="", confounders=(), watch_rests=True)
+    changes = {"watch_rests.every_s": 1800, "watch_rests.rest_s": 900, "watch_rests.most_s": 900}
+    pack = load_pack(spec.profile, changes=changes)
+    monkeypatch.setattr(resting, "believed_pack", lambda profile: pack)
+    assert 3 * 900.0 <= run(spec).rested_s <= 4 * (900.0 + resting.LOOK_S)
 
 
 def test_a_rest_stops_the_current_and_the_load_goes_on_after_it():

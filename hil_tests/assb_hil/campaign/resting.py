@@ -8,7 +8,7 @@ from assb_kernels.watch import Watch
 from assb_hil.campaign.belief import believed_pack
 from assb_hil.campaign.trial_bench import TrialBench
 
-EVERY_S, REST_S, MOST_S = 3600.0, 600.0, 3600.0
+EVERY_S = 3600.0  # where the pack's file asks for no rests
 LOOK_S = 60.0
 
 
@@ -17,8 +17,9 @@ class Resting:
 
     def __init__(self, bench: TrialBench, watch: Watch) -> None:
         self._bench, self._watch = bench, watch
-        self._rest = WatchRest(EVERY_S, REST_S, MOST_S)
-        self._least_a = believed_pack(bench.scene.spec.profile).parameters["rest_current_ma"] / 1000.0
+        told = believed_pack(bench.scene.spec.profile).parameters
+        self._rest = WatchRest(told["watch_rest_every_s"] or EVERY_S, told["watch_rest_s"], told["watch_rest_most_s"])
+        self._least_a = told["rest_current_ma"] / 1000.0
         self.rested_s = 0.0
 
     def look(self, currents_a: Iterable[float], span_s: float) -> None:
