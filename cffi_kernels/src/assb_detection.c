@@ -102,6 +102,10 @@ enum { CHARGE_V, TABLE_V, FAST, MIDDLE, SLOW, PER_SOC };
 #define UP(i, j) ((i) * (2 * ASSB_CHARGE_ERRORS - 1 - (i)) / 2 + (j)) /* i <= j */
 
 #include "assb_evidence_returns.h"
+#include "assb_deficit.h"
+#include "assb_current_step.h"
+#include "assb_leak_test.h"
+#include "assb_charge_errors.h"
 #include "assb_evidence_missing.h"
 #include "assb_evidence_charge.h"
 #include "assb_evidence_fast.h"

@@ -39,6 +39,10 @@ BOARD_FILES = {
     "assb_pressure_soc.c",
     "assb_detection.c",
     "assb_fusion.h",
+    "assb_deficit.h",
+    "assb_current_step.h",
+    "assb_leak_test.h",
+    "assb_charge_errors.h",
     *(path.name for path in (KERNELS / "src").glob("assb_evidence_*.h")),
 }
 OTHER_SOURCES = [
