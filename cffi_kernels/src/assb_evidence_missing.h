@@ -237,15 +237,18 @@ static void see_missing_charge(const detection_params_t *q, const params_t *cell
     c->current_a = current_a;
     c->span_s = c->span_s + in->dt_s;
     c->moved_as = c->moved_as + current_a * in->dt_s;
-    c->ends = c->ends > 0 || (reference->ends > 0 && current_a != 0) || magnitude(strays_v) > STRAYS_V ||
-              is_at_end(state->soc);
+    int ends = (reference->ends > 0 && current_a != 0) || magnitude(strays_v) > STRAYS_V || is_at_end(state->soc);
+    c->ends = ends || c->ends > 0;
     c->rows = c->rows + 1;
     if (c->rows >= ASSB_LATEST) {
         close_seconds(q, cell, d, state, in, reference);
         begin_seconds(c);
     }
+    real score = -least(-c->nats / q->charge_nats, -c->returns.score);
     if (c->seen_s < q->charge_settle_s)
         tell(d, ASSB_MISSING_CHARGE, ASSB_LEARNING, 0);
+    else if (ends && score < DOUBT)
+        tell(d, ASSB_MISSING_CHARGE, ASSB_UNAVAILABLE, score);
     else
-        judge(d, ASSB_MISSING_CHARGE, -least(-c->nats / q->charge_nats, -c->returns.score));
+        judge(d, ASSB_MISSING_CHARGE, score);
 }

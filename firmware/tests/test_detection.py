@@ -413,9 +413,19 @@ def test_what_an_end_of_soc_hides_may_clear_the_cell_and_not_accuse_it():
     cell.ekf.soc = 0.0
     for _ in range(60):
         cell.feed(2.9, 1.0)  # the table ends at 3 V
+        assert cell.state("missing_charge") == UNAVAILABLE
     cell.ekf.soc = 0.5
     cell.run(600, dt_s=1.0, off_v=0.1)
     assert ACTIVE not in cell.told["missing_charge"]
+    assert cell.state("missing_charge") == NORMAL
+
+
+def test_a_leak_that_was_told_before_an_end_of_soc_stays_told_there():
+    cell = Cell().run(3600, dt_s=1.0).run(1200, dt_s=1.0, leak_a=0.06, off_v=0.003)
+    assert cell.fusion.stage == SOFT_SHORT
+    cell.ekf.soc = 0.0
+    cell.feed(2.9, 1.0)
+    assert cell.state("missing_charge") == ACTIVE
 
 
 def pack_of_three(soc=0.5):

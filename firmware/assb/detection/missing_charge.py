@@ -11,7 +11,8 @@ A reading of the current within the sensor's offset is taken for none, so that a
 SOC, or of another cell's while a current drives it beyond them, nothing is told but by a step of the current; what was
 missing before stays on the account. In a pack all cells have one sensor and one table; a cell that is suspected is
 nothing to compare with. Where what the others miss runs away within minutes the table is wrong there, for one cell
-sooner than for the next, and nothing is told either.
+sooner than for the next, and nothing is told either. Where nothing is told the evidence is unavailable, unless half of
+a suspect stands on the account.
 """
 
 from array import array
@@ -19,7 +20,7 @@ from math import sqrt
 
 from assb.const import const
 
-from . import LEARNING
+from . import LEARNING, UNAVAILABLE
 from .charge_errors import OHM_LEAST, ChargeErrors, Move
 from .current_step import CurrentStep
 from .deficit import Deficit, flowing_a
@@ -111,15 +112,19 @@ class MissingCharge:
         strays_v = others.deficit_v - self.usual_v
         self.usual_v += share(cell.dt_s, _STRAY_TAU_S) * strays_v
         self._keep(cell, current_a, self.deficit.deficit_v - others.deficit_v)
-        self.ends = self.ends or (others.ends and current_a != 0) or abs(strays_v) > STRAYS_V or at_end(soc)
+        ends = (others.ends and current_a != 0) or abs(strays_v) > STRAYS_V or at_end(soc)
+        self.ends = self.ends or ends
         self.rows += 1
         if self.rows >= _LATEST:
             self._close_window(cell, others)
             self._begin_window()
+        score = max(self.nats / cell.q[_CHARGE_NATS], self.returns.score)
         if self.seen_s < cell.q[_CHARGE_SETTLE_S]:
             cell.tell(_MISSING_CHARGE, LEARNING, 0.0)
+        elif ends and score < DOUBT:
+            cell.tell(_MISSING_CHARGE, UNAVAILABLE, score)
         else:
-            cell.judge(_MISSING_CHARGE, max(self.nats / cell.q[_CHARGE_NATS], self.returns.score))
+            cell.judge(_MISSING_CHARGE, score)
 
     def _keep(self, cell, current_a, excess_v):
         row, at, model = self.row, _PLACES * self.rows, self.deficit
