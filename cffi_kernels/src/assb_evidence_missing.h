@@ -157,7 +157,7 @@ static void close_seconds(const detection_params_t *q, const params_t *cell, det
     m.size_c = magnitude(row->current_a) / cell->capacity_ah;
     m.charges = row->current_a > 0;
     m.rests = c->moved_as == 0 && row->current_a == 0;
-    m.steep = m.slope_v > q->charge_slope_most_v * (m.rests ? 2 : 1);
+    m.steep = !m.rests && m.slope_v > q->charge_slope_most_v;
     c->degc = c->degc + m.warmed_k;
     c->usual_ohm = c->usual_ohm * (1 + m.ohm_frac);
     move_errors(q, cell, d, state, &m, c->span_s);

@@ -221,7 +221,7 @@ class MissingCharge:
         step.size_c = abs(current_a) / cell.nominal_ah()
         step.charges = current_a > 0
         step.rests = self.moved_as == 0 and current_a == 0
-        step.steep = step.slope_v > q[_CHARGE_SLOPE_MOST_V] * (2 if step.rests else 1)
+        step.steep = not step.rests and step.slope_v > q[_CHARGE_SLOPE_MOST_V]  # at rest only a leak moves SOC
         self.degc += step.warmed_k
         self.usual_ohm *= 1 + step.ohm_frac
         return step

@@ -311,7 +311,7 @@ PARAMETERS = """\
 134 heater_ki_ppm_per_k_s 1 0 1000000 2000
 160 dry_rig 0 0 1 0
 170 watch_rest_every_s 0 0 86400 0
-171 watch_rest_s 0 60 7200 600
+171 watch_rest_s 0 60 7200 900
 172 watch_rest_most_s 0 60 14400 3600
 """
 
