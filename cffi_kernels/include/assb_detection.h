@@ -187,7 +187,7 @@ typedef struct {
     ASSB_REAL current_a, since_step_s, aim_mpa, since_move_s;
     ASSB_REAL soc_before; /* soc + soc_residual after the sample before */
     ASSB_REAL has_soc;
-    ASSB_REAL span_s, sum_v, sum_a, missing; /* of the second that is under way */
+    ASSB_REAL span_s, sum_v, sum_a, counted, rose; /* of the second that is under way; SOC: by current, by filter */
     /* outcome */
     ASSB_REAL stage, quiet_s, suspicion, softness; /* enum assb_stage; 1: at suspect, at soft short */
     ASSB_REAL likelihood;                          /* ln of the odds of a short */

@@ -2,6 +2,7 @@
  * detection/current_step.py. */
 
 #define STEP_LEAST_C ((real)0.05)
+#define STEP_LEAST_V ((real)1e-6)
 #define STEP_STEADY ((real)0.05)
 #define STEP_SPAN_S ((real)4)
 #define STEP_MIXED_S ((real)1.5) /* a second with the begin of a step in it, and not the next */
@@ -20,7 +21,7 @@ static int see_step(const params_t *cell, const state_t *state, ASSB_EST(charge_
     real steady_a = STEP_STEADY * step_a;
     int steady = change_a < steady_a && b->change_a < steady_a;
     real least_a = STEP_LEAST_C * cell->capacity_ah;
-    int told = steady && step_a > least_a && b->age_s <= STEP_SPAN_S && over_v != 0;
+    int told = steady && step_a > least_a && b->age_s <= STEP_SPAN_S && magnitude(over_v) > STEP_LEAST_V;
     if (told) {
         real part = c->cells < 2 ? 1 : STEP_PACK;
         real moved =

@@ -53,8 +53,8 @@ static real find_deficit(const params_t *cell, detection_t *d, const state_t *st
     real table_v = table_at(cell->ocv_v, state->soc), slope_v = table_at(cell->docv_v, state->soc);
     real whole = state->soc + state->soc_residual;
     if (c->table_known > 0) { /* there and back again leaves nothing behind */
-        real counted = d->missing + (whole - c->soc_then);
-        c->shown_v = c->shown_v + ((real)0.5 * (c->slope_then_v + slope_v) * counted - (table_v - c->table_then_v));
+        real brought = (current_a != 0 ? d->counted : 0) - d->rose + (whole - c->soc_then);
+        c->shown_v = c->shown_v + ((real)0.5 * (c->slope_then_v + slope_v) * brought - (table_v - c->table_then_v));
     }
     c->table_known = 1;
     c->soc_then = whole;

@@ -151,7 +151,7 @@ void ASSB_EST(detection_blind)(detection_t *d)
 void ASSB_EST(detection_lose)(detection_t *d)
 {
     ASSB_EST(detection_blind)(d);
-    d->span_s = d->sum_v = d->sum_a = d->missing = 0;
+    d->span_s = d->sum_v = d->sum_a = d->counted = d->rose = 0;
     lose_charge(d);
     lose_returns(&d->charge.returns);
     lose_rest(d);
@@ -176,17 +176,19 @@ static void see_changes(const detection_params_t *q, const params_t *cell, detec
     }
 }
 
-/* What the current brought in this sample and the voltage does not show. */
-static void count_missing(const detection_params_t *q, const params_t *cell, detection_t *d, const state_t *state,
-                          const sample_t *in)
+/* What the current brought in this sample, and by how much SOC rose in it. */
+static void count_charge(const detection_params_t *q, const params_t *cell, detection_t *d, const state_t *state,
+                         const sample_t *in)
 {
-    real soc = state->soc + state->soc_residual, current_a = flowing_a(q, cell, in->current_a);
+    real soc = state->soc + state->soc_residual, current_a = in->current_a;
     real counted = in->dt_s / ((real)3600 * capacity_ah(cell, state)) * current_a;
-    turn_loop(cell, d, state, current_a, in->dt_s);
+    turn_loop(cell, d, state, flowing_a(q, cell, current_a), in->dt_s);
     if (current_a > 0)
         counted = counted * cell->coulombic_efficiency_frac;
-    if (d->has_soc > 0)
-        d->missing = d->missing + (counted - (soc - d->soc_before));
+    if (d->has_soc > 0) {
+        d->counted = d->counted + counted;
+        d->rose = d->rose + (soc - d->soc_before);
+    }
     d->soc_before = soc;
     d->has_soc = 1;
 }
@@ -195,7 +197,7 @@ int ASSB_EST(detection_sample_taken)(const detection_params_t *q, const params_t
                                      const state_t *state, const sample_t *in)
 {
     see_changes(q, cell, d, in);
-    count_missing(q, cell, d, state, in);
+    count_charge(q, cell, d, state, in);
     see_dips(q, cell, d, state, in);
     see_noise(q, d, in);
     see_resistance(q, cell, d, state, in);
@@ -256,6 +258,6 @@ int ASSB_EST(detection_second)(const detection_params_t *q, const params_t *cell
     see_swelling(q, cell, d, state, &mean);
     see_heat(q, cell, d, state, &mean);
     judge_noise(q, d, reference);
-    d->span_s = d->sum_v = d->sum_a = d->missing = 0;
+    d->span_s = d->sum_v = d->sum_a = d->counted = d->rose = 0;
     return fuse(q, d, state, &mean);
 }

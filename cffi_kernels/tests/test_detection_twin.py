@@ -37,7 +37,7 @@ PARTS = ("deficit", "errors")  # of the twin's MissingCharge: one struct in C
 OUTCOME = (
     "stage", "quiet_s", "suspicion", "softness", "likelihood", "carried", "rs_ohm", "rs_low_ohm", "rs_high_ohm",
 )  # fmt: skip
-OWN = ("current_a", "aim_mpa", "soc_before", "has_soc", "span_s", "sum_v", "sum_a", "missing")
+OWN = ("current_a", "aim_mpa", "soc_before", "has_soc", "span_s", "sum_v", "sum_a", "counted", "rose")
 
 segments = st.lists(
     st.tuples(
@@ -293,14 +293,14 @@ def mutated(old: str, new: str, folder: Path, monkeypatch) -> type:
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        ("counted - (soc - self.soc_before)", "counted + (soc - self.soc_before)"),
+        ("self.rose += soc - self.soc_before", "self.rose -= soc - self.soc_before"),
         ("if ages[k] > window_s", "if ages[k] > 2 * window_s"),
         ("_FORGET_S = const(26)", "_FORGET_S = const(52)"),
         ("self.drift_v += cell.slope_v()", "self.drift_v -= cell.slope_v()"),
         ("TRACE_FROM_S = 0.35", "TRACE_FROM_S = 0.15"),
         ("trace_v = self.level_v + self.drift_v - after_v", "trace_v = after_v - self.level_v"),
         ("share(cell.dt_s, SHORT_S)", "share(cell.dt_s, _LONG_S)"),
-        ("self.shown_v += 0.5 * (self.slope_then_v + slope_v) * counted", "self.shown_v += slope_v * counted"),
+        ("self.shown_v += 0.5 * (self.slope_then_v + slope_v) * brought", "self.shown_v += slope_v * brought"),
         (" - (table_v - self.table_then_v)", ""),
         ("steady = change_a < steady_a and", "steady ="),
         ("self.higher = (self.excess_v - excess_v) / over_v", "self.higher = (excess_v - self.excess_v) / over_v"),

@@ -13,6 +13,7 @@ from assb.const import const
 from .observed import LONG_S, later
 
 LEAST_C = 0.05
+LEAST_V = 1e-6  # across the resistances: less is rounding
 STEADY_FRAC = 0.05  # of the step: the current's change within a second, before it and after it
 _SPAN_S = const(4)
 _MIXED_S = 1.5  # a second with the begin of a step in it, and not the next
@@ -40,7 +41,7 @@ class CurrentStep:
         steady_a = STEADY_FRAC * step_a
         steady = change_a < steady_a and self.change_a < steady_a
         least_a = LEAST_C * cell.nominal_ah()
-        told = steady and step_a > least_a and self.age_s <= _SPAN_S and over_v != 0
+        told = steady and step_a > least_a and self.age_s <= _SPAN_S and abs(over_v) > LEAST_V
         if told:
             part = 1 if alone else PACK_SHARE
             moved = (abs(current_a) + abs(self.current_a)) * self.age_s / (3600 * cell.capacity_ah())

@@ -52,8 +52,8 @@ class Deficit:
         self.open_hysteresis += turn * (sign - self.open_hysteresis)
         self.driven += turn * (1 - self.driven)
 
-    def find(self, cell, missing, current_a):
-        """Every second; `missing` of SOC in it."""
+    def find(self, cell, counted, rose, current_a):
+        """Every second; see MissingCharge.see."""
         flat, soc, dt_s = cell.flat, cell.ekf.soc, cell.dt_s
         factor = cell.over_soc(_RC_FACTOR, soc)
         r1_ohm = factor * cell.over_temperature(_R1_OHM)
@@ -66,8 +66,8 @@ class Deficit:
         self.open3_v += share(dt_s, SLOWER * flat[_TAU2_S]) * (slow_v - self.open3_v)
         table_v, slope_v, whole = cell.over_soc(_OCV_V, soc), cell.over_soc(_DOCV_V, soc), soc + cell.ekf.soc_residual
         if self.table_known:  # there and back again leaves nothing behind
-            counted = missing + (whole - self.soc_then)
-            self.shown_v += 0.5 * (self.slope_then_v + slope_v) * counted - (table_v - self.table_then_v)
+            brought = counted - rose + (whole - self.soc_then)
+            self.shown_v += 0.5 * (self.slope_then_v + slope_v) * brought - (table_v - self.table_then_v)
         self.table_known = True
         self.soc_then, self.table_then_v, self.slope_then_v = whole, table_v, slope_v
         warmer_k = cell.temperature_degc - flat[_OCV_TEMPERATURE_DEGC]

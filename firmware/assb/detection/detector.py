@@ -47,7 +47,8 @@ class Detector:
         self._begin_second()
 
     def _begin_second(self):
-        self.span_s = self.sum_v = self.sum_a = self.missing = 0.0
+        self.span_s = self.sum_v = self.sum_a = 0.0
+        self.counted = self.rose = 0.0  # SOC: what the current brought, what the filter made of it
 
     def blind(self):
         """A sample without a voltage: its charge was counted, nothing is to be seen in it."""
@@ -67,7 +68,7 @@ class Detector:
         """A sample that the estimator has just taken. True when a second is complete."""
         cell = self.cell
         self._see_changes()
-        self._count_missing()
+        self._count_charge()
         self.dips.see(cell)
         self.noise.see(cell)
         self.resistance.see(cell)
@@ -87,17 +88,16 @@ class Detector:
         else:
             cell.since_move_s = later(cell.since_move_s, cell.dt_s)
 
-    def _count_missing(self):
-        """What the current brought in this sample and the voltage does not show."""
+    def _count_charge(self):
         cell = self.cell
         soc = cell.ekf.soc + cell.ekf.soc_residual
-        current_a = flowing_a(cell)
-        counted = cell.dt_s / (3600 * cell.capacity_ah()) * current_a
-        self.charge.deficit.turn(cell, current_a)
-        if current_a > 0:
+        counted = cell.dt_s / (3600 * cell.capacity_ah()) * cell.current_a
+        self.charge.deficit.turn(cell, flowing_a(cell))
+        if cell.current_a > 0:
             counted *= cell.flat[_COULOMBIC_EFFICIENCY_FRAC]
         if self.has_soc:
-            self.missing += counted - (soc - self.soc_before)
+            self.counted += counted
+            self.rose += soc - self.soc_before
         self.soc_before = soc
         self.has_soc = True
 
@@ -107,7 +107,7 @@ class Detector:
         cell.dt_s = self.span_s
         cell.voltage_v = self.sum_v / self.span_s
         cell.current_a = self.sum_a / self.span_s
-        self.charge.see(cell, self.missing, pack)
+        self.charge.see(cell, self.counted, self.rose, pack)
         self.rest.see(cell, pack)
         self.tail.see(cell)
         self.efficiency.see(cell)

@@ -97,10 +97,11 @@ class MissingCharge:
         self.current_step.lose()
         self._begin_window()
 
-    def see(self, cell, missing, others):
-        """Every second: `missing` of SOC in it; `others`: what the pack shows."""
+    def see(self, cell, counted, rose, others):
+        """Every second, in which the current brought `counted` of SOC and the filter's rose by `rose`; `others`: what
+        the pack shows."""
         current_a, soc = flowing_a(cell), cell.ekf.soc
-        self.deficit.find(cell, missing, current_a)
+        self.deficit.find(cell, counted if current_a else 0.0, rose, current_a)
         self.seen_s = later(self.seen_s, cell.dt_s)
         gain = cell.flat[_COULOMBIC_EFFICIENCY_FRAC] if current_a > 0 else 1.0
         self.returns.count(gain * current_a * cell.dt_s / (3600 * cell.nominal_ah()), cell.dt_s)
