@@ -121,8 +121,9 @@ typedef struct {
     ASSB_REAL table_known, soc_then, table_then_v, slope_then_v; /* what the table says where the filter's SOC was */
     ASSB_REAL ohm, fast_ohm, slow_ohm;                           /* believed: R0, with R1, and R2 */
     ASSB_REAL deficit_v, offset_v,
-        cells;         /* voltage below that of a cell without a leak; its usual excess; cells compared */
-    ASSB_REAL usual_v; /* of the others' deficit */
+        cells;          /* voltage below that of a cell without a leak; its usual excess; cells compared */
+    ASSB_REAL usual_v;  /* of the others' deficit */
+    ASSB_REAL rested_s; /* windows at rest, so far */
     ASSB_EST(charge_row) row[ASSB_LATEST]; /* seconds of the window under way */
     ASSB_EST(current_step) current_step;
     ASSB_REAL rows, span_s, moved_as, swing_a, current_a, ends;

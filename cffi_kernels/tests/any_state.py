@@ -38,6 +38,7 @@ NEVER_NEGATIVE = (
     "active",
     "most_v",
     "usual_v",
+    "rested_s",
     "usual",
     "ratio",
     "score",

@@ -22,9 +22,10 @@ def test_a_leak_is_missing_charge_and_its_rate_tells_the_resistance():
 
 
 @pytest.mark.parametrize(("current_a", "stage"), [(0.0, SOFT_SHORT), (0.02, NONE)])
-def test_a_knee_hides_a_leak_while_a_current_flows_and_shows_it_at_rest(current_a, stage):
-    knee = Cell(charge_slope_most_v=SLOPE_V / 4, charge_noise_v=SIGMA_V).run(3600, dt_s=1.0)
-    assert knee.run(900, dt_s=1.0, current_a=current_a, leak_a=0.03, off_v=0.0018).fusion.stage == stage
+def test_a_knee_hides_a_leak_while_a_current_flows_and_shows_it_in_a_long_rest(current_a, stage):
+    knee = Cell(charge_slope_most_v=SLOPE_V / 4, charge_noise_v=SIGMA_V).run(3600, dt_s=1.0, current_a=0.02)
+    assert knee.run(250, dt_s=1.0, current_a=current_a, leak_a=0.06, off_v=0.0036).fusion.stage == NONE
+    assert knee.run(650, dt_s=1.0, leak_a=0.06, off_v=0.0036).fusion.stage == stage
 
 
 def test_a_step_of_the_voltage_is_a_suspect_at_most_for_a_leak_goes_on():

@@ -39,6 +39,7 @@ _OHM_TAU_S = const(60)
 _OFFSET_TAU_S = const(600)
 _RELEARN_S = const(300)
 _STRAY_TAU_S = const(300)
+_KNEE_RESTS_S = const(300)  # a relaxation in a knee is larger than elsewhere, and then small (assumption)
 STRAYS_V = 0.01  # within that time: the model fails all cells, and not at the same moment (assumption)
 DOUBT = 0.5  # of charge_nats: with less of a leak, errors that are no cell's are begun anew
 RETURN_ERROR = 0.4  # of a leak's rate that cycles tell
@@ -75,6 +76,7 @@ class MissingCharge:
         self.degc = self.usual_ohm = 0.0  # smoothed
         self.loop_then = self.open2_then_v = self.open3_then_v = 0.0  # of the window before
         self.current_a = 0.0
+        self.rested_s = 0.0  # windows at rest, so far
         self.nats = self.leak_a = self.leak_sigma_a = 0.0  # of the likeliest
         self._begin_window()
 
@@ -222,7 +224,9 @@ class MissingCharge:
         step.size_c = abs(current_a) / cell.nominal_ah()
         step.charges = current_a > 0
         step.rests = self.moved_as == 0 and current_a == 0
-        step.steep = not step.rests and step.slope_v > q[_CHARGE_SLOPE_MOST_V]  # at rest only a leak moves SOC
+        self.rested_s = later(self.rested_s, self.span_s) if step.rests else 0.0
+        knee = step.slope_v > q[_CHARGE_SLOPE_MOST_V] * (2 if step.rests else 1)
+        step.steep = knee and self.rested_s < _KNEE_RESTS_S
         self.degc += step.warmed_k
         self.usual_ohm *= 1 + step.ohm_frac
         return step
