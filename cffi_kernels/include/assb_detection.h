@@ -124,6 +124,7 @@ typedef struct {
         cells;          /* voltage below that of a cell without a leak; its usual excess; cells compared */
     ASSB_REAL usual_v;  /* of the others' deficit */
     ASSB_REAL rested_s; /* windows at rest, so far */
+    ASSB_REAL lag_c;    /* the current of late: what still evens out within the electrodes goes with it */
     ASSB_EST(charge_row) row[ASSB_LATEST]; /* seconds of the window under way */
     ASSB_EST(current_step) current_step;
     ASSB_REAL rows, span_s, moved_as, swing_a, current_a, ends;

@@ -31,6 +31,7 @@
 #define CLIP ((real)3) /* sigmas of an innovation; what is farther off counts for no more */
 #define JUMP ((real)4) /* sigmas; twice in a row */
 #define JUMP_MOST ((real)3)
+#define EVENS_SOC ((real)0.015) /* of SOC per C that a surface leads by, beyond the pairs (assumption) */
 #define KNEE_SHARE ((real)0.3)
 #define KNEE_V ((real)0.001)
 #define ANCHOR_V2 ((real)1e-7)
@@ -105,6 +106,13 @@ static real soc_error_of(const ASSB_EST(charge_evidence) *c, const state_t *stat
     return error;
 }
 
+/* How much steeper the OCV is than where its table is to be trusted, squared. */
+static real above_knee2(const detection_params_t *q, const move_t *m)
+{
+    real above_v = m->slope_v - q->charge_slope_most_v;
+    return above_v > 0 ? above_v * above_v : 0;
+}
+
 static real charge_walk(const detection_params_t *q, const params_t *cell, const ASSB_EST(charge_evidence) *c,
                         const state_t *state, const move_t *m, real hours)
 {
@@ -124,7 +132,9 @@ static real charge_walk(const detection_params_t *q, const params_t *cell, const
     real knee_v = m->steep ? KNEE_SHARE * m->slope_v * travelled + KNEE_V : 0;
     real bend2 = m->steep ? knee_v * knee_v : bent_v * bent_v / (2 * width) * travelled;
     real offset_v = m->alone && !m->rests ? m->slope_v * q->charge_offset_c : 0;
-    return (drift_v * drift_v + OFFSET_HOURS * offset_v * offset_v) * hours + part * (warm2 + relax2) + (loop2 + bend2);
+    real knee2 = EVENS_SOC * EVENS_SOC * above_knee2(q, m) * m->evened2;
+    return (drift_v * drift_v + OFFSET_HOURS * offset_v * offset_v) * hours + part * (warm2 + relax2) +
+           (loop2 + bend2 + knee2);
 }
 
 /* From one window to the next. */

@@ -11,6 +11,7 @@
 #define HIGHER_STEP ((real)0.05)
 #define CURRENT_ERROR ((real)0.003)
 #define OFFSET_TAU_S ((real)600)
+#define EVENS_TAU_S ((real)1800) /* within the electrodes (assumption) */
 #define KNEE_RESTS_S ((real)300) /* a relaxation in a knee is larger than elsewhere, and then small (assumption) */
 #define STRAY_TAU_S ((real)300)
 #define STRAYS_V ((real)0.01) /* within that time: the model fails all cells (assumption) */
@@ -160,6 +161,9 @@ static void close_seconds(const detection_params_t *q, const params_t *cell, det
     m.rests = c->moved_as == 0 && row->current_a == 0;
     c->rested_s = m.rests ? later(c->rested_s, c->span_s) : 0;
     m.steep = m.slope_v > q->charge_slope_most_v * (m.rests ? 2 : 1) && c->rested_s < KNEE_RESTS_S;
+    real evened_c = share(c->span_s, EVENS_TAU_S) * (c->moved_as / (c->span_s * cell->capacity_ah) - c->lag_c);
+    c->lag_c = c->lag_c + evened_c;
+    m.evened2 = magnitude(evened_c) * (magnitude(c->lag_c) + magnitude(evened_c));
     c->degc = c->degc + m.warmed_k;
     c->usual_ohm = c->usual_ohm * (1 + m.ohm_frac);
     move_errors(q, cell, d, state, &m, c->span_s);

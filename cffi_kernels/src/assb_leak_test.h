@@ -6,7 +6,7 @@
 
 /* What a window of seconds may add to the errors: charge that moves, time, temperature. */
 typedef struct {
-    real slope_v, soc, turned, warmed_k, ohm_frac, size_c;
+    real slope_v, soc, turned, warmed_k, ohm_frac, size_c, evened2;
     int alone, pair, rests, steep, charges;
 } move_t;
 

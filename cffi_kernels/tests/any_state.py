@@ -39,6 +39,7 @@ NEVER_NEGATIVE = (
     "most_v",
     "usual_v",
     "rested_s",
+    "lag_c",
     "usual",
     "ratio",
     "score",

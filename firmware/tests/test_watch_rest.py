@@ -101,6 +101,18 @@ def test_only_a_score_that_speaks_and_grew_or_is_loud_makes_it_longer(before, af
     assert watch.resting == goes_on
 
 
+def test_a_score_that_stands_still_is_loud_once_and_again_when_it_grew_or_had_fallen():
+    stands = SCORE_LOUD + 0.1
+    watch = worked(WatchRest(EVERY_S, REST_S, MOST_S), EVERY_S // 4, score=stands)
+    assert rested_s(watch, [stands] * 9) == MOST_S
+    assert not worked(watch, EVERY_S - 1, score=stands).resting
+    assert rested_s(worked(watch, 1, score=stands), [stands] * 9) == REST_S
+    assert worked(watch, EVERY_S // 4, score=stands + SCORE_RISE + 1e-6).resting
+    assert rested_s(watch) == REST_S
+    worked(watch, 1, score=0.0)
+    assert worked(watch, EVERY_S // 4, score=stands).resting
+
+
 def test_a_most_below_the_rest_makes_it_no_longer():
     watch = worked(WatchRest(100, REST_S, REST_S - 1), 100)
     assert rested_s(watch, RISES) == REST_S

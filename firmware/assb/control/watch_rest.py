@@ -1,6 +1,7 @@
 """Rests that the watch for shorts asks for. Under a constant current a leak looks like a contact that is being lost, at
 rest like nothing else. So after `every_s` of work without a rest the current stops for `rest_s`, and for longer while
-what speaks for a leak goes on to grow, or is loud. What is loud does not wait for the whole of `every_s` either.
+what speaks for a leak goes on to grow, or is loud. What is loud does not wait for the whole of `every_s` either. A score
+that is no higher than after the last rest is not loud: at an end of SOC one may stand still for hours.
 """
 
 MORE_S = 300.0  # by so much a rest is longer (assumption; likewise the next four)
@@ -20,9 +21,11 @@ class WatchRest:
         self.worked_s = self.idle_s = 0.0  # since the last rest that was long enough; without a current
         # of the rest under way; `score`: what spoke for a leak before its present part
         self.asked_s = self.rested_s = self.due_s = self.score = 0.0
+        self.heard = 0.0  # that score at the end of the last rest, or what it fell to since
 
     def step(self, flows, score, dt_s):
         """Every second or so. flows: whether a current did; score: of missing charge, the highest of all cells."""
+        self.heard = min(self.heard, score)
         if self.resting:
             self._rest(flows, score, dt_s)
         elif self.every_s:
@@ -42,17 +45,21 @@ class WatchRest:
         if self.rested_s < self.due_s and not over:
             return
         grows = score >= SCORE_LEAST and score > self.score + SCORE_RISE
-        if (grows or score >= SCORE_LOUD) and not over:
+        if (grows or self._loud(score)) and not over:
             self.due_s += MORE_S
             self.score = score
         else:
             self.resting = False
             self.worked_s = self.idle_s = 0.0
+            self.heard = score
+
+    def _loud(self, score):
+        return score >= SCORE_LOUD and score > self.heard + SCORE_RISE
 
     def _work(self, flows, score, dt_s):
         self.idle_s = 0.0 if flows else self.idle_s + dt_s
         self.worked_s = 0.0 if self.idle_s >= self.rest_s else self.worked_s + dt_s
-        if flows and self.worked_s >= self.every_s * (SOON if score >= SCORE_LOUD else 1):
+        if flows and self.worked_s >= self.every_s * (SOON if self._loud(score) else 1):
             self.resting = True
             self.asked_s = self.rested_s = 0.0
             self.due_s, self.score = self.rest_s, score

@@ -12,7 +12,8 @@ Six errors explain a deficit (deficit.py) without a leak:
 FAST walks slowly, but fast wherever a contact may be lost: on discharge, where that looks like a leak until the current
 changes; on charge only after it was lost, or while the voltage leans the other way; and either way where one other
 cell is all that there is to compare with, for nobody knows whose contact it is. An innovation beyond CLIP sigmas
-teaches less; two beyond JUMP in a row are a contact. In a knee of the OCV the charge's error walks fast. After charge
+teaches less; two beyond JUMP in a row are a contact. In a knee of the OCV the charge's error walks fast while a current
+flows, and at rest with what evens out within the electrodes: no pair tells that where the OCV is steep. After charge
 that the voltage could not tell, the offset is found anew (`anchor`). A step of the current says what FAST is, and with
 it what contact is lost (`learn_step`). A FAST that no cell has is cut off (`hold_resistance`), and other errors that no
 cell has mean that the model does not fit: then the filter begins anew.
@@ -72,6 +73,7 @@ _JUMP_MOST = const(3)
 STEP_ERROR = 0.03  # of R0, in a window in which the current changes
 HIGHER_STEP = 0.05
 CURRENT_ERROR = 0.003
+EVENS_SOC = 0.015  # of SOC per C that a surface leads by, beyond the pairs (assumption)
 KNEE_SHARE = 0.3
 KNEE_V = 0.001
 ANCHOR_V2 = 1e-7
@@ -103,6 +105,7 @@ _CHARGE_CONTACT = const(20)
 _CHARGE_DRIFT_V = const(21)
 _PACK_DRIFT_V = const(22)
 _CHARGE_NOISE_V = const(23)
+_CHARGE_SLOPE_MOST_V = const(27)
 
 
 class Move:
@@ -113,6 +116,7 @@ class Move:
         self.current_a = self.size_c = self.latest_a = 0.0  # of the middle second; of the latest
         self.swing_a = 0.0  # largest change from one to the next
         self.middle_v = self.slow_v = 0.0  # changes of the pairs
+        self.evened2 = 0.0  # likewise of the current of late, times what is left of it, in C^2
         self.alone = self.pair = self.rests = self.steep = self.charges = False
 
 
@@ -219,7 +223,9 @@ class ChargeErrors:
         offset_v = move.slope_v * cell.q[_CHARGE_OFFSET_C] if alone and not move.rests else 0.0
         drift2 = (drift_v * drift_v + _OFFSET_HOURS * offset_v * offset_v) * hours
         known2 = drift2 + part * (warm2 + RELAX_ERROR * RELAX_ERROR * relaxed)
-        return known2 + (loop2 + self._bend2(cell, move, travelled))
+        above_v = max(move.slope_v - cell.q[_CHARGE_SLOPE_MOST_V], 0.0)
+        knee2 = EVENS_SOC * EVENS_SOC * (above_v * above_v) * move.evened2
+        return known2 + (loop2 + self._bend2(cell, move, travelled) + knee2)
 
     def _bend2(self, cell, move, travelled):
         """What SOC's own error makes of bends of the OCV."""

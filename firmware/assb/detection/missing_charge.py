@@ -39,6 +39,7 @@ _OHM_TAU_S = const(60)
 _OFFSET_TAU_S = const(600)
 _RELEARN_S = const(300)
 _STRAY_TAU_S = const(300)
+_EVENS_TAU_S = const(1800)  # within the electrodes (assumption)
 _KNEE_RESTS_S = const(300)  # a relaxation in a knee is larger than elsewhere, and then small (assumption)
 STRAYS_V = 0.01  # within that time: the model fails all cells, and not at the same moment (assumption)
 DOUBT = 0.5  # of charge_nats: with less of a leak, errors that are no cell's are begun anew
@@ -77,6 +78,7 @@ class MissingCharge:
         self.loop_then = self.open2_then_v = self.open3_then_v = 0.0  # of the window before
         self.current_a = 0.0
         self.rested_s = 0.0  # windows at rest, so far
+        self.lag_c = 0.0  # the current of late: what still evens out within the electrodes goes with it
         self.nats = self.leak_a = self.leak_sigma_a = 0.0  # of the likeliest
         self._begin_window()
 
@@ -227,6 +229,9 @@ class MissingCharge:
         self.rested_s = later(self.rested_s, self.span_s) if step.rests else 0.0
         knee = step.slope_v > q[_CHARGE_SLOPE_MOST_V] * (2 if step.rests else 1)
         step.steep = knee and self.rested_s < _KNEE_RESTS_S
+        evened_c = share(self.span_s, _EVENS_TAU_S) * (self.moved_as / (self.span_s * cell.nominal_ah()) - self.lag_c)
+        self.lag_c += evened_c
+        step.evened2 = abs(evened_c) * (abs(self.lag_c) + abs(evened_c))
         self.degc += step.warmed_k
         self.usual_ohm *= 1 + step.ohm_frac
         return step
