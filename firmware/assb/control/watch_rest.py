@@ -1,7 +1,7 @@
 """Rests that the watch for shorts asks for. Under a constant current a leak looks like a contact that is being lost, at
 rest like nothing else. So after `every_s` of work without a rest the current stops for `rest_s`, and for longer while
-what speaks for a leak goes on to grow, or is loud. What is loud does not wait for the whole of `every_s` either. No score
-is loud that is no higher than after the last rest: at an end of SOC one may stand still for hours.
+what speaks for a leak goes on to grow, or is loud. What is loud does not wait for the whole of `every_s` either. What
+is no higher than after the last rest is not loud: at an end of SOC it may stand still for hours.
 """
 
 MORE_S = 300.0  # by so much a rest is longer (assumption; likewise the next four)
