@@ -136,6 +136,7 @@ void ASSB_EST(detection_reset)(detection_t *d)
     for (int k = 0; k < ASSB_SWELLING_BINS; k++)
         d->swelling.usual[k] = 1;
     d->charge.cells = -1;
+    d->charge.lag_c = UNSEEN_C;
     d->since_step_s = d->since_move_s = LONG_S;
 }
 
@@ -152,6 +153,8 @@ void ASSB_EST(detection_lose)(detection_t *d)
 {
     ASSB_EST(detection_blind)(d);
     d->span_s = d->sum_v = d->sum_a = d->counted = d->rose = 0;
+    d->charge.rested_s = 0;
+    d->charge.lag_c = UNSEEN_C;
     lose_charge(d);
     lose_returns(&d->charge.returns);
     lose_rest(d);

@@ -11,6 +11,7 @@
 #define HIGHER_STEP ((real)0.05)
 #define CURRENT_ERROR ((real)0.003)
 #define OFFSET_TAU_S ((real)600)
+#define UNSEEN_C ((real)1)       /* nobody knows what flowed until now (assumption) */
 #define EVENS_TAU_S ((real)1800) /* within the electrodes (assumption) */
 #define KNEE_RESTS_S ((real)300) /* a relaxation in a knee is larger than elsewhere, and then small (assumption) */
 #define STRAY_TAU_S ((real)300)

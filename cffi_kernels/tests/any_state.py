@@ -38,8 +38,6 @@ NEVER_NEGATIVE = (
     "active",
     "most_v",
     "usual_v",
-    "rested_s",
-    "lag_c",
     "usual",
     "ratio",
     "score",

@@ -199,6 +199,8 @@ class Detectors:
         charge.ohm = charge.usual_ohm = rng.choice((0.5, 1.0))
         charge.degc = sample.temperature_degc + rng.choice((0.0, 0.0, 2.0, -2.0))
         charge.span_s = rng.choice((3.0, 4.0))
+        charge.rested_s = rng.choice((0.0, 295.0, 296.0, 297.0, 300.0))
+        charge.lag_c = rng.choice((0.0, 0.5, -0.5, 0.001))
         charge.open_hysteresis, charge.driven = rng.choice((0.0, 0.5, -1.0)), rng.choice((0.0, 0.5, 1.0))
         charge.loop_then = charge.open_hysteresis + rng.choice((0.0, 0.0, 0.25))
         for name in ("open1_v", "open2_v", "open3_v", "open2_then_v", "open3_then_v"):

@@ -25,7 +25,10 @@ class WatchRests:
         self._s_rest = signals.pack("watch_rest")
         self._stepped_ms = now_ms
         self._flowed = False  # since then
-        self.watch = WatchRest(settings("watch_rest_every_s"), settings("watch_rest_s"), settings("watch_rest_most_s"))
+        self._scores = [0.0] * len(cells)
+        self.watch = WatchRest(
+            settings("watch_rest_every_s"), settings("watch_rest_s"), settings("watch_rest_most_s"), len(cells)
+        )
 
     def step(self, connected, now_ms):
         watch = self.watch
@@ -35,7 +38,9 @@ class WatchRests:
         ms = elapsed_ms(now_ms, self._stepped_ms)
         if ms >= _STEP_MS:
             self._stepped_ms = now_ms
-            watch.step(connected and self._flowed, self._score(), ms / 1000)
+            for k in range(len(self._scores)):
+                self._scores[k] = self._cells[k].shorts.detector.cell.score[_MISSING_CHARGE]
+            watch.step(connected and self._flowed, self._scores, ms / 1000)
             self._flowed = False
         if watch.resting and not self._derating.resting:
             self._tell(_EV_REST_BEGUN, watch.worked_s)
@@ -45,16 +50,9 @@ class WatchRests:
         self._signals.put(self._s_rest, self._derating.resting, now_ms)
 
     def _tell(self, event, seconds):
-        self._events.push(event, int(seconds), int(1000 * self._score()))
+        self._events.push(event, int(seconds), int(1000 * max(self._scores)))
 
     def _flows(self):
         """A current that is not known is none: its row opens before a rest could come of it."""
         signals = self._signals
         return signals.valid[self._s_current] and abs(signals.value[self._s_current]) > self._rest_ua
-
-    def _score(self):
-        """Of missing charge, the highest of all cells."""
-        score = 0.0
-        for cell in self._cells:
-            score = max(score, cell.shorts.detector.cell.score[_MISSING_CHARGE])
-        return score

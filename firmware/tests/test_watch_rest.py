@@ -23,14 +23,14 @@ def rested_s(watch, scores=(0.0,)):
     seconds = 0
     while watch.resting:
         part = 0 if seconds < watch.rest_s else 1 + int((seconds - watch.rest_s) // MORE_S)
-        watch.step(False, scores[min(part, len(scores) - 1)], 1.0)
+        watch.step(False, [scores[min(part, len(scores) - 1)]], 1.0)
         seconds += 1
     return seconds
 
 
 def worked(watch, seconds, flows=True, score=0.0):
     for _ in range(seconds):
-        watch.step(flows, score, 1.0)
+        watch.step(flows, [score], 1.0)
     return watch
 
 
@@ -61,7 +61,7 @@ def test_a_rest_in_which_a_current_flows_is_none_but_ends():
 
 def test_it_begins_with_no_rest_behind_it():
     watch = WatchRest(EVERY_S, REST_S, MOST_S)
-    assert (watch.resting, watch.worked_s, watch.rested_s, watch.due_s, watch.score) == (False, 0.0, 0.0, 0.0, 0.0)
+    assert (watch.resting, watch.worked_s, watch.rested_s, watch.due_s, watch.before) == (False, 0.0, 0.0, 0.0, [0.0])
 
 
 def test_it_asks_for_a_rest_after_its_time_and_not_before_and_works_as_long_again_after_it():
@@ -113,6 +113,33 @@ def test_a_score_that_stands_still_is_loud_once_and_again_when_it_grew_or_had_fa
     assert worked(watch, EVERY_S // 4, score=stands).resting
 
 
+def test_what_still_grew_when_a_rest_had_to_end_is_loud_again():
+    watch = worked(WatchRest(EVERY_S, REST_S, REST_S), EVERY_S // 4, score=SCORE_LOUD)
+    assert rested_s(watch, [SCORE_LOUD + 2 * SCORE_RISE]) == REST_S
+    assert worked(watch, EVERY_S // 4, score=SCORE_LOUD + 2 * SCORE_RISE).resting
+
+
+@pytest.mark.parametrize("growing", [0, 1])
+def test_the_score_of_one_cell_hides_none_of_another(growing):
+    """One stands still above what the other grows to."""
+    watch, scores = WatchRest(EVERY_S, REST_S, MOST_S, 2), [0.9, 0.9]
+
+    def changes_after_s():
+        before, seconds = watch.resting, 0
+        while watch.resting == before:
+            watch.step(not before, scores, 1.0)
+            seconds += 1
+        return seconds
+
+    assert (changes_after_s(), changes_after_s()) == (EVERY_S // 4, MOST_S)
+    scores[growing] = SCORE_LEAST
+    assert changes_after_s() == EVERY_S
+    scores[growing] += 2 * SCORE_RISE
+    assert changes_after_s() == REST_S + MORE_S
+    scores[growing] = SCORE_LOUD
+    assert changes_after_s() == EVERY_S // 4
+
+
 def test_a_most_below_the_rest_makes_it_no_longer():
     watch = worked(WatchRest(100, REST_S, REST_S - 1), 100)
     assert rested_s(watch, RISES) == REST_S
@@ -150,7 +177,7 @@ def lived(watch, life):
     for flows, dt_s, score, steps, opened in life:
         for _ in range(steps):
             before = watch.resting
-            watch.step(flows and not before, score, dt_s)
+            watch.step(flows and not before, [score], dt_s)
             yield before, flows and not before, dt_s, watch.resting
         if opened:
             watch.end()

@@ -45,6 +45,7 @@ def test_the_fuzzer_comes_to_a_planted_fault_and_leaves_its_input(program):
 
 def test_every_survivor_that_has_a_reason_is_a_mutant_that_there_is(tmp_path):
     for kind, target in (("kernel", KernelTarget(tmp_path)), ("rules", PythonTarget())):
+        assert mutate.reasons(kind)
         assert set(mutate.reasons(kind)) <= {mutant.place for mutant in target.mutants}
 
 

@@ -42,6 +42,7 @@ _STRAY_TAU_S = const(300)
 _EVENS_TAU_S = const(1800)  # within the electrodes (assumption)
 _KNEE_RESTS_S = const(300)  # a relaxation in a knee is larger than elsewhere, and then small (assumption)
 STRAYS_V = 0.01  # within that time: the model fails all cells, and not at the same moment (assumption)
+UNSEEN_C = 1.0  # nobody knows what flowed until now (assumption)
 DOUBT = 0.5  # of charge_nats: with less of a leak, errors that are no cell's are begun anew
 RETURN_ERROR = 0.4  # of a leak's rate that cycles tell
 LEAK_ERROR = 0.25  # of a leak's rate, as the resistances are that it shows across
@@ -78,7 +79,7 @@ class MissingCharge:
         self.loop_then = self.open2_then_v = self.open3_then_v = 0.0  # of the window before
         self.current_a = 0.0
         self.rested_s = 0.0  # windows at rest, so far
-        self.lag_c = 0.0  # the current of late: what still evens out within the electrodes goes with it
+        self.lag_c = UNSEEN_C  # the current of late: what still evens out within the electrodes goes with it
         self.nats = self.leak_a = self.leak_sigma_a = 0.0  # of the likeliest
         self._begin_window()
 
@@ -93,6 +94,7 @@ class MissingCharge:
         self.current_step.lose()
 
     def lose(self):
+        self.rested_s, self.lag_c = 0.0, UNSEEN_C
         self.returns.lose()
         self._lose_offset()
 

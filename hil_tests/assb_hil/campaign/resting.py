@@ -18,7 +18,8 @@ class Resting:
     def __init__(self, bench: TrialBench, watch: Watch) -> None:
         self._bench, self._watch = bench, watch
         told = believed_pack(bench.scene.spec.profile).parameters
-        self._rest = WatchRest(told["watch_rest_every_s"] or EVERY_S, told["watch_rest_s"], told["watch_rest_most_s"])
+        every_s = told["watch_rest_every_s"] or EVERY_S
+        self._rest = WatchRest(every_s, told["watch_rest_s"], told["watch_rest_most_s"], len(watch))
         self._least_a = told["rest_current_ma"] / 1000.0
         self.rested_s = 0.0
 
@@ -26,7 +27,7 @@ class Resting:
         """After `span_s` with these readings of the current."""
         if self._rest.resting:
             self.rested_s += span_s
-        score = max(self._watch.evidence(cell)["missing_charge"][1] for cell in range(len(self._watch)))
+        scores = [self._watch.evidence(cell)["missing_charge"][1] for cell in range(len(self._watch))]
         flows = any(abs(current_a) > self._least_a for current_a in currents_a)
-        self._rest.step(flows, score, span_s)
+        self._rest.step(flows, scores, span_s)
         self._bench.trial.rests = self._rest.resting
