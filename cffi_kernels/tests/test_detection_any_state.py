@@ -215,6 +215,7 @@ class Detectors:
                 setattr(charge.row[k], name, rng.choice((0.0, 0.0625, -0.25, 0.5)))
         sample.current_a = self.c[0].sum_a = work_a
         self.c[0].span_s, self.c[0].sum_v = 1.0, 3.5
+        self.c[0].counted, self.c[0].rose = (rng.choice((0.0, 1e-4, -1e-4, 0.125)) for _ in range(2))
         charge.current_a, charge.swing_a = work_a + rng.choice((0.0, 0.0, 0.5)), rng.choice((0.0, 0.0, 0.25))
         charge.moved_as = rng.choice((0.0, 0.0, 4 * work_a, -36.0))
         for test in charge.test:
