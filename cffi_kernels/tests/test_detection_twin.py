@@ -341,6 +341,7 @@ def mutated(old: str, new: str, folder: Path, monkeypatch) -> type:
         ("test.follows[_CHARGE_V] += test.unseen_ohm(cell, errors)", "pass"),
         ("excess_v - self.offset_v)", "excess_v)"),
         ("_OFFSET_HOURS * offset_v * offset_v", "0"),
+        ("EVENS_SOC * EVENS_SOC * (above_v * above_v)", "0 * above_v"),
         ("self.more[way] = min(more, self.latest[way])", "self.more[way] = more"),
         ("by_v = RETURN_V / step.slope_v", "by_v = 0.0"),
         ("low, taken = (0, charged) if charged < discharged else (1, discharged)", "low, taken = 0, charged"),

@@ -1,7 +1,9 @@
 """Evidence 3, missing charge: what it sees and what must not fool it. That C says the same: test_detection_twin.py."""
 
+from math import exp
+
 import pytest
-from assb.detection import ACTIVE, NORMAL, UNAVAILABLE, detector, missing_charge
+from assb.detection import ACTIVE, NORMAL, UNAVAILABLE, charge_errors, detector, missing_charge
 from assb.detection.charge_errors import OHM_LEAST, ChargeErrors
 from assb.detection.current_step import OHM_ERROR, CurrentStep
 from assb.detection.deficit import Deficit
@@ -26,6 +28,23 @@ def test_a_knee_hides_a_leak_while_a_current_flows_and_shows_it_in_a_long_rest(c
     knee = Cell(charge_slope_most_v=SLOPE_V / 4, charge_noise_v=SIGMA_V).run(3600, dt_s=1.0, current_a=0.02)
     assert knee.run(250, dt_s=1.0, current_a=current_a, leak_a=0.06, off_v=0.0036).fusion.stage == NONE
     assert knee.run(650, dt_s=1.0, leak_a=0.06, off_v=0.0036).fusion.stage == stage
+
+
+@pytest.mark.parametrize("unknown", [False, True])
+def test_what_evens_out_in_a_knee_after_a_charge_is_no_leak(unknown, monkeypatch):
+    """A surface that leads by 2 % of SOC per C, of which half an hour takes most."""
+    if unknown:
+        monkeypatch.setattr(charge_errors, "EVENS_SOC", 0.0)
+    knee = Cell(charge_slope_most_v=SLOPE_V / 4, charge_noise_v=SIGMA_V).run(2 * 3600, dt_s=1.0, current_a=0.12)
+    led_v = 0.02 * SLOPE_V * 0.12 / CAPACITY_AH
+    for part in range(360):
+        knee.run(10, dt_s=1.0, current_a=0.0, off_v=led_v * (1 - exp(-part / 90)))
+    assert (ACTIVE in knee.told["missing_charge"]) == unknown
+
+
+def test_at_rest_a_knee_begins_at_twice_the_slope():
+    cell = Cell(charge_slope_most_v=0.6 * SLOPE_V, charge_noise_v=SIGMA_V).run(3600, dt_s=1.0, current_a=0.02)
+    assert cell.run(250, dt_s=1.0, current_a=0.0, leak_a=0.06, off_v=0.0036).fusion.stage == SOFT_SHORT
 
 
 def test_a_step_of_the_voltage_is_a_suspect_at_most_for_a_leak_goes_on():

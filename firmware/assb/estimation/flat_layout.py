@@ -115,7 +115,7 @@ DEFAULTS = {
     "charge_nats": 17.0,  # logarithm of the likelihood ratio that makes a suspect
     "charge_settle_s": 900.0,  # after the start, before missing charge is believed
     "charge_slope_least_v": 0.1,  # dOCV/dSOC below which the voltage does not tell charge
-    "charge_slope_most_v": 3.0,  # and above which it is a knee: not to be trusted while a current flows
+    "charge_slope_most_v": 3.0,  # and above which it is a knee (at rest twice this)
     "rest_window_s": 600.0,  # of the slope in a rest
     "rest_ratio": 3.0,  # the slope over what relaxation explains
     "rest_leak_c": 0.003,  # the least leak that a rest's slope is judged by
