@@ -19,7 +19,7 @@ _STEPS = const(64)
 _SECONDS = const(240)
 # What the single-precision kernel of the host has after them
 _STATE_CRC30 = const(0x161E893E)  # the lower 30 bits of the CRC-32 of the state, little-endian
-_DETECTION_CRC30 = const(0x39D59D8A)  # and of what its detectors keep
+_DETECTION_CRC30 = const(0x2B5A843A)  # and of what its detectors keep
 _SOC = const(0.51456124)
 _COVARIANCE_TRACE = const(0.28448248)
 _INNOVATION_SIGMA_V = const(0.0050479997)
