@@ -25,7 +25,7 @@ TWIN_SINGLE = const(1)  # in floats of single precision
 NATIVE = const(2)
 VOLTAGE, CURRENT, TEMPERATURE, PRESSURE, COLLAPSED = 1, 2, 4, 8, 16  # flags of INPUTS: what was valid; its voltage fell
 _PART_BYTES = const(200)
-_DIGEST = "<15d"
+_DIGEST = "<14d"
 _SINGLE = 1.0 + 1e-10 == 1.0
 
 
@@ -148,7 +148,7 @@ def digest(watch, buffer):
         struct.pack_into(
             _DIGEST, buffer, 0, ekf.soc, ekf.soc_residual, ekf.v1_v, ekf.v2_v, ekf.hysteresis, ekf.leak_a,
             ekf.innovation_v, ekf.innovation_var, ekf.nis_mean, ekf.resistance_scale, ekf.capacity_scale,
-            detector.counted, detector.rose, detector.soc_before, detector.fusion.likelihood,
+            detector.counted - detector.rose, detector.soc_before, detector.fusion.likelihood,
         )  # fmt: skip
         crc = binascii.crc32(buffer)
     return crc & 0x3FFFFFFF
